@@ -1,0 +1,252 @@
+//! A frame: one field of the survey in five bands, with all that its headers say about it.
+//!
+//! Conventions used everywhere: bands in the survey's order (u g r i z), indexed 0..5; images are row-major
+//! planes; positions are 0-based pixels, the centre of the first pixel being (0, 0); fluxes are nanomaggies
+//! (1 nMgy is magnitude 22.5); `x` runs along a row. "Reference pixels" are those of the survey's reference
+//! band (r), the grid on which objects are found and their positions are given.
+
+use std::fmt;
+
+use crate::wcs::Wcs;
+
+/// Number of bands of a frame.
+pub const BANDS: usize = 5;
+
+/// One value for each band, in the survey's order.
+pub type PerBand<T> = [T; BANDS];
+
+/// Bits of a mask plane. Names follow LSST's `MP_` cards.
+pub mod mask {
+    /// A defect: a cosmic ray, a bad column, a dead pixel.
+    pub const BAD: u8 = 1;
+    /// Saturated, or bled on from a saturated pixel.
+    pub const SAT: u8 = 2;
+    /// Too near the frame's edge for a full tile margin or cut.
+    pub const EDGE: u8 = 4;
+    /// No measurement here: NaN, a row of zeros, or outside this band's detector.
+    pub const NO_DATA: u8 = 8;
+    /// Bits that exclude a pixel from every measurement.
+    pub const UNUSABLE: u8 = BAD | SAT | NO_DATA;
+    /// Name and bit of each plane, as published.
+    pub const NAMES: [(&str, u8); 4] = [("BAD", BAD), ("SAT", SAT), ("EDGE", EDGE), ("NO_DATA", NO_DATA)];
+}
+
+/// A row-major image.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Plane<T> {
+    width: usize,
+    height: usize,
+    pixels: Vec<T>,
+}
+
+impl<T: Copy> Plane<T> {
+    /// A plane of `width` x `height` equal pixels.
+    pub fn filled(width: usize, height: usize, value: T) -> Self {
+        Self { width, height, pixels: vec![value; width * height] }
+    }
+
+    /// Takes row-major `pixels`.
+    ///
+    /// # Panics
+    /// If there are not exactly `width * height` of them: a programmer's error, never input's.
+    pub fn from_pixels(width: usize, height: usize, pixels: Vec<T>) -> Self {
+        assert_eq!(pixels.len(), width * height, "a plane needs width x height pixels");
+        Self { width, height, pixels }
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// All pixels, row by row.
+    pub fn pixels(&self) -> &[T] {
+        &self.pixels
+    }
+
+    /// All pixels, row by row.
+    pub fn pixels_mut(&mut self) -> &mut [T] {
+        &mut self.pixels
+    }
+
+    /// The pixels of row `y`.
+    pub fn row(&self, y: usize) -> &[T] {
+        &self.pixels[y * self.width..(y + 1) * self.width]
+    }
+
+    /// The pixels of row `y`.
+    pub fn row_mut(&mut self, y: usize) -> &mut [T] {
+        &mut self.pixels[y * self.width..(y + 1) * self.width]
+    }
+
+    /// The pixel at column `x` of row `y`.
+    pub fn at(&self, x: usize, y: usize) -> T {
+        self.pixels[y * self.width + x]
+    }
+
+    /// Sets the pixel at column `x` of row `y`.
+    pub fn set(&mut self, x: usize, y: usize, value: T) {
+        self.pixels[y * self.width + x] = value;
+    }
+
+    /// The pixel at (x, y), or `None` outside the plane.
+    pub fn get(&self, x: isize, y: isize) -> Option<T> {
+        let inside = x >= 0 && y >= 0 && (x as usize) < self.width && (y as usize) < self.height;
+        inside.then(|| self.at(x as usize, y as usize))
+    }
+
+    /// The same grid with every pixel mapped by `f`.
+    pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Plane<U> {
+        Plane { width: self.width, height: self.height, pixels: self.pixels.iter().copied().map(f).collect() }
+    }
+}
+
+/// An affine map of the plane: `x' = x[0] + x[1] x + x[2] y`, likewise `y'`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// Coefficients of 1, x, y for the new x.
+    pub x: [f64; 3],
+    /// Coefficients of 1, x, y for the new y.
+    pub y: [f64; 3],
+}
+
+impl Affine {
+    /// The map that changes nothing.
+    pub const IDENTITY: Self = Self { x: [0.0, 1.0, 0.0], y: [0.0, 0.0, 1.0] };
+
+    /// Where (x, y) goes.
+    pub fn apply(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.x[0] + self.x[1] * x + self.x[2] * y, self.y[0] + self.y[1] * x + self.y[2] * y)
+    }
+}
+
+/// The name of an image: `[A-Za-z0-9._-]{1,128}` without a leading dot, since it becomes a file name and an
+/// object key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId(String);
+
+/// A name that cannot be an image's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no image id: use 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot")]
+pub struct InvalidImageId {
+    /// The refused name.
+    pub name: String,
+}
+
+impl ImageId {
+    /// Checks and takes a name.
+    pub fn new(name: &str) -> Result<Self, InvalidImageId> {
+        let fits = (1..=128).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if fits { Ok(Self(name.to_owned())) } else { Err(InvalidImageId { name: name.to_owned() }) }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One band of a frame on its own pixel grid.
+#[derive(Clone, Debug)]
+pub struct Band {
+    /// Calibrated pixels, nMgy; not finite where there is no measurement.
+    pub pixels: Plane<f32>,
+    /// [`mask`] bits of each pixel.
+    pub mask: Plane<u8>,
+    /// Pixel to sky.
+    pub wcs: Wcs,
+    /// Flux of one count (DN): the calibration, and the step between pixel values.
+    pub nmgy_per_dn: f64,
+    /// Electrons per DN.
+    pub gain_e_per_dn: f64,
+    /// Read noise and dark current, DN^2.
+    pub dark_variance_dn2: f64,
+    /// A pixel above this is not trusted, nMgy.
+    pub saturation_nmgy: f64,
+    /// The sky that the survey's own pipeline subtracted, nMgy per pixel, where the file keeps it.
+    pub removed_sky_nmgy: Option<f64>,
+}
+
+impl Band {
+    /// Photon variance of a source per unit of its flux, nMgy.
+    pub fn nmgy_per_electron(&self) -> f64 {
+        self.nmgy_per_dn / self.gain_e_per_dn
+    }
+}
+
+/// Run, camera column and the like, where the survey's file names or headers give them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldIds {
+    /// Observing run.
+    pub run: Option<u32>,
+    /// Reduction of that run.
+    pub rerun: Option<u32>,
+    /// Camera column.
+    pub camcol: Option<u32>,
+    /// Field within the run.
+    pub field: Option<u32>,
+}
+
+/// One field in five bands, all of one size.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its name.
+    pub id: ImageId,
+    /// Run, camera column, field.
+    pub ids: FieldIds,
+    /// Middle of the reference band's exposure, MJD (TAI); `None` where the header gives no time.
+    pub midpoint_mjd_tai: Option<f64>,
+    /// Exposure, s.
+    pub exposure_s: Option<f64>,
+    /// The five bands in the survey's order.
+    pub bands: PerBand<Band>,
+    /// SHA-256 of the five files' bytes as read, in band order, lower-case hex.
+    pub input_hash: String,
+}
+
+impl Frame {
+    /// Pixels in a row of every band.
+    pub fn width(&self) -> usize {
+        self.bands[0].pixels.width()
+    }
+
+    /// Rows of every band.
+    pub fn height(&self) -> usize {
+        self.bands[0].pixels.height()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_ids_are_file_names() {
+        for good in ["003918-3-0213", "a", "A.b_c-9", &"x".repeat(128)] {
+            assert!(ImageId::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".hidden", "a/b", "a b", "ü", "a\n", &"x".repeat(129)] {
+            assert!(ImageId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn planes_are_row_major() {
+        let p = Plane::from_pixels(3, 2, vec![0, 1, 2, 3, 4, 5]);
+        assert_eq!((p.at(2, 0), p.at(0, 1), p.row(1)), (2, 3, &[3, 4, 5][..]));
+        assert_eq!((p.get(-1, 0), p.get(2, 1), p.get(0, 2)), (None, Some(5), None));
+    }
+}

@@ -1,0 +1,1 @@
+//! What is measured of each object: centroid, moments, photometry, flags.

@@ -1,0 +1,66 @@
+//! The port to the nets: two traits over plain batches. What implements them (libtorch, a matched filter, a
+//! test's stub) is nobody's business here, and a batch always has the one padded shape the implementation
+//! names, because a net's answer for a row may depend on the batch's size in its last bits.
+
+use crate::frame::BANDS;
+
+/// Side of a segmentation tile, px.
+pub const TILE: usize = 64;
+/// Values in one tile: 64 x 64 pixels x 5 bands, band fastest (NHWC).
+pub const TILE_LEN: usize = TILE * TILE * BANDS;
+/// Pixels of one tile's answer.
+pub const TILE_PIXELS: usize = TILE * TILE;
+/// Side of a classifier stamp, px; odd, so that every symmetry of the square keeps the object in the middle.
+pub const STAMP: usize = 21;
+/// Values in one stamp.
+pub const STAMP_LEN: usize = STAMP * STAMP;
+
+/// Scores pixels: how surely each belongs to an object.
+pub trait Segmenter: Send {
+    /// Tiles in every batch.
+    fn batch(&self) -> usize;
+
+    /// `tiles`: `batch() * TILE_LEN` values in units of each band's sky noise, NHWC; unused slots are zeros.
+    /// `scores`: `batch() * TILE_PIXELS` results, row-major per tile.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device failed; the batch may be tried again elsewhere.
+    fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError>;
+}
+
+/// Scores objects: log-odds of star against galaxy from each of its seeds.
+pub trait Classifier: Send {
+    /// Stamps in every batch.
+    fn batch(&self) -> usize;
+
+    /// Seeds (members of the ensemble), each giving one number a stamp.
+    fn seeds(&self) -> usize;
+
+    /// `stamps`: `batch() * STAMP_LEN` PSF residuals in units of noise (see `cutout`); unused slots are zeros.
+    /// `log_odds`: `batch() * seeds()` results, seed fastest, positive for a star.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device failed.
+    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError>;
+}
+
+/// Why a device gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// The device is gone or refuses work; nothing more can be expected of it.
+    #[error("device {device} failed: {message}")]
+    DeviceLost {
+        /// Which one.
+        device: String,
+        /// In its own words.
+        message: String,
+    },
+    /// Memory ran out; a smaller batch may do.
+    #[error("device {device} is out of memory: {message}")]
+    OutOfMemory {
+        /// Which one.
+        device: String,
+        /// In its own words.
+        message: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! The engine (to come).
+pub mod flow;
+pub mod ports;

@@ -1,0 +1,269 @@
+//! What the engine asks of the world: frames to work on, somewhere to put the results, somebody who watches.
+//! The daemon gives it a watched directory or Kafka, `process` a list of files, tests a `Vec`.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::flow::Stop;
+use crate::catalog::Catalog;
+use crate::frame::{Frame, ImageId, PerBand, Plane};
+use crate::wcs::Wcs;
+
+/// A step of a frame's road; the same names stand in metrics, spans, benches and rejections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Taking a frame from the source.
+    Ingest,
+    /// Reading, background, masks, registration.
+    Prepare,
+    /// The segmentation net.
+    Segment,
+    /// Components, PSF, measurement.
+    Extract,
+    /// The classification net.
+    Classify,
+    /// Encoding and handing over the results.
+    Publish,
+}
+
+impl Stage {
+    /// All, in flow order.
+    pub const ALL: [Self; 6] =
+        [Self::Ingest, Self::Prepare, Self::Segment, Self::Extract, Self::Classify, Self::Publish];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Prepare => "prepare",
+            Self::Segment => "segment",
+            Self::Extract => "extract",
+            Self::Classify => "classify",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// Why an image was refused: a bounded set, so that it can be a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A file is empty, cut short or damaged.
+    Truncated,
+    /// Not a FITS file, or not an image.
+    NotFits,
+    /// A file could not be opened or read.
+    Unreadable,
+    /// Larger than the configured limit, declared or unpacked.
+    TooLarge,
+    /// Smaller than one tile.
+    TooSmall,
+    /// A band is not there.
+    MissingBand,
+    /// Bands of different fields, sizes, or one twice.
+    BandMismatch,
+    /// No or unusable world coordinates.
+    BadWcs,
+    /// Not the unit or pixel type of the survey.
+    BadUnits,
+    /// No usable pixel: all NaN, constant, or no noise to measure.
+    NoSignal,
+    /// The process died on this image more than once.
+    Crashed,
+    /// The device failed on it and no other could help.
+    DeviceFailed,
+    /// A fault of ours, caught.
+    Internal,
+}
+
+impl Reason {
+    /// Its name, as in metrics and rejections.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::NotFits => "not_fits",
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
+            Self::TooSmall => "too_small",
+            Self::MissingBand => "missing_band",
+            Self::BandMismatch => "band_mismatch",
+            Self::BadWcs => "bad_wcs",
+            Self::BadUnits => "bad_units",
+            Self::NoSignal => "no_signal",
+            Self::Crashed => "crashed",
+            Self::DeviceFailed => "device_failed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An image that cannot be processed: a value that travels the same road as a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Which kind.
+    pub reason: Reason,
+    /// Where on the road.
+    pub stage: Stage,
+    /// The file at fault, where one is.
+    pub file: Option<String>,
+    /// One line: what is wrong.
+    pub message: String,
+    /// One line: what to do.
+    pub advice: String,
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file:?}: ")?;
+        }
+        write!(f, "{} ({}; {})", self.message, self.reason.name(), self.advice)
+    }
+}
+
+/// Reads and decodes an image's bands; run on a worker, not by the source.
+pub type Load = Box<dyn FnOnce() -> Result<Frame, Rejection> + Send>;
+
+/// An image that has come, and what its source needs back when the outcome is published.
+pub struct Arrival {
+    /// Its name.
+    pub image_id: ImageId,
+    /// Gives the frame.
+    pub load: Load,
+    /// The source's own note (an offset, claimed paths); the sink gets it back, untouched.
+    pub receipt: Receipt,
+}
+
+/// Opaque to the engine.
+pub type Receipt = Box<dyn Any + Send>;
+
+/// Where frames come from.
+pub trait FrameSource: Send {
+    /// The next image; blocks while there is none, `None` when there will be no more or `stop` was requested.
+    ///
+    /// # Errors
+    /// [`PortError`] when the source itself fails (never for one bad image).
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError>;
+}
+
+/// Where outcomes go.
+pub trait CatalogSink: Sync + Send {
+    /// Turns an outcome into what will be stored; called from any worker, for several frames at once.
+    ///
+    /// # Errors
+    /// [`PortError`] where the outcome cannot be encoded.
+    fn encode(&self, outcome: &Finished) -> Result<Encoded, PortError>;
+
+    /// Stores it, whole or not at all; called in arrival order, one at a time.
+    ///
+    /// # Errors
+    /// [`PortError`] where it cannot be stored.
+    fn publish(&self, finished: &Finished, encoded: Encoded, receipt: Receipt) -> Result<(), PortError>;
+}
+
+/// Opaque to the engine.
+pub type Encoded = Box<dyn Any + Send>;
+
+/// What the engine should do about a port's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Try the same again after a while.
+    #[error("{0}")]
+    Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Drain, stop, and start a new session.
+    #[error("{0}")]
+    EndSession(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Stop for good.
+    #[error("{0}")]
+    Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// One image's end: what the sink gets.
+pub struct Finished {
+    /// Its name.
+    pub image_id: ImageId,
+    /// Its place in arrival order, from 0.
+    pub sequence: u64,
+    /// Seconds spent in each stage.
+    pub timings_s: BTreeMap<Stage, f64>,
+    /// Result or refusal.
+    pub outcome: Outcome,
+}
+
+/// Result or refusal.
+pub enum Outcome {
+    /// All of the image's products.
+    Processed(Box<Products>),
+    /// Why there are none.
+    Rejected(Rejection),
+}
+
+/// All that came of one image.
+pub struct Products {
+    /// Its sources.
+    pub catalog: Catalog,
+    /// 0 for sky, else a source's NUMBER.
+    pub segmentation: Plane<u32>,
+    /// [`crate::frame::mask`] bits on the reference grid, all bands together.
+    pub bits: Plane<u8>,
+    /// The reference band's coordinates, for the masks' headers.
+    pub wcs: Wcs,
+    /// The three shape bands on the reference grid in units of their sky noise, for the picture.
+    pub picture: [Plane<f32>; 3],
+    /// How good each band is.
+    pub quality: PerBand<BandQuality>,
+    /// Tiles that went through the segmentation net.
+    pub tiles: usize,
+    /// Device that served it.
+    pub device: String,
+}
+
+/// What a frame's band was like; goes into the record, the headers and the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BandQuality {
+    /// Band name.
+    pub band: String,
+    /// Full width at half maximum of the PSF at the frame's centre, arcsec.
+    pub fwhm_arcsec: f64,
+    /// Ellipticity of the PSF, 1 - b/a.
+    pub ellipticity: f64,
+    /// Sky: what the survey removed and what was left, nMgy per pixel.
+    pub sky_nmgy: f64,
+    /// Noise of one sky pixel, nMgy.
+    pub sky_sigma_nmgy: f64,
+    /// Magnitude of a point source at S/N 5.
+    pub depth_5sigma_mag: f64,
+    /// Stars that made the PSF.
+    pub psf_stars: usize,
+    /// Whether the bundle's PSF had to serve.
+    pub psf_fallback: bool,
+    /// Robust scatter of bright stars about the WCS registration to the reference band, px.
+    pub registration_residual_px: f64,
+}
+
+/// Watches the engine; every method returns at once.
+pub trait Probe: Sync + Send {
+    /// A frame entered.
+    fn arrived(&self, _image: &ImageId) {}
+    /// A stage of a frame took so long.
+    fn stage(&self, _stage: Stage, _seconds: f64) {}
+    /// Messages waiting before a stage.
+    fn queue(&self, _stage: Stage, _depth: usize) {}
+    /// Permits in use, of how many.
+    fn permits(&self, _used: usize, _of: usize) {}
+    /// A batch of a net went through a device: slots filled, of how many.
+    fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {}
+    /// A device failed.
+    fn device_failed(&self, _device: &str, _error: &crate::model::ModelError) {}
+    /// A frame was published.
+    fn finished(&self, _finished: &Finished) {}
+    /// A port failed and will be tried again.
+    fn retrying(&self, _stage: Stage, _error: &PortError) {}
+}
+
+/// Watches nothing.
+pub struct NoProbe;
+impl Probe for NoProbe {}

@@ -1,0 +1,1 @@
+//! From log-odds to a calibrated probability of being a star.

@@ -1,0 +1,1 @@
+//! The point-spread function of each band, by position, measured from the frame itself without labels.
