@@ -9,6 +9,7 @@ pub mod pipeline;
 pub mod posterior;
 pub mod preprocess;
 pub mod psf;
+pub mod recipe;
 pub mod survey;
 pub mod tile;
 pub mod wcs;
