@@ -73,8 +73,6 @@ pub enum Reason {
     NoSignal,
     /// The process died on this image more than once.
     Crashed,
-    /// The device failed on it and no other could help.
-    DeviceFailed,
     /// A fault of ours, caught.
     Internal,
 }
@@ -94,7 +92,6 @@ impl Reason {
             Self::BadUnits => "bad_units",
             Self::NoSignal => "no_signal",
             Self::Crashed => "crashed",
-            Self::DeviceFailed => "device_failed",
             Self::Internal => "internal",
         }
     }
@@ -157,11 +154,12 @@ pub trait CatalogSink: Sync + Send {
     /// [`PortError`] where the outcome cannot be encoded.
     fn encode(&self, outcome: &Finished) -> Result<Encoded, PortError>;
 
-    /// Stores it, whole or not at all; called in arrival order, one at a time.
+    /// Stores it, whole or not at all; called in arrival order, one at a time, and again after
+    /// [`PortError::Retry`].
     ///
     /// # Errors
     /// [`PortError`] where it cannot be stored.
-    fn publish(&self, finished: &Finished, encoded: Encoded, receipt: Receipt) -> Result<(), PortError>;
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError>;
 }
 
 /// Opaque to the engine.
