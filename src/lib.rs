@@ -2,6 +2,7 @@
 pub mod catalog;
 pub mod cutout;
 pub mod extract;
+pub mod filter;
 pub mod frame;
 pub mod measure;
 pub mod model;
@@ -11,5 +12,6 @@ pub mod preprocess;
 pub mod psf;
 pub mod recipe;
 pub mod survey;
+pub mod threshold;
 pub mod tile;
 pub mod wcs;
