@@ -1,4 +1,5 @@
 //! twinpeak
+pub mod aperture;
 pub mod catalog;
 pub mod cutout;
 pub mod extract;
