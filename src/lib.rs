@@ -2,6 +2,7 @@
 pub mod catalog;
 pub mod cutout;
 pub mod extract;
+pub mod fits;
 pub mod frame;
 pub mod measure;
 pub mod model;
