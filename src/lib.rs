@@ -1,5 +1,6 @@
 //! twinpeak
 pub mod catalog;
+pub mod commands;
 pub mod cutout;
 pub mod extract;
 pub mod frame;
@@ -10,6 +11,7 @@ pub mod posterior;
 pub mod preprocess;
 pub mod psf;
 pub mod recipe;
+pub mod sim;
 pub mod survey;
 pub mod tile;
 pub mod wcs;
