@@ -1,0 +1,140 @@
+//! `twinpeak simulate`: a seeded night as the survey's own files, with the truth beside them.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+
+use crate::frame::{BANDS, Frame};
+use crate::sim::{Counts, LAST_FIELD, Spec, simulate};
+use crate::survey::Survey;
+
+/// Simulate fields as survey files, with a table of the truth for each.
+#[derive(Args, Clone, Debug)]
+pub struct SimulateArgs {
+    /// Folder to write to; made where absent.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How many fields.
+    #[arg(long, default_value_t = 1)]
+    pub fields: u32,
+    /// Number of the first field.
+    #[arg(long, default_value_t = 1)]
+    pub first_field: u32,
+    /// Seed of the night; nights of different seeds share nothing.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The survey's description; the shipped one where absent.
+    #[arg(long, value_name = "FILE")]
+    pub survey: Option<PathBuf>,
+    /// Pixels in a row.
+    #[arg(long, default_value_t = 2048)]
+    pub width: usize,
+    /// Rows.
+    #[arg(long, default_value_t = 1489)]
+    pub height: usize,
+    /// Multiplies the number of objects.
+    #[arg(long, default_value_t = 1.0)]
+    pub density: f64,
+    /// Exactly so many objects in each frame, e.g. 50000 for a crowded one.
+    #[arg(long, conflicts_with = "density")]
+    pub sources: Option<usize>,
+    /// Magnitudes flat in r from 15 to 22.5, half of the objects stars: a training set.
+    #[arg(long)]
+    pub flat: bool,
+    /// Write files unpacked.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A survey that is not understood, values that make no sense, a folder that cannot be written.
+pub fn run(args: &SimulateArgs) -> Result<()> {
+    let survey = survey(args.survey.as_deref())?;
+    let last = args.first_field.checked_add(args.fields).filter(|end| *end <= LAST_FIELD + 1);
+    let last = last.with_context(|| format!("fields are numbered 1 to {LAST_FIELD}"))?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+
+    let bar = std::io::stderr().is_terminal().then(|| progress_bar(u64::from(args.fields)));
+    for field in args.first_field..last {
+        let spec = Spec {
+            seed: args.seed,
+            field,
+            width: args.width,
+            height: args.height,
+            counts: if args.flat { Counts::Flat } else { Counts::Physical },
+            density: args.density,
+            sources: args.sources,
+            ..Spec::default()
+        };
+        let made = simulate(&spec, &survey)?;
+        let names = write_frame(&args.out, &survey, &made.frame, args.plain)?;
+        let id = &made.frame.id;
+        write_whole(&args.out, &format!("truth-{id}.csv"), made.truth.to_csv(&survey).as_bytes())?;
+        let done = format!("{id}: {} objects, {}", made.truth.objects.len(), names.join(" "));
+        match &bar {
+            Some(bar) => {
+                bar.set_message(id.to_string());
+                bar.inc(1);
+            }
+            None => println!("{done}"),
+        }
+    }
+    if let Some(bar) = bar {
+        bar.finish_with_message("done");
+    }
+    Ok(())
+}
+
+fn survey(path: Option<&Path>) -> Result<Survey> {
+    let Some(path) = path else {
+        return Survey::parse(include_str!("../../config/surveys/sdss.toml")).context("the shipped survey");
+    };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Survey::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn progress_bar(fields: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} fields, {eta} left  {msg}");
+    ProgressBar::new(fields).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Writes the five bands, packed in parallel; returns the files' names.
+fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Result<Vec<String>> {
+    (0..BANDS)
+        .into_par_iter()
+        .map(|b| {
+            let template = survey.file_for(b, &frame.id);
+            let name = if plain { template.trim_end_matches(".bz2") } else { &template }.to_owned();
+            let known = survey.file_name(&name);
+            ensure!(
+                known.is_some_and(|k| k.image == frame.id && k.band == b),
+                "the survey's file_pattern does not accept {name:?}, which its file_template makes"
+            );
+            write_whole(out, &name, &encode(survey, b, frame, &name)?)?;
+            Ok(name)
+        })
+        .collect()
+}
+
+/// One band's file, packed as its name says.
+fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
+    anyhow::bail!("no writer yet for {name} of {} {} {band}", survey.profile().name, frame.id)
+}
+
+/// A file appears whole or not at all.
+fn write_whole(out: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (aside, path) = (out.join(format!(".{name}.part")), out.join(name));
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, &path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,115 @@
+//! From light to a calibrated frame: photons, read-out, whole DN, sky taken off, nMgy.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Poisson, StandardNormal};
+use rayon::prelude::*;
+
+use super::conditions::BandConditions;
+use super::defects;
+use super::spec::Spec;
+use super::streams::{Purpose, stream};
+use crate::frame::Plane;
+use crate::survey::Survey;
+
+/// Exposes the noiseless `light` (nMgy) in band `b` and reduces it as the survey does (nMgy).
+pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &BandConditions, b: usize) -> Plane<f32> {
+    let mut rng = stream(spec, Purpose::Defects, b, 0);
+    let sigma_dn = band.sky_sigma_nmgy() / band.nmgy_per_dn;
+    let columns = defects::bad_columns(&mut rng, spec, sigma_dn);
+    let hits = defects::cosmic_rays(&mut rng, spec, band.gain_e_per_dn);
+    let full_well_dn = survey.profile().saturation.full_well_dn as f32;
+    let width = light.width();
+
+    let mut dn = light;
+    let sky = Sky { band, half: [0.5 * spec.width as f64, 0.5 * spec.height as f64] };
+    dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        for (x, pixel) in row.iter_mut().enumerate() {
+            *pixel = (f64::from(*pixel) / band.nmgy_per_dn + sky.true_dn(x, y)) as f32;
+        }
+    });
+    for c in &columns {
+        for y in c.rows[0]..c.rows[1] {
+            let value = f64::from(dn.at(c.x, y)) * c.response + c.extra_dn;
+            dn.set(c.x, y, value as f32);
+        }
+    }
+    defects::bleed(&mut dn, full_well_dn);
+
+    dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        let mut rng = stream(spec, Purpose::Noise, b, y as u64);
+        let read_noise_dn = band.dark_variance_dn2.max(0.0).sqrt();
+        for pixel in row.iter_mut() {
+            let electrons = photons(&mut rng, f64::from(*pixel) * band.gain_e_per_dn);
+            let read = read_noise_dn * rng.sample::<f64, _>(StandardNormal);
+            *pixel = (electrons / band.gain_e_per_dn + read).round() as f32;
+        }
+    });
+    for &(x, y, hit_dn) in &hits {
+        dn.set(x, y, dn.at(x, y) + hit_dn.round());
+    }
+    dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        for (x, pixel) in row.iter_mut().enumerate() {
+            let counted = f64::from(pixel.min(full_well_dn));
+            *pixel = ((counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn) as f32;
+        }
+    });
+    dn
+}
+
+/// The sky over the field: what it is and what the survey takes it for.
+struct Sky<'a> {
+    band: &'a BandConditions,
+    half: [f64; 2],
+}
+
+impl Sky<'_> {
+    fn true_dn(&self, x: usize, y: usize) -> f64 {
+        let [u, v] = self.place(x, y);
+        self.band.sky_dn * (1.0 + self.band.sky_gradient[0] * u + self.band.sky_gradient[1] * v)
+    }
+
+    fn estimated_dn(&self, x: usize, y: usize) -> f64 {
+        let [u, v] = self.place(x, y);
+        let [a, b, c] = self.band.residual_dn;
+        self.true_dn(x, y) - (a * u + b * v + c * u * v)
+    }
+
+    fn place(&self, x: usize, y: usize) -> [f64; 2] {
+        [x as f64 / self.half[0] - 1.0, y as f64 / self.half[1] - 1.0]
+    }
+}
+
+/// Above this mean a skewed normal deviate (the first term of Cornish and Fisher's expansion), rounded, is a
+/// Poisson deviate to .2 % of its deviation.
+const MANY: f64 = 32.0;
+
+/// A Poisson deviate.
+fn photons(rng: &mut ChaCha8Rng, mean: f64) -> f64 {
+    if mean > MANY {
+        let z: f64 = rng.sample(StandardNormal);
+        (mean + mean.sqrt() * z + (z * z - 1.0) / 6.0).round()
+    } else {
+        Poisson::new(mean).map_or(0.0, |p| p.sample(rng))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photons_are_poisson() {
+        let mut rng = stream(&Spec::default(), Purpose::Noise, 0, 0);
+        for mean in [0.5, 20.0, 33.0, 700.0] {
+            let n = 400_000;
+            let draws: Vec<f64> = (0..n).map(|_| photons(&mut rng, mean)).collect();
+            let average = draws.iter().sum::<f64>() / f64::from(n);
+            let moment = |p| draws.iter().map(|d| (d - average).powi(p)).sum::<f64>() / f64::from(n);
+            let (variance, skew) = (moment(2), moment(3) / moment(2).powf(1.5));
+            assert!((average - mean).abs() < 5.0 * (mean / f64::from(n)).sqrt(), "{mean}: mean {average}");
+            assert!((variance / mean - 1.0).abs() < 0.02, "{mean}: variance {variance}");
+            assert!((skew - mean.powf(-0.5)).abs() < 0.03, "{mean}: skew {skew}");
+        }
+    }
+}

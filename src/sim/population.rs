@@ -1,0 +1,185 @@
+//! Which objects there are, and where.
+
+use std::f64::consts::PI;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Poisson, StandardNormal};
+
+use super::colour;
+use super::spec::{BLEND_ARCSEC, Counts, Spec};
+use super::streams::{Purpose, stream};
+use super::truth::{Class, IGNORED, Profile, TrueObject};
+use crate::survey::Survey;
+use crate::wcs::Wcs;
+
+/// Objects centred so far outside the frame still send light into it, px. Bands are offset by less.
+const BORDER_PX: f64 = 40.0;
+/// Number counts: (r, log10 of objects per square degree and magnitude); straight between, lasting to the ends.
+const GALAXY_COUNTS: [(f64, f64); 4] = [(12.0, -1.1), (16.0, 1.3), (20.0, 3.1), (24.0, 4.62)];
+const STAR_COUNTS: [(f64, f64); 2] = [(12.0, 1.71), (24.0, 3.75)];
+/// Range of r of flat counts, and the faintest physical r that gives their number.
+const FLAT_R: [f64; 2] = [15.0, 22.5];
+const QUASARS_OF_POINTS: f64 = 0.015;
+const DISCS_OF_GALAXIES: f64 = 0.7;
+/// An object is blended with a neighbour that is no more than this fainter.
+const BLEND_MAG: f64 = 2.0;
+
+/// Draws all objects whose light can reach the frame. Those centred in it have ids from 1; the others [`IGNORED`].
+pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<TrueObject> {
+    let mut rng = stream(spec, Purpose::Objects, 0, 0);
+    let scale = survey.profile().pixel_scale_arcsec;
+    let (width, height) = (spec.width as f64, spec.height as f64);
+    let faint = if spec.counts == Counts::Flat { FLAT_R[1] } else { 24.0 };
+    let square_degrees = width * height * (scale / 3600.0).powi(2);
+    let [stars, galaxies] = [&STAR_COUNTS[..], &GALAXY_COUNTS[..]].map(|c| number(c, faint) * square_degrees);
+    let expected = spec.density * (stars + galaxies);
+    let inside = spec.sources.unwrap_or_else(|| poisson(&mut rng, expected));
+    let border = (width + 2.0 * BORDER_PX) * (height + 2.0 * BORDER_PX) / (width * height) - 1.0;
+    let expected_outside = border * spec.sources.map_or(expected, |n| n as f64);
+    let outside = poisson(&mut rng, expected_outside);
+
+    let mix = Mix { counts: spec.counts, points: stars / (stars + galaxies) };
+    let mut objects: Vec<TrueObject> = Vec::with_capacity(inside + outside);
+    let in_frame = |x: f64, y: f64| (-0.5..width - 0.5).contains(&x) && (-0.5..height - 0.5).contains(&y);
+    for k in 0..inside + outside {
+        let is_inside = k < inside;
+        let mut at = (0.0, 0.0);
+        // A companion near the frame's edge may fall on the wrong side of it: draw again.
+        for attempt in 0.. {
+            at = (
+                rng.random_range(-0.5 - BORDER_PX..width - 0.5 + BORDER_PX),
+                rng.random_range(-0.5 - BORDER_PX..height - 0.5 + BORDER_PX),
+            );
+            // Each companion makes two blended objects.
+            if k > 0 && attempt < 8 && rng.random::<f64>() < 0.5 * spec.artefacts.blend_fraction {
+                let other = &objects[rng.random_range(0..k)];
+                let (apart, (s, c)) =
+                    (rng.random_range(0.25..1.0) * BLEND_ARCSEC / scale, rng.random_range(0.0..2.0 * PI).sin_cos());
+                at = (other.x + apart * c, other.y + apart * s);
+            }
+            if in_frame(at.0, at.1) == is_inside {
+                break;
+            }
+        }
+        let mut object = mix.draw(&mut rng);
+        object.id = if is_inside { k as u32 + 1 } else { IGNORED };
+        (object.x, object.y) = at;
+        (object.ra_deg, object.dec_deg) = reference.pixel_to_sky(at.0, at.1).unwrap_or((f64::NAN, f64::NAN));
+        objects.push(object);
+    }
+    mark_blends(&mut objects, BLEND_ARCSEC / scale);
+    objects
+}
+
+/// How classes and magnitudes are mixed.
+struct Mix {
+    counts: Counts,
+    points: f64,
+}
+
+impl Mix {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> TrueObject {
+        let points = if self.counts == Counts::Flat { 0.5 } else { self.points };
+        let is_point = rng.random::<f64>() < points;
+        let r = match self.counts {
+            Counts::Flat => rng.random_range(FLAT_R[0]..FLAT_R[1]),
+            Counts::Physical if is_point => magnitude(&STAR_COUNTS, rng.random()),
+            Counts::Physical => magnitude(&GALAXY_COUNTS, rng.random()),
+        };
+        let is_quasar = is_point && rng.random::<f64>() < QUASARS_OF_POINTS;
+        let is_disc = rng.random::<f64>() < DISCS_OF_GALAXIES;
+        let (class, profile, mag) = match (is_point, is_quasar) {
+            (_, true) => (Class::Qso, Profile::Point, colour::quasar(rng, r)),
+            (true, _) => (Class::Star, Profile::Point, colour::star(rng, r)),
+            (false, _) => (
+                Class::Galaxy,
+                if is_disc { Profile::Exponential } else { Profile::DeVaucouleurs },
+                colour::galaxy(rng, r, is_disc),
+            ),
+        };
+        let mut object = TrueObject { class, profile, mag, ..TrueObject::POINT };
+        if !is_point {
+            let log_r_e = 0.05 - 0.13 * (r - 20.0) + 0.2 * rng.sample::<f64, _>(StandardNormal);
+            object.r_e_arcsec = 10f64.powf(log_r_e);
+            object.axis_ratio = rng.random_range(0.2..1.0);
+            object.theta_deg = rng.random_range(-90.0..90.0);
+        }
+        object
+    }
+}
+
+/// Objects per square degree brighter than `faint` in each straight piece of the counts.
+fn pieces(counts: &[(f64, f64)], faint: f64) -> impl Iterator<Item = ([f64; 2], f64, f64)> {
+    counts.windows(2).filter(move |p| p[0].0 < faint).map(move |p| {
+        let ([(r0, log0), (r1, log1)], ln10) = ([p[0], p[1]], std::f64::consts::LN_10);
+        let slope = ln10 * (log1 - log0) / (r1 - r0);
+        let end = r1.min(faint);
+        ([r0, end], slope, 10f64.powf(log0) * (slope * (end - r0)).exp_m1() / slope)
+    })
+}
+
+fn number(counts: &[(f64, f64)], faint: f64) -> f64 {
+    pieces(counts, faint).map(|p| p.2).sum()
+}
+
+/// The magnitude below which the fraction `share` of all objects lies.
+fn magnitude(counts: &[(f64, f64)], share: f64) -> f64 {
+    let mut left = share * number(counts, f64::INFINITY);
+    let mut faintest = counts[0].0;
+    for ([r0, r1], slope, n) in pieces(counts, f64::INFINITY) {
+        if left < n {
+            return r0 + (left / n * (slope * (r1 - r0)).exp_m1()).ln_1p() / slope;
+        }
+        (left, faintest) = (left - n, r1);
+    }
+    faintest
+}
+
+fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> usize {
+    Poisson::new(mean).map_or(0, |p| p.sample(rng) as usize)
+}
+
+/// Flags every object with a neighbour nearer than `radius` px that matters to it.
+fn mark_blends(objects: &mut [TrueObject], radius: f64) {
+    let mut order: Vec<usize> = (0..objects.len()).collect();
+    order.sort_by(|&a, &b| objects[a].y.total_cmp(&objects[b].y));
+    for (k, &a) in order.iter().enumerate() {
+        for &b in &order[k + 1..] {
+            if objects[b].y - objects[a].y >= radius {
+                break;
+            }
+            if (objects[a].x - objects[b].x).hypot(objects[a].y - objects[b].y) < radius {
+                let fainter = objects[b].mag[2] - objects[a].mag[2];
+                objects[a].blended |= fainter < BLEND_MAG;
+                objects[b].blended |= -fainter < BLEND_MAG;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_the_skys() {
+        // Per field of .0369 square degrees to r < 22: about 300 galaxies and 240 stars.
+        let area = 2048.0 * 1489.0 * (0.396f64 / 3600.0).powi(2);
+        let galaxies = number(&GALAXY_COUNTS, 22.0) * area;
+        let stars = number(&STAR_COUNTS, 22.0) * area;
+        assert!((galaxies - 297.0).abs() < 3.0, "{galaxies}");
+        assert!((stars - 240.0).abs() < 5.0, "{stars}");
+    }
+
+    #[test]
+    fn magnitudes_follow_the_counts() {
+        for counts in [&STAR_COUNTS[..], &GALAXY_COUNTS[..]] {
+            for share in [0.001, 0.02, 0.3, 0.9, 0.9999] {
+                let r = magnitude(counts, share);
+                let below = number(counts, r) / number(counts, 99.0);
+                assert!((below / share - 1.0).abs() < 1e-9, "{share}: {below}");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What to simulate.
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::PerBand;
+use crate::wcs::WcsError;
+
+/// The highest seed: a seed becomes the run's number, which has six digits.
+pub const LAST_SEED: u64 = 990_999;
+/// The highest field: a field's number has four digits.
+pub const LAST_FIELD: u32 = 9_999;
+
+/// One field to simulate. The default is an ordinary field of the shipped survey.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spec {
+    /// Seed of the night, 0 to [`LAST_SEED`]. Training and test nights need only different seeds.
+    pub seed: u64,
+    /// Field of the night, 1 to [`LAST_FIELD`].
+    pub field: u32,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// How magnitudes are distributed.
+    pub counts: Counts,
+    /// Multiplies the number of objects.
+    pub density: f64,
+    /// Exactly so many objects centred in the frame instead; their magnitudes follow `counts`.
+    pub sources: Option<usize>,
+    /// The PSF.
+    pub seeing: Seeing,
+    /// Largest offset of a band against the reference band in (x, y), pixels.
+    pub offset_max_px: [f64; 2],
+    /// What goes wrong.
+    pub artefacts: Artefacts,
+}
+
+/// How magnitudes are distributed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counts {
+    /// As the sky's number counts at high latitude, r 12 to 24.
+    #[default]
+    Physical,
+    /// Flat in r, 15 to 22.5, half of them stars: a training set.
+    Flat,
+}
+
+/// The distribution that each field's PSF is drawn from: an elliptical Moffat profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seeing {
+    /// Median FWHM in the reference band, arcsec.
+    pub median_fwhm_arcsec: f64,
+    /// Scatter of the logarithm of that FWHM between fields.
+    pub sigma_ln: f64,
+    /// FWHM of each band relative to the reference band.
+    pub band_factor: PerBand<f64>,
+    /// Range of the Moffat exponent beta.
+    pub beta: [f64; 2],
+    /// Largest ellipticity, 1 - b/a.
+    pub ellipticity_max: f64,
+    /// Largest relative change of the FWHM from the field's centre to its edge.
+    pub variation_max: f64,
+}
+
+/// What goes wrong with a frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Artefacts {
+    /// Mean number of cosmic-ray tracks in a band of 2048 x 1489 pixels.
+    pub cosmic_rays: f64,
+    /// Fewest and most bad columns in a band.
+    pub bad_columns: [usize; 2],
+    /// Largest residual of the sky's subtraction, in units of the sky's noise.
+    pub sky_residual_max_sigma: f64,
+    /// Fraction of objects put within [`BLEND_ARCSEC`] of another.
+    pub blend_fraction: f64,
+}
+
+/// Two objects nearer than this are blended, arcsec.
+pub(super) const BLEND_ARCSEC: f64 = 2.0;
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            field: 1,
+            width: 2048,
+            height: 1489,
+            counts: Counts::Physical,
+            density: 1.0,
+            sources: None,
+            seeing: Seeing::default(),
+            offset_max_px: [3.0, 10.0],
+            artefacts: Artefacts::default(),
+        }
+    }
+}
+
+impl Default for Seeing {
+    fn default() -> Self {
+        Self {
+            median_fwhm_arcsec: 1.32,
+            sigma_ln: 0.15,
+            // As wavelength to the power -0.3.
+            band_factor: [1.18, 1.09, 1.0, 0.94, 0.90],
+            beta: [2.5, 4.0],
+            ellipticity_max: 0.08,
+            variation_max: 0.04,
+        }
+    }
+}
+
+impl Default for Artefacts {
+    fn default() -> Self {
+        Self { cosmic_rays: 40.0, bad_columns: [1, 3], sky_residual_max_sigma: 0.5, blend_fraction: 0.05 }
+    }
+}
+
+impl Artefacts {
+    /// A perfect detector and an uncrowded sky.
+    pub const NONE: Self =
+        Self { cosmic_rays: 0.0, bad_columns: [0, 0], sky_residual_max_sigma: 0.0, blend_fraction: 0.0 };
+}
+
+/// Why a field cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// A value that makes no sense.
+    #[error("{key} is {value}: it must be {range}")]
+    Value {
+        /// The key of [`Spec`].
+        key: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// The survey's pixel scale gives no coordinates.
+    #[error(transparent)]
+    Wcs(#[from] WcsError),
+    /// The name of the field is no image id.
+    #[error(transparent)]
+    Id(#[from] crate::frame::InvalidImageId),
+}
+
+impl Spec {
+    /// Refuses values that make no sense.
+    pub(super) fn check(&self) -> Result<(), SimError> {
+        let (seeing, bad) = (&self.seeing, &self.artefacts);
+        let rules = [
+            ("seed", self.seed as f64, 0.0, LAST_SEED as f64, "0 to 990999"),
+            ("field", f64::from(self.field), 1.0, f64::from(LAST_FIELD), "1 to 9999"),
+            ("width", self.width as f64, 64.0, 16_384.0, "64 to 16384"),
+            ("height", self.height as f64, 64.0, 16_384.0, "64 to 16384"),
+            ("density", self.density, 0.0, 1000.0, "0 to 1000"),
+            ("sources", self.sources.unwrap_or(0) as f64, 0.0, 1e6, "at most 1000000"),
+            ("seeing.median_fwhm_arcsec", seeing.median_fwhm_arcsec, 0.01, 20.0, "0.01 to 20"),
+            ("seeing.sigma_ln", seeing.sigma_ln, 0.0, 1.0, "0 to 1"),
+            ("seeing.beta", seeing.beta[0], 1.5, seeing.beta[1], "1.5 or more, in rising order"),
+            ("seeing.beta", seeing.beta[1], 1.5, 8.0, "1.5 to 8"),
+            ("seeing.ellipticity_max", seeing.ellipticity_max, 0.0, 0.5, "0 to 0.5"),
+            ("seeing.variation_max", seeing.variation_max, 0.0, 0.5, "0 to 0.5"),
+            ("offset_max_px", self.offset_max_px[0], 0.0, 1000.0, "0 to 1000"),
+            ("offset_max_px", self.offset_max_px[1], 0.0, 1000.0, "0 to 1000"),
+            ("artefacts.cosmic_rays", bad.cosmic_rays, 0.0, 1e5, "0 to 100000"),
+            ("artefacts.bad_columns", bad.bad_columns[1] as f64, bad.bad_columns[0] as f64, 64.0, "rising, at most 64"),
+            ("artefacts.sky_residual_max_sigma", bad.sky_residual_max_sigma, 0.0, 10.0, "0 to 10"),
+            ("artefacts.blend_fraction", bad.blend_fraction, 0.0, 1.0, "0 to 1"),
+        ];
+        let factors = seeing.band_factor.map(|f| ("seeing.band_factor", f, 0.1, 10.0, "0.1 to 10"));
+        for (key, value, low, high, range) in rules.into_iter().chain(factors) {
+            if !(low..=high).contains(&value) {
+                return Err(SimError::Value { key, value, range });
+            }
+        }
+        Ok(())
+    }
+}
