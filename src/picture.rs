@@ -1,7 +1,11 @@
 //! Pictures: the quick look at a field, and charts.
 
+mod axis;
+mod plot;
 mod quicklook;
 
+pub use axis::Axis;
+pub use plot::{Chart, Corner, Series, Style, chart};
 pub use quicklook::quicklook;
 
 /// Why there is no picture.

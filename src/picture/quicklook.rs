@@ -23,9 +23,9 @@ const GAP_PX: usize = 8;
 const FULL_SIZE_PX: usize = 1024;
 
 /// Brightness shown as black, sky sigma.
-const BLACK: f32 = -0.7;
+const BLACK: f32 = -0.4;
 /// Lupton's stretch, sky sigma: linear below, logarithmic above.
-const STRETCH: f32 = 9.0;
+const STRETCH: f32 = 6.0;
 /// Lupton's softening.
 const SOFTENING: f32 = 7.0;
 
@@ -83,10 +83,15 @@ fn lupton(rgb: [f32; 3]) -> Rgb {
     if mean <= 0.0 {
         return [0; 3];
     }
-    let squeezed = (SOFTENING * mean / STRETCH).asinh() / SOFTENING;
-    let rgb = rgb.map(|v| v * squeezed / mean);
+    let squeezed = asinh(SOFTENING * mean / STRETCH) / SOFTENING / mean;
+    let rgb = rgb.map(|v| v * squeezed);
     let brightest = rgb[0].max(rgb[1]).max(rgb[2]).max(1.0);
     rgb.map(|v| (v / brightest * 255.0 + 0.5) as u8)
+}
+
+/// For `x` of 0 and above, to the precision of a pixel: five times faster than the standard one.
+fn asinh(x: f32) -> f32 {
+    if x < 1e4 { (x + (x * x + 1.0).sqrt()).ln() } else { (2.0 * x).ln() }
 }
 
 /// Colours by segmentation value.
@@ -124,5 +129,115 @@ fn paint_classes(
     }
     for (pixel, number) in line.as_chunks_mut::<3>().0.iter_mut().zip(numbers) {
         *pixel = palette.get(number as usize).copied().unwrap_or(UNCLASSIFIED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::RgbImage;
+
+    /// A night sky of round objects, some red, some blue: shape planes, segmentation and rows.
+    fn field(width: usize, height: usize) -> ([Plane<f32>; 3], Plane<u32>, Vec<Row>) {
+        let mut seed = 12345u32;
+        let mut random = move || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / 16_777_216.0
+        };
+        // Sums of uniform numbers are near enough to noise.
+        let mut plane = || Plane::filled(width, height, 0.0f32).map(|_| (0..12).map(|_| random()).sum::<f32>() - 6.0);
+        let mut shape = [plane(), plane(), plane()];
+        let mut segmentation = Plane::filled(width, height, 0u32);
+        let mut rows = Vec::new();
+        for number in 1..=(width * height / 8000).max(1) as u32 {
+            let (x, y) = (random() * width as f32, random() * height as f32);
+            let (peak, size) = (8.0 * 10f32.powf(2.5 * random() * random()), 1.5 + 3.0 * random() * random());
+            let colour = 0.4 + 1.2 * random();
+            for v in 0..height {
+                for u in 0..width {
+                    let r2 = (u as f32 - x).powi(2) + (v as f32 - y).powi(2);
+                    if r2 < 64.0 * size * size {
+                        let light = peak * (1.0 + r2 / (4.0 * size * size)).powi(-3);
+                        for (plane, gain) in shape.iter_mut().zip([2.0 - colour, 1.0, colour]) {
+                            plane.set(u, v, plane.at(u, v) + light * gain);
+                        }
+                        if light > 1.5 {
+                            segmentation.set(u, v, number);
+                        }
+                    }
+                }
+            }
+            let classification = [Some(class::STAR), Some(class::GALAXY), None][number as usize % 3];
+            rows.push(Row { number, classification, ..Row::default() });
+        }
+        (shape, segmentation, rows)
+    }
+
+    fn seen(bytes: &[u8]) -> RgbImage {
+        image::load_from_memory(bytes).unwrap().to_rgb8()
+    }
+
+    #[test]
+    fn the_same_field_gives_the_same_picture_on_any_number_of_threads() {
+        let (shape, segmentation, rows) = field(1100, 300);
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| quicklook(&shape, &segmentation, &rows).unwrap())
+        };
+        assert!(on(1) == on(3));
+        assert_eq!(seen(&on(1)).dimensions(), (550 * 2 + GAP_PX as u32, 150));
+    }
+
+    #[test]
+    fn each_object_has_its_classes_colour_and_the_first_row_is_at_the_bottom() {
+        let (width, height) = (65, 64);
+        let mut segmentation = Plane::filled(width, height, 0u32);
+        let rows = [Some(class::STAR), Some(class::GALAXY), None];
+        let rows =
+            rows.iter().zip(1..).map(|(&classification, number)| Row { number, classification, ..Row::default() });
+        for number in 1..=4 {
+            segmentation.set(10 * number as usize, 2, number);
+        }
+        let shape = [0.0, 0.0, 5.0].map(|v| Plane::filled(width, height, v));
+        let picture = seen(&quicklook(&shape, &segmentation, &rows.collect::<Vec<_>>()).unwrap());
+        let at = |x: u32| picture.get_pixel((width + GAP_PX) as u32 + x, 61).0;
+        assert_eq!([at(10), at(20), at(30), at(40), at(50)], [STAR, GALAXY, UNCLASSIFIED, UNCLASSIFIED, SKY]);
+        let [red, green, blue] = picture.get_pixel(30, 30).0;
+        assert!(red > green && green == blue, "the reddest band is shown red: {red} {green} {blue}");
+    }
+
+    #[test]
+    fn halving_loses_no_single_pixel_object_at_the_edges() {
+        let (width, height) = (1201, 1101);
+        let mut segmentation = Plane::filled(width, height, 0u32);
+        segmentation.set(width - 1, height - 1, 1);
+        let shape = [f32::NAN, 0.0, 1e30].map(|v| Plane::filled(width, height, v));
+        let picture = seen(&quicklook(&shape, &segmentation, &[]).unwrap());
+        assert_eq!(picture.get_pixel(picture.width() - 1, 0).0, UNCLASSIFIED);
+    }
+
+    #[test]
+    fn the_fast_asinh_is_asinh() {
+        for x in [0.0f32, 1e-3, 0.5, 3.0, 9.9e3, 1.1e4, 1e30] {
+            assert!((asinh(x) - x.asinh()).abs() < 1e-5 * (1.0 + x.asinh()), "{x}");
+        }
+    }
+
+    #[test]
+    fn planes_of_different_sizes_are_refused() {
+        let shape = [64, 64, 65].map(|w| Plane::filled(w, 64, 0.0));
+        assert!(matches!(quicklook(&shape, &Plane::filled(64, 64, 0), &[]), Err(PictureError::Size { .. })));
+    }
+
+    /// A person's look, and the time: TWINPEAK_KEEP=/tmp cargo test --release quicklook -- --ignored --nocapture
+    #[test]
+    #[ignore = "writes a picture for a person to look at"]
+    fn a_picture_to_look_at() {
+        let (shape, segmentation, rows) = field(2048, 1489);
+        let started = std::time::Instant::now();
+        let bytes = quicklook(&shape, &segmentation, &rows).unwrap();
+        println!("{} bytes in {:?}", bytes.len(), started.elapsed());
+        let folder = std::env::var_os("TWINPEAK_KEEP").unwrap_or_else(|| ".".into());
+        std::fs::write(std::path::Path::new(&folder).join("quicklook.png"), bytes).unwrap();
     }
 }

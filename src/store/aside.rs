@@ -76,7 +76,7 @@ pub(super) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), 
 pub(super) fn remove_file(folder: &Path, name: &str) -> Result<(), StoreError> {
     let path = folder.join(name);
     match fs::remove_file(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(StoreError::of("remove", &path, folder, e)),
         Ok(()) => sync_folder(folder),
     }

@@ -96,8 +96,15 @@ impl DirectorySink {
     }
 
     fn publish_rejection(&self, record: &RejectedRecord) -> Result<(), StoreError> {
-        let name = format!("{}.json", record.image_id);
-        aside::write_file(&self.ledger.folder().join(REJECTED), &name, &json(&name, record)?)
+        let (folder, name) = (self.ledger.folder().join(REJECTED), format!("{}.json", record.image_id));
+        // Somebody may have tidied it away; the folder of results itself is never made anew.
+        match std::fs::create_dir(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::of("make the folder", &folder, self.ledger.folder(), e));
+            }
+            _ => {}
+        }
+        aside::write_file(&folder, &name, &json(&name, record)?)
     }
 
     fn rejected(&self, image: &str, rejection: Rejection) -> RejectedRecord {
@@ -218,8 +225,12 @@ mod tests {
         let record: RejectedRecord = serde_json::from_slice(&rejected[&format!("{IMAGE}.json")]).unwrap();
         assert_eq!((record.rejection, record.model, record.image_id.as_str()), (rejection(), model(), IMAGE));
         assert!(contents(dir.path()).is_empty());
+        fs::remove_dir_all(dir.path().join(REJECTED)).unwrap();
+        publish(&sink, &finished("other", Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        assert_eq!(contents(&dir.path().join(REJECTED)).len(), 1, "a folder tidied away comes back");
+        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), Box::new(())).unwrap();
         publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), Box::new(())).unwrap();
-        assert!(contents(&dir.path().join(REJECTED)).is_empty());
+        assert_eq!(contents(&dir.path().join(REJECTED)).keys().collect::<Vec<_>>(), ["other.json"]);
     }
 
     #[test]
