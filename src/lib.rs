@@ -1,6 +1,10 @@
 //! twinpeak
 pub mod catalog;
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod cutout;
+pub mod evaluate;
 pub mod extract;
 pub mod frame;
 pub mod measure;
@@ -11,5 +15,6 @@ pub mod preprocess;
 pub mod psf;
 pub mod recipe;
 pub mod survey;
+pub mod telemetry;
 pub mod tile;
 pub mod wcs;
