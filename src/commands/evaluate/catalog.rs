@@ -64,9 +64,11 @@ pub(super) mod testing {
 
     use super::*;
 
+    type Row = ((f64, f64), f32, bool);
+
     /// A catalogue of (position, magnitude, star): stars have starProb .9 and size 1, galaxies .1 and 2; the last
     /// has no starProb where there are more than 20.
-    pub(in super::super) fn write(file: &Path, rows: &[((f64, f64), f32, bool)]) {
+    pub(in super::super) fn write(file: &Path, rows: &[Row]) {
         let schema = "message c { required int64 sourceId; required double x; required double y; optional float \
                       halfLightRadius; optional float concentration; optional float psfMag_r; optional float starProb; }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -76,13 +78,13 @@ pub(super) mod testing {
         let count: Vec<_> = (0..rows.len() as i64).collect();
         ids.typed::<Int64Type>().write_batch(&count, None, None).unwrap();
         ids.close().unwrap();
-        for get in [|r: &((f64, f64), f32, bool)| r.0.0, |r| r.0.1] {
+        for get in [|r: &Row| r.0.0, |r: &Row| r.0.1] {
             let mut column = group.next_column().unwrap().unwrap();
             let values: Vec<_> = rows.iter().map(get).collect();
             column.typed::<DoubleType>().write_batch(&values, None, None).unwrap();
             column.close().unwrap();
         }
-        let size = |r: &((f64, f64), f32, bool)| if r.2 { 1.0 } else { 2.0 };
+        let size = |r: &Row| if r.2 { 1.0 } else { 2.0 };
         let columns: [Vec<f32>; 4] = [
             rows.iter().map(size).collect(),
             rows.iter().map(|r| 1.0 / size(r)).collect(),
