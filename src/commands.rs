@@ -1,3 +1,5 @@
-//! One file for each subcommand: it wires the parts and runs them.
+//! One file a subcommand: each wires the parts and runs.
 
+pub mod check;
+pub mod evaluate;
 pub mod simulate;
