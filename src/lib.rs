@@ -1,4 +1,5 @@
 //! twinpeak
+pub mod aperture;
 pub mod catalog;
 pub mod cli;
 pub mod commands;

@@ -81,11 +81,19 @@ pub struct Limits {
     pub port_retries: u32,
     /// First wait before such a try; doubled each time.
     pub port_backoff: Duration,
+    /// A device without work for so long makes an inference all the same, to show that it can.
+    pub idle_probe: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frames_in_flight: 4, workers: 2, port_retries: 5, port_backoff: Duration::from_millis(200) }
+        Self {
+            frames_in_flight: 4,
+            workers: 2,
+            port_retries: 5,
+            port_backoff: Duration::from_millis(200),
+            idle_probe: Duration::from_secs(20),
+        }
     }
 }
 
@@ -206,7 +214,9 @@ pub fn run(
         }
         for device in devices {
             let (work, to_collector) = (work.clone(), to_collector.clone());
-            stage!("device", move || if let Err(error) = cycle::serve(device, &work, &to_collector, probe) {
+            stage!("device", move || if let Err(error) =
+                cycle::serve(device, &work, &to_collector, limits.idle_probe, probe)
+            {
                 fail(error);
             });
         }
@@ -308,7 +318,16 @@ fn encode(
             tracing::warn!(reason = rejection.reason.name(), stage = rejection.stage.name(), "rejected: {rejection}");
         }
         let (finished, receipt, permit) = road::finished(*ended);
-        match sink.encode(&finished) {
+        // What cannot be encoded is that image's fault alone: its refusal is published instead.
+        let (finished, encoded) = match sink.encode(&finished) {
+            Err(error) if matches!(finished.outcome, Outcome::Processed(_)) => {
+                let refused = road::not_encodable(finished, &error);
+                let encoded = sink.encode(&refused);
+                (refused, encoded)
+            }
+            encoded => (finished, encoded),
+        };
+        match encoded {
             Ok(encoded) => {
                 let seconds = since.elapsed().as_secs_f64();
                 probe.stage(Stage::Publish, seconds);

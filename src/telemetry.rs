@@ -38,6 +38,10 @@ impl Probe for Probes {
         self.0.iter().for_each(|p| p.batch(stage, filled, of, seconds));
     }
 
+    fn device_alive(&self, device: &str) {
+        self.0.iter().for_each(|p| p.device_alive(device));
+    }
+
     fn device_failed(&self, device: &str, error: &ModelError) {
         self.0.iter().for_each(|p| p.device_failed(device, error));
     }

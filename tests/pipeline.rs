@@ -226,7 +226,7 @@ impl CatalogSink for Shelf {
 }
 
 fn limits(frames_in_flight: usize, workers: usize) -> Limits {
-    Limits { frames_in_flight, workers, port_retries: 3, port_backoff: Duration::from_millis(1) }
+    Limits { frames_in_flight, workers, port_retries: 3, port_backoff: Duration::from_millis(1), ..Limits::default() }
 }
 
 fn go(kinds: &[Kind], devices: usize, limits: &Limits) -> (Summary, Vec<(String, String)>) {

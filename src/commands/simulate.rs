@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use crate::fits;
 use crate::frame::{BANDS, Frame};
 use crate::sim::{Counts, LAST_FIELD, Spec, simulate};
 use crate::survey::Survey;
@@ -124,7 +125,7 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
 
 /// One band's file, packed as its name says.
 fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
-    anyhow::bail!("no writer yet for {name} of {} {} {band}", survey.profile().name, frame.id)
+    Ok(fits::pack(name, fits::encode_band(survey, frame, band)?)?)
 }
 
 /// A file appears whole or not at all.

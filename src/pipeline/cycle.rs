@@ -18,7 +18,7 @@ use super::ports::{Probe, Stage};
 use super::road::{Classified, Extracted, Scored, Ticket};
 use super::{Device, EngineError};
 use crate::frame::Plane;
-use crate::model::{ModelError, TILE_PIXELS};
+use crate::model::{ModelError, TILE_LEN, TILE_PIXELS};
 use crate::preprocess::Prepared;
 use crate::tile::Tiling;
 
@@ -148,9 +148,18 @@ pub(super) fn serve(
     mut device: Device,
     work: &Receiver<Batch>,
     events: &Sender<Event>,
+    idle: Duration,
     probe: &dyn Probe,
 ) -> Result<(), EngineError> {
-    for batch in work {
+    loop {
+        let batch = match work.recv_timeout(idle) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => {
+                probe_idle(&mut device, probe)?;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
         let started = Instant::now();
         let width = if batch.stage == Stage::Segment { TILE_PIXELS } else { device.classifier.seeds() };
         let mut values = vec![0.0; batch.size * width];
@@ -170,11 +179,23 @@ pub(super) fn serve(
             probe.device_failed(&device.name, &error);
             return Err(EngineError::Device(error));
         }
+        probe.device_alive(&device.name);
         probe.batch(batch.stage, batch.slots.len(), batch.size, started.elapsed().as_secs_f64());
         if events.send(Event::Answer { stage: batch.stage, slots: batch.slots, values, width }).is_err() {
             return Ok(()); // the engine is ending
         }
     }
+}
+
+/// A real inference on a device that has had nothing to do, so that a dead one does not look ready.
+fn probe_idle(device: &mut Device, probe: &dyn Probe) -> Result<(), EngineError> {
+    let size = device.segmenter.batch();
+    let (tiles, mut scores) = (vec![0.0; size * TILE_LEN], vec![0.0; size * TILE_PIXELS]);
+    device.segmenter.segment(&tiles, &mut scores).map_err(|error| {
+        probe.device_failed(&device.name, &error);
+        EngineError::Device(error)
+    })?;
+    probe.device_alive(&device.name);
     Ok(())
 }
 

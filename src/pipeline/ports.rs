@@ -254,6 +254,8 @@ pub trait Probe: Sync + Send {
     fn permits(&self, _used: usize, _of: usize) {}
     /// A batch of a net went through a device: slots filled, of how many.
     fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {}
+    /// A device answered, on work or on a probe while idle.
+    fn device_alive(&self, _device: &str) {}
     /// A device failed.
     fn device_failed(&self, _device: &str, _error: &crate::model::ModelError) {}
     /// A frame was published.

@@ -9,11 +9,15 @@ use std::time::Instant;
 use super::batch::Stamps;
 use super::cycle::{ToClassify, ToSegment};
 use super::flow::Permit;
-use super::ports::{Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
+use super::ports::{BandQuality, Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
 use super::{ModelIdentity, Models};
 use crate::catalog::{Catalog, Provenance, Row, class, flag};
+use crate::cutout::Source;
 use crate::frame::{ImageId, PerBand, Plane};
+use crate::posterior::StarProbability;
 use crate::preprocess::{self, Prepared, PreprocessError};
+use crate::psf::{self, PsfQuality, Splines};
+use crate::survey::Survey;
 use crate::tile::Tiling;
 use crate::{extract, filter, measure};
 
@@ -115,7 +119,7 @@ fn refused(error: PreprocessError) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
-        PreprocessError::Misregistered { .. } => {
+        PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
         }
     };
@@ -132,23 +136,28 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
         let sigma: PerBand<f64> = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
         let weights = models.survey.detection_weights(&sigma, &[0, 1, 2, 3, 4]);
         let detection = filter::detection_image(&prepared.registered, &weights);
-        let mut footprints = extract::extract(&score, &detection, &prepared.bits, &recipe.extract);
+        let footprints = extract::extract(&score, &detection, &prepared.bits, &recipe.extract);
         drop(score);
         let fallback = &recipe.fallback_fwhm_arcsec;
-        let measured = measure::measure(&prepared, &models.survey, &mut footprints, &detection, fallback);
-        Ok((footprints, measured))
+        let shapes = measure::footprint_shapes(&prepared, &models.survey, &footprints);
+        let splines = Splines::new(&prepared.frame);
+        let (psf, psf_quality) = psf::measure(&prepared, &models.survey, &splines, &shapes, fallback);
+        let segmentation = &footprints.segmentation;
+        let source = Source { prepared: &prepared, survey: &models.survey, splines: &splines, psf: &psf, segmentation };
+        let objects = measure::measure(&source, &footprints, &detection, &shapes);
+        Ok((footprints.segmentation, objects, quality(&prepared, &models.survey, &psf_quality)))
     });
     ticket.took(Stage::Extract, since, probe);
-    let (footprints, measured) = match measured {
+    let (segmentation, objects, quality) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(ticket, rejection)),
     };
-    let mut rows = Vec::with_capacity(measured.objects.len());
+    let mut rows = Vec::with_capacity(objects.len());
     let (mut stamps, mut stamped) = (Vec::new(), Vec::new());
-    for (index, object) in measured.objects.into_iter().enumerate() {
+    for (index, object) in objects.into_iter().enumerate() {
         if let Some(stamp) = object.stamp {
             stamps.push(stamp);
-            stamped.push((index, object.magnitude));
+            stamped.push((index, object.reference_mag));
         }
         rows.push(object.row);
     }
@@ -163,15 +172,35 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
     };
     let products = Box::new(Products {
         catalog: Catalog { provenance, rows },
-        segmentation: footprints.segmentation,
+        segmentation,
         bits,
         wcs,
         picture,
-        quality: measured.quality,
+        quality,
         tiles,
         device: models.device.clone(),
     });
     Ok(ToClassify { extracted: Extracted { ticket, products, stamped }, stamps: Stamps(stamps) })
+}
+
+/// The record of each band.
+fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> PerBand<BandQuality> {
+    std::array::from_fn(|b| {
+        let (band, sky, psf) = (&prepared.frame.bands[b], prepared.sky[b], &psf[b]);
+        // A point source at S/N 5 against sky noise in the PSF's noise-equivalent area.
+        let limit_nmgy = 5.0 * f64::from(sky.sigma_nmgy) * psf.noise_area_px.sqrt();
+        BandQuality {
+            band: survey.band(b).to_owned(),
+            fwhm_arcsec: psf.fwhm_arcsec,
+            ellipticity: psf.ellipticity,
+            sky_nmgy: band.removed_sky_nmgy.unwrap_or(0.0) + f64::from(sky.level_nmgy),
+            sky_sigma_nmgy: f64::from(sky.sigma_nmgy),
+            depth_5sigma_mag: measure::magnitude(limit_nmgy),
+            psf_stars: psf.stars,
+            psf_fallback: psf.fallback,
+            registration_residual_px: psf.registration_residual_px,
+        }
+    })
 }
 
 fn provenance(model: &ModelIdentity, survey: &str, frame: &crate::frame::Frame) -> Provenance {
@@ -191,20 +220,32 @@ pub(super) fn finish(classified: Classified, models: &Models) -> Box<Ended> {
     let Classified { extracted: Extracted { ticket, mut products, stamped }, log_odds } = classified;
     let seeds = log_odds.len() / stamped.len().max(1);
     for ((index, magnitude), log_odds) in stamped.into_iter().zip(log_odds.chunks_exact(seeds.max(1))) {
-        let (p, spread) = models.recipe.calibration.star_probability(log_odds, magnitude);
-        classify(&mut products.catalog.rows[index], p, spread);
+        let probability = models.recipe.calibration.star_probability(log_odds, magnitude);
+        classify(&mut products.catalog.rows[index], probability);
     }
     Box::new(Ended { ticket, outcome: Outcome::Processed(products) })
 }
 
-fn classify(row: &mut Row, p: f32, spread: f32) {
-    if !p.is_finite() || !spread.is_finite() {
+fn classify(row: &mut Row, probability: Option<StarProbability>) {
+    let Some(p) = probability else {
         row.flags |= flag::NO_CLASS; // a net that answers NaN is no basis
         return;
-    }
-    row.star_prob = Some(p);
-    row.star_prob_err = Some(spread);
-    row.classification = Some(if p >= 0.5 { class::STAR } else { class::GALAXY });
+    };
+    row.star_prob = Some(p.value);
+    row.star_prob_err = Some(p.error);
+    row.classification = Some(if p.value >= 0.5 { class::STAR } else { class::GALAXY });
+}
+
+/// The refusal of an image whose products cannot be encoded.
+pub(super) fn not_encodable(finished: Finished, error: &dyn std::error::Error) -> Finished {
+    let rejection = Rejection {
+        reason: Reason::Internal,
+        stage: Stage::Publish,
+        file: None,
+        message: error.to_string(),
+        advice: "report it with this image; other images are not affected".into(),
+    };
+    Finished { outcome: Outcome::Rejected(rejection), ..finished }
 }
 
 /// What the sink gets.

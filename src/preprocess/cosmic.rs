@@ -54,7 +54,9 @@ pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
         let width = band.mask.width() as isize;
         let mut next: Vec<usize> = hit
             .iter()
-            .flat_map(|&i| AXES.iter().flat_map(move |&(dx, dy, _)| [i as isize + dx + dy * width, i as isize - dx - dy * width]))
+            .flat_map(|&i| {
+                AXES.iter().flat_map(move |&(dx, dy, _)| [i as isize + dx + dy * width, i as isize - dx - dy * width])
+            })
             .map(|i| i as usize) // hits lie inside the rim
             .filter(|&i| judge.pixels.pixels()[i] > NEXT.above_sigma * sigma && judge.is_too_sharp(i, fall, NEXT))
             .collect();

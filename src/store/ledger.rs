@@ -190,7 +190,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`StoreError`] where the claim's file cannot be removed; the next start does it.
-    pub fn release(self) -> Result<(), StoreError> {
+    pub fn release(&self) -> Result<(), StoreError> {
         let removed = aside::remove_file(&self.ledger.0.claims, &file_of(&self.image));
         let mut table = self.ledger.table();
         table.in_work.remove(&self.image);

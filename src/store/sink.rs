@@ -1,7 +1,5 @@
 //! A folder of results: an image's files appear together, its record last.
 
-use std::any::Any;
-
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -123,17 +121,16 @@ impl CatalogSink for DirectorySink {
         Ok(Box::new(files))
     }
 
-    /// On an error the receipt is dropped, which gives the image back to its source untouched.
-    fn publish(&self, finished: &Finished, encoded: Encoded, receipt: Receipt) -> Result<(), PortError> {
-        let files = (encoded as Box<dyn Any>).downcast::<Files>().expect("the engine gives back what encode returned");
-        match *files {
-            Files::Processed { files, mut record } => {
-                record.timings_s = finished.timings_s.clone();
-                self.publish_set(finished.image_id.as_str(), &files, &record)?;
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError> {
+        let files = encoded.downcast_ref::<Files>().expect("the engine gives back what encode returned");
+        match files {
+            Files::Processed { files, record } => {
+                let record = DoneRecord { timings_s: finished.timings_s.clone(), ..(**record).clone() };
+                self.publish_set(finished.image_id.as_str(), files, &record)?;
             }
-            Files::Rejected(record) => self.publish_rejection(&record)?,
+            Files::Rejected(record) => self.publish_rejection(record)?,
         }
-        if let Ok(claim) = (receipt as Box<dyn Any>).downcast::<Claim>() {
+        if let Some(claim) = receipt.downcast_ref::<Claim>() {
             claim.release()?;
         }
         Ok(())
@@ -184,7 +181,7 @@ mod tests {
     }
 
     fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<(), PortError> {
-        sink.publish(finished, sink.encode(finished)?, receipt)
+        sink.publish(finished, &sink.encode(finished)?, &receipt)
     }
 
     #[test]
