@@ -188,6 +188,13 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_would_do() {
+        let refused = refusal("[log]\nformat = \"loud\"");
+        assert!(refused.contains("`auto`, `human`") && refused.ends_with("(the default is auto)"), "{refused}");
+        assert!(refusal("[device]\nchoice = \"gpu\"").contains("auto, cpu, cuda:0"));
+    }
+
+    #[test]
     fn broken_and_absent_files_are_named() {
         assert!(refusal("[pipeline\n").contains("is not TOML"));
         let absent = Layers::from_file(Some("/no/such.toml".into())).load().unwrap_err().to_string();

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use ::config::builder::DefaultState;
 use ::config::{ConfigBuilder, FileFormat, Source, Value, ValueKind};
 
+use serde::Deserialize;
+
 use super::{Config, ConfigError};
 
 /// Read where no file is named, if it is there; paths among the defaults are relative to its folder.
@@ -83,14 +85,17 @@ impl Layers {
             let Saying { origin, key, value } = saying;
             let refuse = |problem| ConfigError::BadValue { origin: origin.clone(), key: key.clone(), problem };
             match known.get(&key) {
-                Some(like) => builder = set(builder, &key, fit(value, like).map_err(refuse)?),
+                Some(like) => {
+                    let refuse = |problem: String| refuse(format!("{problem} (the default is {like})"));
+                    builder = set(builder, &key, fit(value, like).map_err(refuse)?);
+                    config = parse(&builder).map_err(refuse)?;
+                }
                 None if !is_section(&key, &known) => {
                     return Err(ConfigError::UnknownKey { nearest: nearest(&key, &known), origin, key });
                 }
                 None if matches!(value, ValueKind::Table(_)) => {} // an empty section
                 None => return Err(refuse(format!("is a section: write [{key}]"))),
             }
-            config = parse(&builder).map_err(|e| refuse(cause(&e)))?;
         }
         Ok(config)
     }
@@ -112,8 +117,10 @@ impl Layers {
     }
 }
 
-fn parse(builder: &ConfigBuilder<DefaultState>) -> Result<Config, ::config::ConfigError> {
-    builder.build_cloned()?.try_deserialize()
+/// By way of TOML's own values, whose refusals say which values would do.
+fn parse(builder: &ConfigBuilder<DefaultState>) -> Result<Config, String> {
+    let built = builder.build_cloned().and_then(|c| c.try_deserialize::<toml::Value>()).map_err(|e| cause(&e))?;
+    Config::deserialize(built).map_err(|e| e.message().to_owned())
 }
 
 fn set(builder: ConfigBuilder<DefaultState>, key: &str, value: ValueKind) -> ConfigBuilder<DefaultState> {
@@ -169,7 +176,7 @@ fn fit(value: ValueKind, like: &ValueKind) -> Result<ValueKind, String> {
         (Text(v), I64(_) | U64(_)) => v.parse().map(I64).map_err(|_| format!("{v:?} is not a whole number")),
         (Text(v), Float(_)) => v.parse().map(Float).map_err(|_| format!("{v:?} is not a number")),
         (I128(_) | U128(_), _) => Err("is too large".into()),
-        (v, like) => Err(format!("{v} does not do; the default is {like}")),
+        (v, _) => Err(format!("{v} is not of its type")),
     }
 }
 

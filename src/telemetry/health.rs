@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::pipeline::ports::{Probe, Stage};
+
 /// Answers why it cannot work, in one line.
 pub type Question = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
@@ -40,7 +42,8 @@ impl Check {
     }
 }
 
-/// When something last happened: whoever does it beats, `/readyz` reads.
+/// When something last happened: whoever does it beats, `/readyz` reads. As a [`Probe`] it beats with every batch
+/// that went through a device: a real inference.
 #[derive(Clone, Default)]
 pub struct Heart(Arc<Mutex<Option<Instant>>>); // a mutex: an Instant does not fit an atomic
 
@@ -53,6 +56,12 @@ impl Heart {
     /// How long ago it happened.
     pub fn age(&self) -> Option<Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+}
+
+impl Probe for Heart {
+    fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {
+        self.beat();
     }
 }
 
@@ -77,7 +86,7 @@ mod tests {
         let hour = Check::beating("h", heart.clone(), Duration::from_secs(3600));
         let never = Check::beating("n", heart.clone(), Duration::ZERO);
         assert!((hour.question)().is_err());
-        heart.beat();
+        Probe::batch(&heart, Stage::Segment, 1, 8, 0.1);
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!((hour.question)(), Ok(()));
         assert!((never.question)().unwrap_err().contains("ago"));

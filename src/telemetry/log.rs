@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::model::ModelError;
+use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
+
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +97,33 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// Tells what the engine does, as far as somebody may have to act on it.
+pub struct Events;
+
+impl Probe for Events {
+    fn finished(&self, finished: &Finished) {
+        let image = finished.image_id.as_str();
+        match &finished.outcome {
+            Outcome::Processed(products) => {
+                let seconds: f64 = finished.timings_s.values().sum();
+                tracing::info!(image, sources = products.catalog.rows.len(), seconds, "processed");
+            }
+            Outcome::Rejected(rejection) => {
+                let (stage, error_type) = (rejection.stage.name(), rejection.reason.name());
+                tracing::warn!(image, stage, error_type, "rejected: {rejection}");
+            }
+        }
+    }
+
+    fn device_failed(&self, device: &str, error: &ModelError) {
+        tracing::error!(device, "{error}");
+    }
+
+    fn retrying(&self, stage: Stage, error: &PortError) {
+        tracing::warn!(stage = stage.name(), "will try again: {error}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +145,7 @@ mod tests {
                 tracing::info!(stage = "segment", "hello");
                 tracing::debug!("not told");
             });
+            Events.finished(&crate::telemetry::testing::rejected());
             return;
         }
         let child = std::process::Command::new(std::env::current_exe().unwrap())
@@ -124,9 +155,10 @@ mod tests {
             .unwrap();
         let told = String::from_utf8(child.stderr).unwrap();
         let lines: Vec<_> = told.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok()).collect();
-        assert_eq!(lines.len(), 1, "{told}");
+        assert_eq!(lines.len(), 2, "{told}");
         assert_eq!(lines[0]["message"], "hello");
         assert_eq!(lines[0]["stage"], "segment");
         assert_eq!(lines[0]["span"]["image"], "f-1");
+        assert_eq!((&lines[1]["level"], &lines[1]["error_type"]), (&"WARN".into(), &"missing_band".into()));
     }
 }
