@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::simulate::SimulateArgs;
 use crate::config::{Config, ConfigError, Layers};
 
 pub use exit::Exit;
@@ -122,6 +123,12 @@ pub struct RunArgs {
     /// Where catalogues, masks, pictures and records go
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// End when nothing is left to do, instead of waiting for more
+    #[arg(long)]
+    pub until_idle: bool,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -138,34 +145,9 @@ impl RunArgs {
             .layers()
             .flag("--inbox", "input.dir", path(&self.inbox))
             .flag("--out", "output.dir", path(&self.out))
+            .flag("--http", "http.bind", self.http.clone())
             .load()
     }
-}
-
-/// `twinpeak simulate`
-#[derive(Args, Debug)]
-pub struct SimulateArgs {
-    /// Where frames and truth tables go
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Number of fields
-    #[arg(long, default_value_t = 3)]
-    pub fields: u32,
-    /// The same seed gives the same bytes
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Sources relative to an ordinary field at high latitude
-    #[arg(long, default_value_t = 1.0)]
-    pub density: f64,
-    /// Pixels in a row
-    #[arg(long, default_value_t = 2048, value_name = "PX")]
-    pub width: usize,
-    /// Rows
-    #[arg(long, default_value_t = 1489, value_name = "PX")]
-    pub height: usize,
-    /// Shared.
-    #[command(flatten)]
-    pub config: ConfigArgs,
 }
 
 /// `twinpeak train`

@@ -75,7 +75,7 @@ impl Exit {
     }
 
     /// How a run over frames ended.
-    pub fn of_counts(processed: usize, rejected: usize) -> Self {
+    pub fn of_counts(processed: u64, rejected: u64) -> Self {
         match (processed, rejected) {
             (_, 0) => Self::Done,
             (0, _) => Self::AllRejected,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::pipeline::ports::{Probe, Stage};
+use crate::pipeline::ports::Probe;
 
 /// Answers why it cannot work, in one line.
 pub type Question = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -60,7 +60,7 @@ impl Heart {
 }
 
 impl Probe for Heart {
-    fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {
+    fn device_alive(&self, _: &str) {
         self.beat();
     }
 }

@@ -92,6 +92,13 @@ pub struct Chosen {
     pub precision: Precision,
 }
 
+impl Chosen {
+    /// Whether it is the processor.
+    pub fn is_cpu(&self) -> bool {
+        self.device == tch::Device::Cpu
+    }
+}
+
 /// Number format of the segmentation net. Answers differ by at most [`crate::torch::infer::BF16_TOLERANCE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
