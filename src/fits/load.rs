@@ -66,7 +66,7 @@ fn assemble(
 ) -> Result<Frame, Rejection> {
     let ids = check_names(survey, image, names)?;
     let bands = fetch.into_par_iter().enumerate().map(|(b, fetch)| {
-        fetch().and_then(|packed| decode_band(survey, &ids, b, packed, limits)).map_err(|f| f.reject(&names[b]))
+        fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&names[b]))
     });
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Result<Decoded, Rejection>> = bands.collect();
@@ -116,8 +116,19 @@ fn check_names(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Res
     }
 }
 
-fn decode_band(survey: &Survey, ids: &FieldIds, b: usize, packed: Vec<u8>, limits: &Limits) -> Result<Decoded, Fault> {
-    let digest = Sha256::digest(&packed).into();
+/// Hashes and decodes one file at once; hashing costs about as much as decoding a plain one.
+fn decode_band(survey: &Survey, ids: &FieldIds, b: usize, packed: &[u8], limits: &Limits) -> Result<Decoded, Fault> {
+    let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, limits));
+    decoded.map(|(band, facts)| Decoded { band, facts, digest })
+}
+
+fn read_band(
+    survey: &Survey,
+    ids: &FieldIds,
+    b: usize,
+    packed: &[u8],
+    limits: &Limits,
+) -> Result<(Band, Facts), Fault> {
     let bytes = unpack::unpack(packed, limits)?;
     let hdus = Hdu::split(&bytes)?;
     let image = pixels::find(&hdus)?;
@@ -135,7 +146,7 @@ fn decode_band(survey: &Survey, ids: &FieldIds, b: usize, packed: Vec<u8>, limit
         saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
         removed_sky_nmgy: facts.removed_sky_nmgy,
     };
-    Ok(Decoded { band, facts, digest })
+    Ok((band, facts))
 }
 
 fn no_data(pixels: &Plane<f32>) -> Plane<u8> {

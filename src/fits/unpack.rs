@@ -1,5 +1,6 @@
 //! From a file to FITS bytes: read under a limit, recognised by its first bytes, unpacked under a limit.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -35,13 +36,13 @@ pub(super) fn read(path: &Path, band: &str, limits: &Limits) -> Result<Vec<u8>, 
 }
 
 /// The FITS bytes inside `packed`, whatever its name says.
-pub(super) fn unpack(packed: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, Fault> {
-    match packed.as_slice() {
+pub(super) fn unpack<'a>(packed: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Fault> {
+    match packed {
         [] => Err(Fault::Empty),
-        [b'B', b'Z', b'h', ..] => drain("bzip2", MultiBzDecoder::new(&packed[..]), packed.len(), limits),
-        [0x1f, 0x8b, ..] => drain("gzip", MultiGzDecoder::new(&packed[..]), packed.len(), limits),
+        [b'B', b'Z', b'h', ..] => drain("bzip2", MultiBzDecoder::new(packed), packed.len(), limits).map(Cow::Owned),
+        [0x1f, 0x8b, ..] => drain("gzip", MultiGzDecoder::new(packed), packed.len(), limits).map(Cow::Owned),
         _ if packed.len() as u64 > limits.max_unpacked_bytes => Err(Fault::Bomb { limit: limits.max_unpacked_bytes }),
-        _ => Ok(packed),
+        _ => Ok(Cow::Borrowed(packed)),
     }
 }
 
