@@ -112,7 +112,8 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
         .into_par_iter()
         .map(|b| {
             let template = survey.file_for(b, &frame.id);
-            let name = if plain { template.trim_end_matches(".bz2") } else { &template }.to_owned();
+            let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
+            let name = packed.unwrap_or(&template).to_owned();
             let known = survey.file_name(&name);
             ensure!(
                 known.is_some_and(|k| k.image == frame.id && k.band == b),

@@ -53,7 +53,7 @@ impl Conditions {
         let ids = name(spec, survey);
         let [run, camcol, field] = [ids.run, ids.camcol, ids.field].map(Option::unwrap_or_default);
         let mut rng = stream(spec, Purpose::Conditions, 0, 0);
-        let pointing = Pointing::draw(&mut rng, spec, survey);
+        let pointing = Pointing::draw(&mut rng, survey);
         let fwhm_ln = spec.seeing.sigma_ln * normal(&mut rng);
         let fwhm_px = spec.seeing.median_fwhm_arcsec * fwhm_ln.exp() / survey.profile().pixel_scale_arcsec;
         let sky_mag = SKY_SCATTER_MAG[0] * normal(&mut rng);
@@ -95,7 +95,7 @@ struct Pointing {
 }
 
 impl Pointing {
-    fn draw(rng: &mut ChaCha8Rng, _spec: &Spec, survey: &Survey) -> Self {
+    fn draw(rng: &mut ChaCha8Rng, survey: &Survey) -> Self {
         let dec = rng.random_range(-0.15f64..0.85).asin().to_degrees();
         Self {
             centre_deg: (rng.random_range(0.0..360.0), dec),
