@@ -1,8 +1,18 @@
 //! From a plane of scores to footprints: connected components, deblending, bounds.
 
+pub mod calibrate;
+mod components;
+mod deblend;
+#[cfg(test)]
+mod tests;
+
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::Plane;
+use crate::catalog::flag;
+use crate::frame::{Plane, mask};
+use components::{Component, Components, Members};
+use deblend::Rules;
 
 /// Parameters of extraction; thresholds come from the model bundle, bounds from the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +37,7 @@ pub struct Settings {
 /// One object's pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Footprint {
-    /// Its value in the segmentation: index + 1.
+    /// Its value in the segmentation: index + 1. Numbers follow each object's first pixel, row by row.
     pub number: u32,
     /// Flux-weighted centroid on the detection image, px.
     pub x: f64,
@@ -52,8 +62,123 @@ pub struct Footprints {
     pub objects: Vec<Footprint>,
 }
 
-/// Finds objects. `detection` is a smoothed weighted sum of the bands with unit noise; `bits` the frame's mask.
-/// Deterministic, in parallel over components.
-pub fn extract(_score: &Plane<f32>, _detection: &Plane<f32>, _bits: &Plane<u8>, _settings: &Settings) -> Footprints {
-    todo!()
+/// Finds objects: components of pixels whose score is above the extent threshold, each with a score above the
+/// detection threshold somewhere, split where the detection image has peaks that persist.
+///
+/// `detection` is a smoothed weighted sum of the bands with unit noise ([`crate::filter::detection_image`]);
+/// `bits` the frame's mask. Deterministic, in parallel over components.
+pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, settings: &Settings) -> Footprints {
+    let components = Components::of(score, settings.extent_threshold);
+    let members = Members::new(&components, score.width(), score.height());
+    let found: Vec<Vec<Child>> = components
+        .list
+        .par_iter()
+        .filter(|c| c.area_px >= settings.min_area_px && components.peak(c, score) > settings.detect_threshold)
+        .map(|c| children(&components, c, &members, detection, bits, settings))
+        .collect();
+    let mut found: Vec<Child> = found.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|child| child.pixels[0]);
+
+    let width = score.width();
+    let mut segmentation = Plane::filled(width, score.height(), 0u32);
+    for (number, child) in (1u32..).zip(&mut found) {
+        child.footprint.number = number;
+        for &(y, x) in &child.pixels {
+            segmentation.set(x as usize, y as usize, number);
+        }
+    }
+    let flux: Vec<f64> = found.iter().map(|c| c.flux).collect();
+    let crowded: Vec<bool> =
+        found.par_iter().map(|c| has_bright_neighbour(&c.pixels, c.footprint.number, &segmentation, &flux)).collect();
+    let mut objects: Vec<Footprint> = found.into_iter().map(|c| c.footprint).collect();
+    for (object, crowded) in objects.iter_mut().zip(crowded) {
+        object.flags |= if crowded { flag::NEIGHBOURS } else { 0 };
+    }
+    Footprints { segmentation, objects }
+}
+
+/// An object before it has a number.
+struct Child {
+    footprint: Footprint,
+    /// Row and column of each pixel, row by row.
+    pixels: Vec<(u32, u32)>,
+    /// Sum of the detection image.
+    flux: f64,
+}
+
+/// The objects of one component.
+fn children(
+    components: &Components,
+    component: &Component,
+    members: &Members,
+    detection: &Plane<f32>,
+    bits: &Plane<u8>,
+    settings: &Settings,
+) -> Vec<Child> {
+    let pixels = components.pixels(component);
+    let values: Vec<f32> = pixels.iter().map(|&(y, x)| detection.at(x as usize, y as usize)).collect();
+    let (split, bound) = if component.area_px > settings.max_component_px {
+        (deblend::Split::whole(pixels.len()), flag::COMPONENT_BOUND)
+    } else {
+        let rules = Rules {
+            sigma: settings.deblend_sigma,
+            ratio: settings.deblend_ratio,
+            max_children: settings.max_children,
+            min_area_px: settings.min_area_px,
+        };
+        let split = deblend::deblend(&pixels, &values, members, &rules);
+        let bound = if split.bound_hit { flag::DEBLEND_BOUND } else { 0 };
+        (split, bound)
+    };
+    let blended = if split.children > 1 { flag::BLENDED } else { 0 };
+    let mut parts = vec![Vec::new(); split.children];
+    for (pixel, &part) in pixels.iter().zip(&split.child) {
+        if part != deblend::SKY {
+            parts[part as usize].push(*pixel);
+        }
+    }
+    parts.into_iter().map(|pixels| child(pixels, detection, bits, bound | blended)).collect()
+}
+
+/// Measures a footprint of at least one pixel.
+fn child(pixels: Vec<(u32, u32)>, detection: &Plane<f32>, bits: &Plane<u8>, mut flags: u32) -> Child {
+    let (width, height) = (detection.width(), detection.height());
+    let mut bounds = [usize::MAX, usize::MAX, 0, 0];
+    let (mut sum, mut at_x, mut at_y, mut flux, mut peak) = (0.0, 0.0, 0.0, 0.0, f32::NEG_INFINITY);
+    for &(y, x) in &pixels {
+        let (x, y) = (x as usize, y as usize);
+        bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+        let value = detection.at(x, y);
+        peak = peak.max(value);
+        flux += f64::from(value);
+        // A pixel at or below the sky has next to no say, but an object of such pixels still has a place.
+        let weight = f64::from(value.max(1e-3));
+        sum += weight;
+        at_x += weight * x as f64;
+        at_y += weight * y as f64;
+        let bits = bits.at(x, y);
+        flags |= if bits & mask::SAT != 0 { flag::SATURATED } else { 0 };
+        flags |= if bits & (mask::BAD | mask::NO_DATA) != 0 { flag::BAD_PIXELS } else { 0 };
+    }
+    if bounds[0] == 0 || bounds[1] == 0 || bounds[2] + 1 >= width || bounds[3] + 1 >= height {
+        flags |= flag::TRUNCATED;
+    }
+    let footprint =
+        Footprint { number: 0, x: at_x / sum, y: at_y / sum, bounds, area_px: pixels.len(), peak, flags };
+    Child { footprint, pixels, flux }
+}
+
+/// Whether another object with more than a tenth of this one's flux lies within 2 px of its footprint.
+fn has_bright_neighbour(pixels: &[(u32, u32)], own: u32, segmentation: &Plane<u32>, flux: &[f64]) -> bool {
+    const REACH_PX: usize = 2;
+    let enough = 0.1 * flux[own as usize - 1];
+    pixels.iter().any(|&(y, x)| {
+        let (x, y) = (x as usize, y as usize);
+        let rows = y.saturating_sub(REACH_PX)..(y + REACH_PX + 1).min(segmentation.height());
+        let columns = x.saturating_sub(REACH_PX)..(x + REACH_PX + 1).min(segmentation.width());
+        rows.into_iter().any(|y| {
+            let near = &segmentation.row(y)[columns.clone()];
+            near.iter().any(|&n| n != 0 && n != own && flux[n as usize - 1] > enough)
+        })
+    })
 }

@@ -35,10 +35,17 @@ impl Dither {
         Self { key: (mixed >> 32) as u32, width: (settings.dither_dn * nmgy_per_dn) as f32 }
     }
 
+    /// Adds itself to pixels that follow each other from `index` on.
+    fn add(&self, pixels: &[f32], index: usize, out: &mut [f32]) {
+        for (i, (o, p)) in (index as u32..).zip(out.iter_mut().zip(pixels)) {
+            *o = p + self.at(i);
+        }
+    }
+
     /// Uniform in `-width / 2..width / 2`, a function of the pixel's index alone (a 32-bit mix by C. Wellons).
     #[inline]
-    pub(super) fn at(&self, index: usize) -> f32 {
-        let mut h = (index as u32).wrapping_mul(0x9E37_79B9) ^ self.key;
+    pub(super) fn at(&self, index: u32) -> f32 {
+        let mut h = index.wrapping_mul(0x9E37_79B9) ^ self.key;
         h = (h ^ (h >> 16)).wrapping_mul(0x7FEB_352D);
         h = (h ^ (h >> 15)).wrapping_mul(0x846C_A68B);
         h ^= h >> 16;
@@ -59,10 +66,17 @@ impl Background {
             values.resize((x1 - x0) * (y1 - y0), 0.0);
             let mut n = 0;
             for y in y0..y1 {
-                let row = pixels.row(y)[x0..x1].iter().zip(&bits.row(y)[x0..x1]);
-                for (i, (&p, &m)) in row.enumerate() {
-                    values[n] = p + dither.at(y * width + x0 + i);
-                    n += usize::from(m & mask::UNUSABLE == 0);
+                let row = &pixels.row(y)[x0..x1];
+                let usable = bits.row(y)[x0..x1].iter().map(|m| m & mask::UNUSABLE == 0);
+                dither.add(row, y * width + x0, &mut values[n..n + row.len()]);
+                if usable.clone().all(|u| u) {
+                    n += row.len();
+                    continue;
+                }
+                let start = n;
+                for (i, usable) in usable.enumerate() {
+                    values[n] = values[start + i];
+                    n += usize::from(usable);
                 }
             }
             (2 * n >= values.len() && n > 0).then(|| mode(&values[..n], bins))
@@ -100,8 +114,10 @@ impl Background {
 /// Mode of a mesh's values, not empty.
 fn mode(values: &[f32], bins: &mut Vec<u32>) -> f64 {
     const SIGMAS: f64 = 5.0; // the histogram's half-width
-    let (_, mean, sigma) = moments(values, f32::NEG_INFINITY, f32::INFINITY);
-    let (n, mean, sigma) = moments(values, (mean - 2.0 * sigma) as f32, (mean + 2.0 * sigma) as f32);
+    let mut sample: Vec<f64> = values.iter().step_by(values.len() / 64 + 1).map(|&v| f64::from(v)).collect();
+    let pivot = median(&mut sample) as f32;
+    let (_, mean, sigma) = moments(values, f32::MIN, f32::MAX, pivot);
+    let (n, mean, sigma) = moments(values, (mean - 2.0 * sigma) as f32, (mean + 2.0 * sigma) as f32, pivot);
     if n == 0.0 || sigma <= 1e-9 * mean.abs() || sigma == 0.0 {
         return mean;
     }
@@ -131,61 +147,69 @@ fn mode(values: &[f32], bins: &mut Vec<u32>) -> f64 {
 
 /// Mean, median and sigma of a histogram, in bins, clipped at three sigma about the median until they settle.
 fn clipped(bins: &[u32]) -> (f64, f64, f64) {
-    let last = bins.len() - 1;
-    let (mut low, mut high, mut previous) = (0, last, f64::INFINITY);
-    let (mut mean, mut median, mut sigma) = (0.5 * last as f64, 0.5 * last as f64, 0.0);
+    // Running sums of count, count x bin, count x bin^2: any cut's moments are differences of two of them.
+    let mut until = Vec::with_capacity(bins.len() + 1);
+    let mut total = [0u64; 3];
+    until.push(total);
+    for (i, &count) in (0u64..).zip(bins) {
+        let count = u64::from(count);
+        total = [total[0] + count, total[1] + count * i, total[2] + count * i * i];
+        until.push(total);
+    }
+    let (mut low, mut high, mut previous) = (0, bins.len(), f64::INFINITY);
+    let (mut mean, mut median, mut sigma) = (0.0, 0.0, 0.0);
     for _ in 0..100 {
-        let (mut n, mut sum, mut square) = (0u64, 0u64, 0u64);
-        for (i, &count) in bins.iter().enumerate().take(high + 1).skip(low) {
-            let (i, count) = (i as u64, u64::from(count));
-            n += count;
-            sum += count * i;
-            square += count * i * i;
-        }
-        if n == 0 {
+        let [n, sum, square] = [0, 1, 2].map(|k| (until[high][k] - until[low][k]) as f64);
+        if n == 0.0 {
             break;
         }
-        mean = sum as f64 / n as f64;
-        sigma = (square as f64 / n as f64 - mean * mean).max(0.0).sqrt();
-        let half = n as f64 / 2.0;
-        let mut below = 0.0;
-        for (i, &count) in bins.iter().enumerate().take(high + 1).skip(low) {
-            let count = f64::from(count);
-            if below + count >= half && count > 0.0 {
-                median = i as f64 - 0.5 + (half - below) / count;
-                break;
-            }
-            below += count;
-        }
+        mean = sum / n;
+        sigma = (square / n - mean * mean).max(0.0).sqrt();
+        // The bin in which the count passes one half; a bin's values lie evenly within it.
+        let half = until[low][0] as f64 + n / 2.0;
+        let passed = until.partition_point(|u| (u[0] as f64) < half).clamp(1, bins.len());
+        let (below, count) = (until[passed - 1][0] as f64, f64::from(bins[passed - 1]));
+        median = passed as f64 - 1.5 + (half - below) / count.max(1.0);
         if sigma < 0.1 || (sigma / previous - 1.0).abs() < 1e-4 {
             break;
         }
         previous = sigma;
-        low = (median - 3.0 * sigma + 0.5).max(0.0) as usize;
-        high = ((median + 3.0 * sigma + 0.5) as usize).min(last);
+        low = ((median - 3.0 * sigma + 0.5).max(0.0) as usize).min(bins.len() - 1);
+        high = ((median + 3.0 * sigma + 0.5).max(0.0) as usize + 1).clamp(low + 1, bins.len());
     }
     (mean, median, sigma)
 }
 
-/// Number, mean and standard deviation of the values within `low..=high`.
-fn moments(values: &[f32], low: f32, high: f32) -> (f64, f64, f64) {
+/// Number, mean and standard deviation of the values within `low..=high`; `pivot` is anything near the mean, and
+/// keeps squares small beside a pedestal.
+fn moments(values: &[f32], low: f32, high: f32, pivot: f32) -> (f64, f64, f64) {
     const LANES: usize = 8; // independent sums: they vectorise, and their order is fixed
-    let pivot = values.first().copied().unwrap_or_default(); // keeps squares small beside a large pedestal
-    let (mut n, mut sum, mut square) = ([0u32; LANES], [0f64; LANES], [0f64; LANES]);
-    for chunk in values.chunks(LANES) {
-        for (lane, &v) in chunk.iter().enumerate() {
-            let kept = v >= low && v <= high;
-            let d = f64::from(if kept { v - pivot } else { 0.0 });
-            n[lane] += u32::from(kept);
-            sum[lane] += d;
-            square[lane] += d * d;
+    const BLOCK: usize = 128; // short enough for single precision
+    let (mut n, mut sum, mut square) = (0.0, 0.0, 0.0);
+    for block in values.chunks(LANES * BLOCK) {
+        let (mut ns, mut sums, mut squares) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
+        let (whole, rest) = block.as_chunks::<LANES>();
+        let mut last = [f32::NAN; LANES]; // within no bounds
+        last[..rest.len()].copy_from_slice(rest);
+        for chunk in whole.iter().chain([&last]) {
+            for lane in 0..LANES {
+                let v = chunk[lane];
+                let kept = if (v >= low) & (v <= high) { 1.0 } else { 0.0 };
+                let d = if (v >= low) & (v <= high) { v - pivot } else { 0.0 };
+                ns[lane] += kept;
+                sums[lane] += d;
+                squares[lane] += d * d;
+            }
         }
+        let add = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        n += add(ns);
+        sum += add(sums);
+        square += add(squares);
     }
-    let n: f64 = n.iter().map(|&n| f64::from(n)).sum();
     if n == 0.0 {
         return (0.0, f64::from(pivot), 0.0);
     }
-    let (mean, square) = (sum.iter().sum::<f64>() / n, square.iter().sum::<f64>() / n);
+    let (mean, square) = (sum / n, square / n);
     (n, f64::from(pivot) + mean, (square - mean * mean).max(0.0).sqrt())
 }
 

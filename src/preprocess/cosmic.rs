@@ -5,6 +5,8 @@
 //! value times the PSF's fall from its centre to that distance. A pixel with an axis on which it is much less
 //! has not come through the telescope.
 
+use std::collections::BTreeSet;
+
 use super::defects::RIM_PX;
 use crate::frame::{Band, Plane, mask};
 
@@ -35,6 +37,10 @@ const FIRST: Criterion = Criterion { share: 0.6, by_sigma: 4.0, above_sigma: 7.0
 /// Beside a pixel that failed: tracks are longer than their sharpest point.
 const NEXT: Criterion = Criterion { share: 0.8, by_sigma: 2.5, above_sigma: 4.0 };
 
+/// How many times its surroundings a pixel must be. In the core of a star it is not, whatever was done there: the
+/// survey fills cores that saturated by interpolation, which leaves steps sharper than any PSF.
+const ALONE: f32 = 8.0;
+
 /// The four axes through a pixel: steps, and whether they are diagonal.
 const AXES: [(isize, isize, bool); 4] = [(1, 0, false), (0, 1, false), (1, 1, true), (1, -1, true)];
 
@@ -49,22 +55,17 @@ pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
     let bright = judge.above(FIRST.above_sigma * sigma);
     let fall = judge.fall(&bright, sigma);
     let mut hit: Vec<usize> = bright.into_iter().filter(|&i| judge.is_too_sharp(i, fall, FIRST)).collect();
-    let mut all = hit.clone();
+    let mut all: BTreeSet<usize> = hit.iter().copied().collect();
+    let width = band.mask.width();
     for _ in 0..2 {
-        let width = band.mask.width() as isize;
-        let mut next: Vec<usize> = hit
-            .iter()
-            .flat_map(|&i| {
-                AXES.iter().flat_map(move |&(dx, dy, _)| [i as isize + dx + dy * width, i as isize - dx - dy * width])
-            })
-            .map(|i| i as usize) // hits lie inside the rim
+        // Hits lie inside the rim, so their neighbours are pixels.
+        let beside = hit.iter().flat_map(|&i| [i - width - 1, i - width, i - width + 1, i - 1, i + 1, i + width - 1, i + width, i + width + 1]);
+        let next: BTreeSet<usize> = beside
             .filter(|&i| judge.pixels.pixels()[i] > NEXT.above_sigma * sigma && judge.is_too_sharp(i, fall, NEXT))
+            .filter(|i| !all.contains(i))
             .collect();
-        next.sort_unstable();
-        next.dedup();
-        next.retain(|i| !all.contains(i));
-        all.extend(&next);
-        hit = next;
+        hit = next.iter().copied().collect();
+        all.extend(next);
     }
     for i in all {
         band.mask.pixels_mut()[i] |= mask::BAD;
@@ -91,6 +92,26 @@ impl Judge<'_> {
             }
         }
         found
+    }
+
+    /// Whether a saturated pixel lies within 8 px of pixel `i`: that spoils the shape around it.
+    fn is_near_saturation(&self, i: usize) -> bool {
+        let (width, height) = (self.bits.width(), self.bits.height());
+        let (x, y) = (i % width, i / width);
+        let columns = x.saturating_sub(RIM_PX)..(x + RIM_PX + 1).min(width);
+        (y.saturating_sub(RIM_PX)..(y + RIM_PX + 1).min(height))
+            .any(|y| self.bits.row(y)[columns.clone()].iter().any(|m| m & mask::SAT != 0))
+    }
+
+    /// Median of the 5x5 pixels about pixel `i`.
+    fn surroundings(&self, i: usize) -> f32 {
+        let (width, height) = (self.pixels.width(), self.pixels.height());
+        let (x, y) = ((i % width).clamp(2, width - 3), (i / width).clamp(2, height - 3));
+        let mut near = [0.0; 25];
+        for (k, five) in near.chunks_exact_mut(5).enumerate() {
+            five.copy_from_slice(&self.pixels.row(y + k - 2)[x - 2..x + 3]);
+        }
+        *near.select_nth_unstable_by(12, f32::total_cmp).1
     }
 
     /// Mean of the two neighbours of pixel `i` on an axis over the pixel; `None` where one is unusable.
@@ -131,12 +152,13 @@ impl Judge<'_> {
         if self.bits.pixels()[i] & mask::UNUSABLE != 0 {
             return false;
         }
-        AXES.iter().any(|&axis| {
+        let sharp = AXES.iter().any(|&axis| {
             let Some(mean) = self.pair(i, axis) else { return false };
             let fall = criterion.share * if axis.2 { fall.diagonal } else { fall.side };
             let own = self.sky_variance + self.per_flux * value.max(0.0);
             let pair = 0.5 * (self.sky_variance + self.per_flux * mean.max(0.0));
             fall * value - mean > criterion.by_sigma * (fall * fall * own + pair).sqrt()
-        })
+        });
+        sharp && !self.is_near_saturation(i) && value > ALONE * self.surroundings(i)
     }
 }

@@ -17,20 +17,31 @@ pub(super) fn sky_sigma(pixels: &Plane<f32>, bits: &Plane<u8>) -> f64 {
     // Four robust sigma: whatever lies below is a defect.
     let floor = -4.0 * 1.4826 * median(&mut sample).unwrap_or_default();
     let rows = pixels.pixels().par_chunks(pixels.width().max(1)).zip(bits.pixels().par_chunks(bits.width().max(1)));
-    let sums: Vec<(u32, f64)> = rows
-        .with_min_len(32)
-        .map(|(row, bits)| {
-            let mut sum = (0u32, 0.0);
-            for (&p, &m) in row.iter().zip(bits) {
-                let counts = p < 0.0 && usable(m);
-                let v = f64::from(if counts { p.max(floor) } else { 0.0 });
-                sum = (sum.0 + u32::from(counts), sum.1 + v * v);
-            }
-            sum
-        })
-        .collect();
-    let (n, square) = sums.iter().fold((0.0, 0.0), |(n, s), row| (n + f64::from(row.0), s + row.1));
+    let sums: Vec<(f64, f64)> = rows.with_min_len(32).map(|(row, bits)| negative_side(row, bits, floor)).collect();
+    let (n, square) = sums.iter().fold((0.0, 0.0), |(n, s), row| (n + row.0, s + row.1));
     if n > 0.0 { (square / n).sqrt() } else { 0.0 }
+}
+
+/// Number of usable negative pixels and the sum of their squares, none counted as lower than `floor`.
+fn negative_side(row: &[f32], bits: &[u8], floor: f32) -> (f64, f64) {
+    const LANES: usize = 8; // independent sums: they vectorise, and their order is fixed
+    let (mut n, mut square) = ([0f32; LANES], [0f32; LANES]);
+    let ((pixels, pixels_left), (flags, flags_left)) = (row.as_chunks::<LANES>(), bits.as_chunks::<LANES>());
+    for (pixels, flags) in pixels.iter().zip(flags) {
+        for lane in 0..LANES {
+            let p = if flags[lane] & mask::UNUSABLE == 0 { pixels[lane] } else { 0.0 };
+            let v = p.min(0.0).max(floor);
+            n[lane] += if p < 0.0 { 1.0 } else { 0.0 };
+            square[lane] += v * v;
+        }
+    }
+    for (lane, (&p, &m)) in pixels_left.iter().zip(flags_left).enumerate() {
+        let p = if m & mask::UNUSABLE == 0 { p } else { 0.0 };
+        n[lane] += if p < 0.0 { 1.0 } else { 0.0 };
+        square[lane] += p.min(0.0).max(floor).powi(2);
+    }
+    let add = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum();
+    (add(n), add(square))
 }
 
 fn median(values: &mut [f32]) -> Option<f32> {

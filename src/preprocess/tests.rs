@@ -64,7 +64,7 @@ fn add_star(plane: &mut Plane<f32>, (x0, y0): (f64, f64), peak: f64, fwhm_px: f6
 fn the_smallest_frame_has_a_sky() {
     let p = prepared(noise(64, 64, 1)).unwrap();
     for sky in p.sky {
-        assert!((sky.level_nmgy - 0.03).abs() < 0.006 && (sky.sigma_nmgy / 0.0302 - 1.0).abs() < 0.06, "{sky:?}");
+        assert!((sky.level_nmgy - 0.03).abs() < 0.006 && (sky.sigma_nmgy / 0.0302 - 1.0).abs() < 0.12, "{sky:?}");
     }
     assert!(matches!(prepared(noise(63, 80, 1)), Err(PreprocessError::TooSmall { width: 63, height: 80 })));
 }
@@ -205,7 +205,7 @@ fn the_sky_is_within_a_twentieth_of_a_sigma_of_seps() {
         defects::mark_unmeasured(&mut band);
         let (width, height) = (band.pixels.width(), band.pixels.height());
         let dither = Dither::new(&Settings::default(), b, band.nmgy_per_dn);
-        let dithered: Vec<f32> = band.pixels.pixels().iter().enumerate().map(|(i, p)| p + dither.at(i)).collect();
+        let dithered: Vec<f32> = band.pixels.pixels().iter().zip(0..).map(|(p, i)| p + dither.at(i)).collect();
         let bad: Vec<f32> = band.mask.pixels().iter().map(|m| f32::from(m & mask::UNUSABLE)).collect();
         real::save(&out.path().join("data"), &dithered);
         real::save(&out.path().join("bad"), &bad);
