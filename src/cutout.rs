@@ -1,1 +1,133 @@
-//! An object's stamp for the classifier: re-centred, neighbours masked, the fitted point source taken away.
+//! An object's stamp for the classifier: re-centred, neighbours masked, the fitted point source taken away. A
+//! [`Cutout`] holds one object's pixels and lives no longer than its measurement.
+
+mod dataset;
+mod point_source;
+mod recentre;
+mod residual;
+mod usable;
+
+pub use dataset::cutout64;
+pub use point_source::{Noise, PointSource, fit_point_source};
+pub use recentre::recentre;
+
+use crate::frame::{PerBand, Plane};
+use crate::preprocess::Prepared;
+use crate::psf::{AREA, Psf, RADIUS, Splines, Stamp, distance};
+use crate::survey::Survey;
+
+/// Pixels within this of the object enter fluxes, px.
+pub const FLUX_WITHIN_PX: f64 = 10.0;
+/// With fewer usable pixels there is no basis for a classification.
+pub const FEWEST_USABLE: usize = 20;
+/// Nor is there nearer than this to the frame's edge, px.
+pub const EDGE_PX: f64 = 20.0;
+
+/// What cuts are made from: one frame's pixels and what is known of it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The frame.
+    pub prepared: &'a Prepared,
+    /// Its survey.
+    pub survey: &'a Survey,
+    /// Its bands' spline coefficients.
+    pub splines: &'a Splines,
+    /// Its PSF.
+    pub psf: &'a Psf,
+    /// 0 for sky, else an object's number.
+    pub segmentation: &'a Plane<u32>,
+}
+
+impl Source<'_> {
+    /// Noise of a band.
+    pub(crate) fn noise(&self, band: usize) -> Noise {
+        Noise {
+            sigma: f64::from(self.prepared.sky[band].sigma_nmgy),
+            nmgy_per_electron: self.prepared.frame.bands[band].nmgy_per_electron(),
+        }
+    }
+
+    /// Whether a reference position is far enough from every edge for a classification.
+    pub(crate) fn is_inside(&self, x: f64, y: f64) -> bool {
+        let (width, height) = (self.prepared.frame.width() as f64, self.prepared.frame.height() as f64);
+        x > EDGE_PX && x < width - EDGE_PX && y > EDGE_PX && y < height - EDGE_PX
+    }
+}
+
+/// 31x31 pixels of one object in every band, with its PSF and its flux as a point source.
+#[derive(Clone, Debug)]
+pub struct Cutout {
+    /// Pixels about the object's position in each band, nMgy.
+    pub pixels: PerBand<Stamp>,
+    /// The PSF there.
+    pub psf: PerBand<Stamp>,
+    /// True where another object (grown by 1 px) or no frame is; common to all bands.
+    pub masked: [bool; AREA],
+    /// True where a band has no usable pixel; `None` where all are.
+    pub unusable: PerBand<Option<Box<[bool; AREA]>>>,
+    /// Noise of each band.
+    pub noise: PerBand<Noise>,
+    /// Flux as a point source; NaN where a band has no pixels for it.
+    pub point_source: PerBand<PointSource>,
+    /// The bands whose residuals the classifier sees.
+    pub shape_bands: [usize; 3],
+}
+
+impl Cutout {
+    /// Cuts the object `number` at reference position `at` (see [`recentre`]) and fits its fluxes.
+    pub fn take(source: &Source, number: u32, at: (f64, f64)) -> Box<Self> {
+        let mut cutout = Box::new(Self {
+            pixels: [[0.0; AREA]; crate::frame::BANDS],
+            psf: std::array::from_fn(|b| source.psf.at(b, at.0, at.1)),
+            masked: usable::neighbours(source.segmentation, number, at),
+            unusable: std::array::from_fn(|_| None),
+            noise: std::array::from_fn(|b| source.noise(b)),
+            point_source: [PointSource::NONE; crate::frame::BANDS],
+            shape_bands: source.survey.shape_bands(),
+        });
+        for b in 0..crate::frame::BANDS {
+            let in_band = source.prepared.to_band[b].apply(at.0, at.1);
+            source.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
+            cutout.unusable[b] = usable::unusable(&source.prepared.frame.bands[b].mask, in_band);
+        }
+        cutout.fit();
+        cutout
+    }
+
+    /// Fits the flux in every band from its own pixels; from its neighbours' too where it has too few of its own.
+    fn fit(&mut self) {
+        for b in 0..self.pixels.len() {
+            let usable = |i: usize| distance(i) < FLUX_WITHIN_PX && self.is_usable(b, i);
+            let own: [bool; AREA] = std::array::from_fn(|i| usable(i) && !self.masked[i]);
+            let used = if count(&own) > FEWEST_USABLE { own } else { std::array::from_fn(usable) };
+            if count(&used) > FEWEST_USABLE {
+                self.point_source[b] = fit_point_source(&self.pixels[b], &self.psf[b], &used, &self.noise[b]);
+            }
+        }
+    }
+
+    fn is_usable(&self, band: usize, i: usize) -> bool {
+        self.unusable[band].as_ref().is_none_or(|u| !u[i])
+    }
+
+    /// Whether pixel `i` shows this object alone in every shape band.
+    fn is_own(&self, i: usize) -> bool {
+        !self.masked[i] && self.shape_bands.iter().all(|&b| self.is_usable(b, i))
+    }
+
+    /// Whether there is enough of the object to tell what it is: pixels of its own, and flux.
+    pub fn has_basis(&self) -> bool {
+        let own = (0..AREA).filter(|&i| distance(i) < FLUX_WITHIN_PX && self.is_own(i)).count();
+        let fluxes = self.shape_bands.map(|b| self.point_source[b]);
+        own >= FEWEST_USABLE
+            && fluxes.iter().all(|p| p.flux.is_finite() && p.error > 0.0)
+            && fluxes.iter().any(|p| p.flux > 0.0)
+    }
+}
+
+fn count(used: &[bool; AREA]) -> usize {
+    used.iter().filter(|u| **u).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,23 @@
-fn main() {}
+//! Parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use twinpeak::cli::{Cli, Command};
+use twinpeak::commands::{self, exit_of};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Process(args) => commands::process::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args, Default::default()),
+        Command::Check(args) => commands::check::run(&args, Default::default()),
+        Command::Train(_) => Err(anyhow::anyhow!("not in this build")),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        eprintln!("twinpeak: {error:#}");
+        exit_of(&error)
+    });
+    exit.into()
+}

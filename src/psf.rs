@@ -1,1 +1,155 @@
-//! The point-spread function of each band, by position, measured from the frame itself without labels.
+//! The point-spread function of a frame by band and position, measured without labels: all stars of a frame share
+//! one half-light radius and galaxies do not, so the densest radius is the PSF's. A PSF of its own for every frame
+//! is what matters most for the classifier.
+
+mod fallback;
+mod quality;
+mod spline;
+mod stack;
+mod stars;
+
+pub use quality::PsfQuality;
+pub use spline::Splines;
+
+use rayon::prelude::*;
+
+use crate::aperture::{HALF_LIGHT_WITHIN_PX, Shape, radius_holding};
+use crate::frame::{BANDS, PerBand, Plane};
+use crate::preprocess::Prepared;
+use crate::survey::Survey;
+
+/// PSF stamps reach this far from their middle pixel.
+pub const RADIUS: usize = 15;
+/// Side of a PSF stamp, px.
+pub const SIDE: usize = 2 * RADIUS + 1;
+/// Pixels of a PSF stamp.
+pub const AREA: usize = SIDE * SIDE;
+/// Position terms: 1, u, v with u, v in -1..1 over the reference frame.
+const TERMS: usize = 3;
+
+/// A 31x31 image, row by row, its object on the middle pixel.
+pub type Stamp = [f32; AREA];
+
+/// The PSF in every band, linear in position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Psf {
+    bands: PerBand<BandPsf>,
+    /// Half the reference frame's width and height, px.
+    half_size_px: (f64, f64),
+    half_light_radius_px: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct BandPsf {
+    terms: [Vec<f32>; TERMS],
+    /// Sum of each term, so that unit sum costs nothing at each position.
+    sums: [f64; TERMS],
+    fallback: bool,
+}
+
+/// Square root of (x^2 + y^2) of pixel `i` of a stamp from its middle, px.
+pub fn distance(i: usize) -> f64 {
+    let (x, y) = ((i % SIDE) as f64 - RADIUS as f64, (i / SIDE) as f64 - RADIUS as f64);
+    x.hypot(y)
+}
+
+/// Measures the PSF of a frame from the isolated stars among `shapes` (all detections, in the reference band), and
+/// how good it is. A band with too few stars gets a round Moffat profile of `fallback_fwhm_arcsec`.
+pub fn measure(
+    prepared: &Prepared,
+    survey: &Survey,
+    splines: &Splines,
+    shapes: &[Shape],
+    fallback_fwhm_arcsec: &PerBand<f64>,
+) -> (Psf, PerBand<PsfQuality>) {
+    let frame_size = (prepared.frame.width(), prepared.frame.height());
+    let half_size_px = (frame_size.0 as f64 / 2.0, frame_size.1 as f64 / 2.0);
+    let selected = stars::select(shapes, survey, frame_size);
+    let scale = survey.profile().pixel_scale_arcsec;
+    let found: Vec<(BandPsf, quality::Stars)> = (0..BANDS)
+        .into_par_iter()
+        .map(|b| {
+            let seen = stars::stamps(prepared, survey, splines, &selected, b);
+            let fitted = stack::fit(&seen.stamps, half_size_px);
+            let used = fitted.as_ref().map_or(0, |f| f.stars);
+            let terms = fitted.map(|f| f.terms);
+            let stars = quality::Stars { used, registration_residual_px: seen.registration_residual_px };
+            (BandPsf::new(terms, fallback_fwhm_arcsec[b] / scale), stars)
+        })
+        .collect();
+    let facts: Vec<quality::Stars> = found.iter().map(|f| f.1).collect();
+    let mut found = found.into_iter();
+    let bands = std::array::from_fn(|_| found.next().expect("one for each band").0);
+    let mut psf = Psf { bands, half_size_px, half_light_radius_px: selected.half_light_radius_px };
+    if !psf.half_light_radius_px.is_finite() || psf.bands[survey.reference()].fallback {
+        psf.half_light_radius_px = psf.own_half_light_radius(survey.reference());
+    }
+    let quality = std::array::from_fn(|b| quality::of(&psf, b, facts[b], scale));
+    (psf, quality)
+}
+
+impl Psf {
+    /// The same round Moffat profile (beta 3) everywhere: what serves where no PSF could be measured.
+    pub fn moffat(fwhm_px: &PerBand<f64>, frame_size: (usize, usize), reference: usize) -> Self {
+        let mut psf = Self {
+            bands: fwhm_px.map(|fwhm| BandPsf::new(None, fwhm)),
+            half_size_px: (frame_size.0 as f64 / 2.0, frame_size.1 as f64 / 2.0),
+            half_light_radius_px: 0.0,
+        };
+        psf.half_light_radius_px = psf.own_half_light_radius(reference);
+        psf
+    }
+
+    /// The PSF of `band` at reference pixel (x, y): unit sum, centred on the middle pixel.
+    pub fn at(&self, band: usize, x: f64, y: f64) -> Stamp {
+        let psf = &self.bands[band];
+        let (u, v) = (x / self.half_size_px.0 - 1.0, y / self.half_size_px.1 - 1.0);
+        let norm = psf.sums[0] + u * psf.sums[1] + v * psf.sums[2];
+        // Far outside of the frame the linear terms may take the sum anywhere; the constant one is always sound.
+        let sound = norm.is_finite() && norm > 0.5 * psf.sums[0];
+        let [one, u, v] =
+            if sound { [1.0 / norm, u / norm, v / norm] } else { [1.0 / psf.sums[0], 0.0, 0.0] }.map(|c| c as f32);
+        let [a, b, c] = &psf.terms;
+        let mut stamp = [0.0; AREA];
+        for (((p, &a), &b), &c) in stamp.iter_mut().zip(a).zip(b).zip(c) {
+            *p = one * a + u * b + v * c;
+        }
+        stamp
+    }
+
+    /// The PSF of `band` at the frame's centre.
+    pub fn at_centre(&self, band: usize) -> Stamp {
+        self.at(band, self.half_size_px.0, self.half_size_px.1)
+    }
+
+    /// Half-light radius of the frame's stars in the reference band, px.
+    pub fn half_light_radius_px(&self) -> f64 {
+        self.half_light_radius_px
+    }
+
+    /// Whether too few stars of `band` were found and a model serves.
+    pub fn is_fallback(&self, band: usize) -> bool {
+        self.bands[band].fallback
+    }
+
+    fn own_half_light_radius(&self, band: usize) -> f64 {
+        let image = Plane::from_pixels(SIDE, SIDE, self.at_centre(band).to_vec());
+        radius_holding::<5>(&image, (RADIUS as f64, RADIUS as f64), HALF_LIGHT_WITHIN_PX, None)
+    }
+}
+
+impl BandPsf {
+    /// Takes measured position terms, or a Moffat profile where there are none.
+    fn new(measured: Option<[Vec<f64>; TERMS]>, fallback_fwhm_px: f64) -> Self {
+        let sound = measured.filter(|terms| terms[0].iter().sum::<f64>() > 0.0);
+        let fallback = sound.is_none();
+        let terms = sound.unwrap_or_else(|| fallback::moffat(fallback_fwhm_px));
+        let sums = std::array::from_fn(|t| terms[t].iter().sum());
+        Self { terms: terms.map(|t| t.into_iter().map(|v| v as f32).collect()), sums, fallback }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod scene;
+#[cfg(test)]
+mod tests;

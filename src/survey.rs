@@ -39,6 +39,10 @@ pub struct Profile {
     pub file_template: String,
     /// Margins outside which a source belongs to the neighbouring field.
     pub primary_margin_px: Margin,
+    /// Softening b of asinh magnitudes, maggies (Lupton, Gunn & Szalay 1999).
+    pub asinh_softening_maggies: PerBand<f64>,
+    /// Magnitudes of the stars that make a frame's PSF.
+    pub psf_stars: PsfStars,
     /// Names of header cards.
     pub cards: Cards,
     /// Usual values.
@@ -61,6 +65,18 @@ pub struct Margin {
     pub bottom: usize,
     /// High y.
     pub top: usize,
+}
+
+/// Reference-band magnitudes, in a 4 px aperture, between which isolated stars show the PSF.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PsfStars {
+    /// Brighter ones may be saturated.
+    pub brightest_mag: f64,
+    /// Fainter ones are noise.
+    pub faintest_mag: f64,
+    /// The mode of the half-light radius is that of objects brighter than this.
+    pub mode_faintest_mag: f64,
 }
 
 /// Names of the header cards that hold a frame's facts; an absent name is not read.
@@ -183,10 +199,15 @@ impl Survey {
         positive("typical.nmgy_per_dn", &profile.typical.nmgy_per_dn)?;
         positive("typical.sky_sigma_nmgy", &profile.typical.sky_sigma_nmgy)?;
         positive("typical.object_sed", &profile.typical.object_sed)?;
+        positive("asinh_softening_maggies", &profile.asinh_softening_maggies)?;
         positive("typical.exposure_s", &[profile.typical.exposure_s])?;
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
         for d in &profile.detector {
             positive("detector.gain_e_per_dn", &d.gain_e_per_dn)?;
+        }
+        let stars = profile.psf_stars;
+        if !(stars.brightest_mag < stars.mode_faintest_mag && stars.mode_faintest_mag <= stars.faintest_mag) {
+            return Err(value("psf_stars", "brightest_mag < mode_faintest_mag <= faintest_mag must hold".into()));
         }
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));

@@ -12,8 +12,20 @@ use wcs::{ImgXY, WCS, WCSParams};
 #[derive(Clone, Debug)]
 pub struct Wcs {
     wcs: Arc<WCS>,
+    cards: Arc<[(String, CardValue)]>,
     /// Linear sky-to-pixel guess about the image centre: where Newton starts and which way it steps.
     centre: Linear,
+}
+
+/// The value of a header card.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CardValue {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A real number.
+    Real(f64),
 }
 
 /// The map linearised at one pixel: sky offsets in the tangent frame of that pixel's direction.
@@ -69,7 +81,7 @@ impl Wcs {
         };
         let direction =
             direction(&wcs, x, y).ok_or_else(|| unusable("the image centre is outside the projection".into()))?;
-        let made = Self { wcs: Arc::new(wcs), centre: Linear { x, y, direction } };
+        let made = Self { wcs: Arc::new(wcs), cards: cards(params).into(), centre: Linear { x, y, direction } };
         made.jacobian(x, y).and_then(invert).ok_or(WcsError::Singular)?;
         Ok(made)
     }
@@ -91,6 +103,12 @@ impl Wcs {
         });
         let params = serde_json::from_value(card).map_err(|e| WcsError::Unusable { reason: e.to_string() })?;
         Self::new(&params)
+    }
+
+    /// The cards from which another reader gets this system for an image of the same grid. Sizes of the image
+    /// are not among them.
+    pub fn cards(&self) -> &[(String, CardValue)] {
+        &self.cards
     }
 
     /// Right ascension (0..360) and declination, degrees, of 0-based pixel (x, y); `None` outside the projection.
@@ -129,6 +147,30 @@ impl Wcs {
         };
         Some([slope(step, 0.0)?, slope(0.0, step)?])
     }
+}
+
+/// All cards of `params` that are set, sorted by name, with the units and the system that the crate assumes.
+fn cards(params: &WCSParams) -> Vec<(String, CardValue)> {
+    let text = |key: &str, value: &str| (key.to_owned(), CardValue::Text(value.to_owned()));
+    let mut cards = vec![text("RADESYS", "ICRS"), text("CUNIT1", "deg"), text("CUNIT2", "deg")];
+    let set = match serde_json::to_value(params) {
+        Ok(serde_json::Value::Object(set)) => set,
+        _ => unreachable!("parameters are a flat record"),
+    };
+    for (key, value) in set {
+        if key.contains("NAXIS") || ["RADESYS", "EQUINOX", "EPOCH"].contains(&key.as_str()) {
+            continue;
+        }
+        let value = match (value.as_str(), value.as_i64(), value.as_f64()) {
+            (Some(text), ..) => CardValue::Text(text.to_owned()),
+            (_, Some(n), _) => CardValue::Integer(n),
+            (_, _, Some(v)) => CardValue::Real(v),
+            _ => continue,
+        };
+        cards.push((key, value));
+    }
+    cards.sort_by(|a, b| a.0.cmp(&b.0));
+    cards
 }
 
 fn direction(wcs: &WCS, x: f64, y: f64) -> Option<[f64; 3]> {

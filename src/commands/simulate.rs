@@ -8,6 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use crate::cli::Exit;
+use crate::fits;
 use crate::frame::{BANDS, Frame};
 use crate::sim::{Counts, LAST_FIELD, Spec, simulate};
 use crate::survey::Survey;
@@ -54,7 +56,7 @@ pub struct SimulateArgs {
 ///
 /// # Errors
 /// A survey that is not understood, values that make no sense, a folder that cannot be written.
-pub fn run(args: &SimulateArgs) -> Result<()> {
+pub fn run(args: &SimulateArgs) -> Result<Exit> {
     let survey = survey(args.survey.as_deref())?;
     let last = args.first_field.checked_add(args.fields).filter(|end| *end <= LAST_FIELD + 1);
     let last = last.with_context(|| format!("fields are numbered 1 to {LAST_FIELD}"))?;
@@ -88,7 +90,7 @@ pub fn run(args: &SimulateArgs) -> Result<()> {
     if let Some(bar) = bar {
         bar.finish_with_message("done");
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 fn survey(path: Option<&Path>) -> Result<Survey> {
@@ -125,7 +127,7 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
 
 /// One band's file, packed as its name says.
 fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
-    anyhow::bail!("no writer yet for {name} of {} {} {band}", survey.profile().name, frame.id)
+    Ok(fits::pack(name, fits::encode_band(survey, frame, band)?)?)
 }
 
 /// A file appears whole or not at all.

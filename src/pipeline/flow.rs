@@ -1,23 +1,23 @@
 //! Permits and the wish to stop: the only two things that regulate the flow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 /// A request to stop, shared by all who may ask and read by ingest alone.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Take no more frames; finish those in flight.
     pub fn drain(&self) {
-        self.0.fetch_max(1, Ordering::SeqCst);
+        self.0.store(true, Ordering::SeqCst);
     }
 
     /// Whether somebody asked.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -72,16 +72,18 @@ impl Drop for Permit {
     }
 }
 
-/// Asks to stop when a stage ends by panic or error, so that a dying stage never leaves the others waiting.
-pub struct Guard<'a> {
+/// Marks the engine as broken and asks to stop when a stage ends by panic, so that a dying stage never leaves
+/// the others waiting.
+pub(super) struct Guard<'a> {
     stop: &'a Stop,
+    broken: &'a AtomicBool,
     done: bool,
 }
 
 impl<'a> Guard<'a> {
     /// Watches a stage.
-    pub fn new(stop: &'a Stop) -> Self {
-        Self { stop, done: false }
+    pub fn new(stop: &'a Stop, broken: &'a AtomicBool) -> Self {
+        Self { stop, broken, done: false }
     }
 
     /// The stage ended as it should.
@@ -93,6 +95,7 @@ impl<'a> Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if !self.done {
+            self.broken.store(true, Ordering::SeqCst);
             self.stop.drain();
         }
     }

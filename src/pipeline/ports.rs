@@ -73,8 +73,6 @@ pub enum Reason {
     NoSignal,
     /// The process died on this image more than once.
     Crashed,
-    /// The device failed on it and no other could help.
-    DeviceFailed,
     /// A fault of ours, caught.
     Internal,
 }
@@ -94,7 +92,6 @@ impl Reason {
             Self::BadUnits => "bad_units",
             Self::NoSignal => "no_signal",
             Self::Crashed => "crashed",
-            Self::DeviceFailed => "device_failed",
             Self::Internal => "internal",
         }
     }
@@ -157,11 +154,12 @@ pub trait CatalogSink: Sync + Send {
     /// [`PortError`] where the outcome cannot be encoded.
     fn encode(&self, outcome: &Finished) -> Result<Encoded, PortError>;
 
-    /// Stores it, whole or not at all; called in arrival order, one at a time.
+    /// Stores it, whole or not at all; called in arrival order, one at a time, and again after
+    /// [`PortError::Retry`].
     ///
     /// # Errors
     /// [`PortError`] where it cannot be stored.
-    fn publish(&self, finished: &Finished, encoded: Encoded, receipt: Receipt) -> Result<(), PortError>;
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError>;
 }
 
 /// Opaque to the engine.
@@ -256,6 +254,8 @@ pub trait Probe: Sync + Send {
     fn permits(&self, _used: usize, _of: usize) {}
     /// A batch of a net went through a device: slots filled, of how many.
     fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {}
+    /// A device answered, on work or on a probe while idle.
+    fn device_alive(&self, _device: &str) {}
     /// A device failed.
     fn device_failed(&self, _device: &str, _error: &crate::model::ModelError) {}
     /// A frame was published.

@@ -1,0 +1,251 @@
+//! The command line.
+
+mod exit;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::simulate::SimulateArgs;
+use crate::config::{Config, ConfigError, Layers};
+
+pub use exit::Exit;
+
+/// `twinpeak`
+#[derive(Debug, Parser)]
+#[command(name = "twinpeak", version, about, after_help = Exit::table())]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One for each file in `commands/`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Process frames from disk, then end
+    Process(ProcessArgs),
+    /// Process frames as they appear in the inbox, until a signal
+    Run(RunArgs),
+    /// Write simulated fields and the truth about them
+    Simulate(SimulateArgs),
+    /// Train a net on frames without labels
+    Train(TrainArgs),
+    /// Score a catalogue against the truth
+    Evaluate(EvaluateArgs),
+    /// Say what a configuration would run, or what is wrong with it
+    Check(CheckArgs),
+}
+
+/// Where the configuration comes from; these flags win over variables, which win over the file.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Configuration")]
+pub struct ConfigArgs {
+    /// Configuration file [default: config/twinpeak.toml where it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Survey description
+    #[arg(long, value_name = "FILE")]
+    pub survey: Option<PathBuf>,
+    /// Folder of the model bundle
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// auto, cpu, cuda:0, ...
+    #[arg(long)]
+    pub device: Option<String>,
+    /// What finds objects: net or threshold
+    #[arg(long)]
+    pub segmenter: Option<String>,
+    /// Any other key, e.g. --set pipeline.frames_in_flight=2
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    /// The layers that these arguments name; a command adds its own flags before it loads them.
+    pub fn layers(&self) -> Layers {
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let mut layers = Layers::from_file(self.config.clone()).environment();
+        for (key, value) in &self.set {
+            layers = layers.flag("--set", key, Some(value.clone()));
+        }
+        layers
+            .flag("--survey", "survey.file", path(&self.survey))
+            .flag("--model", "model.bundle", path(&self.model))
+            .flag("--device", "device.choice", self.device.clone())
+            .flag("--segmenter", "model.segmenter", self.segmenter.clone())
+    }
+
+    /// The effective configuration, for a command without flags of its own.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        self.layers().load()
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `twinpeak process`
+#[derive(Args, Debug)]
+pub struct ProcessArgs {
+    /// Files of frames, or folders of them; bands are grouped by file name
+    #[arg(required = true)]
+    pub frames: Vec<PathBuf>,
+    /// Where catalogues, masks, pictures and records go
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl ProcessArgs {
+    /// The effective configuration: `--out` is `output.dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        self.config.layers().flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
+    }
+}
+
+/// `twinpeak run`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The inbox to watch
+    #[arg(long, value_name = "DIR")]
+    pub inbox: Option<PathBuf>,
+    /// Where catalogues, masks, pictures and records go
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// End when nothing is left to do, instead of waiting for more
+    #[arg(long)]
+    pub until_idle: bool,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl RunArgs {
+    /// The effective configuration: `--inbox` is `input.dir`, `--out` is `output.dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+        self.config
+            .layers()
+            .flag("--inbox", "input.dir", path(&self.inbox))
+            .flag("--out", "output.dir", path(&self.out))
+            .flag("--http", "http.bind", self.http.clone())
+            .load()
+    }
+}
+
+/// `twinpeak train`
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// Which net.
+    #[command(subcommand)]
+    pub net: TrainedNet,
+}
+
+/// Which net to train.
+#[derive(Debug, Subcommand)]
+pub enum TrainedNet {
+    /// The net that finds objects
+    Segmenter(TrainNetArgs),
+    /// The net that tells stars from galaxies
+    Classifier(TrainNetArgs),
+}
+
+/// `twinpeak train segmenter`, `twinpeak train classifier`
+#[derive(Args, Debug)]
+pub struct TrainNetArgs {
+    /// Folder of frames; no labels are read
+    #[arg(long, value_name = "DIR")]
+    pub frames: PathBuf,
+    /// The bundle to write; an interrupted training goes on where it stopped
+    #[arg(long, value_name = "BUNDLE")]
+    pub out: PathBuf,
+    /// First seed of the ensemble
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `twinpeak evaluate`
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    /// A catalogue that this program wrote (IMAGE.catalog.parquet)
+    pub catalog: PathBuf,
+    /// A truth table of `simulate` (.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines `x,y`
+    pub truth: PathBuf,
+    /// Frames of the field: gives missed objects a magnitude, forced at their position
+    #[arg(long, value_name = "DIR")]
+    pub frames: Option<PathBuf>,
+    /// Where evaluation.json and the ROC curve go
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `twinpeak check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The configuration file
+    pub config: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::{DeviceChoice, SegmenterKind};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml");
+        let line = format!(
+            "twinpeak process a.fits b.fits --out here --config {file} --device cuda:2 --segmenter threshold \
+             --model m --set pipeline.frames_in_flight=9"
+        );
+        let Command::Process(args) = Cli::try_parse_from(line.split(' ').filter(|w| !w.is_empty())).unwrap().command
+        else {
+            panic!("not process")
+        };
+        let config = args.load().unwrap();
+        assert_eq!(args.frames.len(), 2);
+        assert_eq!(config.output.dir, PathBuf::from("here"));
+        assert_eq!(config.model.bundle, PathBuf::from("m"));
+        assert_eq!(config.device.choice, DeviceChoice::Cuda(2));
+        assert_eq!(config.model.segmenter, SegmenterKind::Threshold);
+        assert_eq!(config.pipeline.frames_in_flight.get(), 9);
+    }
+
+    #[test]
+    fn help_documents_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        for exit in Exit::ALL {
+            assert!(help.contains(exit.meaning()), "{exit:?}");
+        }
+    }
+}

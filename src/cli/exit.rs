@@ -1,0 +1,118 @@
+//! What the program's exit code says.
+
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All frames were processed, or the command did what it should.
+    Done,
+    /// A fault of ours or of the system's that has no code of its own.
+    Failed,
+    /// The command line was not understood; clap's own code.
+    Usage,
+    /// Some frames were rejected.
+    SomeRejected,
+    /// Every frame was rejected.
+    AllRejected,
+    /// The configuration or the survey's description cannot be used.
+    BadConfig,
+    /// The model bundle is missing, damaged or for another survey.
+    BadModel,
+    /// The device is absent, or failed for good.
+    BadDevice,
+    /// The output cannot be written.
+    BadOutput,
+    /// A signal ended it before all was done.
+    Interrupted,
+}
+
+impl Exit {
+    /// All, by code.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::SomeRejected,
+        Self::AllRejected,
+        Self::BadConfig,
+        Self::BadModel,
+        Self::BadDevice,
+        Self::BadOutput,
+        Self::Interrupted,
+    ];
+
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::SomeRejected => 3,
+            Self::AllRejected => 4,
+            Self::BadConfig => 5,
+            Self::BadModel => 6,
+            Self::BadDevice => 7,
+            Self::BadOutput => 8,
+            Self::Interrupted => 130, // 128 + SIGINT, as shells do
+        }
+    }
+
+    /// What it means, in a line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "all done: every frame was processed",
+            Self::Failed => "an unexpected failure",
+            Self::Usage => "the command line was not understood",
+            Self::SomeRejected => "some frames were rejected (see rejected/ in the output)",
+            Self::AllRejected => "every frame was rejected (see rejected/ in the output)",
+            Self::BadConfig => "the configuration or survey description cannot be used",
+            Self::BadModel => "the model bundle is missing, damaged or for another survey",
+            Self::BadDevice => "the device is absent or failed",
+            Self::BadOutput => "the output cannot be written",
+            Self::Interrupted => "a signal ended it before all was done",
+        }
+    }
+
+    /// How a run over frames ended.
+    pub fn of_counts(processed: u64, rejected: u64) -> Self {
+        match (processed, rejected) {
+            (_, 0) => Self::Done,
+            (0, _) => Self::AllRejected,
+            _ => Self::SomeRejected,
+        }
+    }
+
+    /// The table for `--help`.
+    pub fn table() -> String {
+        let lines = Self::ALL.map(|e| format!("{:5}  {}", e.code(), e.meaning()));
+        format!("Exit codes:\n{}", lines.join("\n"))
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_only_done_is_zero() {
+        let mut codes: Vec<_> = Exit::ALL.iter().map(|e| e.code()).collect();
+        assert_eq!(codes.iter().filter(|c| **c == 0).count(), 1);
+        codes.dedup();
+        assert!(codes.len() == Exit::ALL.len() && codes.is_sorted());
+    }
+
+    #[test]
+    fn counts_decide() {
+        assert_eq!(Exit::of_counts(3, 0), Exit::Done);
+        assert_eq!(Exit::of_counts(2, 1), Exit::SomeRejected);
+        assert_eq!(Exit::of_counts(0, 1), Exit::AllRejected);
+        assert_eq!(Exit::of_counts(0, 0), Exit::Done);
+    }
+}

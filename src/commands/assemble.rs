@@ -1,0 +1,151 @@
+//! From a configuration to the parts that `process` and `run` put together: what both share, so that they cannot
+//! differ.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, bail};
+
+use super::Fault;
+use crate::config::{Config, DeviceChoice, SegmenterKind};
+use crate::fits;
+use crate::model::Segmenter;
+use crate::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary};
+use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName};
+use crate::survey::Survey;
+use crate::threshold::ThresholdSegmenter;
+use crate::torch::bundle::Bundle;
+use crate::torch::device::{Chosen, Wanted, choose};
+use crate::torch::infer::{TorchClassifier, TorchSegmenter};
+
+/// What a configuration comes to.
+pub struct Assembly {
+    /// What decides the results.
+    pub models: Models,
+    /// The nets, one set a thread.
+    pub devices: Vec<Device>,
+    /// What they run on, and why.
+    pub chosen: Chosen,
+}
+
+/// Loads the survey and the bundle, and puts the nets on the device.
+///
+/// # Errors
+/// With the [`Fault`] that says whose it is.
+pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
+    let survey = Arc::new(super::survey(config)?);
+    let bundle = bundle(config, &survey)?;
+    let chosen = device(config.device.choice)?;
+    tracing::info!(device = chosen.name, reason = chosen.reason, "device chosen");
+    let mut recipe = bundle.manifest().recipe.clone();
+    recipe.extract.max_children = config.pipeline.deblend_max_children.get();
+    recipe.extract.max_component_px = config.pipeline.deblend_max_component_px.get();
+    let cores = available_parallelism().map_or(1, usize::from);
+    let threads = match config.pipeline.device_threads {
+        0 if chosen.is_cpu() => cores,
+        0 => 1,
+        threads => threads,
+    };
+    if config.model.segmenter == SegmenterKind::Threshold {
+        // The filter's scores are in sigma: the classical thresholds, not the net's.
+        recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
+        recipe.extract.extent_threshold = ThresholdSegmenter::EXTENT_SIGMA;
+    }
+    let devices = (0..threads).map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
+    let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
+    let models = Models { survey, recipe, identity, device: chosen.name.clone() };
+    Ok(Assembly { models, devices, chosen })
+}
+
+/// The bundle that the configuration names, checked for the survey.
+///
+/// # Errors
+/// With [`Fault::Model`].
+pub fn bundle(config: &Config, survey: &Survey) -> anyhow::Result<Bundle> {
+    let profile = survey.profile();
+    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands);
+    loaded.with_context(|| format!("model.bundle {}", config.model.bundle.display())).context(Fault::Model)
+}
+
+/// The device that a choice comes to.
+///
+/// # Errors
+/// With [`Fault::Device`].
+pub fn device(choice: DeviceChoice) -> anyhow::Result<Chosen> {
+    choose(match choice {
+        DeviceChoice::Auto => Wanted::Auto,
+        DeviceChoice::Cpu => Wanted::Cpu,
+        DeviceChoice::Cuda(index) => Wanted::Cuda(index),
+    })
+    .context(Fault::Device)
+}
+
+/// One device thread's nets; making them runs a real inference on each.
+fn nets(config: &Config, survey: &Survey, bundle: &Bundle, chosen: &Chosen) -> anyhow::Result<Device> {
+    let segmenter: Box<dyn Segmenter> = match config.model.segmenter {
+        SegmenterKind::Net => Box::new(TorchSegmenter::new(bundle, chosen).context(Fault::Device)?),
+        SegmenterKind::Threshold => {
+            let profile = survey.profile();
+            let fwhm = &bundle.manifest().recipe.fallback_fwhm_arcsec;
+            Box::new(ThresholdSegmenter::new(survey, fwhm[survey.reference()] / profile.pixel_scale_arcsec))
+        }
+    };
+    let classifier = Box::new(TorchClassifier::new(bundle, chosen).context(Fault::Device)?);
+    Ok(Device { name: chosen.name.clone(), segmenter, classifier })
+}
+
+/// How frames are read: from files, under the configured limits.
+pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
+    let limits = fits::Limits {
+        max_file_bytes: config.input.max_file_bytes.get() as u64,
+        max_unpacked_bytes: config.input.max_unpacked_bytes.get() as u64,
+        max_pixels: config.input.max_pixels.get() as u64,
+    };
+    let survey = survey.clone();
+    Arc::new(move |image, files| fits::load(&survey, image, files, &limits))
+}
+
+/// The folder of results.
+///
+/// # Errors
+/// With [`Fault::Output`].
+pub fn ledger(config: &Config) -> anyhow::Result<Ledger> {
+    Ledger::open(&config.output.dir).context(Fault::Output)
+}
+
+/// Where results go.
+pub fn sink(ledger: Ledger, models: &Models) -> DirectorySink {
+    let name = ModelName { version: models.identity.version.clone(), hash: models.identity.hash.clone() };
+    let encoders = Encoders {
+        catalog_table: Box::new(|catalog, columns, survey, quality| {
+            fits::catalog_table(catalog, columns, survey, quality).map_err(Into::into)
+        }),
+        masks: Box::new(|products| fits::masks(products).map_err(Into::into)),
+    };
+    DirectorySink::new(ledger, (*models.survey).clone(), name, encoders)
+}
+
+/// The engine's bounds.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        frames_in_flight: config.pipeline.frames_in_flight.get(),
+        workers: config.pipeline.prepare_workers.get(),
+        idle_probe: config.http.inference_within_s.duration() / 3,
+        ..Limits::default()
+    }
+}
+
+/// The engine's end, with the fault behind a failure.
+///
+/// # Errors
+/// What ended the engine early.
+pub fn ended(result: Result<Summary, EngineError>) -> anyhow::Result<Summary> {
+    result.or_else(|error| {
+        let fault = match &error {
+            EngineError::Device(_) => Fault::Device,
+            EngineError::Sink(_) => Fault::Output,
+            EngineError::Source(_) | EngineError::Died(_) => bail!(error),
+        };
+        Err(anyhow::Error::new(error).context(fault))
+    })
+}

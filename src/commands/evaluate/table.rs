@@ -1,0 +1,83 @@
+//! An evaluation as a table for a person.
+
+use std::fmt::Write;
+
+use crate::evaluate::{Bin, Evaluation};
+
+const DASH: &str = "-";
+
+/// The whole table, lines ended.
+pub(super) fn render(e: &Evaluation) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| writeln!(out, "{}", text.trim_end()).expect("a string takes every line");
+    line(format!(
+        "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>6} {:>9}  {:>7} {:>6}",
+        "mag", "objects", "stars", "AUC", "concentr", "radius", "truth", "complete", "catalog", "purity"
+    ));
+    for detection in e.detection.iter().skip(1).chain(e.detection.first()) {
+        let classes = e.classes.iter().find(|c| Some(c.bin) == detection.bin);
+        let count = |n: Option<usize>| n.map_or(DASH.into(), |n| n.to_string());
+        let auc = |m: usize| share(classes.and_then(|c| c.auc[m]), 4);
+        line(format!(
+            "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>6} {:>9}  {:>7} {:>6}",
+            detection.bin.map_or("all".into(), name),
+            count(classes.map(|c| c.objects)),
+            count(classes.map(|c| c.stars)),
+            auc(0),
+            auc(1),
+            auc(2),
+            detection.truth,
+            share(detection.completeness(), 3),
+            detection.catalog,
+            share(detection.purity(), 3)
+        ));
+    }
+    line(format!("{} objects with a label, {} of them without a score", e.labelled, e.unscored));
+    match &e.calibration {
+        Some(c) => line(format!(
+            "calibration error {:.4} (95 % interval {:.4} to {:.4}; {} objects, {})",
+            c.error,
+            c.interval[0],
+            c.interval[1],
+            c.objects,
+            name(Bin::MAIN)
+        )),
+        None => line("calibration error: too few objects".into()),
+    }
+    out
+}
+
+fn name(bin: Bin) -> String {
+    format!("{:.1}-{:.1}", bin.low, bin.high)
+}
+
+fn share(value: Option<f64>, digits: usize) -> String {
+    value.map_or(DASH.into(), |v| format!("{v:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{Object, Rules, TrueObject, evaluate};
+
+    #[test]
+    fn a_line_a_bin_and_dashes_where_there_is_nothing() {
+        let object = |x, star_prob| Object {
+            x,
+            mag: 20.0,
+            star_prob: Some(star_prob),
+            concentration: Some(1.0),
+            half_light_radius_px: Some(1.0),
+            ..Object::default()
+        };
+        let truth = |x, star| TrueObject { x, y: 0.0, star, mag: Some(20.0) };
+        let objects = [object(0.0, 0.9), object(50.0, 0.1)];
+        let truth = [truth(0.0, true), truth(50.0, false), truth(99.0, false)];
+        let text = render(&evaluate(&objects, &truth, &Rules::for_scale(0.396)));
+        let row =
+            |start: &str| text.lines().find(|l| l.starts_with(start)).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(row("14.0-22.0"), ["14.0-22.0", "2", "1", "1.0000", "0.5000", "0.5000", "3", "0.667", "2", "1.000"]);
+        assert_eq!(row("all"), ["all", "-", "-", "-", "-", "-", "3", "0.667", "2", "1.000"]);
+        assert!(text.contains("too few objects"));
+    }
+}

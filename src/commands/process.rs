@@ -1,0 +1,37 @@
+//! `twinpeak process`: frames from disk, then the end.
+
+use std::sync::Arc;
+
+use super::assemble::{assemble, ended, ledger, limits, loader, sink};
+use crate::cli::{Exit, ProcessArgs};
+use crate::pipeline;
+use crate::pipeline::flow::Stop;
+use crate::store::FileList;
+use crate::telemetry::progress::Progress;
+use crate::telemetry::{log, signals};
+
+/// Runs it.
+///
+/// # Errors
+/// What made the run impossible or ended it early; a bad frame is no error but a count in the exit code.
+pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
+    let config = args.load()?;
+    let survey = Arc::new(super::survey(&config)?);
+    let mut source = FileList::new(&args.frames, survey.clone(), loader(&config, &survey));
+    let images = source.len() as u64;
+    let progress = Progress::new(images);
+    log::start(config.log.format, config.log.level, progress.bar());
+    let stop = Stop::default();
+    let ledger = ledger(&config)?;
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration())?;
+    let assembly = assemble(&config)?;
+    let sink = sink(ledger, &assembly.models);
+    let result =
+        pipeline::run(&mut source, &assembly.models, assembly.devices, &sink, &limits(&config), &stop, &progress);
+    progress.end();
+    let summary = ended(result)?;
+    if summary.processed + summary.rejected < images {
+        return Ok(Exit::Interrupted);
+    }
+    Ok(Exit::of_counts(summary.processed, summary.rejected))
+}

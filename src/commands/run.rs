@@ -1,0 +1,65 @@
+//! `twinpeak run`: the daemon. Frames as they appear in the inbox, until a signal.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::Fault;
+use super::assemble::{assemble, ended, ledger, limits, loader, sink};
+use crate::cli::{Exit, RunArgs};
+use crate::pipeline;
+use crate::pipeline::flow::Stop;
+use crate::store::{Inbox, Patience};
+use crate::telemetry::health::{Check, Heart};
+use crate::telemetry::http::Server;
+use crate::telemetry::metrics::{Facts, Metrics};
+use crate::telemetry::{Probes, log, signals};
+
+/// Runs it.
+///
+/// # Errors
+/// What made the daemon impossible or ended it.
+pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    let config = args.load()?;
+    log::start(config.log.format, config.log.level, None);
+    let stop = Stop::default();
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration())?;
+    let ledger = ledger(&config)?;
+    let assembly = assemble(&config)?;
+    let models = &assembly.models;
+
+    let metrics = Arc::new(Metrics::new(&Facts {
+        model_version: models.identity.version.clone(),
+        model_hash: models.identity.hash.clone(),
+        devices: vec![assembly.chosen.name.clone()],
+    }));
+    let heart = Heart::default();
+    heart.beat(); // making the nets ran each of them once
+    let writable = ledger.clone();
+    let checks = vec![
+        Check::beating("inference", heart.clone(), config.http.inference_within_s.duration()),
+        Check::new("output", move || writable.probe().map_err(|e| e.to_string())),
+    ];
+    let server = Server::start(config.http.bind, metrics.clone(), checks).context(Fault::Config)?;
+
+    let patience = Patience {
+        poll_s: config.input.poll_interval_s.into(),
+        settle_s: config.input.settle_s.into(),
+        incomplete_after_s: config.input.incomplete_after_s.into(),
+    };
+    let survey = models.survey.clone();
+    let mut source =
+        Inbox::new(config.input.dir.clone(), survey.clone(), loader(&config, &survey), ledger.clone(), patience);
+    if args.until_idle {
+        source = source.until_idle();
+    }
+    let sink = sink(ledger, models);
+    tracing::info!(
+        inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),
+        model = models.identity.version, "ready"
+    );
+    let probes = Probes(vec![metrics, Arc::new(log::Events), Arc::new(heart)]);
+    let summary = ended(pipeline::run(&mut source, models, assembly.devices, &sink, &limits(&config), &stop, &probes))?;
+    tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
+    Ok(Exit::Done)
+}

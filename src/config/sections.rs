@@ -1,0 +1,251 @@
+//! The sections of the configuration and their defaults. Whatever can be wrong by itself is a type that cannot
+//! hold it, so a loaded configuration needs no further checks.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::log::{Format, Level};
+
+const MIB: usize = 1 << 20;
+
+fn nonzero(value: usize) -> NonZeroUsize {
+    NonZeroUsize::new(value).expect("a default is not zero")
+}
+
+/// A positive time span in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Seconds(f64);
+
+impl Seconds {
+    /// As the standard library's type.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs_f64(self.0)
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        let fits = seconds > 0.0 && seconds <= 1e9;
+        if fits { Ok(Self(seconds)) } else { Err(format!("{seconds} is not a positive number of seconds")) }
+    }
+}
+
+impl From<Seconds> for f64 {
+    fn from(seconds: Seconds) -> f64 {
+        seconds.0
+    }
+}
+
+/// `[survey]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SurveyFile {
+    /// The survey's description.
+    pub file: PathBuf,
+}
+
+impl Default for SurveyFile {
+    fn default() -> Self {
+        Self { file: "surveys/sdss.toml".into() }
+    }
+}
+
+/// What finds objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmenterKind {
+    /// The bundle's net.
+    #[default]
+    Net,
+    /// A matched filter: the classical baseline.
+    Threshold,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Folder of the model bundle.
+    pub bundle: PathBuf,
+    /// What finds objects.
+    pub segmenter: SegmenterKind,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { bundle: "model".into(), segmenter: SegmenterKind::Net }
+    }
+}
+
+/// What the nets run on, as it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// A GPU where there is one, else the processor; the log says which and why.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// This GPU and no other; its absence is an error.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("{text:?} is not one of auto, cpu, cuda:0, cuda:1, ...")),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> String {
+        choice.to_string()
+    }
+}
+
+/// `[device]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Which one.
+    pub choice: DeviceChoice,
+}
+
+/// `[input]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The inbox that `run` watches.
+    pub dir: PathBuf,
+    /// How often it looks.
+    pub poll_interval_s: Seconds,
+    /// A file that has not changed for so long is complete.
+    pub settle_s: Seconds,
+    /// A field with a band missing for so long is rejected.
+    pub incomplete_after_s: Seconds,
+    /// Largest file.
+    pub max_file_bytes: NonZeroUsize,
+    /// Largest file after unpacking.
+    pub max_unpacked_bytes: NonZeroUsize,
+    /// Largest image, width times height.
+    pub max_pixels: NonZeroUsize,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            dir: "../night/inbox".into(),
+            poll_interval_s: Seconds(1.0),
+            settle_s: Seconds(2.0),
+            incomplete_after_s: Seconds(600.0),
+            max_file_bytes: nonzero(256 * MIB),
+            max_unpacked_bytes: nonzero(512 * MIB),
+            max_pixels: nonzero(64 * MIB),
+        }
+    }
+}
+
+/// `[output]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Where `run` writes.
+    pub dir: PathBuf,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { dir: "../night/out".into() }
+    }
+}
+
+/// `[pipeline]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Most frames between ingest and publish; bounds memory.
+    pub frames_in_flight: NonZeroUsize,
+    /// Threads that read and prepare frames.
+    pub prepare_workers: NonZeroUsize,
+    /// Threads that own nets; 0: one a core on a processor, one on a GPU.
+    pub device_threads: usize,
+    /// After a first signal, the time given to frames in flight.
+    pub drain_timeout_s: Seconds,
+    /// Most objects that one connected component is split into.
+    pub deblend_max_children: NonZeroUsize,
+    /// Largest connected component that is split.
+    pub deblend_max_component_px: NonZeroUsize,
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self {
+            frames_in_flight: nonzero(3),
+            prepare_workers: nonzero(2),
+            device_threads: 0,
+            drain_timeout_s: Seconds(30.0),
+            deblend_max_children: nonzero(1000),
+            deblend_max_component_px: nonzero(400_000),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where `run` serves /metrics, /healthz and /readyz.
+    pub bind: SocketAddr,
+    /// `/readyz` asks for a real inference on the device no longer ago than this.
+    pub inference_within_s: Seconds,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { bind: (Ipv4Addr::LOCALHOST, 9311).into(), inference_within_s: Seconds(60.0) }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How a line looks.
+    pub format: Format,
+    /// The least important that is told.
+    pub level: Level,
+}

@@ -1,0 +1,77 @@
+//! The position at which the PSF fits best in the three shape bands together.
+
+use super::{Source, usable};
+use crate::psf::{RADIUS, SIDE};
+
+/// Steps of Gauss-Newton.
+const STEPS: usize = 2;
+/// The fit sees pixels within this, px.
+const WITHIN_PX: f64 = 4.5;
+/// Standard deviation of a step beforehand: keeps faint objects where they were detected, px.
+const PRIOR_PX: f64 = 0.35;
+/// Longest step along an axis, px.
+const LONGEST_STEP_PX: f64 = 0.5;
+/// An object that moves further is not the one that was detected, px.
+const FARTHEST_PX: f64 = 1.5;
+/// Half the side of the cut that is fitted.
+const HALF: usize = 7;
+const CUT: usize = 2 * HALF + 1;
+
+/// Improves a reference position; gives the start back where the fit wanders off.
+pub fn recentre(source: &Source, start: (f64, f64)) -> (f64, f64) {
+    let (mut x, mut y) = start;
+    for _ in 0..STEPS {
+        let Some((dx, dy)) = step(source, (x, y)) else { return start };
+        x += dx.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
+        y += dy.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
+    }
+    if (x - start.0).hypot(y - start.1) < FARTHEST_PX { (x, y) } else { start }
+}
+
+/// One step: the residual against the PSF's slopes, all shape bands in one system.
+fn step(source: &Source, at: (f64, f64)) -> Option<(f64, f64)> {
+    let prior = PRIOR_PX.powi(-2);
+    let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
+    for b in source.survey.shape_bands() {
+        let in_band = source.prepared.to_band[b].apply(at.0, at.1);
+        let mut pixels = [0.0; CUT * CUT];
+        source.splines.cut(b, in_band, HALF, &mut pixels);
+        let unusable = usable::unusable(&source.prepared.frame.bands[b].mask, in_band);
+        let psf = source.psf.at(b, at.0, at.1);
+        let noise = source.noise(b);
+        // Index in the PSF's stamp, value and weight of each pixel of the fit.
+        let mut fitted = [(0, 0.0, 0.0); CUT * CUT];
+        let mut n = 0;
+        let (mut cp, mut pp) = (0.0, 0.0);
+        for (i, &value) in pixels.iter().enumerate() {
+            let (i, j) = (i % CUT, i / CUT);
+            let stamp = (j + RADIUS - HALF) * SIDE + i + RADIUS - HALF;
+            let distance = (i as f64 - HALF as f64).hypot(j as f64 - HALF as f64);
+            if distance < WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp]) {
+                let (c, p) = (f64::from(value), f64::from(psf[stamp]));
+                let weight = noise.variance(c).recip();
+                cp += weight * c * p;
+                pp += weight * p * p;
+                fitted[n] = (stamp, c, weight);
+                n += 1;
+            }
+        }
+        if pp.is_nan() || pp <= 0.0 {
+            continue;
+        }
+        let flux = cp / pp;
+        for &(stamp, c, weight) in &fitted[..n] {
+            let slope = |by: usize| -flux * f64::from(psf[stamp + by] - psf[stamp - by]) / 2.0;
+            let (sx, sy) = (slope(1), slope(SIDE));
+            let miss = weight * (c - flux * f64::from(psf[stamp]));
+            gx += miss * sx;
+            gy += miss * sy;
+            xx += weight * sx * sx;
+            yy += weight * sy * sy;
+            xy += weight * sx * sy;
+        }
+    }
+    let determinant = xx * yy - xy * xy;
+    let (dx, dy) = ((yy * gx - xy * gy) / determinant, (xx * gy - xy * gx) / determinant);
+    (dx.is_finite() && dy.is_finite()).then_some((dx, dy))
+}

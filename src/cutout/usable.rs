@@ -1,0 +1,95 @@
+//! Which pixels of a cut are the object's own.
+
+use crate::frame::{Plane, mask};
+use crate::psf::{AREA, RADIUS, SIDE};
+
+/// A cut with a ring of one pixel, from which masks grow.
+const RINGED: usize = SIDE + 2;
+
+/// True where an object other than `number`, grown by one pixel along the axes, or no frame is, in the 31x31 pixels
+/// about the whole pixel nearest to `at`. The object's own pixels are never masked.
+pub(super) fn neighbours(segmentation: &Plane<u32>, number: u32, at: (f64, f64)) -> [bool; AREA] {
+    let window = ringed(at, |x, y| segmentation.get(x, y));
+    let other = |i: usize| window[i].is_some_and(|s| s > 0 && s != number);
+    from_ring(|i| match window[i] {
+        None => true,
+        Some(s) if s == number => false,
+        Some(_) => [i, i - 1, i + 1, i - RINGED, i + RINGED].into_iter().any(other),
+    })
+}
+
+/// True where a band has no measurement, grown by one pixel because a cut between pixels takes from its neighbours;
+/// `None` where every pixel is usable.
+pub(super) fn unusable(bits: &Plane<u8>, at: (f64, f64)) -> Option<Box<[bool; AREA]>> {
+    if all_usable(bits, at) {
+        return None;
+    }
+    let window = ringed(at, |x, y| bits.get(x, y).is_none_or(|b| b & mask::UNUSABLE != 0));
+    let ring = [0, 1, 2, RINGED, RINGED + 1, RINGED + 2, 2 * RINGED, 2 * RINGED + 1, 2 * RINGED + 2];
+    Some(Box::new(from_ring(|i| ring.iter().any(|r| window[i + r - RINGED - 1]))))
+}
+
+fn nearest(at: (f64, f64)) -> (isize, isize) {
+    // Ties to even, as numpy rounds; NaN becomes 0 and wild positions saturate, far from overflow.
+    let whole = |v: f64| v.round_ties_even().clamp(-1e9, 1e9) as isize;
+    (whole(at.0), whole(at.1))
+}
+
+/// Whether the whole window lies inside the frame and none of its pixels is unusable: the usual case, found fast.
+fn all_usable(bits: &Plane<u8>, at: (f64, f64)) -> bool {
+    let (x, y) = nearest(at);
+    let reach = RADIUS as isize + 1;
+    let inside = x >= reach && y >= reach && x + reach < bits.width() as isize && y + reach < bits.height() as isize;
+    inside && {
+        let (left, top) = ((x - reach) as usize, (y - reach) as usize);
+        (top..top + RINGED).all(|row| {
+            let any = bits.row(row)[left..left + RINGED].iter().fold(0, |any, b| any | b);
+            any & mask::UNUSABLE == 0
+        })
+    }
+}
+
+fn ringed<T>(at: (f64, f64), value: impl Fn(isize, isize) -> T) -> [T; RINGED * RINGED] {
+    let (x, y) = nearest(at);
+    let first = RADIUS as isize + 1;
+    std::array::from_fn(|i| value(x - first + (i % RINGED) as isize, y - first + (i / RINGED) as isize))
+}
+
+/// The 31x31 pixels inside the ring, from a function of their index in the ringed window.
+fn from_ring(f: impl Fn(usize) -> bool) -> [bool; AREA] {
+    std::array::from_fn(|i| f((i / SIDE + 1) * RINGED + i % SIDE + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_grow_by_one_pixel_but_not_over_the_object() {
+        let mut segmentation = Plane::filled(64, 64, 0);
+        segmentation.set(30, 30, 1);
+        segmentation.set(31, 30, 1);
+        segmentation.set(32, 30, 2);
+        let masked = neighbours(&segmentation, 1, (30.0, 30.0));
+        let at = |x: usize, y: usize| masked[(y + RADIUS - 30) * SIDE + x + RADIUS - 30];
+        assert!(at(32, 30) && at(33, 30) && at(32, 29) && at(32, 31));
+        assert!(!at(31, 30) && !at(30, 30) && !at(31, 29) && !at(33, 31));
+        assert_eq!(masked.iter().filter(|m| **m).count(), 4);
+    }
+
+    #[test]
+    fn beyond_the_frame_nothing_is_usable() {
+        let masked = neighbours(&Plane::filled(64, 64, 0), 1, (0.0, 5.0));
+        assert_eq!(masked.iter().filter(|m| !**m).count(), 16 * 21);
+        let bits = Plane::filled(64, 64, 0);
+        assert!(unusable(&bits, (31.0, 31.0)).is_none());
+        assert!(unusable(&bits, (f64::NAN, 1e300)).unwrap().iter().all(|u| *u));
+    }
+
+    #[test]
+    fn an_unusable_pixel_spoils_its_neighbours() {
+        let mut bits = Plane::filled(64, 64, mask::EDGE);
+        bits.set(31, 31, mask::SAT);
+        assert_eq!(unusable(&bits, (31.0, 31.0)).unwrap().iter().filter(|u| **u).count(), 9);
+    }
+}

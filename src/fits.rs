@@ -1,0 +1,70 @@
+//! FITS at the edge: the survey's files in, catalogue and masks out, all through memory.
+//!
+//! Bytes are read, unpacked and taken apart here, in safe code and under [`Limits`], so that no file name is
+//! ever interpreted, no allocation follows from a header's word alone, and no sequence of bytes can do worse
+//! than be refused. What is written has no time stamp: the same input gives the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+mod band;
+mod card;
+mod catalog;
+mod dither;
+mod facts;
+mod fault;
+mod hdu;
+mod header;
+mod load;
+mod masks;
+mod pixels;
+mod provenance;
+mod rice;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod unpack;
+
+pub use band::{encode_band, pack};
+pub use catalog::catalog_table;
+pub use load::{NamedBytes, decode, load};
+pub use masks::masks;
+
+/// How much one file may ask of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest file as stored, bytes.
+    pub max_file_bytes: u64,
+    /// Largest file once unpacked, bytes.
+    pub max_unpacked_bytes: u64,
+    /// Most pixels in one band.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_file_bytes: 256 << 20, max_unpacked_bytes: 256 << 20, max_pixels: 32 << 20 }
+    }
+}
+
+/// Why something cannot be written as FITS.
+#[derive(Debug, thiserror::Error)]
+pub enum FitsError {
+    /// FITS headers and text columns hold printable ASCII only.
+    #[error("{what}: {text:?} has characters that FITS cannot hold")]
+    NotAscii {
+        /// The card or column.
+        what: String,
+        /// Its text.
+        text: String,
+    },
+    /// A packer failed.
+    #[error("cannot pack {name:?}: {source}")]
+    Pack {
+        /// The file's name.
+        name: String,
+        /// What it said.
+        source: std::io::Error,
+    },
+}

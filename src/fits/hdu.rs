@@ -1,0 +1,62 @@
+//! A file's HDUs: each header with the bytes that belong to it, checked to be really there.
+
+use super::fault::Fault;
+use super::header::{BLOCK, Header};
+
+/// One header and its data.
+#[derive(Debug)]
+pub(super) struct Hdu<'a> {
+    pub header: Header,
+    pub data: &'a [u8],
+}
+
+impl<'a> Hdu<'a> {
+    /// All HDUs of a file. What follows the last one, if it does not begin like an extension, is no FITS and
+    /// is ignored, as the standard asks.
+    pub(super) fn split(bytes: &'a [u8]) -> Result<Vec<Self>, Fault> {
+        if !bytes.starts_with(b"SIMPLE  =") {
+            let begins = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
+            return Err(Fault::NotFits { begins });
+        }
+        let mut all = Vec::new();
+        let mut rest = bytes;
+        while all.is_empty() || rest.starts_with(b"XTENSION") {
+            let (header, length) = Header::parse(rest)?;
+            let hdu = all.len();
+            let declared = declared_bytes(&header)?.ok_or(Fault::Huge { hdu })?;
+            let body = rest.get(length..).unwrap_or_default();
+            let data = usize::try_from(declared).ok().and_then(|n| body.get(..n));
+            let data = data.ok_or(Fault::CutShort { hdu, declared, present: body.len() })?;
+            // Some writers leave the last block short.
+            rest = body.get(data.len().next_multiple_of(BLOCK)..).unwrap_or_default();
+            all.push(Self { header, data });
+        }
+        Ok(all)
+    }
+}
+
+/// Bytes of data that a header declares, without the filling of the last block; `None` past any machine's word.
+fn declared_bytes(header: &Header) -> Result<Option<u64>, Fault> {
+    let bitpix = header.integer("BITPIX").filter(|b| [8, 16, 32, 64, -32, -64].contains(b));
+    let bitpix = bitpix.ok_or_else(|| Fault::BadCard { card: "BITPIX".into() })?;
+    let axes = axes(header, "NAXIS")?;
+    if axes.is_empty() {
+        return Ok(Some(0));
+    }
+    let optional = |key, absent| if header.has(key) { header.count(key) } else { Ok(absent) };
+    let (extra, groups) = (optional("PCOUNT", 0)?, optional("GCOUNT", 1)?);
+    let elements = axes.iter().try_fold(1u64, |product, &axis| product.checked_mul(axis));
+    Ok(elements
+        .and_then(|n| n.checked_add(extra))
+        .and_then(|n| n.checked_mul(groups))
+        .and_then(|n| n.checked_mul(bitpix.unsigned_abs() / 8)))
+}
+
+/// Lengths of the axes: NAXIS1, NAXIS2... for `prefix` "NAXIS", or the same of a compressed image for "ZNAXIS".
+pub(super) fn axes(header: &Header, prefix: &str) -> Result<Vec<u64>, Fault> {
+    let n = header.count(prefix)?;
+    if n > 999 {
+        return Err(Fault::BadCard { card: prefix.to_owned() });
+    }
+    (1..=n).map(|i| header.count(&format!("{prefix}{i}"))).collect()
+}

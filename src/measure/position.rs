@@ -1,0 +1,44 @@
+//! Where an object is on the sky, and how sure that is.
+
+use crate::aperture::{Shape, centroid_error};
+use crate::cutout::Source;
+
+/// A position's errors and its place on the sky; NaN outside the projection.
+pub(super) struct Position {
+    /// px
+    pub x_err: f64,
+    /// px
+    pub y_err: f64,
+    /// deg
+    pub ra: f64,
+    /// deg
+    pub dec: f64,
+    /// Of ra cos(dec), deg.
+    pub ra_err: f64,
+    /// deg
+    pub dec_err: f64,
+}
+
+pub(super) fn measure(source: &Source, shape: &Shape) -> Position {
+    let reference = source.survey.reference();
+    let band = &source.prepared.frame.bands[reference];
+    let noise = source.noise(reference);
+    let at = (shape.x, shape.y);
+    let (x_err, y_err) = centroid_error(&band.pixels, at, shape.window_sigma_px, noise.sigma, noise.nmgy_per_electron);
+    let sky = |x: f64, y: f64| band.wcs.pixel_to_sky(x, y).unwrap_or((f64::NAN, f64::NAN));
+    let (ra, dec) = sky(shape.x, shape.y);
+    // A pixel's step along x and y, as ra cos(dec) and dec.
+    let step = |to: (f64, f64)| {
+        let across = (to.0 - ra + 540.0).rem_euclid(360.0) - 180.0;
+        (across * dec.to_radians().cos(), to.1 - dec)
+    };
+    let (along_x, along_y) = (step(sky(shape.x + 1.0, shape.y)), step(sky(shape.x, shape.y + 1.0)));
+    Position {
+        x_err,
+        y_err,
+        ra,
+        dec,
+        ra_err: (along_x.0 * x_err).hypot(along_y.0 * y_err),
+        dec_err: (along_x.1 * x_err).hypot(along_y.1 * y_err),
+    }
+}

@@ -1,0 +1,192 @@
+use super::*;
+use crate::psf::scene::{self, NOISE, Scene, sdss, simulate};
+
+fn measured(scene: &Scene) -> Vec<Measured> {
+    let survey = sdss();
+    let splines = crate::psf::Splines::new(&scene.prepared.frame);
+    let shapes = footprint_shapes(&scene.prepared, &survey, &scene.footprints);
+    let (psf, _) = crate::psf::measure(&scene.prepared, &survey, &splines, &shapes, &[1.4; 5]);
+    let source = Source {
+        prepared: &scene.prepared,
+        survey: &survey,
+        splines: &splines,
+        psf: &psf,
+        segmentation: &scene.footprints.segmentation,
+    };
+    measure(&source, &scene.footprints, &scene.detection, &shapes)
+}
+
+fn stars(n: usize, flux: f64) -> Vec<scene::Source> {
+    let place = |i: usize| (40.0 + 43.17 * (i % 10) as f64, 40.0 + 41.39 * (i / 10) as f64);
+    (0..n).map(place).map(|(x, y)| scene::Source { x, y, sigma: 1.6, flux }).collect()
+}
+
+#[test]
+fn stars_are_measured_as_they_were_made() {
+    let sources = stars(60, 100.0);
+    let scene = simulate(512, 512, &sources, 1);
+    for (m, s) in measured(&scene).iter().zip(&sources) {
+        let row = &m.row;
+        assert!((row.x - s.x).hypot(row.y - s.y) < 0.02, "{} {} {} {}", row.x, row.y, s.x, s.y);
+        assert!((m.centre.0 - s.x).hypot(m.centre.1 - s.y) < 0.02);
+        // A Gaussian's share within 1.5 / .396 px.
+        let within = 1.0 - (-(1.5f64 / 0.396).powi(2) / (2.0 * 1.6 * 1.6)).exp();
+        for b in 0..BANDS {
+            assert!((f64::from(row.psf_flux[b]) / 100.0 - 1.0).abs() < 0.02, "{:?}", row.psf_flux);
+            assert!((f64::from(row.kron_flux[b]) / 100.0 - 1.0).abs() < 0.05, "{:?}", row.kron_flux);
+            assert!((f64::from(row.ap_flux[b]) / (100.0 * within) - 1.0).abs() < 0.01, "{:?}", row.ap_flux);
+        }
+        assert!((f64::from(row.a) / 1.5 - 1.0).abs() < 0.1 && row.b <= row.a && (row.concentration - 1.0).abs() < 0.1);
+        assert!(row.flags == 0 && m.stamp.is_some() && (m.reference_mag - 17.5).abs() < 0.03);
+        let scale = 1.1e-4 * f64::from(row.x_err);
+        assert!((f64::from(row.ra_err) / scale - 1.0).abs() < 0.01, "{} {scale}", row.ra_err);
+    }
+}
+
+#[test]
+fn errors_are_those_of_the_scatter() {
+    let sources = stars(100, 3.0);
+    let scene = simulate(512, 512, &sources, 1);
+    let found = measured(&scene);
+    let check = |what: &str, pull: &dyn Fn(&Row, &scene::Source) -> f64| {
+        let squares: f64 = found.iter().zip(&sources).map(|(m, s)| pull(&m.row, s).powi(2)).sum();
+        let rms = (squares / found.len() as f64).sqrt();
+        assert!(rms > 0.75 && rms < 1.3, "{what}: {rms}");
+    };
+    let within = 1.0 - (-(1.5f64 / 0.396).powi(2) / (2.0 * 1.6 * 1.6)).exp();
+    check("x", &|r, s| (r.x - s.x) / f64::from(r.x_err));
+    check("y", &|r, s| (r.y - s.y) / f64::from(r.y_err));
+    check("aperture", &|r, s| (f64::from(r.ap_flux[2]) - s.flux * within) / f64::from(r.ap_flux_err[2]));
+    check("u aperture", &|r, s| (f64::from(r.ap_flux[0]) - s.flux * within) / f64::from(r.ap_flux_err[0]));
+}
+
+#[test]
+fn negative_flux_stays_and_its_magnitude_is_finite() {
+    let scene = simulate(256, 256, &[scene::Source { x: 100.0, y: 100.0, sigma: 1.6, flux: -3.0 }], 1);
+    let found = measured(&scene);
+    let row = &found[0].row;
+    assert!(row.psf_flux.iter().all(|f| (f + 3.0).abs() < 0.5), "{:?}", row.psf_flux);
+    assert!(row.psf_mag.iter().all(|m| m.is_finite()) && row.ap_flux[2] < 0.0);
+    assert!(found[0].stamp.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
+}
+
+#[test]
+fn a_neighbour_is_cut_out_of_the_apertures() {
+    let pair = |flux| {
+        let source = |x, flux| scene::Source { x, y: 100.0, sigma: 1.2, flux };
+        simulate(256, 256, &[source(100.0, 50.0), source(107.0, flux)], 1)
+    };
+    let (alone, both) = (measured(&pair(0.0)), measured(&pair(200.0)));
+    assert!((both[0].row.ap_flux[2] / alone[0].row.ap_flux[2] - 1.0).abs() < 0.02);
+    assert!((both[0].row.kron_flux[2] / alone[0].row.kron_flux[2] - 1.0).abs() < 0.1);
+    assert!(both[0].row.flags & flag::NEIGHBOURS != 0);
+}
+
+#[test]
+fn edges_masks_and_margins_are_flagged() {
+    let source = |x, y| scene::Source { x, y, sigma: 1.6, flux: 50.0 };
+    let mut scene = simulate(256, 256, &[source(2.0, 100.0), source(100.0, 100.0), source(100.0, 200.0)], 1);
+    scene.prepared.bits.set(101, 100, mask::SAT);
+    scene.prepared.frame.bands[4].mask = Plane::filled(256, 256, mask::NO_DATA);
+    let found = measured(&scene);
+    let flags: Vec<u32> = found.iter().map(|m| m.row.flags & !flag::PSF_FALLBACK).collect();
+    assert_eq!(flags[0], flag::TRUNCATED | flag::NO_CLASS | flag::MISSING_BAND);
+    assert_eq!(flags[1], flag::SATURATED | flag::MISSING_BAND);
+    assert!(found[1].row.psf_flux[4].is_nan() && found[1].row.psf_mag[4].is_nan() && found[1].row.ap_flux[4].is_nan());
+    assert!(found[1].stamp.is_some() && found[0].stamp.is_none());
+    assert_eq!(found.iter().map(|m| m.row.primary).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn one_huge_or_impossible_footprint_harms_nothing() {
+    let mut scene = simulate(512, 512, &stars(12, 100.0), 1);
+    let n = scene.footprints.objects.len() as u32;
+    for y in 300..512 {
+        scene.footprints.segmentation.row_mut(y).fill(n + 1);
+    }
+    scene.footprints.segmentation.set(3, 3, 999);
+    let made = |number, x, y| crate::extract::Footprint { number, x, y, ..scene.footprints.objects[0].clone() };
+    let odd = [made(n + 1, 256.0, 406.0), made(n + 2, f64::NAN, 1e300), made(n + 3, -50.0, 9e9)];
+    scene.footprints.objects.extend(odd);
+    let found = measured(&scene);
+    assert_eq!(found.len(), 15);
+    assert!(found[12].row.kron_radius <= 100.0 && found[13].stamp.is_none() && found[14].stamp.is_none());
+    assert!(found[..12].iter().all(|m| m.stamp.is_some()));
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let scene = simulate(512, 512, &stars(80, 30.0), 1);
+    let on =
+        |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| measured(&scene));
+    assert!(on(1) == on(3));
+}
+
+#[test]
+fn asinh_magnitudes_match_sdss() {
+    // science.md: zero flux is 24.63 25.11 24.80 24.36 22.83.
+    let survey = sdss();
+    let b = survey.profile().asinh_softening_maggies;
+    for (b, zero) in b.into_iter().zip([24.63, 25.11, 24.80, 24.36, 22.83]) {
+        assert!((asinh_magnitude(0.0, b) - zero).abs() < 6e-3);
+        assert!(asinh_magnitude(-1.0, b) > zero && asinh_magnitude(f64::NAN, b).is_nan());
+    }
+}
+
+/// sep 1.4.1 on the real field, by `tests/reference/field.py`.
+#[test]
+fn agrees_with_sep_on_the_real_field() {
+    let Some(real) = scene::real() else { return };
+    let found = measured(&real.scene);
+    assert!(found.len() > 900);
+    let (mut worst_px, mut worst_flux, mut compared, mut replaced) = (0f64, 0f64, 0, 0);
+    for (m, sep) in found.iter().zip(&real.sep) {
+        let [_, _, _, x, y, aperture, half, a, b] = *sep;
+        let row = &m.row;
+        worst_px = worst_px.max((row.x - x).hypot(row.y - y));
+        let sn = row.ap_flux[2] / row.ap_flux_err[2];
+        if sn > 20.0 {
+            compared += 1;
+            // Where a neighbour's pixels were replaced, sep's plain sum is not the same quantity.
+            let miss = (f64::from(row.ap_flux[2]) / aperture - 1.0).abs();
+            if miss > 0.01 {
+                replaced += 1
+            } else {
+                worst_flux = worst_flux.max(miss)
+            }
+            assert!(half >= 8.0 || (f64::from(row.half_light_radius) / half - 1.0).abs() < 5e-3, "{row:?} {half}");
+            let _ = (a, b);
+        }
+    }
+    eprintln!(
+        "{compared} objects at S/N > 20: {replaced} with neighbours differ; else worst {worst_flux}; {worst_px} px"
+    );
+    assert!(worst_px < 0.1, "{worst_px}");
+}
+
+/// The reference's objects (757 of the development field): positions, fluxes, S/N.
+#[test]
+fn agrees_with_the_reference_on_the_real_field() {
+    let (Some(real), Some(table)) = (scene::real(), scene::reference("dev_objects.csv")) else { return };
+    let found = measured(&real.scene);
+    let table = std::fs::read_to_string(table).unwrap();
+    let (mut position, mut flux, mut concentration) = (vec![], vec![], vec![]);
+    for line in table.lines().skip(1) {
+        let v: Vec<f64> = line.split(',').map(|c| c.parse().unwrap()).collect();
+        let near = |m: &&Measured| (m.centre.0 - v[0]).hypot(m.centre.1 - v[1]);
+        let m = found.iter().min_by(|a, b| near(a).total_cmp(&near(b))).unwrap();
+        position.push(near(&m));
+        for b in 0..BANDS {
+            flux.push((f64::from(m.row.psf_flux[b]) - v[4 + b]).abs() / v[9 + b]);
+        }
+        concentration.push((f64::from(m.row.concentration) - v[15]).abs());
+    }
+    let upper = |v: &mut Vec<f64>| {
+        v.sort_by(f64::total_cmp);
+        v[v.len() * 95 / 100]
+    };
+    let (p, f, c) = (upper(&mut position), upper(&mut flux), upper(&mut concentration));
+    eprintln!("95 % of {} objects within {p} px, {f} flux errors, {c} of concentration", position.len());
+    assert!(p < 0.01 && f < 0.05 && c < 0.01, "{p} {f} {c}");
+    let _ = NOISE;
+}

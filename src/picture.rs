@@ -1,0 +1,46 @@
+//! Pictures: the quick look at a field, and charts.
+
+mod axis;
+mod plot;
+mod quicklook;
+
+pub use axis::Axis;
+pub use plot::{Chart, Corner, Series, Style, chart};
+pub use quicklook::quicklook;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The planes are empty or of different sizes.
+    #[error("a picture needs planes of one size, at least 1x1: got {sizes:?}")]
+    Size {
+        /// Width and height of each plane.
+        sizes: Vec<(usize, usize)>,
+    },
+    /// The drawing failed.
+    #[error("the chart {title:?} could not be drawn: {problem}")]
+    Draw {
+        /// The chart's title.
+        title: String,
+        /// In the words of the drawing library.
+        problem: String,
+    },
+    /// The encoder failed.
+    #[error("the picture could not be encoded: {problem}")]
+    Encode {
+        /// In the encoder's words.
+        problem: String,
+    },
+}
+
+/// 8-bit RGB, row by row from the top, as PNG: fast rather than small.
+fn png(width: usize, height: usize, rgb: &[u8]) -> Result<Vec<u8>, PictureError> {
+    use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+    use image::{ExtendedColorType, ImageEncoder};
+
+    let mut bytes = Vec::with_capacity(rgb.len() / 2);
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up)
+        .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
+        .map_err(|e| PictureError::Encode { problem: e.to_string() })?;
+    Ok(bytes)
+}

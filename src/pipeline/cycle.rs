@@ -1,0 +1,293 @@
+//! segment -> extract -> classify: the part of the road that comes back to the devices.
+//!
+//! The batcher fills batches, one thread a device runs them, the collector puts the answers together. Nobody
+//! in this cycle can wait for ever: the collector's sends always find room (its channels hold as many messages
+//! as there are permits), so it always takes the next answer, so a device always gets rid of its own, so the
+//! batcher always finds a free device.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
+
+use super::batch::{Batch, Items, Queue, Slot, Stamps, Tiles};
+use super::ports::{Probe, Stage};
+use super::road::{Classified, Extracted, Scored, Ticket};
+use super::{Device, EngineError};
+use crate::frame::Plane;
+use crate::model::{ModelError, TILE_LEN, TILE_PIXELS};
+use crate::preprocess::Prepared;
+use crate::tile::Tiling;
+
+/// A prepared frame, on its way to the segmenter.
+pub(super) struct ToSegment {
+    pub ticket: Ticket,
+    pub prepared: Prepared,
+    pub tiling: Tiling,
+}
+
+/// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
+/// stamps or without, which is how the batcher knows when the cycle is empty.
+pub(super) struct ToClassify {
+    pub extracted: Extracted,
+    pub stamps: Stamps,
+}
+
+/// What the collector hears.
+pub(super) enum Event {
+    /// A frame's tiles are about to be handed out.
+    Segmenting { ticket: Ticket, prepared: Arc<Prepared>, tiling: Arc<Tiling> },
+    /// A frame's stamps are about to be handed out.
+    Classifying { extracted: Extracted, stamps: usize },
+    /// A batch's answers: `width` values a slot.
+    Answer { stage: Stage, slots: Vec<Slot>, values: Vec<f32>, width: usize },
+}
+
+/// Hands out batches, classification first, until no frame can come any more.
+pub(super) fn batcher(
+    segment: Receiver<ToSegment>,
+    classify: Receiver<ToClassify>,
+    work: Sender<Batch>,
+    events: Sender<Event>,
+    sizes: (usize, usize),
+) {
+    let mut tiles = Queue::<Tiles>::new(sizes.0);
+    let mut stamps = Queue::<Stamps>::new(sizes.1);
+    let mut in_cycle = 0usize;
+    let mut open = true;
+    loop {
+        // Take in all that waits, so that a batch fills across frames.
+        loop {
+            match classify.try_recv() {
+                Ok(job) => {
+                    in_cycle -= 1;
+                    if begin_classify(job, &mut stamps, &events).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return, // the workers are gone: the engine is failing
+                Err(TryRecvError::Empty) => {}
+            }
+            match segment.try_recv() {
+                Ok(job) => {
+                    in_cycle += 1;
+                    if begin_segment(job, &mut tiles, &events).is_err() {
+                        return;
+                    }
+                }
+                Err(TryRecvError::Disconnected) => {
+                    open = false;
+                    break;
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if let Some(batch) = stamps.take().or_else(|| tiles.take()) {
+            if work.send(batch).is_err() {
+                return;
+            }
+            continue;
+        }
+        if !open && in_cycle == 0 {
+            return;
+        }
+        let never = crossbeam::channel::never();
+        let segment = if open { &segment } else { &never };
+        select! {
+            recv(classify) -> job => match job {
+                Ok(job) => {
+                    in_cycle -= 1;
+                    if begin_classify(job, &mut stamps, &events).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            },
+            recv(segment) -> job => match job {
+                Ok(job) => {
+                    in_cycle += 1;
+                    if begin_segment(job, &mut tiles, &events).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => open = false,
+            },
+        }
+    }
+}
+
+/// The collector is gone.
+struct Gone;
+
+fn begin_segment(job: ToSegment, tiles: &mut Queue<Tiles>, events: &Sender<Event>) -> Result<(), Gone> {
+    let (prepared, tiling, sequence) = (Arc::new(job.prepared), Arc::new(job.tiling), job.ticket.sequence);
+    let begin = Event::Segmenting { ticket: job.ticket, prepared: prepared.clone(), tiling: tiling.clone() };
+    events.send(begin).map_err(|_| Gone)?;
+    tiles.push(sequence, Tiles { prepared, tiling });
+    Ok(())
+}
+
+fn begin_classify(job: ToClassify, stamps: &mut Queue<Stamps>, events: &Sender<Event>) -> Result<(), Gone> {
+    let sequence = job.extracted.ticket.sequence;
+    let begin = Event::Classifying { extracted: job.extracted, stamps: job.stamps.count() };
+    events.send(begin).map_err(|_| Gone)?;
+    stamps.push(sequence, job.stamps);
+    Ok(())
+}
+
+/// Runs batches on one device, which this thread owns. A failed batch is tried once more, then the device is
+/// given up, and with it the engine: falling back to another kind of device silently would be worse.
+///
+/// # Errors
+/// [`EngineError::Device`]
+pub(super) fn serve(
+    mut device: Device,
+    work: &Receiver<Batch>,
+    events: &Sender<Event>,
+    idle: Duration,
+    probe: &dyn Probe,
+) -> Result<(), EngineError> {
+    loop {
+        let batch = match work.recv_timeout(idle) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => {
+                probe_idle(&mut device, probe)?;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        let started = Instant::now();
+        let width = if batch.stage == Stage::Segment { TILE_PIXELS } else { device.classifier.seeds() };
+        let mut values = vec![0.0; batch.size * width];
+        let mut once = |device: &mut Device| {
+            let answer = catch_unwind(AssertUnwindSafe(|| match batch.stage {
+                Stage::Segment => device.segmenter.segment(&batch.input, &mut values),
+                _ => device.classifier.classify(&batch.input, &mut values),
+            }));
+            let lost = || ModelError::DeviceLost { device: device.name.clone(), message: "the net panicked".into() };
+            answer.unwrap_or_else(|_| Err(lost()))
+        };
+        let answer = once(&mut device).or_else(|error| {
+            probe.device_failed(&device.name, &error);
+            once(&mut device)
+        });
+        if let Err(error) = answer {
+            probe.device_failed(&device.name, &error);
+            return Err(EngineError::Device(error));
+        }
+        probe.device_alive(&device.name);
+        probe.batch(batch.stage, batch.slots.len(), batch.size, started.elapsed().as_secs_f64());
+        if events.send(Event::Answer { stage: batch.stage, slots: batch.slots, values, width }).is_err() {
+            return Ok(()); // the engine is ending
+        }
+    }
+}
+
+/// A real inference on a device that has had nothing to do, so that a dead one does not look ready.
+fn probe_idle(device: &mut Device, probe: &dyn Probe) -> Result<(), EngineError> {
+    let size = device.segmenter.batch();
+    let (tiles, mut scores) = (vec![0.0; size * TILE_LEN], vec![0.0; size * TILE_PIXELS]);
+    device.segmenter.segment(&tiles, &mut scores).map_err(|error| {
+        probe.device_failed(&device.name, &error);
+        EngineError::Device(error)
+    })?;
+    probe.device_alive(&device.name);
+    Ok(())
+}
+
+/// A frame whose tiles are being scored.
+struct Segmenting {
+    ticket: Ticket,
+    prepared: Arc<Prepared>,
+    tiling: Arc<Tiling>,
+    score: Plane<f32>,
+    missing: usize,
+    since: Instant,
+}
+
+/// A frame whose stamps are being scored.
+struct Classifying {
+    extracted: Extracted,
+    log_odds: Vec<f32>,
+    missing: usize,
+    since: Instant,
+}
+
+/// Puts answers together and sends each frame on with its last one. Ends when no answer can come any more, or
+/// when a stage broke: then some frame would wait for ever, and closing this stage's channels ends the others.
+pub(super) fn collector(
+    events: &Receiver<Event>,
+    scored: &Sender<Scored>,
+    classified: &Sender<Classified>,
+    seeds: usize,
+    broken: &AtomicBool,
+    probe: &dyn Probe,
+) {
+    let mut segmenting = HashMap::<u64, Segmenting>::new();
+    let mut classifying = HashMap::<u64, Classifying>::new();
+    loop {
+        let event = match events.recv_timeout(Duration::from_millis(50)) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) if broken.load(Ordering::SeqCst) => return,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match event {
+            Event::Segmenting { ticket, prepared, tiling } => {
+                let (width, height) = (prepared.frame.width(), prepared.frame.height());
+                let (score, missing) = (Plane::filled(width, height, 0.0), tiling.len());
+                let frame = Segmenting { prepared, tiling, score, missing, since: Instant::now(), ticket };
+                segmenting.insert(frame.ticket.sequence, frame);
+            }
+            Event::Classifying { extracted, stamps } => {
+                let log_odds = vec![0.0; stamps * seeds];
+                let frame = Classifying { log_odds, missing: stamps, since: Instant::now(), extracted };
+                if stamps == 0 {
+                    if classified.send(finish_classifying(frame, probe)).is_err() {
+                        return;
+                    }
+                } else {
+                    classifying.insert(frame.extracted.ticket.sequence, frame);
+                }
+            }
+            Event::Answer { stage, slots, values, width } => {
+                for (slot, value) in slots.iter().zip(values.chunks_exact(width)) {
+                    let sent = if stage == Stage::Segment {
+                        let Some(frame) = segmenting.get_mut(&slot.sequence) else { continue };
+                        frame.tiling.stitch(slot.index, value, &mut frame.score);
+                        frame.missing -= 1;
+                        let done = frame.missing == 0;
+                        let frame = if done { segmenting.remove(&slot.sequence) } else { None };
+                        frame.is_none_or(|f| scored.send(finish_segmenting(f, probe)).is_ok())
+                    } else {
+                        let Some(frame) = classifying.get_mut(&slot.sequence) else { continue };
+                        frame.log_odds[slot.index * width..(slot.index + 1) * width].copy_from_slice(value);
+                        frame.missing -= 1;
+                        let done = frame.missing == 0;
+                        let frame = if done { classifying.remove(&slot.sequence) } else { None };
+                        frame.is_none_or(|f| classified.send(finish_classifying(f, probe)).is_ok())
+                    };
+                    if !sent {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn finish_segmenting(frame: Segmenting, probe: &dyn Probe) -> Scored {
+    let mut ticket = frame.ticket;
+    ticket.took(Stage::Segment, frame.since, probe);
+    Scored { ticket, prepared: frame.prepared, score: frame.score, tiles: frame.tiling.len() }
+}
+
+fn finish_classifying(frame: Classifying, probe: &dyn Probe) -> Classified {
+    let mut extracted = frame.extracted;
+    extracted.ticket.took(Stage::Classify, frame.since, probe);
+    Classified { extracted, log_odds: frame.log_odds }
+}

@@ -1,0 +1,256 @@
+//! A frame between two stages: what each stage hands to the next, and the two stages that are plain functions
+//! of one frame, prepare and extract, with what finishes it.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::batch::Stamps;
+use super::cycle::{ToClassify, ToSegment};
+use super::flow::Permit;
+use super::ports::{BandQuality, Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
+use super::{ModelIdentity, Models};
+use crate::catalog::{Catalog, Provenance, Row, class, flag};
+use crate::cutout::Source;
+use crate::frame::{ImageId, PerBand, Plane};
+use crate::posterior::StarProbability;
+use crate::preprocess::{self, Prepared, PreprocessError};
+use crate::psf::{self, PsfQuality, Splines};
+use crate::survey::Survey;
+use crate::tile::Tiling;
+use crate::{extract, filter, measure};
+
+/// A frame's identity, place in line and right to be in flight; it travels with the frame to the end.
+pub(super) struct Ticket {
+    pub sequence: u64,
+    pub image_id: ImageId,
+    pub receipt: Receipt,
+    pub permit: Permit,
+    pub timings_s: BTreeMap<Stage, f64>,
+    pub span: tracing::Span,
+}
+
+impl Ticket {
+    /// Notes that a stage has been worked on since `since`.
+    pub fn took(&mut self, stage: Stage, since: Instant, probe: &dyn Probe) {
+        let seconds = since.elapsed().as_secs_f64();
+        *self.timings_s.entry(stage).or_default() += seconds;
+        probe.stage(stage, seconds);
+        tracing::debug!(parent: &self.span, stage = stage.name(), seconds, "stage done");
+    }
+}
+
+/// After ingest.
+pub(super) struct Admitted {
+    pub ticket: Ticket,
+    pub load: Load,
+}
+
+/// After the segmenter: the score of every pixel.
+pub(super) struct Scored {
+    pub ticket: Ticket,
+    pub prepared: Arc<Prepared>,
+    pub score: Plane<f32>,
+    pub tiles: usize,
+}
+
+/// After extraction and measurement.
+pub(super) struct Extracted {
+    pub ticket: Ticket,
+    pub products: Box<Products>,
+    /// For each stamp, in order: its row and the magnitude for the calibration.
+    pub stamped: Vec<(usize, f32)>,
+}
+
+/// After the classifier: `seeds` log-odds for each stamp.
+pub(super) struct Classified {
+    pub extracted: Extracted,
+    pub log_odds: Vec<f32>,
+}
+
+/// The end of the road: published in order.
+pub(super) struct Ended {
+    pub ticket: Ticket,
+    pub outcome: Outcome,
+}
+
+impl Ended {
+    pub fn rejected(ticket: Ticket, rejection: Rejection) -> Box<Self> {
+        Box::new(Self { ticket, outcome: Outcome::Rejected(rejection) })
+    }
+}
+
+/// Runs one frame's step; a panic in it (a fault of ours) becomes that frame's rejection and harms no other.
+fn guarded<T>(stage: Stage, step: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        Err(Rejection {
+            reason: Reason::Internal,
+            stage,
+            file: None,
+            message: format!("a fault in twinpeak: {said}"),
+            advice: "report it with this image; other images are not affected".into(),
+        })
+    })
+}
+
+/// Reads and prepares a frame.
+pub(super) fn prepare(admitted: Admitted, models: &Models, probe: &dyn Probe) -> Result<ToSegment, Box<Ended>> {
+    let Admitted { mut ticket, load } = admitted;
+    let _in = ticket.span.clone().entered();
+    let since = Instant::now();
+    let recipe = &models.recipe;
+    let prepared = guarded(Stage::Prepare, || {
+        let frame = load()?;
+        let prepared = preprocess::prepare(frame, &models.survey, &recipe.preprocess).map_err(refused)?;
+        let tiling = Tiling::new(prepared.frame.width(), prepared.frame.height(), recipe.tile_overlap_px);
+        Ok((prepared, tiling))
+    });
+    ticket.took(Stage::Prepare, since, probe);
+    match prepared {
+        Ok((prepared, tiling)) => Ok(ToSegment { ticket, prepared, tiling }),
+        Err(rejection) => Err(Ended::rejected(ticket, rejection)),
+    }
+}
+
+fn refused(error: PreprocessError) -> Rejection {
+    let (reason, advice) = match error {
+        PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
+        PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
+        PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
+            (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
+        }
+    };
+    Rejection { reason, stage: Stage::Prepare, file: None, message: error.to_string(), advice: advice.into() }
+}
+
+/// Finds and measures a frame's objects.
+pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Result<ToClassify, Box<Ended>> {
+    let Scored { mut ticket, prepared, score, tiles } = scored;
+    let _in = ticket.span.clone().entered();
+    let since = Instant::now();
+    let recipe = &models.recipe;
+    let measured = guarded(Stage::Extract, || {
+        let sigma: PerBand<f64> = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
+        let weights = models.survey.detection_weights(&sigma, &[0, 1, 2, 3, 4]);
+        let detection = filter::detection_image(&prepared.registered, &weights);
+        let footprints = extract::extract(&score, &detection, &prepared.bits, &recipe.extract);
+        drop(score);
+        let fallback = &recipe.fallback_fwhm_arcsec;
+        let shapes = measure::footprint_shapes(&prepared, &models.survey, &footprints);
+        let splines = Splines::new(&prepared.frame);
+        let (psf, psf_quality) = psf::measure(&prepared, &models.survey, &splines, &shapes, fallback);
+        let segmentation = &footprints.segmentation;
+        let source = Source { prepared: &prepared, survey: &models.survey, splines: &splines, psf: &psf, segmentation };
+        let objects = measure::measure(&source, &footprints, &detection, &shapes);
+        Ok((footprints.segmentation, objects, quality(&prepared, &models.survey, &psf_quality)))
+    });
+    ticket.took(Stage::Extract, since, probe);
+    let (segmentation, objects, quality) = match measured {
+        Ok(done) => done,
+        Err(rejection) => return Err(Ended::rejected(ticket, rejection)),
+    };
+    let mut rows = Vec::with_capacity(objects.len());
+    let (mut stamps, mut stamped) = (Vec::new(), Vec::new());
+    for (index, object) in objects.into_iter().enumerate() {
+        if let Some(stamp) = object.stamp {
+            stamps.push(stamp);
+            stamped.push((index, object.reference_mag));
+        }
+        rows.push(object.row);
+    }
+    let frame = &prepared.frame;
+    let provenance = provenance(&models.identity, &models.survey.profile().name, frame);
+    let wcs = frame.bands[models.survey.reference()].wcs.clone();
+    // The batcher let its share go before it handed out the frame's last tile (see batch::Queue::take).
+    let shape = models.survey.shape_bands();
+    let (bits, picture) = match Arc::try_unwrap(prepared) {
+        Ok(mut own) => (own.bits, shape.map(|b| std::mem::take(&mut own.registered[b]))),
+        Err(shared) => (shared.bits.clone(), shape.map(|b| shared.registered[b].clone())),
+    };
+    let products = Box::new(Products {
+        catalog: Catalog { provenance, rows },
+        segmentation,
+        bits,
+        wcs,
+        picture,
+        quality,
+        tiles,
+        device: models.device.clone(),
+    });
+    Ok(ToClassify { extracted: Extracted { ticket, products, stamped }, stamps: Stamps(stamps) })
+}
+
+/// The record of each band.
+fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> PerBand<BandQuality> {
+    std::array::from_fn(|b| {
+        let (band, sky, psf) = (&prepared.frame.bands[b], prepared.sky[b], &psf[b]);
+        // A point source at S/N 5 against sky noise in the PSF's noise-equivalent area.
+        let limit_nmgy = 5.0 * f64::from(sky.sigma_nmgy) * psf.noise_area_px.sqrt();
+        BandQuality {
+            band: survey.band(b).to_owned(),
+            fwhm_arcsec: psf.fwhm_arcsec,
+            ellipticity: psf.ellipticity,
+            sky_nmgy: band.removed_sky_nmgy.unwrap_or(0.0) + f64::from(sky.level_nmgy),
+            sky_sigma_nmgy: f64::from(sky.sigma_nmgy),
+            depth_5sigma_mag: measure::magnitude(limit_nmgy),
+            psf_stars: psf.stars,
+            psf_fallback: psf.fallback,
+            registration_residual_px: psf.registration_residual_px,
+        }
+    })
+}
+
+fn provenance(model: &ModelIdentity, survey: &str, frame: &crate::frame::Frame) -> Provenance {
+    Provenance {
+        survey: survey.to_owned(),
+        image_id: frame.id.clone(),
+        midpoint_mjd_tai: frame.midpoint_mjd_tai,
+        input_hash: frame.input_hash.clone(),
+        model_version: model.version.clone(),
+        model_hash: model.hash.clone(),
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Gives every row that has a basis its probability and class.
+pub(super) fn finish(classified: Classified, models: &Models) -> Box<Ended> {
+    let Classified { extracted: Extracted { ticket, mut products, stamped }, log_odds } = classified;
+    let seeds = log_odds.len() / stamped.len().max(1);
+    for ((index, magnitude), log_odds) in stamped.into_iter().zip(log_odds.chunks_exact(seeds.max(1))) {
+        let probability = models.recipe.calibration.star_probability(log_odds, magnitude);
+        classify(&mut products.catalog.rows[index], probability);
+    }
+    Box::new(Ended { ticket, outcome: Outcome::Processed(products) })
+}
+
+fn classify(row: &mut Row, probability: Option<StarProbability>) {
+    let Some(p) = probability else {
+        row.flags |= flag::NO_CLASS; // a net that answers NaN is no basis
+        return;
+    };
+    row.star_prob = Some(p.value);
+    row.star_prob_err = Some(p.error);
+    row.classification = Some(if p.value >= 0.5 { class::STAR } else { class::GALAXY });
+}
+
+/// The refusal of an image whose products cannot be encoded.
+pub(super) fn not_encodable(finished: Finished, error: &dyn std::error::Error) -> Finished {
+    let rejection = Rejection {
+        reason: Reason::Internal,
+        stage: Stage::Publish,
+        file: None,
+        message: error.to_string(),
+        advice: "report it with this image; other images are not affected".into(),
+    };
+    Finished { outcome: Outcome::Rejected(rejection), ..finished }
+}
+
+/// What the sink gets.
+pub(super) fn finished(ended: Ended) -> (Finished, Receipt, Permit) {
+    let Ended { ticket, outcome } = ended;
+    let Ticket { sequence, image_id, receipt, permit, timings_s, .. } = ticket;
+    (Finished { image_id, sequence, timings_s, outcome }, receipt, permit)
+}

@@ -1,0 +1,142 @@
+//! Cosmic rays: pixels sharper than the point-spread function can be (SDSS's photometric pipeline has the same
+//! test, Lupton et al. 2001, section 4; van Dokkum 2001 asks it of the Laplacian).
+//!
+//! Any pixel of a star, peak or flank, has on each axis through it two neighbours whose mean is at least its own
+//! value times the PSF's fall from its centre to that distance. A pixel with an axis on which it is much less
+//! has not come through the telescope.
+
+use super::defects::RIM_PX;
+use crate::frame::{Band, Plane, mask};
+
+/// The PSF's fall from its centre: value at 1 px along rows and columns, and along diagonals, over the peak.
+#[derive(Clone, Copy, Debug)]
+struct Fall {
+    side: f32,
+    diagonal: f32,
+}
+
+impl Fall {
+    /// Of a Gaussian 1.6 px wide at half maximum, sharper than any frame is expected to be.
+    const SHARPEST: Self = Self { side: 0.34, diagonal: 0.115 };
+}
+
+/// How far below a PSF's fall a pixel must be.
+#[derive(Clone, Copy)]
+struct Criterion {
+    /// Share of the PSF's fall that is still believed.
+    share: f32,
+    /// By how many sigma the neighbours must be too faint.
+    by_sigma: f32,
+    /// Faintest pixel asked, sigma.
+    above_sigma: f32,
+}
+
+const FIRST: Criterion = Criterion { share: 0.6, by_sigma: 4.0, above_sigma: 7.0 };
+/// Beside a pixel that failed: tracks are longer than their sharpest point.
+const NEXT: Criterion = Criterion { share: 0.8, by_sigma: 2.5, above_sigma: 4.0 };
+
+/// The four axes through a pixel: steps, and whether they are diagonal.
+const AXES: [(isize, isize, bool); 4] = [(1, 0, false), (0, 1, false), (1, 1, true), (1, -1, true)];
+
+/// Marks cosmic rays of a background-subtracted band as [`mask::BAD`].
+pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
+    let judge = Judge {
+        pixels: &band.pixels,
+        bits: &band.mask,
+        sky_variance: sigma * sigma,
+        per_flux: band.nmgy_per_electron().max(0.0) as f32,
+    };
+    let bright = judge.above(FIRST.above_sigma * sigma);
+    let fall = judge.fall(&bright, sigma);
+    let mut hit: Vec<usize> = bright.into_iter().filter(|&i| judge.is_too_sharp(i, fall, FIRST)).collect();
+    let mut all = hit.clone();
+    for _ in 0..2 {
+        let width = band.mask.width() as isize;
+        let mut next: Vec<usize> = hit
+            .iter()
+            .flat_map(|&i| {
+                AXES.iter().flat_map(move |&(dx, dy, _)| [i as isize + dx + dy * width, i as isize - dx - dy * width])
+            })
+            .map(|i| i as usize) // hits lie inside the rim
+            .filter(|&i| judge.pixels.pixels()[i] > NEXT.above_sigma * sigma && judge.is_too_sharp(i, fall, NEXT))
+            .collect();
+        next.sort_unstable();
+        next.dedup();
+        next.retain(|i| !all.contains(i));
+        all.extend(&next);
+        hit = next;
+    }
+    for i in all {
+        band.mask.pixels_mut()[i] |= mask::BAD;
+    }
+}
+
+struct Judge<'a> {
+    pixels: &'a Plane<f32>,
+    bits: &'a Plane<u8>,
+    sky_variance: f32,
+    per_flux: f32,
+}
+
+impl Judge<'_> {
+    /// Usable pixels above `value`, away from the rim.
+    fn above(&self, value: f32) -> Vec<usize> {
+        let (width, height) = (self.pixels.width(), self.pixels.height());
+        let mut found = Vec::new();
+        for y in RIM_PX.min(height)..height.saturating_sub(RIM_PX) {
+            for x in RIM_PX..width.saturating_sub(RIM_PX) {
+                if self.pixels.at(x, y) > value && self.bits.at(x, y) & mask::UNUSABLE == 0 {
+                    found.push(y * width + x);
+                }
+            }
+        }
+        found
+    }
+
+    /// Mean of the two neighbours of pixel `i` on an axis over the pixel; `None` where one is unusable.
+    fn pair(&self, i: usize, (dx, dy, _): (isize, isize, bool)) -> Option<f32> {
+        let step = dx + dy * self.pixels.width() as isize;
+        let [a, b] = [i as isize + step, i as isize - step];
+        let usable = |j: isize| {
+            let bits = *self.bits.pixels().get(usize::try_from(j).ok()?)?;
+            (bits & mask::UNUSABLE == 0).then(|| self.pixels.pixels()[j as usize])
+        };
+        Some(0.5 * (usable(a)? + usable(b)?))
+    }
+
+    /// The frame's own PSF's fall, from its bright peaks: the sharpest are its stars.
+    fn fall(&self, bright: &[usize], sigma: f32) -> Fall {
+        let (mut side, mut diagonal) = (Vec::new(), Vec::new());
+        for &i in bright.iter().filter(|&&i| self.pixels.pixels()[i] > 50.0 * sigma) {
+            let peak = self.pixels.pixels()[i];
+            let [Some(a), Some(b), Some(c), Some(d)] = AXES.map(|axis| self.pair(i, axis)) else { continue };
+            let (s, t) = (a.min(b) / peak, c.min(d) / peak);
+            // A peak has every axis below itself; what is sharper than any PSF tells nothing of this one.
+            if a.max(b).max(c).max(d) < peak && s > Fall::SHARPEST.side && t > Fall::SHARPEST.diagonal {
+                side.push(s);
+                diagonal.push(t);
+            }
+        }
+        const ENOUGH: usize = 20;
+        if side.len() < ENOUGH {
+            return Fall::SHARPEST;
+        }
+        let tenth = side.len() / 10;
+        let low = |v: &mut [f32]| *v.select_nth_unstable_by(tenth, f32::total_cmp).1;
+        Fall { side: low(&mut side), diagonal: low(&mut diagonal) }
+    }
+
+    fn is_too_sharp(&self, i: usize, fall: Fall, criterion: Criterion) -> bool {
+        let value = self.pixels.pixels()[i];
+        if self.bits.pixels()[i] & mask::UNUSABLE != 0 {
+            return false;
+        }
+        AXES.iter().any(|&axis| {
+            let Some(mean) = self.pair(i, axis) else { return false };
+            let fall = criterion.share * if axis.2 { fall.diagonal } else { fall.side };
+            let own = self.sky_variance + self.per_flux * value.max(0.0);
+            let pair = 0.5 * (self.sky_variance + self.per_flux * mean.max(0.0));
+            fall * value - mean > criterion.by_sigma * (fall * fall * own + pair).sqrt()
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Pixels that are not to be trusted, and why: no data, saturation with its bleeding, bad columns, the rim.
+
+use crate::frame::{Band, Plane, mask};
+
+/// Width of the rim that gets [`mask::EDGE`], px.
+pub(super) const RIM_PX: usize = 8;
+
+/// Marks pixels without a finite value, rows and columns that are wholly zero or empty, and saturated pixels.
+pub(super) fn mark_unmeasured(band: &mut Band) {
+    let (width, height) = (band.pixels.width(), band.pixels.height());
+    let saturation = if band.saturation_nmgy > 0.0 { band.saturation_nmgy as f32 } else { f32::INFINITY };
+    let mut column_lives = vec![false; width];
+    let mut row_lives = vec![false; height];
+    for (y, lives) in row_lives.iter_mut().enumerate() {
+        let bits = band.mask.row_mut(y);
+        for ((&p, m), column) in band.pixels.row(y).iter().zip(bits).zip(&mut column_lives) {
+            *m |= if p.is_finite() { 0 } else { mask::NO_DATA };
+            *m |= if p > saturation { mask::SAT } else { 0 };
+            let alive = p.is_finite() && p != 0.0;
+            *column |= alive;
+            *lives |= alive;
+        }
+    }
+    let any_dead_column = column_lives.contains(&false);
+    for (y, lives) in row_lives.iter().enumerate() {
+        if !lives {
+            band.mask.row_mut(y).iter_mut().for_each(|m| *m |= mask::NO_DATA);
+        } else if any_dead_column {
+            let dead = column_lives.iter().map(|lives| if *lives { 0 } else { mask::NO_DATA });
+            band.mask.row_mut(y).iter_mut().zip(dead).for_each(|(m, dead)| *m |= dead);
+        }
+    }
+}
+
+/// Follows bleeding up and down from saturated pixels of a background-subtracted band, then lets all of it grow
+/// by one pixel.
+pub(super) fn mark_bleeding(band: &mut Band, sigma: f32) {
+    let pixels = &band.pixels;
+    let (width, height) = (pixels.width(), pixels.height());
+    // Charge runs along the column alone: such a pixel stands far out of the pixels beside the column, which a
+    // star's round wing does not.
+    let bleeds = |x: usize, y: usize| {
+        let beside = |d: isize| pixels.get(x as isize + d, y as isize);
+        let flank = match (beside(-4), beside(4)) {
+            (Some(a), Some(b)) => a.min(b),
+            (one, other) => one.or(other).unwrap_or(0.0),
+        };
+        pixels.at(x, y) > 5.0 * sigma + 2.0 * flank.max(0.0)
+    };
+    let mut core: Vec<(usize, usize)> = marked(&band.mask, mask::SAT);
+    let mut bled = Vec::new();
+    for &(x, y) in &core {
+        let up = (y + 1..height).take_while(|&y| band.mask.at(x, y) & mask::SAT == 0 && bleeds(x, y));
+        let down = (0..y).rev().take_while(|&y| band.mask.at(x, y) & mask::SAT == 0 && bleeds(x, y));
+        bled.extend(up.chain(down).map(|y| (x, y)));
+    }
+    core.append(&mut bled);
+    for (x, y) in core {
+        for y in y.saturating_sub(1)..(y + 2).min(height) {
+            band.mask.row_mut(y)[x.saturating_sub(1)..(x + 2).min(width)].iter_mut().for_each(|m| *m |= mask::SAT);
+        }
+    }
+}
+
+/// Marks stretches of columns that stand off from the columns on both sides by the same sign for hundreds of rows.
+pub(super) fn mark_bad_columns(band: &mut Band, sigma: f32) {
+    const STRETCH_PX: usize = 128;
+    const IN_A_ROW: usize = 3;
+    const STEP: usize = 2; // columns to the side: a defect may be two wide
+    let (width, height) = (band.pixels.width(), band.pixels.height());
+    if width <= 2 * STEP || height == 0 {
+        return;
+    }
+    let stretches = (height / STRETCH_PX).max(1);
+    let bounds = |s: usize| (s * height / stretches, (s + 1) * height / stretches);
+    let limit = 3.0 * sigma; // one object must not carry a stretch
+    let mut off = vec![vec![false; width]; stretches];
+    let (mut left, mut right) = (vec![0.0f32; width], vec![0.0f32; width]);
+    for (s, off) in off.iter_mut().enumerate() {
+        let (from, to) = bounds(s);
+        left.fill(0.0);
+        right.fill(0.0);
+        for y in from..to {
+            let row = band.pixels.row(y);
+            let beside = row[STEP..].iter().zip(row).map(|(p, l)| (p - l).clamp(-limit, limit));
+            // The step to the right of column x is the negative of the step to the left of column x + STEP.
+            for ((d, l), r) in beside.zip(&mut left[STEP..]).zip(&mut right) {
+                *l += d;
+                *r -= d;
+            }
+        }
+        let rows = (to - from) as f32;
+        let enough = sigma * rows * (6.0 * (2.0 / rows).sqrt()).max(0.75);
+        for x in STEP..width - STEP {
+            off[x] = (left[x] > enough && right[x] > enough) || (left[x] < -enough && right[x] < -enough);
+        }
+    }
+    let needed = IN_A_ROW.min(stretches);
+    for x in STEP..width - STEP {
+        for first in 0..=stretches - needed {
+            if (first..first + needed).all(|s| off[s][x]) {
+                for y in bounds(first).0..bounds(first + needed - 1).1 {
+                    let m = band.mask.at(x, y);
+                    band.mask.set(x, y, m | mask::BAD);
+                }
+            }
+        }
+    }
+}
+
+/// Marks the rim.
+pub(super) fn mark_rim(bits: &mut Plane<u8>) {
+    let (width, height) = (bits.width(), bits.height());
+    let rim = RIM_PX.min(width).min(height);
+    for y in 0..height {
+        let row = bits.row_mut(y);
+        if y < rim || y + rim >= height {
+            row.iter_mut().for_each(|m| *m |= mask::EDGE);
+        } else {
+            row[..rim].iter_mut().for_each(|m| *m |= mask::EDGE);
+            row[width - rim..].iter_mut().for_each(|m| *m |= mask::EDGE);
+        }
+    }
+}
+
+/// Places with a bit, row by row.
+fn marked(bits: &Plane<u8>, bit: u8) -> Vec<(usize, usize)> {
+    let width = bits.width().max(1);
+    let all = bits.pixels().iter().enumerate();
+    all.filter(|(_, m)| **m & bit != 0).map(|(i, _)| (i % width, i / width)).collect()
+}

@@ -1,0 +1,58 @@
+//! The files of one field, band by band, and what is wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use crate::frame::{ImageId, PerBand};
+use crate::pipeline::ports::{Reason, Rejection, Stage};
+use crate::survey::Survey;
+
+/// Files by band: none where the band has not come, several where it came more than once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Field {
+    files: PerBand<Vec<PathBuf>>,
+}
+
+impl Field {
+    pub(super) fn add(&mut self, band: usize, path: PathBuf) {
+        self.files[band].push(path);
+    }
+
+    /// Whether no band is missing.
+    pub(super) fn has_all_bands(&self) -> bool {
+        self.files.iter().all(|f| !f.is_empty())
+    }
+
+    /// One file a band, or why not.
+    pub(super) fn bands(mut self, survey: &Survey, image: &ImageId) -> Result<PerBand<PathBuf>, Box<Rejection>> {
+        for (band, files) in self.files.iter_mut().enumerate() {
+            files.sort();
+            if let [first, second, ..] = files.as_slice() {
+                return Err(Box::new(twice(survey.band(band), first, second)));
+            }
+        }
+        let missing: Vec<usize> = (0..self.files.len()).filter(|&b| self.files[b].is_empty()).collect();
+        if missing.is_empty() {
+            return Ok(self.files.map(|mut files| files.pop().expect("no band is missing")));
+        }
+        let names: Vec<&str> = missing.iter().map(|&b| survey.band(b)).collect();
+        let expected = missing.first().map(|&b| survey.file_for(b, image));
+        let (noun, verb) = if names.len() == 1 { ("band", "is") } else { ("bands", "are") };
+        Err(Box::new(Rejection {
+            reason: Reason::MissingBand,
+            stage: Stage::Ingest,
+            file: expected,
+            message: format!("{noun} {} of image {image} {verb} missing", names.join(", ")),
+            advice: format!("give all five bands together, then remove rejected/{image}.json"),
+        }))
+    }
+}
+
+fn twice(band: &str, first: &Path, second: &Path) -> Rejection {
+    Rejection {
+        reason: Reason::BandMismatch,
+        stage: Stage::Ingest,
+        file: Some(second.display().to_string()),
+        message: format!("band {band} came twice, also as {first:?}"),
+        advice: "keep one file a band".into(),
+    }
+}

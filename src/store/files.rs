@@ -1,0 +1,220 @@
+//! The frames that somebody names on a command line.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Loader;
+use super::field::Field;
+use crate::frame::ImageId;
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{Arrival, FrameSource, PortError, Reason, Rejection, Stage};
+use crate::survey::Survey;
+
+/// A list of files and folders, grouped into images by the survey's file names and given in order of image id.
+/// In a folder, files of other names are passed over; a file named by itself whose name is none of the
+/// survey's is an image of its own, rejected.
+pub struct FileList {
+    images: VecDeque<(ImageId, Item)>,
+    survey: Arc<Survey>,
+    loader: Loader,
+}
+
+enum Item {
+    Field(Field),
+    Unusable(Rejection),
+}
+
+impl FileList {
+    /// Looks at the paths; nothing is read yet, and nothing is an error: what cannot be used is a rejected image.
+    pub fn new(paths: &[PathBuf], survey: Arc<Survey>, loader: Loader) -> Self {
+        let mut list =
+            Listing { survey: &survey, fields: BTreeMap::new(), unusable: Vec::new(), seen: BTreeSet::new() };
+        for path in paths {
+            list.add(path);
+        }
+        let mut images: BTreeMap<ImageId, Item> =
+            list.fields.into_iter().map(|(image, field)| (image, Item::Field(field))).collect();
+        for (path, rejection) in list.unusable {
+            images.insert(name_for(&path, |id| images.contains_key(id)), Item::Unusable(rejection));
+        }
+        Self { images: images.into_iter().collect(), survey, loader }
+    }
+
+    /// Images still to come.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether none is to come.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+}
+
+impl FrameSource for FileList {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+        if stop.requested() {
+            return Ok(None);
+        }
+        let Some((image_id, item)) = self.images.pop_front() else { return Ok(None) };
+        let (survey, loader, image) = (Arc::clone(&self.survey), Arc::clone(&self.loader), image_id.clone());
+        let load = move || match item {
+            Item::Field(field) => loader(&image, &field.bands(&survey, &image).map_err(|r| *r)?),
+            Item::Unusable(rejection) => Err(rejection),
+        };
+        Ok(Some(Arrival { image_id, load: Box::new(load), receipt: Box::new(()) }))
+    }
+}
+
+/// What the paths hold, as far as they have been looked at.
+struct Listing<'a> {
+    survey: &'a Survey,
+    fields: BTreeMap<ImageId, Field>,
+    unusable: Vec<(PathBuf, Rejection)>,
+    /// A file that is named twice is still one file.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Listing<'_> {
+    fn add(&mut self, path: &Path) {
+        if path.is_dir() {
+            return self.add_folder(path);
+        }
+        if !self.add_file(path) {
+            let known = path.exists();
+            let (reason, message) = if known {
+                (Reason::NotFits, "the file's name is none of the survey's".to_owned())
+            } else {
+                (Reason::Unreadable, "there is no such file or folder".to_owned())
+            };
+            let pattern = &self.survey.profile().file_pattern;
+            let advice = format!("give files named like {pattern}, or a folder of them");
+            self.refuse(path, reason, message, advice);
+        }
+    }
+
+    fn add_folder(&mut self, folder: &Path) {
+        let entries = fs::read_dir(folder).and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>());
+        match entries {
+            Err(error) => self.refuse(folder, Reason::Unreadable, error.to_string(), "check its permissions".into()),
+            Ok(mut paths) => {
+                paths.sort();
+                let found = paths.iter().filter(|p| p.is_file() && self.add_file(p)).count();
+                if found == 0 {
+                    let pattern = &self.survey.profile().file_pattern;
+                    let advice = format!("files must be named like {pattern}");
+                    self.refuse(folder, Reason::Unreadable, "no file of the survey is in this folder".into(), advice);
+                }
+            }
+        }
+    }
+
+    /// Whether the file's name is one of the survey's.
+    fn add_file(&mut self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| self.survey.file_name(n));
+        let Some(name) = name else { return false };
+        if self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())) {
+            self.fields.entry(name.image).or_default().add(name.band, path.to_owned());
+        }
+        true
+    }
+
+    fn refuse(&mut self, path: &Path, reason: Reason, message: String, advice: String) {
+        let file = Some(path.display().to_string());
+        self.unusable.push((path.to_owned(), Rejection { reason, stage: Stage::Ingest, file, message, advice }));
+    }
+}
+
+/// An image id for something that has none: `unrecognised.` and what is left of its name, numbered where taken.
+fn name_for(path: &Path, taken: impl Fn(&ImageId) -> bool) -> ImageId {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let stem: String = name.chars().map(safe).take(100).collect();
+    (1u64..)
+        .map(|n| if n == 1 { format!("unrecognised.{stem}") } else { format!("unrecognised.{stem}-{n}") })
+        .map(|name| ImageId::new(&name).expect("safe characters, at most 13 + 100 + 1 + 14 of them"))
+        .find(|id| !taken(id))
+        .expect("there are fewer paths than numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::sdss;
+
+    /// A loader that reads nothing and says which files it was given.
+    fn list(paths: &[PathBuf]) -> Vec<(String, Rejection)> {
+        let loader: Loader = Arc::new(|_, files| {
+            let message = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect::<Vec<_>>().join(" ");
+            Err(Rejection {
+                reason: Reason::Internal,
+                stage: Stage::Prepare,
+                file: None,
+                message,
+                advice: String::new(),
+            })
+        });
+        let mut source = FileList::new(paths, Arc::new(sdss()), loader);
+        let mut all = Vec::new();
+        while let Some(arrival) = source.next(&Stop::default()).unwrap() {
+            all.push((arrival.image_id.to_string(), (arrival.load)().err().unwrap()));
+        }
+        all
+    }
+
+    fn touch(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(|n| folder.join(n)).inspect(|p| fs::write(p, "").unwrap()).collect()
+    }
+
+    #[test]
+    fn files_of_a_folder_become_images_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for image in ["000002-1-0001", "000001-1-0001"] {
+            for band in ["z", "i", "r", "g", "u"] {
+                touch(dir.path(), &[&format!("frame-{band}-{image}.fits")]);
+            }
+        }
+        let files = touch(dir.path(), &["README", "frame-q-000001-1-0001.fits"]);
+        let all = list(&[dir.path().to_owned(), dir.path().join("frame-u-000001-1-0001.fits")]);
+        let names: Vec<_> = all.iter().map(|(id, r)| (id.as_str(), r.message.as_str())).collect();
+        let bands = |image| ["u", "g", "r", "i", "z"].map(|b| format!("frame-{b}-{image}.fits")).join(" ");
+        let (first, second) = (bands("000001-1-0001"), bands("000002-1-0001"));
+        assert_eq!(names, [("000001-1-0001", first.as_str()), ("000002-1-0001", second.as_str())]);
+        assert_eq!(list(&files).len(), 2, "named by themselves they are rejected");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_rejected_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = |name: &str| touch(dir.path(), &[name]);
+        let (missing, folder) = (dir.path().join("nowhere"), dir.path().join("empty"));
+        fs::create_dir(&folder).unwrap();
+        for (paths, id, reason, says) in [
+            (one("a [1]\n.fits"), "unrecognised.a__1__.fits", Reason::NotFits, "name"),
+            (vec![missing], "unrecognised.nowhere", Reason::Unreadable, "no such file"),
+            (vec![folder], "unrecognised.empty", Reason::Unreadable, "no file of the survey"),
+            (one("frame-u-000001-1-0001.fits"), "000001-1-0001", Reason::MissingBand, "bands g, r, i, z"),
+            (
+                [one("frame-u-000001-1-0001.fits"), one("frame-u-000001-1-0001.fits.gz")].concat(),
+                "000001-1-0001",
+                Reason::BandMismatch,
+                "band u came twice",
+            ),
+        ] {
+            let all = list(&paths);
+            assert_eq!((all.len(), all[0].0.as_str(), all[0].1.reason), (1, id, reason));
+            assert!(all[0].1.message.contains(says) && all[0].1.file.is_some(), "{}", all[0].1);
+        }
+    }
+
+    #[test]
+    fn rejected_names_are_distinct() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = list(&touch(dir.path(), &["a b", "a_b", &"ä".repeat(120)]));
+        let names: BTreeSet<_> = all.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(names.len(), 3);
+        assert!(names.contains("unrecognised.a_b") && names.contains("unrecognised.a_b-2"));
+    }
+}

@@ -1,0 +1,169 @@
+//! A watched folder: fields are taken when complete and quiet, each once, and their files stay where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::field::Field;
+use super::watch::{Sighting, Watch};
+use super::{Claim, Ledger, Loader, MAX_ATTEMPTS, Patience, StoreError};
+use crate::frame::ImageId;
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{Arrival, FrameSource, PortError, Reason, Rejection, Stage};
+use crate::survey::Survey;
+
+/// How often a wish to stop is looked for.
+const NAP: Duration = Duration::from_millis(50);
+
+/// The source of a daemon without a message broker. Ready fields come by image id. A field on which the process
+/// died before comes first and alone, so that it takes no other with it if it kills the process again. An image
+/// that comes back unfinished, because its outcome could not be stored, waits anew like one just arrived.
+pub struct Inbox {
+    folder: PathBuf,
+    survey: Arc<Survey>,
+    loader: Loader,
+    ledger: Ledger,
+    patience: Patience,
+    until_idle: bool,
+    watch: Watch,
+    started: Instant,
+    next_look: Duration,
+    /// A field that killed the process is in work: nothing else begins.
+    alone: bool,
+    /// Names that were complained about once.
+    strange: BTreeSet<PathBuf>,
+}
+
+impl Inbox {
+    /// Watches `folder`; the ledger says what is finished and takes the claims.
+    pub fn new(folder: PathBuf, survey: Arc<Survey>, loader: Loader, ledger: Ledger, patience: Patience) -> Self {
+        Self {
+            folder,
+            survey,
+            loader,
+            ledger,
+            patience,
+            until_idle: false,
+            watch: Watch::default(),
+            started: Instant::now(),
+            next_look: Duration::ZERO,
+            alone: false,
+            strange: BTreeSet::new(),
+        }
+    }
+
+    /// Ends, instead of waiting for more, once every field in the folder is finished or in work.
+    pub fn until_idle(mut self) -> Self {
+        self.until_idle = true;
+        self
+    }
+
+    /// Looks at the folder.
+    fn look(&mut self, now: Duration) -> Result<(), StoreError> {
+        let names = self.names()?;
+        // In this order: an image that ends between the two is in the second.
+        let waiting: Vec<_> = names.into_iter().filter(|(image, _)| !self.ledger.works_on(image)).collect();
+        let finished = self.ledger.finished()?;
+        let mut seen = BTreeMap::new();
+        for (image, files) in waiting.into_iter().filter(|(image, _)| !finished.contains(image.as_str())) {
+            // A file that vanishes while it is looked at is not there.
+            let sightings: Vec<_> = files.into_iter().filter_map(sight).collect();
+            if !sightings.is_empty() {
+                seen.insert(image, sightings);
+            }
+        }
+        self.watch.look(now, seen);
+        Ok(())
+    }
+
+    /// The folder's files by image, with their bands.
+    fn names(&mut self) -> Result<BTreeMap<ImageId, Vec<(usize, PathBuf)>>, StoreError> {
+        let failed = |e| StoreError::of("read the folder", &self.folder, &self.folder, e);
+        let mut images: BTreeMap<ImageId, Vec<(usize, PathBuf)>> = BTreeMap::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            match path.file_name().and_then(|n| n.to_str()).and_then(|n| self.survey.file_name(n)) {
+                Some(name) => images.entry(name.image).or_default().push((name.band, path)),
+                None if self.strange.insert(path.clone()) => {
+                    tracing::warn!(file = ?path, "not a name of the survey's files: left alone");
+                }
+                None => {}
+            }
+        }
+        Ok(images)
+    }
+
+    /// Takes the next field that may begin now.
+    fn take(&mut self, now: Duration) -> Result<Option<Arrival>, StoreError> {
+        if self.alone && self.ledger.in_work() > 0 {
+            return Ok(None);
+        }
+        self.alone = false;
+        let ready: Vec<&ImageId> = self.watch.ready(now, &self.patience).collect();
+        let deadly = ready.iter().find(|image| (1..MAX_ATTEMPTS).contains(&self.ledger.died(image)));
+        let alone = deadly.is_some();
+        let Some(image) = deadly.or(ready.first()).map(|image| (*image).clone()) else { return Ok(None) };
+        if alone && self.ledger.in_work() > 0 {
+            return Ok(None);
+        }
+        let Some(claim) = self.ledger.claim(&image)? else {
+            self.watch.take(&image);
+            return Ok(None);
+        };
+        let Some(field) = self.watch.take(&image) else { return Ok(None) };
+        self.alone = alone;
+        Ok(Some(self.arrival(image, field, claim)))
+    }
+
+    fn arrival(&self, image_id: ImageId, field: Field, claim: Claim) -> Arrival {
+        let (survey, loader, image) = (Arc::clone(&self.survey), Arc::clone(&self.loader), image_id.clone());
+        let died = claim.died();
+        let load = move || {
+            let files = field.bands(&survey, &image).map_err(|r| *r)?;
+            if died >= MAX_ATTEMPTS { Err(crashed(&image, died)) } else { loader(&image, &files) }
+        };
+        Arrival { image_id, load: Box::new(load), receipt: Box::new(claim) }
+    }
+}
+
+impl FrameSource for Inbox {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+        loop {
+            if stop.requested() {
+                return Ok(None);
+            }
+            let now = self.started.elapsed();
+            if now >= self.next_look {
+                self.look(now)?;
+                self.next_look = now + Duration::from_secs_f64(self.patience.poll_s.max(0.0));
+            }
+            if let Some(arrival) = self.take(now)? {
+                return Ok(Some(arrival));
+            }
+            if self.until_idle && self.watch.is_empty() {
+                return Ok(None);
+            }
+            std::thread::sleep(NAP);
+        }
+    }
+}
+
+fn sight((band, path): (usize, PathBuf)) -> Option<Sighting> {
+    let data = fs::metadata(&path).ok()?;
+    Some(Sighting { band, path, bytes: data.len(), modified: data.modified().ok() })
+}
+
+fn crashed(image: &ImageId, died: u32) -> Rejection {
+    Rejection {
+        reason: Reason::Crashed,
+        stage: Stage::Ingest,
+        file: None,
+        message: format!("the process died {died} times while it worked on image {image}"),
+        advice: format!("look in the log for why (memory, a crash); to try again remove rejected/{image}.json"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

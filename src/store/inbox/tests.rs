@@ -1,0 +1,188 @@
+//! The inbox's law: every field exactly once, whenever the process dies.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::pipeline::ports::{CatalogSink, Finished, Outcome};
+use crate::store::DirectorySink;
+use crate::store::testing::{encoders, finished, id, model, products, sdss};
+
+const FIELDS: [&str; 3] = ["000001-1-0001", "000002-1-0001", "000003-1-0001"];
+
+struct Night {
+    inbox: tempfile::TempDir,
+    out: tempfile::TempDir,
+    /// Fields whose load was run, and how often.
+    loaded: Arc<Mutex<Vec<String>>>,
+}
+
+impl Night {
+    fn new(fields: &[&str]) -> Self {
+        let (inbox, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let night = Self { inbox, out, loaded: Arc::default() };
+        for field in fields {
+            for band in ["u", "g", "r", "i", "z"] {
+                night.touch(&format!("frame-{band}-{field}.fits"));
+            }
+        }
+        night
+    }
+
+    fn touch(&self, name: &str) {
+        fs::write(self.inbox.path().join(name), name).unwrap();
+    }
+
+    fn start(&self) -> (Inbox, DirectorySink, Ledger) {
+        let loaded = Arc::clone(&self.loaded);
+        let loader: Loader = Arc::new(move |image, _| {
+            loaded.lock().unwrap().push(image.to_string());
+            Err(crashed(image, 0)) // stands for a frame: these tests decode none
+        });
+        let ledger = Ledger::open(self.out.path()).unwrap();
+        let patience = Patience { poll_s: 0.0, settle_s: 0.0, incomplete_after_s: 0.1 };
+        let inbox = Inbox::new(self.inbox.path().into(), Arc::new(sdss()), loader, ledger.clone(), patience);
+        (inbox.until_idle(), DirectorySink::new(ledger.clone(), sdss(), model(), encoders()), ledger)
+    }
+
+    fn finished(&self) -> Vec<String> {
+        let names = fs::read_dir(self.out.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut ids: Vec<_> = names.filter_map(|n| n.strip_suffix(".done.json").map(str::to_owned)).collect();
+        ids.sort();
+        ids
+    }
+
+    fn rejected(&self, image: &str) -> Option<serde_json::Value> {
+        let text = fs::read(self.out.path().join(format!("rejected/{image}.json"))).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+}
+
+/// What the engine does with one arrival; a rejection by the loader's stand-in counts as success.
+fn outcome(image: &ImageId, load: crate::pipeline::ports::Load) -> Finished {
+    match load() {
+        Err(r) if !(r.reason == Reason::Crashed && r.message.contains("died 0 times")) => {
+            finished(image.as_str(), Outcome::Rejected(r))
+        }
+        _ => {
+            let mut products = products(3);
+            products.catalog.provenance.image_id = image.clone();
+            finished(image.as_str(), Outcome::Processed(Box::new(products)))
+        }
+    }
+}
+
+fn run(inbox: &mut Inbox, sink: &DirectorySink) -> Vec<String> {
+    let mut order = Vec::new();
+    while let Some(arrival) = inbox.next(&Stop::default()).unwrap() {
+        let finished = outcome(&arrival.image_id, arrival.load);
+        sink.publish(&finished, &sink.encode(&finished).unwrap(), &arrival.receipt).unwrap();
+        order.push(arrival.image_id.to_string());
+    }
+    order
+}
+
+/// As after kill -9: nothing of ours runs any more, and the system frees the lock.
+fn die(inbox: Inbox, sink: DirectorySink, ledger: Ledger, in_work: Vec<Arrival>) {
+    ledger.unlock();
+    std::mem::forget((inbox, sink, ledger, in_work));
+}
+
+#[test]
+fn every_field_once_in_order_and_its_files_stay() {
+    let night = Night::new(&FIELDS);
+    let (mut inbox, sink, ledger) = night.start();
+    assert_eq!(run(&mut inbox, &sink), FIELDS);
+    drop((inbox, sink, ledger));
+    let (mut inbox, sink, _ledger) = night.start();
+    assert!(run(&mut inbox, &sink).is_empty(), "nothing is left for the next start");
+    assert_eq!(fs::read_dir(night.inbox.path()).unwrap().count(), 15);
+}
+
+#[test]
+fn whenever_the_process_dies_every_field_is_finished_once() {
+    // Die with `taken` fields taken of which the first `published` are published, then finish the night.
+    for taken in 0..=FIELDS.len() {
+        for published in 0..=taken {
+            let night = Night::new(&FIELDS);
+            let (mut inbox, sink, ledger) = night.start();
+            let mut in_work = Vec::new();
+            for i in 0..taken {
+                let arrival = inbox.next(&Stop::default()).unwrap().unwrap();
+                if i < published {
+                    let finished = outcome(&arrival.image_id, arrival.load);
+                    sink.publish(&finished, &sink.encode(&finished).unwrap(), &arrival.receipt).unwrap();
+                } else {
+                    in_work.push(arrival);
+                }
+            }
+            die(inbox, sink, ledger, in_work);
+            let (mut inbox, sink, ledger) = night.start();
+            assert_eq!(run(&mut inbox, &sink), FIELDS[published..]);
+            assert_eq!((night.finished(), ledger.in_work()), (FIELDS.map(str::to_owned).to_vec(), 0));
+            assert_eq!(fs::read_dir(night.out.path().join(".twinpeak/claims")).unwrap().count(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_field_that_kills_the_process_is_rejected_on_the_third_start_and_harms_no_other() {
+    let night = Night::new(&FIELDS);
+    // The second field kills whoever takes it; at first all three are in work.
+    let (mut inbox, sink, ledger) = night.start();
+    let in_work = (0..3).map(|_| inbox.next(&Stop::default()).unwrap().unwrap()).collect();
+    die(inbox, sink, ledger, in_work);
+    // Second start: suspects come one by one, so the first is finished before the second kills again.
+    let (mut inbox, sink, ledger) = night.start();
+    let first = inbox.next(&Stop::default()).unwrap().unwrap();
+    assert!(inbox.take(Duration::from_secs(99)).unwrap().is_none(), "nothing begins beside a suspect");
+    let done = outcome(&first.image_id, first.load);
+    sink.publish(&done, &sink.encode(&done).unwrap(), &first.receipt).unwrap();
+    let second = inbox.next(&Stop::default()).unwrap().unwrap();
+    assert_eq!(second.image_id, id(FIELDS[1]));
+    die(inbox, sink, ledger, vec![second]);
+    // Third start.
+    let (mut inbox, sink, _ledger) = night.start();
+    run(&mut inbox, &sink);
+    assert_eq!(night.finished(), [FIELDS[0], FIELDS[2]]);
+    let rejected = night.rejected(FIELDS[1]).unwrap();
+    assert_eq!((&rejected["reason"], &rejected["stage"]), (&"crashed".into(), &"ingest".into()));
+    assert_eq!(night.loaded.lock().unwrap().iter().filter(|f| *f == FIELDS[1]).count(), 0, "never loaded again");
+}
+
+#[test]
+fn a_field_that_stays_incomplete_is_rejected_and_strange_files_are_left_alone() {
+    let night = Night::new(&FIELDS[..1]);
+    for name in ["frame-u-000009-1-0001.fits", "frame-r-000009-1-0001.fits.gz", "notes [1]\n.txt"] {
+        night.touch(name);
+    }
+    let (mut inbox, sink, _ledger) = night.start();
+    assert_eq!(run(&mut inbox, &sink), [FIELDS[0], "000009-1-0001"]);
+    let rejected = night.rejected("000009-1-0001").unwrap();
+    assert_eq!(rejected["reason"], "missing_band");
+    assert_eq!(rejected["message"], "bands g, i, z of image 000009-1-0001 are missing");
+}
+
+#[test]
+fn a_field_that_could_not_be_stored_comes_again() {
+    let night = Night::new(&FIELDS[..2]);
+    let (mut inbox, sink, ledger) = night.start();
+    drop(inbox.next(&Stop::default()).unwrap().unwrap());
+    assert_eq!(ledger.in_work(), 0);
+    let mut order = run(&mut inbox, &sink);
+    order.sort();
+    assert_eq!((order, night.finished().len()), (FIELDS[..2].iter().map(|f| (*f).to_owned()).collect(), 2));
+}
+
+#[test]
+fn a_wish_to_stop_ends_the_wait_and_a_lost_folder_is_an_error() {
+    let night = Night::new(&[]);
+    let (mut inbox, _sink, _ledger) = night.start();
+    inbox.until_idle = false;
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| stop.drain());
+        assert!(inbox.next(&stop).unwrap().is_none());
+    });
+    fs::remove_dir_all(night.inbox.path()).unwrap();
+    assert!(inbox.next(&Stop::default()).err().unwrap().to_string().contains("vanished"));
+}

@@ -1,0 +1,120 @@
+//! The two small files that say how an image ended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::class;
+use crate::frame::PerBand;
+use crate::pipeline::ports::{BandQuality, Products, Rejection, Stage};
+
+/// twinpeak's version, as every record says it.
+pub(super) const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Version of the records' layout: MAJOR.MINOR, only additions within a major.
+const SCHEMA_VERSION: &str = "1.0";
+
+/// Which bundle did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelName {
+    /// The bundle's version.
+    pub version: String,
+    /// SHA-256 of the bundle, hex.
+    pub hash: String,
+}
+
+/// `<id>.done.json`: all files of the image are there, and these are they.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DoneRecord {
+    /// Of this layout.
+    pub schema_version: String,
+    /// The image.
+    pub image_id: String,
+    /// Survey name.
+    pub survey: String,
+    /// Middle of the exposure, MJD TAI.
+    pub midpoint_mjd_tai: Option<f64>,
+    /// Rows of the catalogue.
+    pub rows: usize,
+    /// Of which stars or quasars.
+    pub stars: usize,
+    /// Of which galaxies.
+    pub galaxies: usize,
+    /// Of which without a class.
+    pub unclassified: usize,
+    /// Tiles that went through the segmentation net.
+    pub tiles: usize,
+    /// The image's other files.
+    pub files: Vec<DoneFile>,
+    /// How good each band is.
+    pub quality: PerBand<BandQuality>,
+    /// Device that served it.
+    pub device: String,
+    /// The bundle.
+    pub model: ModelName,
+    /// twinpeak's version.
+    pub software_version: String,
+    /// SHA-256 of the five input files, hex.
+    pub input_hash: String,
+    /// Seconds spent in each stage until publishing; the only thing here that differs from run to run.
+    pub timings_s: BTreeMap<Stage, f64>,
+}
+
+/// One file of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneFile {
+    /// Its name, in the same folder.
+    pub name: String,
+    /// Its length.
+    pub bytes: usize,
+    /// SHA-256, hex.
+    pub sha256: String,
+}
+
+impl DoneRecord {
+    /// The record of these products and files, without timings.
+    pub(super) fn new(products: &Products, files: Vec<DoneFile>) -> Self {
+        let p = &products.catalog.provenance;
+        let count = |class: Option<i32>| products.catalog.rows.iter().filter(|r| r.classification == class).count();
+        Self {
+            schema_version: SCHEMA_VERSION.into(),
+            image_id: p.image_id.to_string(),
+            survey: p.survey.clone(),
+            midpoint_mjd_tai: p.midpoint_mjd_tai,
+            rows: products.catalog.rows.len(),
+            stars: count(Some(class::STAR)),
+            galaxies: count(Some(class::GALAXY)),
+            unclassified: count(None),
+            tiles: products.tiles,
+            files,
+            quality: products.quality.clone(),
+            device: products.device.clone(),
+            model: ModelName { version: p.model_version.clone(), hash: p.model_hash.clone() },
+            software_version: p.software_version.clone(),
+            input_hash: p.input_hash.clone(),
+            timings_s: BTreeMap::new(),
+        }
+    }
+}
+
+/// `rejected/<id>.json`: why there is nothing, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedRecord {
+    /// Of this layout.
+    pub schema_version: String,
+    /// The image, or a name made from the file's where it is none of the survey's.
+    pub image_id: String,
+    /// Reason, stage, file, message, advice.
+    #[serde(flatten)]
+    pub rejection: Rejection,
+    /// The bundle that would have served it.
+    pub model: ModelName,
+    /// twinpeak's version.
+    pub software_version: String,
+}
+
+impl RejectedRecord {
+    pub(super) fn new(image_id: &str, rejection: Rejection, model: ModelName) -> Self {
+        let (schema_version, software_version) = (SCHEMA_VERSION.into(), SOFTWARE_VERSION.into());
+        Self { schema_version, image_id: image_id.to_owned(), rejection, model, software_version }
+    }
+}

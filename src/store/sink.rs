@@ -1,0 +1,284 @@
+//! A folder of results: an image's files appear together, its record last.
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::ledger::REJECTED;
+use super::{Claim, DoneFile, DoneRecord, Ledger, ModelName, RejectedRecord, StoreError, aside, parquet_table};
+use crate::catalog::{self, Catalog, Column};
+use crate::frame::PerBand;
+use crate::picture;
+use crate::pipeline::ports::{
+    BandQuality, CatalogSink, Encoded, Finished, Outcome, PortError, Products, Receipt, Rejection,
+};
+use crate::survey::Survey;
+
+/// Bytes of a file, or why there are none.
+type Made = Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The writers of FITS files, given from outside so that this folder names no FITS library.
+pub struct Encoders {
+    /// The catalogue as a FITS binary table.
+    #[allow(clippy::type_complexity, reason = "it is the signature of one function")]
+    pub catalog_table: Box<dyn Fn(&Catalog, &[Column], &Survey, &PerBand<BandQuality>) -> Made + Send + Sync>,
+    /// The masks as FITS image extensions.
+    pub masks: Box<dyn Fn(&Products) -> Made + Send + Sync>,
+}
+
+/// Writes results to the folder that a [`Ledger`] owns.
+pub struct DirectorySink {
+    ledger: Ledger,
+    survey: Survey,
+    columns: Vec<Column>,
+    encoders: Encoders,
+    model: ModelName,
+}
+
+/// What an outcome becomes: bytes by file name, and the record that names them.
+enum Files {
+    Processed { files: Vec<(String, Vec<u8>)>, record: Box<DoneRecord> },
+    Rejected(RejectedRecord),
+}
+
+impl DirectorySink {
+    /// `model` is the bundle that rejections name.
+    pub fn new(ledger: Ledger, survey: Survey, model: ModelName, encoders: Encoders) -> Self {
+        let columns = catalog::columns(&survey);
+        Self { ledger, survey, columns, encoders, model }
+    }
+
+    /// All four files, each made in parallel to the others, and their record.
+    fn files(&self, products: &Products) -> Result<Files, StoreError> {
+        let image = &products.catalog.provenance.image_id;
+        let catalog = &products.catalog;
+        let kinds = ["catalog.fits", "catalog.parquet", "masks.fits", "quicklook.png"];
+        let made: Result<Vec<_>, StoreError> = kinds
+            .par_iter()
+            .map(|kind| {
+                let name = format!("{image}.{kind}");
+                let bytes = match *kind {
+                    "catalog.fits" => {
+                        (self.encoders.catalog_table)(catalog, &self.columns, &self.survey, &products.quality)
+                    }
+                    "catalog.parquet" => parquet_table(catalog, &self.columns).map_err(Into::into),
+                    "masks.fits" => (self.encoders.masks)(products),
+                    _ => {
+                        picture::quicklook(&products.picture, &products.segmentation, &catalog.rows).map_err(Into::into)
+                    }
+                };
+                let bytes = bytes.map_err(|source| StoreError::Encode { file: name.clone(), source })?;
+                let sha256 = hex(&Sha256::digest(&bytes));
+                Ok((DoneFile { name: name.clone(), bytes: bytes.len(), sha256 }, (name, bytes)))
+            })
+            .collect();
+        let (described, files): (Vec<_>, _) = made?.into_iter().unzip();
+        Ok(Files::Processed { files, record: Box::new(DoneRecord::new(products, described)) })
+    }
+
+    /// Writes the four files and the record aside, shows the four, then the record.
+    fn publish_set(&self, image: &str, files: &[(String, Vec<u8>)], record: &DoneRecord) -> Result<(), StoreError> {
+        let done = format!("{image}.done.json");
+        let text = json(&done, record)?;
+        let all: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+            .chain([(done.as_str(), text.as_slice())])
+            .collect();
+        let folder = self.ledger.folder();
+        let mut set = aside::Set::write(folder, &all)?;
+        // Where an earlier set is replaced, its record must not vouch for a mixture of both.
+        aside::remove_file(folder, &done)?;
+        set.show(files.len())?;
+        set.show(1)?;
+        aside::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
+    }
+
+    fn publish_rejection(&self, record: &RejectedRecord) -> Result<(), StoreError> {
+        let (folder, name) = (self.ledger.folder().join(REJECTED), format!("{}.json", record.image_id));
+        // Somebody may have tidied it away; the folder of results itself is never made anew.
+        match std::fs::create_dir(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::of("make the folder", &folder, self.ledger.folder(), e));
+            }
+            _ => {}
+        }
+        aside::write_file(&folder, &name, &json(&name, record)?)
+    }
+
+    fn rejected(&self, image: &str, rejection: Rejection) -> RejectedRecord {
+        RejectedRecord::new(image, rejection, self.model.clone())
+    }
+}
+
+impl CatalogSink for DirectorySink {
+    fn encode(&self, finished: &Finished) -> Result<Encoded, PortError> {
+        let files = match &finished.outcome {
+            Outcome::Processed(products) => self.files(products)?,
+            Outcome::Rejected(rejection) => {
+                Files::Rejected(self.rejected(finished.image_id.as_str(), rejection.clone()))
+            }
+        };
+        Ok(Box::new(files))
+    }
+
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError> {
+        let files = encoded.downcast_ref::<Files>().expect("the engine gives back what encode returned");
+        match files {
+            Files::Processed { files, record } => {
+                let record = DoneRecord { timings_s: finished.timings_s.clone(), ..(**record).clone() };
+                self.publish_set(finished.image_id.as_str(), files, &record)?;
+            }
+            Files::Rejected(record) => self.publish_rejection(record)?,
+        }
+        if let Some(claim) = receipt.downcast_ref::<Claim>() {
+            claim.release()?;
+        }
+        Ok(())
+    }
+}
+
+/// Indented, so that a person can read it; keys in their structs' order, so always the same bytes.
+fn json(name: &str, record: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut text = serde_json::to_vec_pretty(record)
+        .map_err(|e| StoreError::Encode { file: name.to_owned(), source: Box::new(e) })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::pipeline::ports::{Reason, Stage};
+    use crate::store::testing::{encoders, finished, id, model, products, sdss};
+
+    const IMAGE: &str = "003918-3-0213";
+
+    fn sink(folder: &Path) -> DirectorySink {
+        DirectorySink::new(Ledger::open(folder).unwrap(), sdss(), model(), encoders())
+    }
+
+    fn rejection() -> Rejection {
+        Rejection {
+            reason: Reason::Truncated,
+            stage: Stage::Prepare,
+            file: Some("frame-u [1]\n.fits".into()),
+            message: "cut short".into(),
+            advice: "copy it again".into(),
+        }
+    }
+
+    fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        let files = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
+        files.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&p).unwrap())).collect()
+    }
+
+    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<(), PortError> {
+        sink.publish(finished, &sink.encode(finished)?, &receipt)
+    }
+
+    #[test]
+    fn a_set_is_whole_and_its_record_describes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = sink(dir.path());
+        let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), Box::new(claim)).unwrap();
+        assert_eq!((sink.ledger.in_work(), sink.ledger.died(&id(IMAGE))), (0, 0), "the claim is released");
+        let files = contents(dir.path());
+        let record: DoneRecord = serde_json::from_slice(&files[&format!("{IMAGE}.done.json")]).unwrap();
+        assert_eq!((record.rows, record.stars, record.galaxies, record.unclassified), (10, 2, 3, 5));
+        assert_eq!(record.timings_s, BTreeMap::from([(Stage::Segment, 0.5)]));
+        assert_eq!(files.len(), 5, "{:?}", files.keys());
+        for file in &record.files {
+            let bytes = &files[&file.name];
+            assert_eq!((file.bytes, file.sha256.as_str()), (bytes.len(), hex(&Sha256::digest(bytes)).as_str()));
+        }
+    }
+
+    #[test]
+    fn the_same_products_give_the_same_bytes() {
+        let made = [(); 2].map(|()| {
+            let dir = tempfile::tempdir().unwrap();
+            publish(&sink(dir.path()), &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), Box::new(()))
+                .unwrap();
+            contents(dir.path())
+        });
+        assert!(made[0] == made[1]);
+    }
+
+    #[test]
+    fn a_rejection_says_why_and_a_later_success_takes_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = sink(dir.path());
+        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        let rejected = contents(&dir.path().join(REJECTED));
+        let record: RejectedRecord = serde_json::from_slice(&rejected[&format!("{IMAGE}.json")]).unwrap();
+        assert_eq!((record.rejection, record.model, record.image_id.as_str()), (rejection(), model(), IMAGE));
+        assert!(contents(dir.path()).is_empty());
+        fs::remove_dir_all(dir.path().join(REJECTED)).unwrap();
+        publish(&sink, &finished("other", Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        assert_eq!(contents(&dir.path().join(REJECTED)).len(), 1, "a folder tidied away comes back");
+        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), Box::new(())).unwrap();
+        assert_eq!(contents(&dir.path().join(REJECTED)).keys().collect::<Vec<_>>(), ["other.json"]);
+    }
+
+    #[test]
+    fn a_failure_keeps_nothing_and_gives_the_image_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = sink(dir.path());
+        std::os::unix::fs::symlink("/dev/full", dir.path().join(format!(".tmp-{IMAGE}.masks.fits"))).unwrap();
+        let outcome = finished(IMAGE, Outcome::Processed(Box::new(products(10))));
+        let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
+        let error = publish(&sink, &outcome, Box::new(claim)).unwrap_err();
+        assert!(matches!(error, PortError::Retry(_)) && error.to_string().contains("masks.fits"), "{error}");
+        assert!(contents(dir.path()).is_empty() && sink.ledger.in_work() == 0 && sink.ledger.died(&id(IMAGE)) == 0);
+        let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
+        publish(&sink, &outcome, Box::new(claim)).unwrap();
+        assert_eq!(contents(dir.path()).len(), 5);
+    }
+
+    #[test]
+    fn a_vanished_folder_ends_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("out");
+        let sink = sink(&folder);
+        fs::rename(&folder, dir.path().join("elsewhere")).unwrap();
+        let error =
+            publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), Box::new(())).unwrap_err();
+        assert!(matches!(error, PortError::Fatal(_)) && error.to_string().contains("vanished"), "{error}");
+        assert!(!folder.exists(), "it is not made anew: its disk may come back");
+    }
+
+    #[test]
+    fn a_process_that_dies_between_two_files_leaves_an_unfinished_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = tempfile::tempdir().unwrap();
+        let outcome = finished(IMAGE, Outcome::Processed(Box::new(products(10))));
+        publish(&sink(whole.path()), &outcome, Box::new(())).unwrap();
+        let files = contents(whole.path());
+        // Names in order of appearance; the record is last.
+        let mut names: Vec<_> = files.keys().cloned().collect();
+        names.sort_by_key(|n| n.ends_with("done.json"));
+        for shown in 0..names.len() {
+            for (i, name) in names.iter().enumerate() {
+                let at = if i < shown { name.clone() } else { format!(".tmp-{name}") };
+                fs::write(dir.path().join(at), &files[name][..if i < shown { files[name].len() } else { 3 }]).unwrap();
+            }
+            let sink = sink(dir.path());
+            assert!(sink.ledger.finished().unwrap().is_empty(), "{shown} files shown");
+            let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
+            publish(&sink, &outcome, Box::new(claim)).unwrap();
+            assert!(contents(dir.path()) == files);
+            assert!(sink.ledger.claim(&id(IMAGE)).unwrap().is_none());
+            fs::remove_file(dir.path().join(format!("{IMAGE}.done.json"))).unwrap();
+        }
+    }
+}

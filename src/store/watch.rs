@@ -1,0 +1,134 @@
+//! When a field that arrives file by file is ready: a pure account of what was seen and when.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::field::Field;
+use crate::frame::ImageId;
+
+/// How long a watched folder is waited for, s.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Patience {
+    /// Between two looks at the folder.
+    pub poll_s: f64,
+    /// A field is taken when its files have not changed for so long.
+    pub settle_s: f64,
+    /// A field that lacks a band is rejected when nothing of it has changed for so long.
+    pub incomplete_after_s: f64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { poll_s: 0.5, settle_s: 1.0, incomplete_after_s: 600.0 }
+    }
+}
+
+/// One file as a look at the folder finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sighting {
+    pub(super) band: usize,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// All fields that wait.
+#[derive(Default)]
+pub(super) struct Watch {
+    fields: BTreeMap<ImageId, Waiting>,
+}
+
+struct Waiting {
+    files: Vec<Sighting>,
+    unchanged_since: Duration,
+}
+
+impl Watch {
+    /// Takes the result of a look at time `now` (from any fixed start): fields that are gone are forgotten, and
+    /// one with any file added, removed or changed waits anew.
+    pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Vec<Sighting>>) {
+        let before = std::mem::take(&mut self.fields);
+        for (image, mut files) in seen {
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            let same = before.get(&image).filter(|w| w.files == files);
+            let unchanged_since = same.map_or(now, |w| w.unchanged_since);
+            self.fields.insert(image, Waiting { files, unchanged_since });
+        }
+    }
+
+    /// Whether no field waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Names of the fields that need not wait any longer at time `now`, complete or given up, by name.
+    pub(super) fn ready<'a>(&'a self, now: Duration, patience: &Patience) -> impl Iterator<Item = &'a ImageId> {
+        let (settle_s, incomplete_after_s) = (patience.settle_s, patience.incomplete_after_s);
+        self.fields.iter().filter_map(move |(image, waiting)| {
+            let quiet_s = now.saturating_sub(waiting.unchanged_since).as_secs_f64();
+            let enough_s = if waiting.field().has_all_bands() { settle_s } else { incomplete_after_s };
+            (quiet_s >= enough_s).then_some(image)
+        })
+    }
+
+    /// Takes a field out.
+    pub(super) fn take(&mut self, image: &ImageId) -> Option<Field> {
+        self.fields.remove(image).map(|w| w.field())
+    }
+}
+
+impl Waiting {
+    fn field(&self) -> Field {
+        let mut field = Field::default();
+        for file in &self.files {
+            field.add(file.band, file.path.clone());
+        }
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::id;
+
+    fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<Sighting>> {
+        let file = |&band: &usize| Sighting { band, path: format!("{image}{band}").into(), bytes, modified: None };
+        BTreeMap::from([(id(image), bands.iter().map(file).collect())])
+    }
+
+    fn ready(watch: &Watch, now_s: u64) -> Vec<String> {
+        let patience = Patience { poll_s: 0.5, settle_s: 2.0, incomplete_after_s: 10.0 };
+        watch.ready(Duration::from_secs(now_s), &patience).map(ImageId::to_string).collect()
+    }
+
+    #[test]
+    fn a_complete_field_waits_until_it_is_quiet() {
+        let mut watch = Watch::default();
+        let s = Duration::from_secs;
+        watch.look(s(0), seen("a", &[0, 1, 2, 3], 1));
+        watch.look(s(3), seen("a", &[0, 1, 2, 3, 4], 1));
+        assert!(ready(&watch, 4).is_empty(), "the last band has just come");
+        watch.look(s(4), seen("a", &[0, 1, 2, 3, 4], 2));
+        assert!(ready(&watch, 5).is_empty(), "a file has grown");
+        watch.look(s(6), seen("a", &[4, 3, 2, 1, 0], 2));
+        assert_eq!(ready(&watch, 6), ["a"], "whatever the order of a look");
+    }
+
+    #[test]
+    fn an_incomplete_field_is_given_up_late_and_a_band_starts_its_time_anew() {
+        let mut watch = Watch::default();
+        let s = Duration::from_secs;
+        watch.look(s(0), seen("a", &[0, 1, 2], 1));
+        assert!(ready(&watch, 9).is_empty());
+        watch.look(s(9), seen("a", &[0, 1, 2, 3], 1));
+        assert!(ready(&watch, 18).is_empty());
+        assert_eq!(ready(&watch, 19), ["a"]);
+        watch.look(s(20), BTreeMap::new());
+        assert!(watch.is_empty(), "somebody took the files away");
+    }
+}

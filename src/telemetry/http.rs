@@ -1,0 +1,227 @@
+//! `/metrics`, `/healthz` and `/readyz` on a thread of their own. The runtime lives and ends here; nothing else
+//! of the program is asynchronous.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::health::Check;
+use super::metrics::Metrics;
+
+/// A check that has not answered for so long counts as failed: its disk or device hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client that keeps its connection open does not delay the program's end by more than this.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why metrics and health cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is taken, not ours, or not allowed.
+    #[error("http.bind: cannot listen on {address}: {problem}")]
+    Bind {
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's words.
+        problem: std::io::Error,
+    },
+    /// No thread or no runtime to serve from.
+    #[error("cannot start the thread that serves http: {0}")]
+    Start(std::io::Error),
+}
+
+/// Serves until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    metrics: Arc<Metrics>,
+    checks: Vec<Check>,
+    /// One round of checks at a time, so that checks that hang do not pile up threads.
+    round: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Listens on `bind` (port 0: any free one) before it returns.
+    ///
+    /// # Errors
+    /// [`HttpError`]
+    pub fn start(bind: SocketAddr, metrics: Arc<Metrics>, checks: Vec<Check>) -> Result<Self, HttpError> {
+        let failed = |problem| HttpError::Bind { address: bind, problem };
+        let listener = TcpListener::bind(bind).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HttpError::Start)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(failed)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let app = router(Arc::new(Shared { metrics, checks, round: Arc::new(Semaphore::new(1)) }));
+        let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
+            runtime.block_on(serve(listener, app, stopped));
+            runtime.shutdown_background(); // a hanging check must not keep us
+        });
+        Ok(Self { address, stop: Some(stop), thread: Some(thread.map_err(HttpError::Start)?) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take()); // which is the request
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it has nothing to say that matters now
+        }
+    }
+}
+
+async fn serve(listener: tokio::net::TcpListener, app: Router, stopped: oneshot::Receiver<()>) {
+    let (closing, closed) = oneshot::channel::<()>();
+    let graceful = async move {
+        let _ = stopped.await;
+        drop(closing);
+    };
+    let deadline = async {
+        let _ = closed.await;
+        tokio::time::sleep(CLOSE_TIMEOUT).await;
+    };
+    tokio::select! {
+        ended = async { axum::serve(listener, app).with_graceful_shutdown(graceful).await } => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "http is no longer served");
+            }
+        }
+        () = deadline => {}
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { json(StatusCode::OK, &serde_json::json!({"status": "ok"})) }))
+        .route("/readyz", get(ready))
+        .with_state(shared)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], shared.metrics.expose()).into_response()
+}
+
+/// Every check's answer: 200 where all are well, 503 with the reasons otherwise.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let answers = tokio::time::timeout(ANSWER_TIMEOUT, async {
+        let permit = shared.round.clone().acquire_owned().await.ok()?;
+        let asked = shared.clone();
+        let round = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // held until the checks answered, even if nobody waits for them any more
+            asked.checks.iter().map(|c| (c.name, (c.question)())).collect::<Vec<_>>()
+        });
+        round.await.ok()
+    });
+    let answers = match answers.await {
+        Ok(Some(answers)) => answers,
+        Ok(None) => vec![("checks", Err("a check panicked".into()))],
+        Err(_) => vec![("checks", Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))],
+    };
+    let well = answers.iter().all(|(_, answer)| answer.is_ok());
+    let told = |answer: Result<(), String>| answer.err().unwrap_or_else(|| "ok".into());
+    let checks: serde_json::Map<_, _> =
+        answers.into_iter().map(|(name, answer)| (name.to_owned(), told(answer).into())).collect();
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = if well { "ready" } else { "not ready" };
+    json(status, &serde_json::json!({"status": word, "checks": checks}))
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::pipeline::ports::Probe;
+    use crate::telemetry::metrics::Facts;
+
+    fn start(checks: Vec<Check>) -> (Server, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::new(&Facts::default()));
+        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks).unwrap(), metrics)
+    }
+
+    fn get(server: &Server, path: &str) -> String {
+        let mut client = TcpStream::connect(server.address()).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn metrics_and_health_are_served() {
+        let (server, metrics) = start(vec![]);
+        metrics.permits(2, 3);
+        let answer = get(&server, "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("\ntwinpeak_permits_used_frames 2\n"), "{answer}");
+        assert!(get(&server, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(get(&server, "/elsewhere").starts_with("HTTP/1.1 404"));
+    }
+
+    #[test]
+    fn readiness_follows_its_checks_and_names_the_failing_one() {
+        let alive = Arc::new(AtomicBool::new(false));
+        let seen = alive.clone();
+        let check = Check::new("device", move || {
+            seen.load(Ordering::SeqCst).then_some(()).ok_or_else(|| "cuda:0 gave no answer".into())
+        });
+        let (server, _) = start(vec![Check::new("other", || Ok(())), check]);
+        let answer = get(&server, "/readyz");
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(body["checks"], serde_json::json!({"device": "cuda:0 gave no answer", "other": "ok"}));
+        alive.store(true, Ordering::SeqCst);
+        assert!(get(&server, "/readyz").starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn a_panicking_check_is_not_ready() {
+        let (server, _) = start(vec![Check::new("bad", || panic!("on purpose"))]);
+        assert!(get(&server, "/readyz").starts_with("HTTP/1.1 503"));
+        assert!(get(&server, "/healthz").starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn a_taken_address_is_named() {
+        let (server, metrics) = start(vec![]);
+        let error = Server::start(server.address(), metrics, vec![]).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("http.bind: cannot listen on {}: ", server.address())), "{error}");
+    }
+
+    #[test]
+    fn it_ends_though_a_client_holds_on() {
+        let (server, _) = start(vec![]);
+        let address = server.address();
+        let mut client = TcpStream::connect(address).unwrap();
+        write!(client, "GET /healthz HTTP/1.1\r\n").unwrap(); // and never the rest
+        drop(server);
+        assert!(TcpStream::connect(address).is_err());
+    }
+}

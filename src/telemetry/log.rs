@@ -1,0 +1,164 @@
+//! Logs on standard error: lines for a person at a terminal, JSON for a machine.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::model::ModelError;
+use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// For a person where standard error is a terminal, else for a machine.
+    #[default]
+    Auto,
+    /// For a person.
+    Human,
+    /// For a machine: one object a line, the frame's span within.
+    Json,
+}
+
+/// The least important that is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// What stops something.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::ERROR,
+            Level::Warn => Self::WARN,
+            Level::Info => Self::INFO,
+            Level::Debug => Self::DEBUG,
+            Level::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Starts logging for the whole process. With a progress bar, lines are written above it.
+///
+/// Does nothing when logging was started before (tests do so).
+pub fn start(format: Format, level: Level, bar: Option<ProgressBar>) {
+    let human = match format {
+        Format::Auto => io::stderr().is_terminal(),
+        Format::Human => true,
+        Format::Json => false,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::from(level)).with_writer(Lines { bar });
+    let started = if human {
+        builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+    } else {
+        builder.json().flatten_event(true).with_span_list(false).try_init()
+    };
+    drop(started);
+}
+
+/// Writes whole lines to standard error without tearing a progress bar.
+#[derive(Clone)]
+struct Lines {
+    bar: Option<ProgressBar>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(line)),
+            None => io::stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Tells what the engine does, as far as somebody may have to act on it.
+pub struct Events;
+
+impl Probe for Events {
+    fn finished(&self, finished: &Finished) {
+        let image = finished.image_id.as_str();
+        match &finished.outcome {
+            Outcome::Processed(products) => {
+                let seconds: f64 = finished.timings_s.values().sum();
+                tracing::info!(image, sources = products.catalog.rows.len(), seconds, "processed");
+            }
+            Outcome::Rejected(rejection) => {
+                let (stage, error_type) = (rejection.stage.name(), rejection.reason.name());
+                tracing::warn!(image, stage, error_type, "rejected: {rejection}");
+            }
+        }
+    }
+
+    fn device_failed(&self, device: &str, error: &ModelError) {
+        tracing::error!(device, "{error}");
+    }
+
+    fn retrying(&self, stage: Stage, error: &PortError) {
+        tracing::warn!(stage = stage.name(), "will try again: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_filter_as_they_are_named() {
+        for level in [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace] {
+            let name = serde_json::to_value(level).unwrap();
+            assert_eq!(LevelFilter::from(level).to_string(), name.as_str().unwrap());
+        }
+    }
+
+    /// Starts logging in a process of its own (it is global) and reads what came.
+    #[test]
+    fn json_lines_carry_the_frame() {
+        if std::env::var_os("TWINPEAK_TEST_LOG").is_some() {
+            start(Format::Json, Level::Info, None);
+            tracing::info_span!("frame", image = "f-1").in_scope(|| {
+                tracing::info!(stage = "segment", "hello");
+                tracing::debug!("not told");
+            });
+            Events.finished(&crate::telemetry::testing::rejected());
+            return;
+        }
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "telemetry::log::tests::json_lines_carry_the_frame", "--nocapture"])
+            .env("TWINPEAK_TEST_LOG", "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8(child.stderr).unwrap();
+        let lines: Vec<_> = told.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok()).collect();
+        assert_eq!(lines.len(), 2, "{told}");
+        assert_eq!(lines[0]["message"], "hello");
+        assert_eq!(lines[0]["stage"], "segment");
+        assert_eq!(lines[0]["span"]["image"], "f-1");
+        assert_eq!((&lines[1]["level"], &lines[1]["error_type"]), (&"WARN".into(), &"missing_band".into()));
+    }
+}

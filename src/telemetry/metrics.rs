@@ -1,0 +1,267 @@
+//! What Prometheus reads: a [`Probe`] that counts. Names are `twinpeak_<name>_<unit>[_total]`; every label's
+//! values are bounded (stages, reasons, bands, classes, devices).
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::quality::Quality;
+use crate::catalog::class;
+use crate::frame::BANDS;
+use crate::model::ModelError;
+use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
+
+/// Facts that do not change while the program runs.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The bundle's version.
+    pub model_version: String,
+    /// SHA-256 of the bundle, hex.
+    pub model_hash: String,
+    /// Names of the devices that own nets.
+    pub devices: Vec<String>,
+}
+
+/// All metrics, in a registry of their own.
+pub struct Metrics {
+    registry: Registry,
+    queue: IntGaugeVec,
+    permits_used: IntGauge,
+    permits_limit: IntGauge,
+    arrived: IntCounter,
+    frames: IntCounterVec,
+    rejected: IntCounterVec,
+    pixels: IntCounter,
+    tiles: IntCounter,
+    sources: IntCounterVec,
+    stage_seconds: HistogramVec,
+    batch_filled: IntCounterVec,
+    batch_slots: IntCounterVec,
+    batch_seconds: HistogramVec,
+    device_failures: IntCounterVec,
+    retries: IntCounterVec,
+    quality: Quality,
+}
+
+/// Upper edges of the histograms: a batch takes milliseconds, a crowded frame a minute.
+const SECONDS: [f64; 14] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// Names and descriptions never come from outside.
+const OURS: &str = "our metric names are valid and distinct";
+
+impl Metrics {
+    /// Registers all, with zeros where a label's values are known, so that rates exist from the first scrape.
+    pub fn new(facts: &Facts) -> Self {
+        let r = Registry::new();
+        let metrics = Self {
+            queue: gauges(&r, "queue_depth_messages", "Messages waiting before a stage", &["stage"]),
+            permits_used: gauge(&r, "permits_used_frames", "Frames in flight"),
+            permits_limit: gauge(&r, "permits_limit_frames", "Most frames in flight"),
+            arrived: counter(&r, "arrived_frames_total", "Frames that entered"),
+            frames: counters(&r, "frames_total", "Frames that ended, by outcome", &["outcome"]),
+            rejected: counters(&r, "rejected_frames_total", "Rejected frames", &["stage", "reason"]),
+            pixels: counter(&r, "pixels_total", "Pixels of processed frames, all bands"),
+            tiles: counter(&r, "tiles_total", "Tiles through the segmentation net"),
+            sources: counters(&r, "sources_total", "Published sources, by class", &["class"]),
+            stage_seconds: histograms(&r, "stage_seconds", "Seconds of a frame in a stage"),
+            batch_filled: counters(&r, "batch_slots_filled_total", "Slots of batches that held work", &["stage"]),
+            batch_slots: counters(&r, "batch_slots_total", "Slots of batches, filled or not", &["stage"]),
+            batch_seconds: histograms(&r, "batch_seconds", "Seconds of a batch on a device"),
+            device_failures: counters(&r, "device_failures_total", "Failures", &["device", "error_type"]),
+            retries: counters(&r, "retries_total", "Failures of a port", &["stage", "error_type"]),
+            quality: Quality::new(&r),
+            registry: r,
+        };
+        for stage in Stage::ALL.map(Stage::name) {
+            metrics.queue.with_label_values(&[stage]).set(0);
+            metrics.stage_seconds.with_label_values(&[stage]);
+        }
+        for outcome in ["processed", "rejected"] {
+            metrics.frames.with_label_values(&[outcome]);
+        }
+        metrics.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))]);
+        let model = [("version", facts.model_version.as_str()), ("hash", facts.model_hash.as_str())];
+        metrics.info("model_info", "The model bundle", &model);
+        for device in &facts.devices {
+            for error_type in ["device_lost", "out_of_memory"] {
+                metrics.device_failures.with_label_values(&[device.as_str(), error_type]);
+            }
+        }
+        let devices = gauges(&metrics.registry, "device_info", "Devices that own nets", &["device"]);
+        facts.devices.iter().for_each(|d| devices.with_label_values(&[d]).set(1));
+        metrics
+    }
+
+    /// The exposition that Prometheus scrapes.
+    pub fn expose(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|e| format!("# {e}\n"))
+    }
+
+    fn info(&self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        let (names, values): (Vec<&str>, Vec<&str>) = labels.iter().copied().unzip();
+        gauges(&self.registry, name, help, &names).with_label_values(&values).set(1);
+    }
+}
+
+impl Probe for Metrics {
+    fn arrived(&self, _image: &crate::frame::ImageId) {
+        self.arrived.inc();
+    }
+
+    fn stage(&self, stage: Stage, seconds: f64) {
+        self.stage_seconds.with_label_values(&[stage.name()]).observe(seconds);
+    }
+
+    fn queue(&self, stage: Stage, depth: usize) {
+        self.queue.with_label_values(&[stage.name()]).set(depth as i64);
+    }
+
+    fn permits(&self, used: usize, of: usize) {
+        self.permits_used.set(used as i64);
+        self.permits_limit.set(of as i64);
+    }
+
+    fn batch(&self, stage: Stage, filled: usize, of: usize, seconds: f64) {
+        self.batch_filled.with_label_values(&[stage.name()]).inc_by(filled as u64);
+        self.batch_slots.with_label_values(&[stage.name()]).inc_by(of as u64);
+        self.batch_seconds.with_label_values(&[stage.name()]).observe(seconds);
+    }
+
+    fn device_failed(&self, device: &str, error: &ModelError) {
+        let error_type = match error {
+            ModelError::DeviceLost { .. } => "device_lost",
+            ModelError::OutOfMemory { .. } => "out_of_memory",
+        };
+        self.device_failures.with_label_values(&[device, error_type]).inc();
+    }
+
+    fn finished(&self, finished: &Finished) {
+        match &finished.outcome {
+            Outcome::Processed(products) => {
+                self.frames.with_label_values(&["processed"]).inc();
+                self.pixels.inc_by((products.segmentation.pixels().len() * BANDS) as u64);
+                self.tiles.inc_by(products.tiles as u64);
+                for row in &products.catalog.rows {
+                    let name = match row.classification {
+                        Some(class::STAR) => "star",
+                        Some(class::GALAXY) => "galaxy",
+                        _ => "none",
+                    };
+                    self.sources.with_label_values(&[name]).inc();
+                }
+                products.quality.iter().for_each(|band| self.quality.set(band));
+            }
+            Outcome::Rejected(rejection) => {
+                self.frames.with_label_values(&["rejected"]).inc();
+                self.rejected.with_label_values(&[rejection.stage.name(), rejection.reason.name()]).inc();
+            }
+        }
+    }
+
+    fn retrying(&self, stage: Stage, error: &PortError) {
+        let error_type = match error {
+            PortError::Retry(_) => "retry",
+            PortError::EndSession(_) => "end_session",
+            PortError::Fatal(_) => "fatal",
+        };
+        self.retries.with_label_values(&[stage.name(), error_type]).inc();
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("twinpeak_{name}"), help)
+}
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect(OURS);
+    registry.register(Box::new(collector.clone())).expect(OURS);
+    collector
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::with_opts(opts(name, help)))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(opts(name, help), labels))
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    register(registry, IntCounter::with_opts(opts(name, help)))
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(registry, IntCounterVec::new(opts(name, help), labels))
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str) -> HistogramVec {
+    let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
+    register(registry, HistogramVec::new(opts, &["stage"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::testing::{processed, rejected};
+
+    fn value(text: &str, series: &str) -> f64 {
+        let line = text.lines().find(|l| l.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn what_happens_is_counted() {
+        let facts =
+            Facts { model_version: "1".into(), model_hash: "ab".into(), devices: vec!["cpu".into(), "cuda:0".into()] };
+        let metrics = Metrics::new(&facts);
+        metrics.finished(&processed());
+        metrics.finished(&processed());
+        metrics.finished(&rejected());
+        metrics.stage(Stage::Extract, 0.3);
+        metrics.queue(Stage::Extract, 4);
+        metrics.permits(2, 3);
+        metrics.batch(Stage::Segment, 5, 8, 0.1);
+        metrics.batch(Stage::Segment, 8, 8, 0.1);
+        let lost = ModelError::DeviceLost { device: "cuda:0".into(), message: "gone".into() };
+        metrics.device_failed("cuda:0", &lost);
+        metrics.retrying(Stage::Publish, &PortError::Retry("full".into()));
+        let text = metrics.expose();
+        for (series, expected) in [
+            ("twinpeak_frames_total{outcome=\"processed\"}", 2.0),
+            ("twinpeak_frames_total{outcome=\"rejected\"}", 1.0),
+            ("twinpeak_rejected_frames_total{reason=\"missing_band\",stage=\"ingest\"}", 1.0),
+            ("twinpeak_pixels_total", 2.0 * 5.0 * 80.0),
+            ("twinpeak_tiles_total", 14.0),
+            ("twinpeak_sources_total{class=\"star\"}", 4.0),
+            ("twinpeak_sources_total{class=\"galaxy\"}", 2.0),
+            ("twinpeak_sources_total{class=\"none\"}", 2.0),
+            ("twinpeak_stage_seconds_sum{stage=\"extract\"}", 0.3),
+            ("twinpeak_stage_seconds_bucket{stage=\"extract\",le=\"0.2\"}", 0.0),
+            ("twinpeak_stage_seconds_bucket{stage=\"extract\",le=\"0.5\"}", 1.0),
+            ("twinpeak_queue_depth_messages{stage=\"extract\"}", 4.0),
+            ("twinpeak_permits_used_frames", 2.0),
+            ("twinpeak_permits_limit_frames", 3.0),
+            ("twinpeak_batch_slots_filled_total{stage=\"segment\"}", 13.0),
+            ("twinpeak_batch_slots_total{stage=\"segment\"}", 16.0),
+            ("twinpeak_device_failures_total{device=\"cuda:0\",error_type=\"device_lost\"}", 1.0),
+            ("twinpeak_device_failures_total{device=\"cpu\",error_type=\"device_lost\"}", 0.0),
+            ("twinpeak_device_info{device=\"cuda:0\"}", 1.0),
+            ("twinpeak_model_info{hash=\"ab\",version=\"1\"}", 1.0),
+            ("twinpeak_retries_total{error_type=\"retry\",stage=\"publish\"}", 1.0),
+            ("twinpeak_frame_fwhm_arcsec{band=\"r\"}", 3.0),
+        ] {
+            assert_eq!(value(&text, series), expected, "{series}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_ours_and_counters_end_in_total() {
+        let metrics = Metrics::new(&Facts::default());
+        metrics.finished(&processed());
+        for family in metrics.registry.gather() {
+            assert!(family.name().starts_with("twinpeak_") && !family.help().is_empty(), "{}", family.name());
+            let counts = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
+            assert_eq!(family.name().ends_with("_total"), counts, "{}", family.name());
+        }
+    }
+}

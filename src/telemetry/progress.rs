@@ -1,0 +1,101 @@
+//! Progress of `process` for a person: a bar on a terminal, a plain line a frame otherwise.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::catalog::class;
+use crate::frame::ImageId;
+use crate::pipeline::ports::{Finished, Outcome, Probe};
+
+/// Tells each frame's end on standard error.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// For `frames` frames; a bar where standard error is a terminal.
+    pub fn new(frames: u64) -> Self {
+        Self::on(frames, std::io::stderr().is_terminal())
+    }
+
+    fn on(frames: u64, terminal: bool) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames {elapsed_precise} {msg}");
+        let style = style.expect("the template is ours").progress_chars("=> ");
+        Self { bar: terminal.then(|| ProgressBar::new(frames).with_style(style)) }
+    }
+
+    /// The bar, where there is one, so that logs go above it (see [`super::log::start`]).
+    pub fn bar(&self) -> Option<ProgressBar> {
+        self.bar.clone()
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Probe for Progress {
+    fn arrived(&self, image: &ImageId) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(image.to_string());
+            bar.tick();
+        }
+    }
+
+    fn finished(&self, finished: &Finished) {
+        let line = line(finished);
+        match &self.bar {
+            Some(bar) => {
+                bar.inc(1);
+                bar.println(line);
+            }
+            // A closed standard error must not end the work.
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+}
+
+/// A frame's end in one line.
+fn line(finished: &Finished) -> String {
+    match &finished.outcome {
+        Outcome::Processed(products) => {
+            let rows = &products.catalog.rows;
+            let count = |code| rows.iter().filter(|r| r.classification == Some(code)).count();
+            format!(
+                "{}: {} sources, {} stars, {} galaxies, {:.2} s",
+                finished.image_id,
+                rows.len(),
+                count(class::STAR),
+                count(class::GALAXY),
+                finished.timings_s.values().sum::<f64>()
+            )
+        }
+        Outcome::Rejected(rejection) => format!("{}: rejected: {rejection}", finished.image_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::testing::{processed, rejected};
+
+    #[test]
+    fn a_line_says_how_a_frame_ended() {
+        assert_eq!(line(&processed()), "f-1: 4 sources, 2 stars, 1 galaxies, 0.75 s");
+        assert_eq!(line(&rejected()), "f-1: rejected: band z is missing (missing_band; add it)");
+    }
+
+    #[test]
+    fn a_bar_counts_frames() {
+        let progress = Progress::on(3, true);
+        progress.finished(&processed());
+        progress.finished(&rejected());
+        let bar = progress.bar().unwrap();
+        assert_eq!((bar.position(), bar.length()), (2, Some(3)));
+        assert!(Progress::on(3, false).bar().is_none());
+    }
+}

@@ -1,0 +1,40 @@
+//! The last processed frame's quality, by band.
+
+use prometheus::{GaugeVec, Opts, Registry};
+
+use crate::pipeline::ports::BandQuality;
+
+type Get = fn(&BandQuality) -> f64;
+
+/// Name, description and value of each gauge.
+const GAUGES: [(&str, &str, Get); 8] = [
+    ("fwhm_arcsec", "Full width at half maximum of the PSF", |q| q.fwhm_arcsec),
+    ("ellipticity_ratio", "Ellipticity of the PSF, 1 - b/a", |q| q.ellipticity),
+    ("sky_nmgy", "Sky, nanomaggies a pixel", |q| q.sky_nmgy),
+    ("sky_sigma_nmgy", "Noise of a sky pixel, nanomaggies", |q| q.sky_sigma_nmgy),
+    ("depth_5sigma_mag", "Magnitude of a point source at S/N 5", |q| q.depth_5sigma_mag),
+    ("psf_stars", "Stars that made the PSF", |q| q.psf_stars as f64),
+    ("psf_fallback", "1 where the bundle's PSF had to serve", |q| f64::from(u8::from(q.psf_fallback))),
+    ("registration_residual_px", "Scatter about the registration", |q| q.registration_residual_px),
+];
+
+/// One gauge for each figure of [`BandQuality`].
+pub(super) struct Quality(Vec<(GaugeVec, Get)>);
+
+impl Quality {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let made = GAUGES.map(|(name, help, get)| {
+            let opts = Opts::new(format!("twinpeak_frame_{name}"), format!("{help}; the last processed frame's"));
+            let gauge = GaugeVec::new(opts, &["band"]).expect("our metric names are valid");
+            registry.register(Box::new(gauge.clone())).expect("our metric names are distinct");
+            (gauge, get)
+        });
+        Self(made.into())
+    }
+
+    pub(super) fn set(&self, band: &BandQuality) {
+        for (gauge, get) in &self.0 {
+            gauge.with_label_values(&[band.band.as_str()]).set(get(band));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Ctrl-C and `kill`: the first asks the pipeline to finish what is in flight; the second, or too long a wait,
+//! ends the process at once. Results are published whole or not at all, so that loses work but breaks nothing.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Exit;
+use crate::pipeline::flow::Stop;
+
+/// Watches from a thread of its own, from now until the process ends.
+///
+/// # Errors
+/// Where the system gives no thread or refuses the handlers.
+pub fn watch(stop: Stop, drain_timeout: Duration) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut both = {
+        let _inside = runtime.enter();
+        Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }
+    };
+    let wait = async move {
+        let name = both.next().await;
+        tracing::warn!(signal = name, "finishing what is in flight; a second signal ends at once");
+        stop.drain();
+        let why = tokio::select! {
+            _ = both.next() => "a second signal",
+            () = tokio::time::sleep(drain_timeout) => "pipeline.drain_timeout_s is over",
+        };
+        tracing::error!("ending at once: {why}");
+        std::process::exit(Exit::Interrupted.code().into());
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
+    Ok(())
+}
+
+struct Both {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Both {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    const TOLD: &str = "TWINPEAK_TEST_DRAIN_TIMEOUT_S";
+
+    /// The other side: says what it sees. Runs only as a child of the tests below.
+    #[test]
+    fn child() {
+        let Ok(timeout_s) = std::env::var(TOLD) else { return };
+        let stop = Stop::default();
+        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap())).unwrap();
+        eprintln!("watching");
+        while !stop.requested() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        eprintln!("draining");
+        std::thread::sleep(Duration::from_secs(600));
+    }
+
+    fn start(drain_timeout_s: &str) -> (Child, impl Iterator<Item = String>) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "telemetry::signals::tests::child", "--nocapture"])
+            .env(TOLD, drain_timeout_s)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        (child, lines)
+    }
+
+    fn send(child: &Child, name: &str) {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    }
+
+    #[test]
+    fn the_first_signal_drains_and_the_second_ends() {
+        let (mut child, mut lines) = start("600");
+        assert!(lines.any(|l| l == "watching"));
+        send(&child, "-TERM");
+        assert!(lines.any(|l| l == "draining"));
+        assert_eq!(child.try_wait().unwrap(), None, "the first signal must not end it");
+        send(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+
+    #[test]
+    fn a_drain_that_takes_too_long_ends() {
+        let (mut child, mut lines) = start("0.05");
+        assert!(lines.any(|l| l == "watching"));
+        send(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+}

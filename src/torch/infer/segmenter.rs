@@ -1,0 +1,133 @@
+//! The segmentation net behind its port.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::frame::BANDS;
+use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS};
+use crate::torch::bundle::Bundle;
+use crate::torch::device::{Chosen, Precision, model_error};
+use crate::torch::nets::segmentation::{Autoencoder, Head, cells, with_channels_last};
+use crate::torch::parameters::Tensors;
+
+/// The net on a device.
+#[derive(Debug)]
+pub struct TorchSegmenter {
+    autoencoder: Autoencoder,
+    head: Head,
+    chosen: Chosen,
+    batch: usize,
+}
+
+impl TorchSegmenter {
+    /// Copies the bundle's net to the device and runs one batch, so that a device that cannot serve is found now.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails or answers nonsense.
+    pub fn new(bundle: &Bundle, chosen: &Chosen) -> Result<Self, ModelError> {
+        let failed = |e: TchError| model_error(&chosen.name, &e);
+        let manifest = &bundle.manifest().segmenter;
+        let kind = match chosen.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        let _no_grad = tch::no_grad_guard();
+        let tensors = Tensors::upload(bundle.segmenter(), chosen.device, kind).and_then(with_channels_last);
+        let tensors = tensors.map_err(failed)?;
+        let mut segmenter = Self {
+            autoencoder: Autoencoder::new(&tensors, &manifest.shape).map_err(failed)?,
+            head: Head::new(&tensors).map_err(failed)?,
+            chosen: chosen.clone(),
+            batch: manifest.batch,
+        };
+        segmenter.probe()?;
+        Ok(segmenter)
+    }
+
+    /// One real batch through the device: is it still there, and does it answer with numbers?
+    ///
+    /// # Errors
+    /// [`ModelError`]
+    pub fn probe(&mut self) -> Result<(), ModelError> {
+        let mut scores = vec![f32::NAN; self.batch * TILE_PIXELS];
+        self.segment(&vec![0.5; self.batch * TILE_LEN], &mut scores)?;
+        if scores.iter().all(|s| s.is_finite()) {
+            return Ok(());
+        }
+        Err(ModelError::DeviceLost { device: self.chosen.name.clone(), message: "a probe gave no numbers".to_owned() })
+    }
+
+    fn run(&self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let side = TILE as i64;
+        let input = Tensor::f_from_slice(tiles)?.f_view([self.batch as i64, side, side, BANDS as i64])?;
+        let mut cells = cells(&input.f_to_device(self.chosen.device)?)?;
+        if self.chosen.precision == Precision::Bf16 {
+            cells = cells.f_to_kind(Kind::BFloat16)?;
+        }
+        let columns = self.autoencoder.hypercolumns(&cells)?;
+        let answer = self.head.scores(&columns)?.f_to_kind(Kind::Float)?;
+        answer.f_to_device(tch::Device::Cpu)?.f_contiguous()?.f_copy_data(scores, scores.len())
+    }
+}
+
+impl Segmenter for TorchSegmenter {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
+        self.run(tiles, scores).map_err(|e| model_error(&self.chosen.name, &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::bundle::testing;
+    use crate::torch::device::{Wanted, choose};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
+
+    fn noise(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        (0..n).map(|_| rng.sample::<f32, _>(StandardNormal) * 2.0).collect()
+    }
+
+    fn answer(segmenter: &mut TorchSegmenter, tiles: &[f32]) -> Vec<f32> {
+        let mut scores = vec![0.0; segmenter.batch() * TILE_PIXELS];
+        segmenter.segment(tiles, &mut scores).unwrap();
+        scores
+    }
+
+    #[test]
+    fn a_tile_scores_the_same_bits_in_every_slot_beside_any_neighbours() {
+        let bundle = testing::bundle();
+        let mut segmenter = TorchSegmenter::new(&bundle, &choose(Wanted::Cpu).unwrap()).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let tile = noise(TILE_LEN, &mut rng);
+        let mut first: Option<Vec<u32>> = None;
+        for slot in 0..segmenter.batch() {
+            let mut tiles = noise(segmenter.batch() * TILE_LEN, &mut rng);
+            tiles[slot * TILE_LEN..][..TILE_LEN].copy_from_slice(&tile);
+            let scores = answer(&mut segmenter, &tiles);
+            let bits: Vec<u32> = scores[slot * TILE_PIXELS..][..TILE_PIXELS].iter().map(|s| s.to_bits()).collect();
+            assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "slot {slot}");
+        }
+    }
+
+    #[test]
+    fn bf16_agrees_with_f32() {
+        let bundle = testing::bundle();
+        let cpu = choose(Wanted::Cpu).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let with = |precision| TorchSegmenter::new(&bundle, &Chosen { precision, ..cpu.clone() }).unwrap();
+        let (mut wide, mut narrow) = (with(Precision::F32), with(Precision::Bf16));
+        let tiles = noise(wide.batch() * TILE_LEN, &mut rng);
+        let (a, b) = (answer(&mut wide, &tiles), answer(&mut narrow, &tiles));
+        let mean = a.iter().sum::<f32>() / a.len() as f32;
+        let deviation = (a.iter().map(|s| (s - mean).powi(2)).sum::<f32>() / a.len() as f32).sqrt();
+        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("bf16 against f32: {worst} at worst, scores' deviation {deviation}");
+        assert!(worst < crate::torch::infer::BF16_TOLERANCE * deviation, "{worst} of {deviation}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The nets, each built from named parameters. Training and inference build and run the same code.
+
+pub mod classifier;
+pub mod layers;
+pub mod segmentation;

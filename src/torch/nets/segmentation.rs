@@ -1,0 +1,280 @@
+//! The segmentation net: an auto-encoder, its hypercolumns, and a linear head over them.
+//!
+//! Each 2x2 cell of a 64x64x5 tile becomes one pixel of 20 channels (space to depth), so the dearest level
+//! runs at 32x32, and the head gives each cell four scores, one for each of its pixels:
+//!
+//! ```text
+//! 20@32 -> e1@32 -> e2@16 -> e3@8 -> z@8 -> (expand) -> d2@16 -> (narrow) -> d1@32 -> y: 20@32
+//! score = sum over e1 e2 e3 z d2 d1 of head(level), added up from the coarsest level, bilinear in between
+//! ```
+//!
+//! The head is *split*: each level's share is applied at the level's own size and only four channels are
+//! resized, which equals a 1x1 convolution of the concatenated hypercolumn because both are linear
+//! (Hariharan et al. 2015 for hypercolumns). The reconstruction `y` is linear in `d1` and so adds nothing to them.
+//! Without a skip the net cannot copy its input, noise included; `skip_weight` lets that much of `e2` and `e1`
+//! past the bottleneck and trades noise for faint objects.
+
+use serde::{Deserialize, Serialize};
+use tch::{TchError, Tensor};
+
+use super::layers::{Conv, channels_last, stretch};
+use crate::frame::BANDS;
+use crate::model::TILE;
+use crate::torch::parameters::{Shapes, Tensors};
+
+/// Channels of a 2x2 cell of the input.
+const CELL: usize = 4 * BANDS;
+/// Scores of a cell.
+const CELL_PIXELS: usize = 4;
+/// Levels whose features make a hypercolumn.
+const LEVELS: [&str; 6] = ["e1", "e2", "e3", "z", "d2", "d1"];
+
+/// The net's size, as the manifest says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Channels at 32, 16 and 8 px.
+    pub widths: [usize; 3],
+    /// Channels of the bottleneck, at 8 px.
+    pub bottleneck: usize,
+    /// Share of the encoder's features that is added to the decoder's; 0 is a plain auto-encoder.
+    pub skip_weight: f64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { widths: [16, 32, 64], bottleneck: 8, skip_weight: 0.0 }
+    }
+}
+
+impl Shape {
+    fn level_widths(&self) -> [usize; 6] {
+        let [w1, w2, w3] = self.widths;
+        [w1, w2, w3, self.bottleneck, w2, w1]
+    }
+
+    /// Parameters of the auto-encoder.
+    pub fn autoencoder(&self) -> Shapes {
+        let [w1, w2, w3] = self.widths;
+        [
+            Conv::shapes("e1", CELL, w1, 3),
+            Conv::shapes("e2", w1, w2, 3),
+            Conv::shapes("e3", w2, w3, 3),
+            Conv::shapes("z", w3, self.bottleneck, 1),
+            Conv::shapes("expand", self.bottleneck, w2, 1),
+            Conv::shapes("d2", w2, w2, 3),
+            Conv::shapes("narrow", w2, w1, 1),
+            Conv::shapes("d1", w1, w1, 3),
+            Conv::shapes("y", w1, CELL, 1),
+        ]
+        .concat()
+    }
+
+    /// Parameters of the head.
+    pub fn head(&self) -> Shapes {
+        let levels = LEVELS.iter().zip(self.level_widths());
+        let weights = levels.map(|(name, width)| (format!("head.{name}.weight"), vec![CELL_PIXELS, width, 1, 1]));
+        weights.chain([("head.bias".to_owned(), vec![CELL_PIXELS])]).collect()
+    }
+
+    /// All parameters, as a bundle holds them.
+    pub fn parameters(&self) -> Shapes {
+        [self.autoencoder(), self.head()].concat()
+    }
+}
+
+/// Features of all levels, (n, channels, side, side) each, in the order of the module's picture.
+#[derive(Debug)]
+pub struct Hypercolumns(pub [Tensor; 6]);
+
+/// The auto-encoder.
+#[derive(Debug)]
+pub struct Autoencoder {
+    e1: Conv,
+    e2: Conv,
+    e3: Conv,
+    z: Conv,
+    expand: Conv,
+    d2: Conv,
+    narrow: Conv,
+    d1: Conv,
+    y: Conv,
+    skip_weight: f64,
+}
+
+impl Autoencoder {
+    /// Over parameters of [`Shape::autoencoder`].
+    ///
+    /// # Errors
+    /// For a parameter that is not there.
+    pub fn new(tensors: &Tensors, shape: &Shape) -> Result<Self, TchError> {
+        let conv = |name, stride| Conv::new(tensors, name, stride);
+        Ok(Self {
+            e1: conv("e1", 1)?,
+            e2: conv("e2", 2)?,
+            e3: conv("e3", 2)?,
+            z: conv("z", 1)?,
+            expand: conv("expand", 1)?,
+            d2: conv("d2", 1)?,
+            narrow: conv("narrow", 1)?,
+            d1: conv("d1", 1)?,
+            y: conv("y", 1)?,
+            skip_weight: shape.skip_weight,
+        })
+    }
+
+    /// (n, 20, 32, 32) of [`cells`] -> every level's features.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn hypercolumns(&self, cells: &Tensor) -> Result<Hypercolumns, TchError> {
+        let e1 = self.e1.rectified(cells)?;
+        let e2 = self.e2.rectified(&e1)?;
+        let e3 = self.e3.rectified(&e2)?;
+        let z = self.z.linear(&e3)?;
+        let d2 = self.d2.rectified(&self.joined(&self.expand.rectified(&z)?, &e2)?)?;
+        let d1 = self.d1.rectified(&self.joined(&self.narrow.rectified(&d2)?, &e1)?)?;
+        Ok(Hypercolumns([e1, e2, e3, z, d2, d1]))
+    }
+
+    /// What the net makes of its input, (n, 20, 32, 32), to be compared with it.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn reconstruct(&self, columns: &Hypercolumns) -> Result<Tensor, TchError> {
+        self.y.linear(&columns.0[5])
+    }
+
+    /// Twice the size, and the skip, if there is one.
+    fn joined(&self, coarse: &Tensor, encoded: &Tensor) -> Result<Tensor, TchError> {
+        let side = encoded.size()[2];
+        let mut fine = coarse.f_upsample_nearest2d([side, side], None, None)?;
+        if self.skip_weight != 0.0 {
+            fine = fine.f_add(&encoded.f_mul_scalar(self.skip_weight)?)?;
+        }
+        Ok(fine)
+    }
+}
+
+/// The linear head over hypercolumns.
+#[derive(Debug)]
+pub struct Head {
+    weights: Vec<Tensor>,
+    bias: Tensor,
+}
+
+impl Head {
+    /// Over parameters of [`Shape::head`].
+    ///
+    /// # Errors
+    /// For a parameter that is not there.
+    pub fn new(tensors: &Tensors) -> Result<Self, TchError> {
+        let weight = |name: &&str| tensors.get(&format!("head.{name}.weight"));
+        let bias = tensors.get("head.bias")?;
+        Ok(Self { weights: LEVELS.iter().map(weight).collect::<Result<_, _>>()?, bias })
+    }
+
+    /// Scores (n, 64, 64): log-odds of belonging to an object, by the teacher's measure.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn scores(&self, columns: &Hypercolumns) -> Result<Tensor, TchError> {
+        let share =
+            |level: usize, bias: Option<&Tensor>| columns.0[level].f_conv2d(&self.weights[level], bias, 1, 0, 1, 1);
+        let finer = |t: &Tensor, side: i64| t.f_upsample_bilinear2d([side, side], false, None, None);
+        let at_8 = share(2, None)?.f_add(&share(3, None)?)?;
+        let at_16 = share(1, None)?.f_add(&share(4, None)?)?.f_add(&finer(&at_8, 16)?)?;
+        let at_32 = share(0, Some(&self.bias))?.f_add(&share(5, None)?)?.f_add(&finer(&at_16, 32)?)?;
+        at_32.f_pixel_shuffle(2)?.f_squeeze_dim(1)
+    }
+}
+
+/// Tiles (n, 64, 64, 5) in units of sky noise -> stretched cells (n, 20, 32, 32), channels last.
+///
+/// # Errors
+/// libtorch's.
+pub fn cells(tiles: &Tensor) -> Result<Tensor, TchError> {
+    let (n, side) = (tiles.size()[0], TILE as i64 / 2);
+    let pixels = stretch(tiles)?.f_view([n, side, 2, side, 2, BANDS as i64])?;
+    pixels.f_permute([0, 1, 3, 2, 4, 5])?.f_reshape([n, side, side, CELL as i64])?.f_permute([0, 3, 1, 2])
+}
+
+/// Makes 4-D weights channels-last, in place of [`Tensors::upload`]'s layout.
+///
+/// # Errors
+/// libtorch's.
+pub fn with_channels_last(tensors: Tensors) -> Result<Tensors, TchError> {
+    (tensors.0.into_iter())
+        .map(|(name, t)| Ok((name, if t.dim() == 4 { channels_last(&t)? } else { t })))
+        .collect::<Result<_, TchError>>()
+        .map(Tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torch::parameters::{Parameters, Start};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use tch::{Device, Kind};
+
+    fn random_net(shape: &Shape) -> (Autoencoder, Head, Tensors) {
+        crate::torch::device::start();
+        let parameters = Parameters::random(&shape.parameters(), Start::He, &mut ChaCha8Rng::seed_from_u64(3));
+        let tensors = with_channels_last(Tensors::upload(&parameters, Device::Cpu, Kind::Float).unwrap()).unwrap();
+        (Autoencoder::new(&tensors, shape).unwrap(), Head::new(&tensors).unwrap(), tensors)
+    }
+
+    fn tiles(n: i64) -> Tensor {
+        let values: Vec<f32> = (0..n * 64 * 64 * 5).map(|i| ((i * 7919) % 1013) as f32 / 200.0 - 2.0).collect();
+        Tensor::from_slice(&values).view([n, 64, 64, 5])
+    }
+
+    /// The split head against its definition: resize and stack all channels, then one 1x1 convolution.
+    #[test]
+    fn split_head_is_the_head_on_concatenated_hypercolumns() {
+        let (net, head, tensors) = random_net(&Shape::default());
+        let columns = net.hypercolumns(&cells(&tiles(2)).unwrap()).unwrap();
+        let fine = |t: &Tensor, side: i64| t.upsample_bilinear2d([side, side], false, None, None);
+        let [e1, e2, e3, z, d2, d1] = &columns.0;
+        let column = Tensor::cat(
+            &[
+                e1.shallow_clone(),
+                fine(e2, 32),
+                fine(&fine(e3, 16), 32),
+                fine(&fine(z, 16), 32),
+                fine(d2, 32),
+                d1.shallow_clone(),
+            ],
+            1,
+        );
+        let weight = Tensor::cat(&LEVELS.map(|l| tensors.get(&format!("head.{l}.weight")).unwrap()), 1);
+        let direct = column.conv2d(&weight, Some(&tensors.get("head.bias").unwrap()), 1, 0, 1, 1);
+        let direct = direct.contiguous().pixel_shuffle(2).squeeze_dim(1);
+        let difference = (head.scores(&columns).unwrap() - &direct).abs().max().double_value(&[]);
+        assert!(difference < 1e-5 * direct.abs().max().double_value(&[]), "{difference}");
+    }
+
+    #[test]
+    fn a_cell_holds_its_four_pixels() {
+        let t = tiles(1);
+        let c = cells(&t).unwrap();
+        let stretched = stretch(&t).unwrap();
+        for (y, x, band) in [(0, 0, 0), (13, 40, 3), (63, 62, 4)] {
+            let channel = ((y % 2) * 2 + x % 2) * 5 + band;
+            let (cell, pixel) = (c.double_value(&[0, channel, y / 2, x / 2]), stretched.double_value(&[0, y, x, band]));
+            assert_eq!(cell, pixel);
+        }
+    }
+
+    #[test]
+    fn a_skip_changes_the_answer_and_none_is_the_default() {
+        let tiles = cells(&tiles(1)).unwrap();
+        let answer = |skip_weight| {
+            let (net, head, _) = random_net(&Shape { skip_weight, ..Shape::default() });
+            head.scores(&net.hypercolumns(&tiles).unwrap()).unwrap()
+        };
+        assert_eq!(answer(0.0), answer(0.0));
+        assert_ne!(answer(0.0), answer(0.5));
+    }
+}

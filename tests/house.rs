@@ -1,0 +1,208 @@
+//! Who may know whom. Dependencies go one way, and each vendor has one room: this reads the sources and holds
+//! them against the table of ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const CORE: &[&str] = &[
+    "frame",
+    "wcs",
+    "survey",
+    "preprocess",
+    "tile",
+    "model",
+    "filter",
+    "threshold",
+    "extract",
+    "psf",
+    "cutout",
+    "measure",
+    "posterior",
+    "catalog",
+    "recipe",
+    "sim",
+    "evaluate",
+];
+
+/// A module, and the modules of ours it may name (`CORE` stands for all of them).
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("frame", &["wcs"]),
+    ("wcs", &[]),
+    ("survey", &["frame"]),
+    ("preprocess", &["frame", "survey", "filter"]),
+    ("tile", &["frame", "model"]),
+    ("model", &["frame"]),
+    ("filter", &["frame"]),
+    ("threshold", &["frame", "model", "filter", "survey"]),
+    ("extract", &["frame", "model", "filter", "catalog"]),
+    ("psf", &["frame", "model", "preprocess", "extract", "survey"]),
+    ("cutout", &["frame", "model", "psf", "extract", "preprocess", "survey"]),
+    ("measure", &["frame", "model", "psf", "cutout", "extract", "preprocess", "survey", "catalog"]),
+    ("posterior", &[]),
+    ("catalog", &["frame", "survey"]),
+    ("recipe", &["frame", "preprocess", "extract", "posterior"]),
+    ("sim", &["frame", "survey", "wcs"]),
+    ("evaluate", &["frame"]),
+    ("pipeline", &["CORE"]),
+    ("fits", &["frame", "survey", "wcs", "catalog", "pipeline"]),
+    ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
+    ("picture", &["frame", "catalog", "pipeline"]),
+    ("telemetry", &["pipeline", "frame", "catalog", "model"]),
+    ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
+    ("learn", &["CORE", "torch", "fits"]),
+    ("config", &["CORE", "pipeline", "fits", "store"]),
+    ("cli", &["commands", "config"]),
+    ("commands", &["CORE", "pipeline", "fits", "store", "picture", "telemetry", "torch", "learn", "config", "cli"]),
+];
+
+/// Crates that only some modules may name.
+const VENDORS: &[(&str, &[&str])] = &[
+    ("fitsio", &["fits"]),
+    ("fitsio_sys", &["fits"]),
+    ("tch", &["torch", "learn"]),
+    ("parquet", &["store"]),
+    ("plotters", &["picture"]),
+    ("image", &["picture"]),
+    ("axum", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
+    ("tokio", &["telemetry"]),
+    ("crossbeam", &["pipeline"]),
+    ("rdkafka", &["kafka"]),
+    ("anyhow", &["commands", "main", "cli"]),
+    ("::wcs", &["wcs", "fits"]),
+];
+
+/// Where `unsafe` may stand.
+const UNSAFE: &[&str] = &["fits", "torch"];
+
+fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// Top module of a source file and its text without comments and tests.
+fn read() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    files.sort();
+    let read = |path: PathBuf| {
+        let relative = path.strip_prefix(&root).unwrap().to_owned();
+        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code: String = code.lines().map(|l| format!("{}\n", l.split("//").next().unwrap_or_default())).collect();
+        (first.trim_end_matches(".rs").to_owned(), relative, code)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Words that follow `prefix` in the code, opening `{a, b::c}` groups one level.
+fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        let word = |s: &str| s.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        if let Some(group) = rest.strip_prefix('{') {
+            let (mut depth, mut item) = (1, String::new());
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 || (depth == 1 && c == ',') {
+                    found.insert(word(&item));
+                    item.clear();
+                    if depth == 0 {
+                        break;
+                    }
+                } else {
+                    item.push(c);
+                }
+            }
+        } else {
+            found.insert(word(rest));
+        }
+    }
+    found.retain(|w| !w.is_empty());
+    found
+}
+
+#[test]
+fn modules_know_only_whom_they_may() {
+    let table: BTreeMap<_, _> = MAY_KNOW.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (module, path, code) in read() {
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let Some(allowed) = table.get(module.as_str()) else {
+            wrong.push(format!("{}: the table has no row for {module}", path.display()));
+            continue;
+        };
+        for other in named_after(&code, "crate::") {
+            let known = other == module
+                || allowed.contains(&other.as_str())
+                || (allowed.contains(&"CORE") && CORE.contains(&other.as_str()))
+                || !table.contains_key(other.as_str());
+            if !known {
+                wrong.push(format!("{}: {module} may not know {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_vendor_has_one_room() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in read() {
+        for (vendor, rooms) in VENDORS {
+            let name = vendor.trim_start_matches("::");
+            let names = code.contains(&format!("use {vendor}::"))
+                || code.contains(&format!(" {name}::"))
+                || code.contains(&format!("({name}::"));
+            let ours = name == "wcs" && module != "wcs" && !code.contains("use wcs::") && !code.contains("::wcs::WCS");
+            if names && !ours && !rooms.contains(&module.as_str()) {
+                wrong.push(format!("{}: {module} may not name the crate {name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_code_stands_only_where_it_must_with_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for (module, path, code) in read() {
+        let uses = code.lines().filter(|l| l.contains("unsafe ")).count();
+        if uses > 0 && !UNSAFE.contains(&module.as_str()) {
+            wrong.push(format!("{}: unsafe may stand only in {UNSAFE:?}", path.display()));
+        }
+        let text = fs::read_to_string(root.join(&path)).unwrap();
+        if uses > text.matches("SAFETY").count() {
+            wrong.push(format!("{}: {uses} uses of unsafe, fewer SAFETY comments", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_enough_to_be_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let long: Vec<_> = read()
+        .into_iter()
+        .map(|(_, path, _)| (fs::read_to_string(root.join(&path)).unwrap().lines().count(), path))
+        .filter(|(lines, _)| *lines > 450)
+        .collect();
+    assert!(long.is_empty(), "over 450 lines: {long:?}");
+}
