@@ -141,3 +141,37 @@ fn write_whole(out: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn files() -> Vec<(String, Vec<u8>)> {
+        let out = tempfile::tempdir().unwrap();
+        let fixed = ["simulate", "--width", "100", "--height", "80", "--out"];
+        let line = fixed.iter().map(|w| (*w).into()).chain([out.path().as_os_str().to_owned()]);
+        run(&Line::parse_from(line.chain(["--seed".into(), "5".into()])).args).unwrap();
+        let mut found: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        found.sort();
+        let name = |p: &Path| p.file_name().unwrap().to_string_lossy().into_owned();
+        found.iter().map(|p| (name(p), std::fs::read(p).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_its_files_again() {
+        let (one, again) = (files(), files());
+        assert_eq!(one, again);
+        let names: Vec<&str> = one.iter().map(|f| f.0.as_str()).collect();
+        let bands = ["g", "i", "r", "u", "z"].map(|b| format!("frame-{b}-009005-1-0001.fits.bz2"));
+        assert_eq!(names[..5], bands);
+        assert_eq!(names[5..], ["truth-009005-1-0001.csv"]);
+    }
+}

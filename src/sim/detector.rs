@@ -51,10 +51,18 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
     dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
         for (x, pixel) in row.iter_mut().enumerate() {
             let counted = f64::from(pixel.min(full_well_dn));
-            *pixel = ((counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn) as f32;
+            let flux = (counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn;
+            *pixel = rounded(flux as f32, spec.significant_bits);
         }
     });
     dn
+}
+
+/// `value` to the nearest number of `bits` significant binary digits.
+fn rounded(value: f32, bits: u32) -> f32 {
+    let dropped = f32::MANTISSA_DIGITS.saturating_sub(bits);
+    let half = (1u32 << dropped) >> 1;
+    f32::from_bits((value.to_bits() + half) & (u32::MAX << dropped))
 }
 
 /// The sky over the field: what it is and what the survey takes it for.
@@ -97,6 +105,12 @@ fn photons(rng: &mut ChaCha8Rng, mean: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_keeps_significant_digits() {
+        assert_eq!([rounded(-1.01, 4), rounded(15.6, 4), rounded(0.3, 24)], [-1.0, 16.0, 0.3]);
+        assert!((rounded(0.123_456, 10) / 0.123_456 - 1.0).abs() < 1.0 / 1024.0);
+    }
 
     #[test]
     fn photons_are_poisson() {
