@@ -64,7 +64,7 @@ fn products(width: usize, height: usize) -> Products {
             kron_flux: std::array::from_fn(|b| -v - b as f32),
             star_prob: (number != 3).then_some(v / 10.0),
             classification: [Some(6), Some(3), None][(number as usize - 1) % 3],
-            primary: number % 2 == 0,
+            primary: number.is_multiple_of(2),
             flags: if number == 3 { flag::NO_CLASS | flag::TRUNCATED } else { 0 },
             ..Row::default()
         }
@@ -72,7 +72,7 @@ fn products(width: usize, height: usize) -> Products {
     let provenance = Provenance {
         survey: "sdss".into(),
         image_id: image(),
-        midpoint_mjd_tai: Some(52758.200_545_123),
+        midpoint_mjd_tai: Some(52758.200545123),
         input_hash: "ab".repeat(32),
         model_version: "a version's name that is longer than one card can hold, so that it goes on in another".into(),
         model_hash: "cd".repeat(32),

@@ -43,7 +43,7 @@ fn frame(width: usize, height: usize) -> Frame {
     Frame {
         id: image(),
         ids: FieldIds { run: Some(3918), rerun: None, camcol: Some(3), field: Some(213) },
-        midpoint_mjd_tai: Some(52758.200_5),
+        midpoint_mjd_tai: Some(52758.2005),
         exposure_s: Some(53.907456),
         bands: std::array::from_fn(band),
         input_hash: String::new(),
@@ -265,7 +265,8 @@ fn any_number_of_threads_gives_the_same_frame() {
     }
 }
 
-/// A file to damage: plain, packed, or compressed by tiles.
+/// A file to damage: plain, packed, or compressed by tiles (seeded noise, written once by astropy 8 as
+/// `CompImageHDU(noise, header, compression_type="RICE_1", quantize_method=1, dither_seed=7)`).
 fn victim(kind: usize) -> Vec<u8> {
     let plain = &FILES[2].bytes;
     match kind {

@@ -97,7 +97,7 @@ impl<'a> Layout<'a> {
                 Some("SUBTRACTIVE_DITHER_2") => Method::SubtractiveKeepingZeros,
                 _ => Method::Plain,
             },
-            seed: (header.integer("ZDITHER0").unwrap_or(1) - 1).rem_euclid(10_000) as usize,
+            seed: header.integer("ZDITHER0").unwrap_or(1).saturating_sub(1).rem_euclid(10_000) as usize,
             scale: source("ZSCALE"),
             zero: source("ZZERO"),
             blank: source("ZBLANK"),

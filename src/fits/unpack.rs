@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, band: &str, limits: &Limits) -> Result<Vec<u8>, 
     }
     let mut bytes = Vec::with_capacity(about.len() as usize + 1);
     // The file may still be growing: what counts is what was read.
-    File::open(path).and_then(|f| f.take(limit + 1).read_to_end(&mut bytes)).map_err(fault)?;
+    File::open(path).and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes)).map_err(fault)?;
     if bytes.len() as u64 > limit {
         return Err(Fault::FileTooLarge { bytes: bytes.len() as u64, limit });
     }
