@@ -100,10 +100,7 @@ fn frames_without_signal_are_refused_by_name() {
         }),
         "the sky has no noise"
     );
-    assert_eq!(
-        problem(&|p| p.pixels_mut()[..4000].fill(f32::INFINITY)),
-        "too few usable pixels to measure the sky"
-    );
+    assert_eq!(problem(&|p| p.pixels_mut()[..4000].fill(f32::INFINITY)), "too few usable pixels to measure the sky");
 }
 
 #[test]
@@ -163,7 +160,10 @@ fn cosmic_rays_are_found_and_stars_are_not() {
     let pixels = &mut frame.bands[2].pixels;
     let mut stars = Vec::new();
     for i in 0..64 {
-        let at = (30.0 + 45.0 * (i % 8) as f64 + 0.13 * i as f64 % 1.0, 30.0 + 45.0 * (i / 8) as f64 + 0.37 * i as f64 % 1.0);
+        let at = (
+            30.0 + 45.0 * (i % 8) as f64 + 0.13 * i as f64 % 1.0,
+            30.0 + 45.0 * (i / 8) as f64 + 0.37 * i as f64 % 1.0,
+        );
         add_star(pixels, at, f64::from(sigma) * 10f64.powf(0.8 + i as f64 / 30.0), 2.4);
         stars.push(at);
     }
@@ -257,7 +257,10 @@ fn real_fields_agree_with_the_reference() {
         let p = prepared(frame).unwrap();
         for (b, (sigma, x, y)) in expected.into_iter().enumerate() {
             let place = places[b];
-            println!("{name} band {b}: sigma {:.5} for {sigma}, affine residual {:.1e} px", p.sky[b].sigma_nmgy, place.residual);
+            println!(
+                "{name} band {b}: sigma {:.5} for {sigma}, affine residual {:.1e} px",
+                p.sky[b].sigma_nmgy, place.residual
+            );
             assert!((f64::from(p.sky[b].sigma_nmgy) / sigma - 1.0).abs() < 0.005);
             assert!((place.offset.0 - x).abs() < 1e-3 && (place.offset.1 - y).abs() < 1e-3, "{:?}", place.offset);
             assert!(place.residual < 1e-3);
