@@ -163,8 +163,7 @@ fn child(pixels: Vec<(u32, u32)>, detection: &Plane<f32>, bits: &Plane<u8>, mut 
     if bounds[0] == 0 || bounds[1] == 0 || bounds[2] + 1 >= width || bounds[3] + 1 >= height {
         flags |= flag::TRUNCATED;
     }
-    let footprint =
-        Footprint { number: 0, x: at_x / sum, y: at_y / sum, bounds, area_px: pixels.len(), peak, flags };
+    let footprint = Footprint { number: 0, x: at_x / sum, y: at_y / sum, bounds, area_px: pixels.len(), peak, flags };
     Child { footprint, pixels, flux }
 }
 

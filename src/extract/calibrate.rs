@@ -21,12 +21,7 @@ pub struct NoiseOnly {
 /// Makes a frame without objects of registered planes in sigma units: its sign is flipped, and objects (now
 /// negative, but with noise of their own) are replaced by white noise. An object is what the matched filter of
 /// `psf_fwhm_px` (effective) on the sum by `weights` sees above 3.5 sigma, grown by 5 px, above 30 by 25 px.
-pub fn noise_only(
-    registered: &PerBand<Plane<f32>>,
-    weights: &PerBand<f32>,
-    psf_fwhm_px: f64,
-    seed: u64,
-) -> NoiseOnly {
+pub fn noise_only(registered: &PerBand<Plane<f32>>, weights: &PerBand<f32>, psf_fwhm_px: f64, seed: u64) -> NoiseOnly {
     let score = matched_filter(&weighted_sum(registered, weights), psf_fwhm_px);
     let faint = distance_px(&score, 3.5);
     let bright = distance_px(&score, 30.0);

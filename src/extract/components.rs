@@ -97,8 +97,7 @@ fn runs(row: &[f32], y: usize, threshold: f32) -> Vec<Run> {
     let mut x = 0;
     while let Some(skipped) = row[x..].iter().position(|&s| s > threshold) {
         let from = x + skipped;
-        // Not "at or below": a NaN ends a run.
-        let to = row[from..].iter().position(|&s| !(s > threshold)).map_or(row.len(), |n| from + n);
+        let to = from + row[from..].iter().take_while(|&&s| s > threshold).count(); // a NaN ends a run
         found.push(Run { y: y as u32, from: from as u32, to: to as u32 });
         x = to;
     }

@@ -142,8 +142,8 @@ impl Regions {
     /// `meetings` come in falling brightness. Whether there was anything to merge.
     fn keep_brightest(&mut self, most: usize, meetings: &[(u32, u32)]) -> bool {
         // Regions were begun from the brightest peak down.
-        let living = (0..self.parent.len() as u32).filter(|&r| self.parent[r as usize] == r);
-        let Some(first_too_many) = living.skip(most).next() else { return false };
+        let mut living = (0..self.parent.len() as u32).filter(|&r| self.parent[r as usize] == r);
+        let Some(first_too_many) = living.nth(most) else { return false };
         for &(a, b) in meetings {
             let (a, b) = (self.root(a), self.root(b));
             if a != b && a.max(b) >= first_too_many {

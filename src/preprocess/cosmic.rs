@@ -59,7 +59,9 @@ pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
     let width = band.mask.width();
     for _ in 0..2 {
         // Hits lie inside the rim, so their neighbours are pixels.
-        let beside = hit.iter().flat_map(|&i| [i - width - 1, i - width, i - width + 1, i - 1, i + 1, i + width - 1, i + width, i + width + 1]);
+        let beside = hit.iter().flat_map(|&i| {
+            [i - width - 1, i - width, i - width + 1, i - 1, i + 1, i + width - 1, i + width, i + width + 1]
+        });
         let next: BTreeSet<usize> = beside
             .filter(|&i| judge.pixels.pixels()[i] > NEXT.above_sigma * sigma && judge.is_too_sharp(i, fall, NEXT))
             .filter(|i| !all.contains(i))

@@ -1,5 +1,7 @@
 //! Pixels that are not to be trusted, and why: no data, saturation with its bleeding, bad columns, the rim.
 
+use std::ops::Range;
+
 use crate::frame::{Band, Plane, mask};
 
 /// Width of the rim that gets [`mask::EDGE`], px.
@@ -62,50 +64,46 @@ pub(super) fn mark_bleeding(band: &mut Band, sigma: f32) {
     }
 }
 
+/// Columns to the side with which a column is compared: a defect may be two wide.
+const BESIDE_PX: usize = 2;
+
 /// Marks stretches of columns that stand off from the columns on both sides by the same sign for hundreds of rows.
 pub(super) fn mark_bad_columns(band: &mut Band, sigma: f32) {
     const STRETCH_PX: usize = 128;
     const IN_A_ROW: usize = 3;
-    const STEP: usize = 2; // columns to the side: a defect may be two wide
-    let (width, height) = (band.pixels.width(), band.pixels.height());
-    if width <= 2 * STEP || height == 0 {
-        return;
-    }
+    let height = band.pixels.height();
     let stretches = (height / STRETCH_PX).max(1);
-    let bounds = |s: usize| (s * height / stretches, (s + 1) * height / stretches);
-    let limit = 3.0 * sigma; // one object must not carry a stretch
-    let mut off = vec![vec![false; width]; stretches];
+    let bounds = |s: usize| s * height / stretches..(s + 1) * height / stretches;
+    let off: Vec<Vec<bool>> = (0..stretches).map(|s| stands_off(&band.pixels, bounds(s), sigma)).collect();
+    for (first, off) in off.windows(IN_A_ROW.min(stretches)).enumerate() {
+        let rows = bounds(first).start..bounds(first + off.len() - 1).end;
+        let bad: Vec<usize> = (0..band.pixels.width()).filter(|&x| off.iter().all(|off| off[x])).collect();
+        for y in rows {
+            let bits = band.mask.row_mut(y);
+            bad.iter().for_each(|&x| bits[x] |= mask::BAD);
+        }
+    }
+}
+
+/// For each column, whether its pixels in `rows` are all in all higher, or lower, than those on both sides.
+fn stands_off(pixels: &Plane<f32>, rows: Range<usize>, sigma: f32) -> Vec<bool> {
+    let width = pixels.width();
     let (mut left, mut right) = (vec![0.0f32; width], vec![0.0f32; width]);
-    for (s, off) in off.iter_mut().enumerate() {
-        let (from, to) = bounds(s);
-        left.fill(0.0);
-        right.fill(0.0);
-        for y in from..to {
-            let row = band.pixels.row(y);
-            let beside = row[STEP..].iter().zip(row).map(|(p, l)| (p - l).clamp(-limit, limit));
-            // The step to the right of column x is the negative of the step to the left of column x + STEP.
-            for ((d, l), r) in beside.zip(&mut left[STEP..]).zip(&mut right) {
-                *l += d;
-                *r -= d;
-            }
-        }
-        let rows = (to - from) as f32;
-        let enough = sigma * rows * (6.0 * (2.0 / rows).sqrt()).max(0.75);
-        for x in STEP..width - STEP {
-            off[x] = (left[x] > enough && right[x] > enough) || (left[x] < -enough && right[x] < -enough);
+    let limit = 3.0 * sigma; // one object must not carry a stretch
+    let n = rows.len() as f32;
+    for y in rows {
+        let row = pixels.row(y);
+        let steps = row.iter().skip(BESIDE_PX).zip(row).map(|(p, l)| (p - l).clamp(-limit, limit));
+        // The step from column x to the right is the negative of the step from x + 2 to the left.
+        for ((d, l), r) in steps.zip(left.iter_mut().skip(BESIDE_PX)).zip(&mut right) {
+            *l += d;
+            *r -= d;
         }
     }
-    let needed = IN_A_ROW.min(stretches);
-    for x in STEP..width - STEP {
-        for first in 0..=stretches - needed {
-            if (first..first + needed).all(|s| off[s][x]) {
-                for y in bounds(first).0..bounds(first + needed - 1).1 {
-                    let m = band.mask.at(x, y);
-                    band.mask.set(x, y, m | mask::BAD);
-                }
-            }
-        }
-    }
+    // Six times the scatter of a mean difference, and never what a little structure in the sky could do.
+    let enough = n * sigma * (6.0 * (2.0 / n).sqrt()).max(0.75);
+    let both = |(l, r): (&f32, &f32)| (*l > enough && *r > enough) || (*l < -enough && *r < -enough);
+    left.iter().zip(&right).map(both).collect()
 }
 
 /// Marks the rim.

@@ -56,45 +56,39 @@ pub(super) fn places(frame: &Frame, survey: &Survey) -> Result<PerBand<Place>, P
 /// Fits the affine map over a grid of points by least squares; `None` where a point has no place on the sky.
 fn place(reference: &Wcs, band: &Wcs, width: usize, height: usize) -> Option<Place> {
     let step = |length: usize, i: usize| length as f64 * i as f64 / (GRID - 1) as f64;
-    let mut points = Vec::with_capacity(GRID * GRID);
-    for j in 0..GRID {
-        for i in 0..GRID {
-            let (x, y) = (step(width, i), step(height, j));
-            let (ra, dec) = reference.pixel_to_sky(x, y)?;
-            points.push(([x, y], band.sky_to_pixel(ra, dec)?));
-        }
+    let (mut x, mut y, mut to_x, mut to_y) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for point in 0..GRID * GRID {
+        let from = (step(width, point % GRID), step(height, point / GRID));
+        let (ra, dec) = reference.pixel_to_sky(from.0, from.1)?;
+        let to = band.sky_to_pixel(ra, dec)?;
+        x.push(from.0);
+        y.push(from.1);
+        to_x.push(to.0);
+        to_y.push(to.1);
     }
-    let n = points.len() as f64;
     let (cx, cy) = (width as f64 / 2.0, height as f64 / 2.0);
-    let spread = |c: f64, axis: usize| points.iter().map(|(p, _)| (p[axis] - c).powi(2)).sum::<f64>();
-    let (xx, yy) = (spread(cx, 0), spread(cy, 1));
-    // The grid is symmetric about the centre, so the three terms are orthogonal.
-    let fit = |value: &dyn Fn(&([f64; 2], (f64, f64))) -> f64| {
-        let (mut mean, mut by_x, mut by_y) = (0.0, 0.0, 0.0);
-        for p in &points {
-            let v = value(p);
-            mean += v / n;
-            by_x += v * (p.0[0] - cx) / xx;
-            by_y += v * (p.0[1] - cy) / yy;
-        }
+    // The grid is symmetric about the centre, so constant, x and y are orthogonal.
+    let slope = |at: &[f64], centre: f64, to: &[f64]| {
+        let spread: f64 = at.iter().map(|a| (a - centre).powi(2)).sum();
+        at.iter().zip(to).map(|(a, t)| (a - centre) * t).sum::<f64>() / spread
+    };
+    let fit = |to: &[f64]| {
+        let mean = to.iter().sum::<f64>() / to.len() as f64;
+        let (by_x, by_y) = (slope(&x, cx, to), slope(&y, cy, to));
         [mean - by_x * cx - by_y * cy, by_x, by_y]
     };
-    let to_band = Affine { x: fit(&|p| p.1.0), y: fit(&|p| p.1.1) };
-    let residual = points
-        .iter()
-        .map(|(p, to)| {
-            let at = to_band.apply(p[0], p[1]);
-            (at.0 - to.0).hypot(at.1 - to.1)
-        })
-        .fold(0.0, f64::max);
-    let middle = |mut offsets: Vec<f64>| {
+    let to_band = Affine { x: fit(&to_x), y: fit(&to_y) };
+    let distance = |i: usize| {
+        let at = to_band.apply(x[i], y[i]);
+        (at.0 - to_x[i]).hypot(at.1 - to_y[i])
+    };
+    let residual = (0..x.len()).map(distance).fold(0.0, f64::max);
+    let middle = |from: &[f64], to: &[f64]| {
+        let mut offsets: Vec<f64> = from.iter().zip(to).map(|(f, t)| t - f).collect();
         offsets.sort_by(f64::total_cmp);
         0.5 * (offsets[offsets.len() / 2 - 1] + offsets[offsets.len() / 2])
     };
-    let offset = (
-        middle(points.iter().map(|(p, to)| to.0 - p[0]).collect()),
-        middle(points.iter().map(|(p, to)| to.1 - p[1]).collect()),
-    );
+    let offset = (middle(&x, &to_x), middle(&y, &to_y));
     Some(Place { to_band, offset, residual })
 }
 
