@@ -50,8 +50,9 @@ pub fn shapes(image: &Plane<f32>, positions: &[(f64, f64)]) -> Vec<Shape> {
 }
 
 fn shape(image: &Plane<f32>, x0: f64, y0: f64) -> Shape {
-    // Three samples a pixel side: this radius only sets the window's width.
-    let first = radius_holding::<3>(image, (x0, y0), FIRST_WITHIN_PX, None);
+    // A larger radius than the widest window's is not needed.
+    let widest = HALF_LIGHT_PER_SIGMA * WINDOW_SIGMA_PX.1 + 0.5;
+    let first = radius_holding(image, (x0, y0), FIRST_WITHIN_PX, widest, None);
     let first = if first.is_finite() { first } else { 0.0 };
     let window_sigma_px = (first / HALF_LIGHT_PER_SIGMA).clamp(WINDOW_SIGMA_PX.0, WINDOW_SIGMA_PX.1);
     let found = windowed_centroid(image, (x0, y0), window_sigma_px);
@@ -64,7 +65,7 @@ fn shape(image: &Plane<f32>, x0: f64, y0: f64) -> Shape {
         y,
         windowed,
         window_sigma_px,
-        half_light_radius_px: radius_holding::<5>(image, (x, y), HALF_LIGHT_WITHIN_PX, Some(flux_8px)),
+        half_light_radius_px: radius_holding(image, (x, y), HALF_LIGHT_WITHIN_PX, HALF_LIGHT_WITHIN_PX, Some(flux_8px)),
         flux_4px: flux(4.0),
         flux_8px,
     }

@@ -13,11 +13,11 @@ pub use recentre::recentre;
 
 use crate::frame::{PerBand, Plane};
 use crate::preprocess::Prepared;
-use crate::psf::{AREA, Psf, RADIUS, Splines, Stamp, distance};
+use crate::psf::{AREA, DISTANCE_SQUARED, Psf, RADIUS, Splines, Stamp};
 use crate::survey::Survey;
 
 /// Pixels within this of the object enter fluxes, px.
-pub const FLUX_WITHIN_PX: f64 = 10.0;
+pub const FLUX_WITHIN_PX: u16 = 10;
 /// With fewer usable pixels there is no basis for a classification.
 pub const FEWEST_USABLE: usize = 20;
 /// Nor is there nearer than this to the frame's edge, px.
@@ -97,7 +97,7 @@ impl Cutout {
     /// Fits the flux in every band from its own pixels; from its neighbours' too where it has too few of its own.
     fn fit(&mut self) {
         for b in 0..self.pixels.len() {
-            let usable = |i: usize| distance(i) < FLUX_WITHIN_PX && self.is_usable(b, i);
+            let usable = |i: usize| in_aperture(i) && self.is_usable(b, i);
             let own: [bool; AREA] = std::array::from_fn(|i| usable(i) && !self.masked[i]);
             let used = if count(&own) > FEWEST_USABLE { own } else { std::array::from_fn(usable) };
             if count(&used) > FEWEST_USABLE {
@@ -117,12 +117,17 @@ impl Cutout {
 
     /// Whether there is enough of the object to tell what it is: pixels of its own, and flux.
     pub fn has_basis(&self) -> bool {
-        let own = (0..AREA).filter(|&i| distance(i) < FLUX_WITHIN_PX && self.is_own(i)).count();
+        let own = (0..AREA).filter(|&i| in_aperture(i) && self.is_own(i)).count();
         let fluxes = self.shape_bands.map(|b| self.point_source[b]);
         own >= FEWEST_USABLE
             && fluxes.iter().all(|p| p.flux.is_finite() && p.error > 0.0)
             && fluxes.iter().any(|p| p.flux > 0.0)
     }
+}
+
+/// Whether pixel `i` of a stamp enters fluxes.
+fn in_aperture(i: usize) -> bool {
+    DISTANCE_SQUARED[i] < FLUX_WITHIN_PX * FLUX_WITHIN_PX
 }
 
 fn count(used: &[bool; AREA]) -> usize {

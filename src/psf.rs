@@ -47,11 +47,17 @@ struct BandPsf {
     fallback: bool,
 }
 
-/// Square root of (x^2 + y^2) of pixel `i` of a stamp from its middle, px.
-pub fn distance(i: usize) -> f64 {
-    let (x, y) = ((i % SIDE) as f64 - RADIUS as f64, (i / SIDE) as f64 - RADIUS as f64);
-    x.hypot(y)
-}
+/// Squared distance, px^2, of each pixel of a stamp from its middle.
+pub const DISTANCE_SQUARED: [u16; AREA] = {
+    let mut squares = [0; AREA];
+    let mut i = 0;
+    while i < AREA {
+        let (dx, dy) = ((i % SIDE).abs_diff(RADIUS), (i / SIDE).abs_diff(RADIUS));
+        squares[i] = (dx * dx + dy * dy) as u16;
+        i += 1;
+    }
+    squares
+};
 
 /// Measures the PSF of a frame from the isolated stars among `shapes` (all detections, in the reference band), and
 /// how good it is. A band with too few stars gets a round Moffat profile of `fallback_fwhm_arcsec`.
@@ -134,7 +140,8 @@ impl Psf {
 
     fn own_half_light_radius(&self, band: usize) -> f64 {
         let image = Plane::from_pixels(SIDE, SIDE, self.at_centre(band).to_vec());
-        radius_holding::<5>(&image, (RADIUS as f64, RADIUS as f64), HALF_LIGHT_WITHIN_PX, None)
+        let middle = (RADIUS as f64, RADIUS as f64);
+        radius_holding(&image, middle, HALF_LIGHT_WITHIN_PX, HALF_LIGHT_WITHIN_PX, None)
     }
 }
 

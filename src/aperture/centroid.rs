@@ -97,8 +97,9 @@ fn moments(image: &Plane<f32>, at: (f64, f64), sigma: f64) -> Moments {
         flux: 0.0,
         x: 0.0,
         y: 0.0,
-        truncated: !(x0 - reach > -0.5
-            && y0 - reach > -0.5
+        // As sep: a pixel's width beyond the low edges is let pass. The window's rim weighs next to nothing.
+        truncated: !(x0 - reach > -1.5
+            && y0 - reach > -1.5
             && x0 + reach < image.width() as f64 - 0.5
             && y0 + reach < image.height() as f64 - 0.5),
     };
@@ -108,7 +109,8 @@ fn moments(image: &Plane<f32>, at: (f64, f64), sigma: f64) -> Moments {
         let (mut flux, mut x) = (0.0, 0.0);
         for ((ix, &pixel), &w) in columns.clone().zip(&image.row(iy)[columns.clone()]).zip(&across) {
             let dx = ix as f64 - x0;
-            let inside = (reach - (dx * dx + dy * dy).sqrt() + 0.5).clamp(0.0, 1.0);
+            // Close to reach - r + 1/2 at the window's rim, where the weight is 3e-4, and needs no root.
+            let inside = ((reach * reach - dx * dx - dy * dy) / (2.0 * reach) + 0.5).clamp(0.0, 1.0);
             let v = inside * w * down * f64::from(pixel);
             flux += v;
             x += v * dx;

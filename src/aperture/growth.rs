@@ -1,41 +1,48 @@
 //! The radius that holds half of the flux, as `sep.flux_radius` with 64 rings.
 
-use super::ellipse::extent;
+use super::ellipse::{Ellipse, extent, sum};
 use crate::frame::Plane;
 
 /// Rings of the curve of growth.
 const RINGS: usize = 64;
+/// Samples a pixel side.
+const SAMPLES: usize = 5;
+/// Reach of the first try, px.
+const SMALL_PX: f64 = 4.0;
 /// Widest box that is looked at, px.
 const WIDEST_PX: usize = 40;
 
-/// Radius about `centre` with half of `total` flux (or of the flux within `within`), px; `within` itself where the
-/// flux is not reached, NaN where there is no positive flux. `SAMPLES` samples a pixel side (at most 5); `within`
-/// is at most 15 px.
-pub fn radius_holding<const SAMPLES: usize>(
-    image: &Plane<f32>,
-    centre: (f64, f64),
-    within: f64,
-    total: Option<f64>,
-) -> f64 {
-    let mut rings = ring_sums::<SAMPLES>(image, centre, within);
-    for i in 1..RINGS {
-        rings[i] += rings[i - 1];
-    }
-    let target = 0.5 * total.unwrap_or(rings[RINGS - 1]);
+/// Radius about `centre` with half of `total` flux (or of the flux within `within`), px. `longest` where that is not
+/// reached so far out, NaN where there is no positive flux. `within` is at most 15 px, `longest` at most `within`.
+pub fn radius_holding(image: &Plane<f32>, centre: (f64, f64), within: f64, longest: f64, total: Option<f64>) -> f64 {
+    let target = 0.5 * total.unwrap_or_else(|| sum(image, &Ellipse::circle(within), centre).flux);
     if target.is_nan() || target <= 0.0 {
         return f64::NAN;
     }
     let step = within / RINGS as f64;
-    match rings.iter().position(|&flux| flux >= target) {
-        None => within,
-        Some(0) => step * target / rings[0],
-        Some(i) => step * (i as f64 + (target - rings[i - 1]) / (rings[i] - rings[i - 1])),
+    // Most sources are small, and half of the flux is met long before the outer rings are summed.
+    for reach in [SMALL_PX.min(longest), longest] {
+        let mut rings = ring_sums(image, centre, within, reach);
+        let complete = (reach / step) as usize;
+        for i in 1..complete {
+            rings[i] += rings[i - 1];
+        }
+        match rings[..complete].iter().position(|&flux| flux >= target) {
+            None => {}
+            Some(0) => return step * target / rings[0],
+            Some(i) => return step * (i as f64 + (target - rings[i - 1]) / (rings[i] - rings[i - 1])),
+        }
+        if reach >= longest {
+            break;
+        }
     }
+    longest
 }
 
-fn ring_sums<const SAMPLES: usize>(image: &Plane<f32>, centre: (f64, f64), within: f64) -> [f64; RINGS] {
+/// Flux of each ring of `within` / 64 px; complete up to `reach`.
+fn ring_sums(image: &Plane<f32>, centre: (f64, f64), within: f64, reach: f64) -> [f64; RINGS] {
     let (x0, y0) = centre;
-    let columns = extent(x0, within + 1.0, image.width());
+    let columns = extent(x0, reach + 1.0, image.width());
     let columns = columns.start..columns.end.min(columns.start + WIDEST_PX);
     let offset = |i: usize| ((i as f64 + 0.5) / SAMPLES as f64 - 0.5) as f32;
     let rings_per_px = (RINGS as f64 / within) as f32;
@@ -46,11 +53,11 @@ fn ring_sums<const SAMPLES: usize>(image: &Plane<f32>, centre: (f64, f64), withi
     // The last ring takes all that lies beyond.
     let mut sums = [0f32; RINGS + 1];
     let mut ring = [[0i32; SAMPLES]; WIDEST_PX];
-    for iy in extent(y0, within + 1.0, image.height()) {
+    for iy in extent(y0, reach + 1.0, image.height()) {
         let row = &image.row(iy)[columns.clone()];
         for j in 0..SAMPLES {
             let dy2 = (((iy as f64 - y0) as f32 + offset(j)) * rings_per_px).powi(2);
-            for (ring, dx2) in ring.iter_mut().zip(&dx2) {
+            for (ring, dx2) in ring.iter_mut().zip(&dx2[..columns.len()]) {
                 for (r, &d) in ring.iter_mut().zip(dx2) {
                     *r = (d + dy2).sqrt().min(RINGS as f32) as i32;
                 }
@@ -79,7 +86,7 @@ mod tests {
             });
             let image = Plane::from_pixels(64, 64, pixels.collect());
             let total = std::f64::consts::TAU * sigma * sigma;
-            let radius = radius_holding::<5>(&image, (31.4, 30.8), 8.0, Some(total));
+            let radius = radius_holding(&image, (31.4, 30.8), 8.0, 8.0, Some(total));
             // Pixels sample the Gaussian at their centres; spreading each over its area adds 1/12 px^2 to sigma^2.
             let expected = super::super::HALF_LIGHT_PER_SIGMA * (sigma * sigma + 1.0f64 / 12.0).sqrt();
             assert!((radius / expected - 1.0).abs() < 0.01, "{sigma}: {radius} {expected}");
@@ -89,8 +96,8 @@ mod tests {
     #[test]
     fn nothing_has_no_radius() {
         let nothing = Plane::filled(64, 64, -1.0);
-        assert!(radius_holding::<5>(&nothing, (30.0, 30.0), 8.0, None).is_nan());
-        assert!(radius_holding::<5>(&nothing, (f64::NAN, 30.0), 8.0, None).is_nan());
-        assert!(radius_holding::<5>(&nothing, (-1e12, 1e12), 8.0, None).is_nan());
+        assert!(radius_holding(&nothing, (30.0, 30.0), 8.0, 8.0, None).is_nan());
+        assert!(radius_holding(&nothing, (f64::NAN, 30.0), 8.0, 8.0, None).is_nan());
+        assert!(radius_holding(&nothing, (-1e12, 1e12), 8.0, 8.0, None).is_nan());
     }
 }

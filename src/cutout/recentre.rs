@@ -1,7 +1,7 @@
 //! The position at which the PSF fits best in the three shape bands together.
 
 use super::{Source, usable};
-use crate::psf::{RADIUS, SIDE};
+use crate::psf::{DISTANCE_SQUARED, RADIUS, SIDE};
 
 /// Steps of Gauss-Newton.
 const STEPS: usize = 2;
@@ -46,8 +46,8 @@ fn step(source: &Source, at: (f64, f64)) -> Option<(f64, f64)> {
         for (i, &value) in pixels.iter().enumerate() {
             let (i, j) = (i % CUT, i / CUT);
             let stamp = (j + RADIUS - HALF) * SIDE + i + RADIUS - HALF;
-            let distance = (i as f64 - HALF as f64).hypot(j as f64 - HALF as f64);
-            if distance < WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp]) {
+            if f64::from(DISTANCE_SQUARED[stamp]) < WITHIN_PX * WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp])
+            {
                 let (c, p) = (f64::from(value), f64::from(psf[stamp]));
                 let weight = noise.variance(c).recip();
                 cp += weight * c * p;

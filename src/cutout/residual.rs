@@ -5,9 +5,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Cutout, FLUX_WITHIN_PX};
+use super::{Cutout, in_aperture};
 use crate::model::{STAMP, STAMP_LEN};
-use crate::psf::{AREA, RADIUS, SIDE, Stamp, distance};
+use crate::psf::{AREA, RADIUS, SIDE, Stamp};
 
 /// Beyond this S/N the PSF model's error, not noise, rules the residual.
 const SN_FLOOR: f64 = 30.0;
@@ -42,7 +42,7 @@ impl Cutout {
                 unit * sigma[i]
             });
             let weight: [f64; AREA] = std::array::from_fn(|i| {
-                let counts = distance(i) < FLUX_WITHIN_PX && self.is_own(i);
+                let counts = in_aperture(i) && self.is_own(i);
                 if counts { (sigma[i] * sigma[i]).recip() } else { 0.0 }
             });
             let psf = &self.psf[b];

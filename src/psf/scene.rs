@@ -122,7 +122,7 @@ fn prepared(
 pub(crate) struct Real {
     pub scene: Scene,
     /// One row an object: see `tests/reference/field.py`.
-    pub sep: Vec<[f64; 9]>,
+    pub sep: Vec<[f64; 7]>,
 }
 
 /// The development field, or `None`, said loudly, where there is no data or no Python to read it.
@@ -206,7 +206,7 @@ fn read_field(folder: &tempfile::TempDir) -> Real {
         wcs.unwrap(),
     );
     let labels = words(&file("segmentation.u32")).into_iter().map(u32::from_le_bytes).collect();
-    let sep: Vec<[f64; 9]> = doubles(&file("objects.f64")).chunks_exact(9).map(|c| c.try_into().unwrap()).collect();
+    let sep: Vec<[f64; 7]> = doubles(&file("objects.f64")).chunks_exact(7).map(|c| c.try_into().unwrap()).collect();
     let objects = sep.iter().enumerate().map(|(i, s)| Footprint {
         number: i as u32 + 1,
         x: s[0],

@@ -31,15 +31,18 @@ impl Splines {
         Self { planes: std::array::from_fn(|b| std::mem::take(&mut planes[b])) }
     }
 
-    /// `side` x `side` pixels of `band` whose pixel (`before`, `before`) lies exactly on the band's (x, y): see
-    /// [`cut`].
+    /// A square of pixels of `band` about its sub-pixel position `at`, which lands exactly on index `before` of both
+    /// axes; zero beyond the frame. `out` has side^2 values, row by row, with a side of at most 64.
+    ///
+    /// # Panics
+    /// For another length of `out`: a programmer's error.
     pub fn cut(&self, band: usize, at: (f64, f64), before: usize, out: &mut [f32]) {
         cut(&self.planes[band], at, before, out);
     }
 }
 
 /// B-spline coefficients of an image.
-pub fn coefficients(image: &Plane<f32>) -> Plane<f32> {
+pub(super) fn coefficients(image: &Plane<f32>) -> Plane<f32> {
     let mut plane = image.map(|v| if v.is_finite() { v } else { 0.0 });
     let width = plane.width();
     if width < 2 || plane.height() < 2 {
@@ -130,12 +133,8 @@ fn weights(t: f64) -> [f32; 4] {
         .map(|w| (w / 6.0) as f32)
 }
 
-/// A square of pixels about the sub-pixel position `at`, which lands exactly on index `before` of both axes; zero
-/// beyond the frame. `out` has side^2 values, row by row, with a side of at most 64.
-///
-/// # Panics
-/// For a longer side: a programmer's error.
-pub fn cut(coefficients: &Plane<f32>, at: (f64, f64), before: usize, out: &mut [f32]) {
+/// See [`Splines::cut`].
+pub(super) fn cut(coefficients: &Plane<f32>, at: (f64, f64), before: usize, out: &mut [f32]) {
     let side = out.len().isqrt();
     assert!(side <= LONGEST && side * side == out.len(), "a cut is a square of at most {LONGEST} px a side");
     let (x0, y0) = (at.0.floor(), at.1.floor());

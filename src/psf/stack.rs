@@ -1,7 +1,7 @@
 //! A robust weighted stack of star stamps, linear in position.
 
 use super::stars::StarStamp;
-use super::{AREA, TERMS, distance};
+use super::{AREA, DISTANCE_SQUARED, TERMS};
 
 /// Fewer stars make no PSF.
 const FEWEST_STARS: usize = 3;
@@ -12,7 +12,7 @@ const LARGEST_WEIGHT: f64 = 150.0;
 /// Pulls the linear terms towards 0, as strongly as a fifth of a bright star.
 const RIDGE: f64 = 4500.0;
 /// Residuals count within this radius, px.
-const CORE_PX: f64 = 6.0;
+const CORE_PX: u16 = 6;
 /// A stamp whose core residual is above this many medians is left out...
 const CLIP: f64 = 2.5;
 /// ...while this many remain.
@@ -36,7 +36,7 @@ pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitt
     }
     let basis: Vec<[f64; TERMS]> =
         stamps.iter().map(|s| [1.0, s.at.0 / half_size_px.0 - 1.0, s.at.1 / half_size_px.1 - 1.0]).collect();
-    let core: Vec<usize> = (0..AREA).filter(|&i| distance(i) < CORE_PX).collect();
+    let core: Vec<usize> = (0..AREA).filter(|&i| DISTANCE_SQUARED[i] < CORE_PX * CORE_PX).collect();
     // Start from the median, so that a blend cannot own the first fit.
     let mut terms = [median_stamp(stamps), vec![0.0; AREA], vec![0.0; AREA]];
     let mut keep = vec![true; stamps.len()];
@@ -50,8 +50,9 @@ pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitt
         }
         terms = solve(stamps, &basis, &keep)?;
     }
-    for (i, taper) in (0..AREA).map(|i| (i, ((TAPER_PX.1 - distance(i)) / (TAPER_PX.1 - TAPER_PX.0)).clamp(0.0, 1.0))) {
-        terms.iter_mut().for_each(|t| t[i] *= taper);
+    for (i, &squared) in DISTANCE_SQUARED.iter().enumerate() {
+        let taper = (TAPER_PX.1 - f64::from(squared).sqrt()) / (TAPER_PX.1 - TAPER_PX.0);
+        terms.iter_mut().for_each(|t| t[i] *= taper.clamp(0.0, 1.0));
     }
     Some(Fitted { terms, stars: keep.iter().filter(|k| **k).count() })
 }

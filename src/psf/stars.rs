@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{AREA, RADIUS, Splines, Stamp, distance};
+use super::{AREA, DISTANCE_SQUARED, RADIUS, Splines, Stamp};
 use crate::aperture::{HALF_LIGHT_PER_SIGMA, Shape, windowed_centroid};
 use crate::frame::mask;
 use crate::preprocess::Prepared;
@@ -23,7 +23,7 @@ const MOST_STARS: usize = 400;
 /// A centroid further from the predicted one is another object's, px.
 const CENTROID_WITHIN_PX: f64 = 0.6;
 /// Flux of a stamp is that within this radius, px.
-const FLUX_WITHIN_PX: f64 = 12.0;
+const FLUX_WITHIN_PX: u16 = 12;
 /// Least S/N of a star in a shape band...
 const LEAST_SN_SHAPE: f64 = 60.0;
 /// ...and in the others, where stars are faint and few.
@@ -115,7 +115,7 @@ pub(super) fn stamps(
     let least_sn = if survey.shape_bands().contains(&band) { LEAST_SN_SHAPE } else { LEAST_SN_OTHER };
     let image = &prepared.frame.bands[band].pixels;
     let sigma = f64::from(prepared.sky[band].sigma_nmgy);
-    let aperture: Vec<usize> = (0..AREA).filter(|&i| distance(i) < FLUX_WITHIN_PX).collect();
+    let aperture: Vec<usize> = (0..AREA).filter(|&i| DISTANCE_SQUARED[i] < FLUX_WITHIN_PX * FLUX_WITHIN_PX).collect();
     let noise = sigma * (aperture.len() as f64).sqrt();
     let seen: Vec<(StarStamp, Option<f64>)> = selected
         .stars

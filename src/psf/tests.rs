@@ -14,7 +14,7 @@ fn measured(scene: &scene::Scene) -> (Psf, PerBand<PsfQuality>) {
 /// Stars on a loose grid, so that they are isolated, at odd sub-pixel positions.
 fn stars(n: usize, flux: f64) -> Vec<Source> {
     let place = |i: usize| (40.0 + 43.17 * (i % 10) as f64, 40.0 + 41.39 * (i / 10) as f64);
-    (0..n).map(|i| place(i)).map(|(x, y)| Source { x, y, sigma: 1.6, flux }).collect()
+    (0..n).map(place).map(|(x, y)| Source { x, y, sigma: 1.6, flux }).collect()
 }
 
 #[test]
@@ -73,9 +73,10 @@ fn real_stars_give_the_references_psf() {
         table.lines().filter(|l| l.starts_with("003918-3-0213")).map(|l| l.split(',').collect()).collect();
     for (q, row) in quality.iter().zip(&rows) {
         let number = |i: usize| row[i].parse::<f64>().unwrap();
+        let seen = (q.fwhm_arcsec, q.stars, q.registration_residual_px, q.ellipticity);
         eprintln!(
-            "{}: {} of {} arcsec, {} of {} stars, residual {:.3} px, e {:.3}",
-            row[1], q.fwhm_arcsec, row[2], q.stars, row[7], q.registration_residual_px, q.ellipticity
+            "{}: FWHM {:.3}, stars {}, residual {:.3} px, ellipticity {:.3}",
+            row[1], seen.0, seen.1, seen.2, seen.3
         );
         assert!((q.fwhm_arcsec / number(2) - 1.0).abs() < 0.03, "{row:?}: {q:?}");
         assert!((q.effective_fwhm_px / number(3) - 1.0).abs() < 0.03, "{row:?}: {q:?}");

@@ -4,8 +4,8 @@
 
 Writes image.f32 (5, H, W: background subtracted), detection.f32 (H, W), segmentation.u32 (H, W) and facts.f64 (height,
 width, then by band sky sigma, nMgy per electron and the affine map of r pixels [1 x y] to x and y; then CRVAL, 0-based
-CRPIX and CD of r), objects.f64 (n, 9: sep's x, y, npix; then in r the windowed x, y, the flux in a circle of 3 arcsec
-diameter, the radius holding half of the flux within 8 px, a, b).
+CRPIX and CD of r), objects.f64 (n, 7: sep's x, y, npix; then in r the windowed x, y, the flux in a circle of 3 arcsec
+diameter, the radius holding half of the flux within 8 px).
 """
 import sys
 import warnings
@@ -78,4 +78,4 @@ for b in range(5):
     facts += [sigma[b], nmgy[b] / GAIN[camcol][b], *affine[b, :, 0], *affine[b, :, 1]]
 facts += [*wcs[2].wcs.crval, *(wcs[2].wcs.crpix - 1), *wcs[2].wcs.cd.ravel()]
 np.array(facts, "<f8").tofile(out / "facts.f64")
-np.c_[x, y, found["npix"], xw, yw, aperture, half, found["a"], found["b"]].astype("<f8").tofile(out / "objects.f64")
+np.c_[x, y, found["npix"], xw, yw, aperture, half].astype("<f8").tofile(out / "objects.f64")
