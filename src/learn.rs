@@ -1,1 +1,18 @@
+//! Training without labels: the segmentation net with its self-taught head, and the ensemble of classification
+//! nets with its calibration.
+//!
+//! Everything is seeded and resumable: each training draws step `n`'s randomness from (seed, `n`) alone and leaves a
+//! checkpoint every so many steps, so a run that was interrupted ends with the same bits as one that was not.
+//! Training runs on the CPU, one thread a net; the nets are small enough.
+//!
+//! libtorch's plain methods (which panic) are used here, unlike in `torch`: the only failure to be expected is
+//! memory, and it ends the command, not a daemon.
 
+pub mod classify;
+mod descent;
+mod error;
+pub mod loss;
+pub mod segment;
+
+pub use descent::{Curve, Progress, Run};
+pub use error::LearnError;

@@ -3,10 +3,11 @@
 use tch::{Kind, TchError, Tensor};
 
 use crate::model::{Classifier, ModelError, STAMP, STAMP_LEN};
-use crate::torch::bundle::Bundle;
+use crate::torch::bundle::{Bundle, ClassifierPart};
 use crate::torch::device::{Chosen, model_error};
-use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder, input};
-use crate::torch::parameters::Tensors;
+use crate::torch::infer::{judge, pattern};
+use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
+use crate::torch::parameters::{Parameters, Tensors};
 
 /// One auto-encoder with its VAEs.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct TorchClassifier {
     shape: Shape,
     chosen: Chosen,
     batch: usize,
+    expected: Vec<f32>,
 }
 
 impl TorchClassifier {
@@ -32,55 +34,49 @@ impl TorchClassifier {
     /// # Errors
     /// [`ModelError`] when the device fails or answers nonsense.
     pub fn new(bundle: &Bundle, chosen: &Chosen) -> Result<Self, ModelError> {
-        let manifest = &bundle.manifest().classifier;
-        let mut classifier = Self::build(bundle, chosen).map_err(|e| model_error(&chosen.name, &e)).map(|members| {
-            Self { members, shape: manifest.shape.clone(), chosen: chosen.clone(), batch: manifest.batch }
-        })?;
+        Self::of(bundle.classifier(), &bundle.manifest().classifier, chosen)
+    }
+
+    /// The same for an ensemble that is in no bundle yet. `parameters` are those of `part.shape`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails or answers nonsense.
+    pub fn of(parameters: &Parameters, part: &ClassifierPart, chosen: &Chosen) -> Result<Self, ModelError> {
+        let members = members(parameters, &part.shape, chosen).map_err(|e| model_error(&chosen.name, &e))?;
+        let (shape, expected) = (part.shape.clone(), part.probe.clone());
+        let mut classifier = Self { members, shape, chosen: chosen.clone(), batch: part.batch, expected };
         classifier.probe()?;
         Ok(classifier)
     }
 
-    fn build(bundle: &Bundle, chosen: &Chosen) -> Result<Vec<Member>, TchError> {
-        let _no_grad = tch::no_grad_guard();
-        let shape = &bundle.manifest().classifier.shape;
-        let tensors = Tensors::upload(bundle.classifier(), chosen.device, Kind::Float)?;
-        (0..shape.autoencoders)
-            .map(|a| {
-                let vae = |v| {
-                    let prefix = format!("ae{a}.vae{v}.");
-                    Ok((VaeEncoder::new(&tensors, &prefix)?, tensors.get(&format!("{prefix}star_sign"))?))
-                };
-                Ok(Member {
-                    encoder: Encoder::new(&tensors, &format!("ae{a}."))?,
-                    mean: tensors.get(&format!("ae{a}.norm.mean"))?,
-                    deviation: tensors.get(&format!("ae{a}.norm.deviation"))?,
-                    vaes: (0..shape.vaes).map(vae).collect::<Result<_, TchError>>()?,
-                })
-            })
-            .collect()
-    }
-
-    /// One real batch through the device: is it still there, and does it answer with numbers?
+    /// One real batch through the device: is it still there, and does it answer as the trainer's did?
     ///
     /// # Errors
     /// [`ModelError`]
     pub fn probe(&mut self) -> Result<(), ModelError> {
+        let answers = self.probe_answers()?;
+        judge(&self.chosen, &answers, &self.expected)
+    }
+
+    /// What the bundle's `probe` holds once this has been run on a CPU in f32.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails.
+    pub fn probe_answers(&mut self) -> Result<Vec<f32>, ModelError> {
         let mut log_odds = vec![f32::NAN; self.batch * self.seeds()];
-        self.classify(&vec![0.5; self.batch * STAMP_LEN], &mut log_odds)?;
-        if log_odds.iter().all(|s| s.is_finite()) {
-            return Ok(());
-        }
-        Err(ModelError::DeviceLost { device: self.chosen.name.clone(), message: "a probe gave no numbers".to_owned() })
+        self.classify(&pattern(self.batch * STAMP_LEN), &mut log_odds)?;
+        log_odds.truncate(self.seeds());
+        Ok(log_odds)
     }
 
     fn run(&self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), TchError> {
         let _no_grad = tch::no_grad_guard();
         let side = STAMP as i64;
         let stamps = Tensor::f_from_slice(stamps)?.f_view([self.batch as i64, side, side])?;
-        let pixels = input(&stamps.f_to_device(self.chosen.device)?, &self.shape)?;
+        let stamps = stamps.f_to_device(self.chosen.device)?;
         let mut columns = Vec::with_capacity(self.shape.seeds());
         for member in &self.members {
-            let latents = member.encoder.symmetric_latents(&pixels)?;
+            let latents = member.encoder.symmetric_latents(&stamps)?;
             let latents = latents.f_sub(&member.mean)?.f_div(&member.deviation)?;
             for (vae, star_sign) in &member.vaes {
                 columns.push(vae.log_odds(&latents, &self.shape)?.f_mul(star_sign)?);
@@ -89,6 +85,24 @@ impl TorchClassifier {
         let rows = Tensor::f_stack(&columns, 1)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
         rows.f_copy_data(log_odds, log_odds.len())
     }
+}
+
+fn members(parameters: &Parameters, shape: &Shape, chosen: &Chosen) -> Result<Vec<Member>, TchError> {
+    let _no_grad = tch::no_grad_guard();
+    let tensors = Tensors::upload(parameters, chosen.device, Kind::Float)?;
+    let vae = |a: usize, v: usize| {
+        let prefix = format!("ae{a}.vae{v}.");
+        Ok((VaeEncoder::new(&tensors, &prefix)?, tensors.get(&format!("{prefix}star_sign"))?))
+    };
+    let member = |a: usize| {
+        Ok(Member {
+            encoder: Encoder::new(&tensors, &format!("ae{a}."))?,
+            mean: tensors.get(&format!("ae{a}.norm.mean"))?,
+            deviation: tensors.get(&format!("ae{a}.norm.deviation"))?,
+            vaes: (0..shape.vaes).map(|v| vae(a, v)).collect::<Result<_, TchError>>()?,
+        })
+    };
+    (0..shape.autoencoders).map(member).collect()
 }
 
 impl Classifier for TorchClassifier {

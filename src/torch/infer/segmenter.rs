@@ -1,13 +1,14 @@
 //! The segmentation net behind its port.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, TchError};
 
-use crate::frame::BANDS;
-use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS};
-use crate::torch::bundle::Bundle;
+use crate::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+use crate::torch::bundle::{Bundle, SegmenterPart};
 use crate::torch::device::{Chosen, Precision, model_error};
-use crate::torch::nets::segmentation::{Autoencoder, Head, cells, with_channels_last};
-use crate::torch::parameters::Tensors;
+use crate::torch::infer::{judge, pattern};
+use crate::torch::nets::cells::cells;
+use crate::torch::nets::segmentation::{Autoencoder, Head, with_channels_last};
+use crate::torch::parameters::{Parameters, Tensors};
 
 /// The net on a device.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct TorchSegmenter {
     head: Head,
     chosen: Chosen,
     batch: usize,
+    expected: Vec<f32>,
 }
 
 impl TorchSegmenter {
@@ -24,43 +26,56 @@ impl TorchSegmenter {
     /// # Errors
     /// [`ModelError`] when the device fails or answers nonsense.
     pub fn new(bundle: &Bundle, chosen: &Chosen) -> Result<Self, ModelError> {
+        Self::of(bundle.segmenter(), &bundle.manifest().segmenter, chosen)
+    }
+
+    /// The same for a net that is in no bundle yet. `parameters` hold at least those of `part.shape`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails or answers nonsense.
+    pub fn of(parameters: &Parameters, part: &SegmenterPart, chosen: &Chosen) -> Result<Self, ModelError> {
         let failed = |e: TchError| model_error(&chosen.name, &e);
-        let manifest = &bundle.manifest().segmenter;
         let kind = match chosen.precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
         let _no_grad = tch::no_grad_guard();
-        let tensors = Tensors::upload(bundle.segmenter(), chosen.device, kind).and_then(with_channels_last);
+        let tensors = Tensors::upload(parameters, chosen.device, kind).and_then(with_channels_last);
         let tensors = tensors.map_err(failed)?;
         let mut segmenter = Self {
-            autoencoder: Autoencoder::new(&tensors, &manifest.shape).map_err(failed)?,
+            autoencoder: Autoencoder::new(&tensors, &part.shape).map_err(failed)?,
             head: Head::new(&tensors).map_err(failed)?,
             chosen: chosen.clone(),
-            batch: manifest.batch,
+            batch: part.batch,
+            expected: part.probe.clone(),
         };
         segmenter.probe()?;
         Ok(segmenter)
     }
 
-    /// One real batch through the device: is it still there, and does it answer with numbers?
+    /// One real batch through the device: is it still there, and does it answer as the trainer's did?
     ///
     /// # Errors
     /// [`ModelError`]
     pub fn probe(&mut self) -> Result<(), ModelError> {
+        let answers = self.probe_answers()?;
+        judge(&self.chosen, &answers, &self.expected)
+    }
+
+    /// What the bundle's `probe` holds once this has been run on a CPU in f32.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails.
+    pub fn probe_answers(&mut self) -> Result<Vec<f32>, ModelError> {
         let mut scores = vec![f32::NAN; self.batch * TILE_PIXELS];
-        self.segment(&vec![0.5; self.batch * TILE_LEN], &mut scores)?;
-        if scores.iter().all(|s| s.is_finite()) {
-            return Ok(());
-        }
-        Err(ModelError::DeviceLost { device: self.chosen.name.clone(), message: "a probe gave no numbers".to_owned() })
+        self.segment(&pattern(self.batch * TILE_LEN), &mut scores)?;
+        // One pixel in 257: some of every column, row and corner of a cell.
+        Ok(scores[..TILE_PIXELS].iter().step_by(257).copied().collect())
     }
 
     fn run(&self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
         let _no_grad = tch::no_grad_guard();
-        let side = TILE as i64;
-        let input = Tensor::f_from_slice(tiles)?.f_view([self.batch as i64, side, side, BANDS as i64])?;
-        let mut cells = cells(&input.f_to_device(self.chosen.device)?)?;
+        let mut cells = cells(tiles)?.f_to_device(self.chosen.device)?;
         if self.chosen.precision == Precision::Bf16 {
             cells = cells.f_to_kind(Kind::BFloat16)?;
         }
@@ -113,6 +128,21 @@ mod tests {
             let bits: Vec<u32> = scores[slot * TILE_PIXELS..][..TILE_PIXELS].iter().map(|s| s.to_bits()).collect();
             assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "slot {slot}");
         }
+    }
+
+    #[test]
+    fn a_device_that_answers_otherwise_is_not_trusted() {
+        let bundle = testing::bundle();
+        let cpu = choose(Wanted::Cpu).unwrap();
+        let part = &bundle.manifest().segmenter;
+        let mut probe = TorchSegmenter::of(bundle.segmenter(), part, &cpu).unwrap().probe_answers().unwrap();
+        let with = |probe: &[f32]| {
+            let part = SegmenterPart { probe: probe.to_vec(), ..part.clone() };
+            TorchSegmenter::of(bundle.segmenter(), &part, &cpu)
+        };
+        assert!(with(&probe).is_ok());
+        probe[3] += 0.1;
+        assert!(matches!(with(&probe), Err(ModelError::DeviceLost { .. })));
     }
 
     #[test]

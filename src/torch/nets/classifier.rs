@@ -1,5 +1,6 @@
 //! The classification nets: an auto-encoder of PSF residuals, and a variational auto-encoder of its latents
-//! with one hidden variable whose prior has two peaks (A+Vr).
+//! with one hidden variable whose prior has two peaks (A+Vr). Stamps are not stretched: their S/N floor (see `cutout`)
+//! has tamed bright ones already.
 //!
 //! ```text
 //! 21x21 stamp -> 441-256-128-30 -> mean over the 8 symmetries of the square -> frozen batch norm
@@ -9,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::layers::{Mlp, STRETCH_SIGMA, stretch};
+use super::layers::Mlp;
 use crate::model::{STAMP, STAMP_LEN};
 use crate::torch::parameters::{Shapes, Tensors};
 
@@ -30,8 +31,6 @@ pub struct Shape {
     pub latents: usize,
     /// Width of the variational auto-encoder's two hidden layers.
     pub vae_hidden: usize,
-    /// Whether stamps are stretched as 3 asinh(x/3) first.
-    pub stretched: bool,
     /// Auto-encoders in the ensemble.
     pub autoencoders: usize,
     /// Variational auto-encoders for each of them.
@@ -44,16 +43,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self {
-            hidden: [256, 128],
-            latents: 30,
-            vae_hidden: 64,
-            stretched: false,
-            autoencoders: 3,
-            vaes: 2,
-            peak: 1.0,
-            width: 1.0 / 3.5,
-        }
+        Self { hidden: [256, 128], latents: 30, vae_hidden: 64, autoencoders: 3, vaes: 2, peak: 1.0, width: 1.0 / 3.5 }
     }
 }
 
@@ -104,14 +94,6 @@ impl Shape {
     }
 }
 
-/// What a stamp looks like to the auto-encoder: (n, 21, 21) -> the same.
-///
-/// # Errors
-/// libtorch's.
-pub fn input(stamps: &Tensor, shape: &Shape) -> Result<Tensor, TchError> {
-    if shape.stretched { stretch(stamps)?.f_mul_scalar(STRETCH_SIGMA) } else { Ok(stamps.shallow_clone()) }
-}
-
 /// The `k`-th (0..8) symmetry of the square of (n, 21, 21) stamps. The odd side keeps the object in the middle.
 ///
 /// # Errors
@@ -149,7 +131,7 @@ impl Encoder {
         self.0.forward(pixels)
     }
 
-    /// (n, 21, 21) of [`input`] -> (n, latents), the mean over the eight symmetries: what an object is does not
+    /// (n, 21, 21) stamps -> (n, latents), the mean over the eight symmetries: what an object is does not
     /// depend on how the camera was turned.
     ///
     /// # Errors

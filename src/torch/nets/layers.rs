@@ -1,21 +1,8 @@
-//! Layers that all nets are made of, and the stretch of their inputs.
+//! Layers that all nets are made of.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::torch::parameters::{Shapes, Tensors};
-
-/// Sky noise units at which the stretch turns from linear to logarithmic.
-pub const STRETCH_SIGMA: f64 = 3.0;
-
-/// asinh(x / 3): linear in the noise, logarithmic in bright cores. By square root and logarithm, which
-/// libtorch vectorises, where its own asinh takes three times as long; absolute error below 1e-6.
-///
-/// # Errors
-/// libtorch's.
-pub fn stretch(sigmas: &Tensor) -> Result<Tensor, TchError> {
-    let x = sigmas.f_mul_scalar(1.0 / STRETCH_SIGMA)?;
-    x.f_square()?.f_add_scalar_(1.0)?.f_sqrt_()?.f_add_(&x.f_abs()?)?.f_log_()?.f_copysign_(&x)
-}
 
 /// A 4-D tensor laid out with its channels fastest: twice as fast for few channels, and what the tiles are.
 ///
@@ -109,21 +96,5 @@ impl Mlp {
             x = x.f_linear(weight, Some(bias))?;
         }
         Ok(x)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stretch_is_asinh() {
-        crate::torch::device::start();
-        let x: Vec<f32> = (-400..=400).map(|i| (i as f32 / 40.0).powi(5)).collect();
-        let mut y = vec![0.0f32; x.len()];
-        stretch(&Tensor::from_slice(&x)).unwrap().copy_data(&mut y, x.len());
-        for (x, y) in x.iter().zip(y) {
-            assert!((f64::from(y) - (f64::from(*x) / 3.0).asinh()).abs() < 1e-6, "{x}: {y}");
-        }
     }
 }

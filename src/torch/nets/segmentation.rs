@@ -17,13 +17,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::layers::{Conv, channels_last, stretch};
-use crate::frame::BANDS;
-use crate::model::TILE;
+use super::cells::CELL;
+use super::layers::{Conv, channels_last};
 use crate::torch::parameters::{Shapes, Tensors};
 
-/// Channels of a 2x2 cell of the input.
-const CELL: usize = 4 * BANDS;
 /// Scores of a cell.
 const CELL_PIXELS: usize = 4;
 /// Levels whose features make a hypercolumn.
@@ -72,8 +69,8 @@ impl Shape {
 
     /// Parameters of the head.
     pub fn head(&self) -> Shapes {
-        let levels = LEVELS.iter().zip(self.level_widths());
-        let weights = levels.map(|(name, width)| (format!("head.{name}.weight"), vec![CELL_PIXELS, width, 1, 1]));
+        let levels = Head::level_names().zip(self.level_widths());
+        let weights = levels.map(|(name, width)| (name, vec![CELL_PIXELS, width, 1, 1]));
         weights.chain([("head.bias".to_owned(), vec![CELL_PIXELS])]).collect()
     }
 
@@ -123,7 +120,7 @@ impl Autoencoder {
         })
     }
 
-    /// (n, 20, 32, 32) of [`cells`] -> every level's features.
+    /// (n, 20, 32, 32) of [`super::cells`] -> every level's features.
     ///
     /// # Errors
     /// libtorch's.
@@ -169,9 +166,13 @@ impl Head {
     /// # Errors
     /// For a parameter that is not there.
     pub fn new(tensors: &Tensors) -> Result<Self, TchError> {
-        let weight = |name: &&str| tensors.get(&format!("head.{name}.weight"));
-        let bias = tensors.get("head.bias")?;
-        Ok(Self { weights: LEVELS.iter().map(weight).collect::<Result<_, _>>()?, bias })
+        let weights = Self::level_names().map(|name| tensors.get(&name)).collect::<Result<_, _>>()?;
+        Ok(Self { weights, bias: tensors.get("head.bias")? })
+    }
+
+    /// Names of its weights, in the levels' order.
+    pub fn level_names() -> impl Iterator<Item = String> {
+        LEVELS.iter().map(|name| format!("head.{name}.weight"))
     }
 
     /// Scores (n, 64, 64): log-odds of belonging to an object, by the teacher's measure.
@@ -189,16 +190,6 @@ impl Head {
     }
 }
 
-/// Tiles (n, 64, 64, 5) in units of sky noise -> stretched cells (n, 20, 32, 32), channels last.
-///
-/// # Errors
-/// libtorch's.
-pub fn cells(tiles: &Tensor) -> Result<Tensor, TchError> {
-    let (n, side) = (tiles.size()[0], TILE as i64 / 2);
-    let pixels = stretch(tiles)?.f_view([n, side, 2, side, 2, BANDS as i64])?;
-    pixels.f_permute([0, 1, 3, 2, 4, 5])?.f_reshape([n, side, side, CELL as i64])?.f_permute([0, 3, 1, 2])
-}
-
 /// Makes 4-D weights channels-last, in place of [`Tensors::upload`]'s layout.
 ///
 /// # Errors
@@ -213,6 +204,8 @@ pub fn with_channels_last(tensors: Tensors) -> Result<Tensors, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TILE_LEN;
+    use crate::torch::nets::cells::cells;
     use crate::torch::parameters::{Parameters, Start};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -225,16 +218,16 @@ mod tests {
         (Autoencoder::new(&tensors, shape).unwrap(), Head::new(&tensors).unwrap(), tensors)
     }
 
-    fn tiles(n: i64) -> Tensor {
-        let values: Vec<f32> = (0..n * 64 * 64 * 5).map(|i| ((i * 7919) % 1013) as f32 / 200.0 - 2.0).collect();
-        Tensor::from_slice(&values).view([n, 64, 64, 5])
+    fn tiles(n: usize) -> Tensor {
+        let values: Vec<f32> = (0..n * TILE_LEN).map(|i| ((i * 7919) % 1013) as f32 / 200.0 - 2.0).collect();
+        cells(&values).unwrap()
     }
 
     /// The split head against its definition: resize and stack all channels, then one 1x1 convolution.
     #[test]
     fn split_head_is_the_head_on_concatenated_hypercolumns() {
         let (net, head, tensors) = random_net(&Shape::default());
-        let columns = net.hypercolumns(&cells(&tiles(2)).unwrap()).unwrap();
+        let columns = net.hypercolumns(&tiles(2)).unwrap();
         let fine = |t: &Tensor, side: i64| t.upsample_bilinear2d([side, side], false, None, None);
         let [e1, e2, e3, z, d2, d1] = &columns.0;
         let column = Tensor::cat(
@@ -256,20 +249,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_holds_its_four_pixels() {
-        let t = tiles(1);
-        let c = cells(&t).unwrap();
-        let stretched = stretch(&t).unwrap();
-        for (y, x, band) in [(0, 0, 0), (13, 40, 3), (63, 62, 4)] {
-            let channel = ((y % 2) * 2 + x % 2) * 5 + band;
-            let (cell, pixel) = (c.double_value(&[0, channel, y / 2, x / 2]), stretched.double_value(&[0, y, x, band]));
-            assert_eq!(cell, pixel);
-        }
-    }
-
-    #[test]
     fn a_skip_changes_the_answer_and_none_is_the_default() {
-        let tiles = cells(&tiles(1)).unwrap();
+        let tiles = tiles(1);
         let answer = |skip_weight| {
             let (net, head, _) = random_net(&Shape { skip_weight, ..Shape::default() });
             head.scores(&net.hypercolumns(&tiles).unwrap()).unwrap()

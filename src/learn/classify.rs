@@ -1,0 +1,213 @@
+//! Training the classification ensemble without labels: auto-encoders of PSF residuals, double-peak VAEs of their
+//! latents, the star peak's name, and the calibration against simulated point sources.
+
+mod autoencoder;
+mod calibration;
+mod naming;
+mod vae;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
+
+use super::loss::DoublePeak;
+use super::{Curve, LearnError, Run};
+use crate::model::{STAMP, STAMP_LEN};
+use crate::posterior::{Calibration, seed_score};
+use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
+use crate::torch::parameters::{Array, Parameters, Tensors};
+pub use calibration::null_calibration;
+pub use naming::spearman;
+
+/// How the ensemble is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Sizes, number of seeds, and the prior.
+    pub shape: Shape,
+    /// Passes of an auto-encoder over the stamps.
+    pub autoencoder_epochs: usize,
+    /// Stamps a step.
+    pub autoencoder_batch: usize,
+    /// Passes of a VAE over the latents.
+    pub vae_epochs: usize,
+    /// Latents a step.
+    pub vae_batch: usize,
+    /// Weight of the prior term.
+    pub prior_weight: f64,
+    /// Epochs over which it rises to that.
+    pub warm_up_epochs: usize,
+    /// Weight of the term that keeps the two peaks balanced.
+    pub balance_weight: f64,
+    /// First seed.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            shape: Shape::default(),
+            autoencoder_epochs: 20,
+            autoencoder_batch: 128,
+            vae_epochs: 50,
+            vae_batch: 256,
+            prior_weight: 0.3,
+            warm_up_epochs: 10,
+            balance_weight: 5.0,
+            seed: 20,
+        }
+    }
+}
+
+/// What is learned from: for each object its stamp, what a point source in its place would look like, and two numbers
+/// that name and calibrate. All of one length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// PSF residuals in units of noise (see `cutout`).
+    pub stamps: Vec<[f32; STAMP_LEN]>,
+    /// The noise null: a simulated point source of the same flux, PSF and neighbours.
+    pub null_stamps: Vec<[f32; STAMP_LEN]>,
+    /// Reference-band PSF magnitude.
+    pub mag: Vec<f32>,
+    /// Concentration relative to the PSF, larger for a star.
+    pub concentration: Vec<f32>,
+}
+
+/// A trained ensemble.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedClassifier {
+    /// All of [`Shape::parameters`].
+    pub parameters: Parameters,
+    /// From its log-odds to a probability.
+    pub calibration: Calibration,
+    /// Losses of all nets.
+    pub curves: Vec<Curve>,
+    /// Rank correlation with concentration that named each seed's star peak.
+    pub naming: Vec<f64>,
+}
+
+/// Fewest objects from which an ensemble is trained.
+const OBJECTS_MIN: usize = 300;
+
+/// Trains the ensemble, auto-encoders in parallel.
+///
+/// # Errors
+/// [`LearnError`]
+pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<TrainedClassifier, LearnError> {
+    let shape = &settings.shape;
+    let prior = DoublePeak::for_training(shape.peak, shape.width)?;
+    let n = objects.stamps.len();
+    let others = [objects.null_stamps.len(), objects.mag.len(), objects.concentration.len()];
+    let complete = others.into_iter().min().unwrap_or(0).min(n);
+    if n < OBJECTS_MIN || complete < n {
+        return Err(LearnError::TooFew { net: "classifier", what: "objects", found: complete, needed: OBJECTS_MIN });
+    }
+    let members: Vec<Member> = (0..shape.autoencoders)
+        .into_par_iter()
+        .map(|a| Member::train(a, objects, prior, settings, run))
+        .collect::<Result<_, _>>()?;
+
+    let seeds = || members.iter().flat_map(|m| &m.seeds);
+    let mean = |scores: fn(&Seed) -> &Vec<f32>| -> Vec<f32> {
+        let count = shape.seeds() as f32;
+        (0..n).map(|i| seeds().map(|seed| scores(seed)[i]).sum::<f32>() / count).collect()
+    };
+    let (scores, null_scores) = (mean(|s| &s.scores), mean(|s| &s.null_scores));
+    let calibration = null_calibration(&scores, &null_scores, &objects.mag);
+    let naming = seeds().map(|s| s.correlation).collect();
+    let (mut parameters, mut curves) = (Parameters::default(), Vec::new());
+    for (a, member) in members.into_iter().enumerate() {
+        parameters.insert_under(&format!("ae{a}"), member.parameters);
+        curves.extend(member.curves);
+    }
+    Ok(TrainedClassifier { parameters, calibration, curves, naming })
+}
+
+/// One auto-encoder with its VAEs.
+struct Member {
+    parameters: Parameters,
+    curves: Vec<Curve>,
+    seeds: Vec<Seed>,
+}
+
+/// One VAE's opinion, star positive, on the ensemble's scale.
+struct Seed {
+    scores: Vec<f32>,
+    null_scores: Vec<f32>,
+    correlation: f64,
+}
+
+impl Member {
+    fn train(
+        a: usize,
+        objects: &Objects,
+        prior: DoublePeak,
+        settings: &Settings,
+        run: &Run,
+    ) -> Result<Self, LearnError> {
+        let torch = |source| LearnError::Torch { net: format!("classifier-ae{a}"), source };
+        let shape = &settings.shape;
+        let stamps = stamps(&objects.stamps).map_err(torch)?;
+        let nulls = self::stamps(&objects.null_stamps).map_err(torch)?;
+        let (mut parameters, curve) = autoencoder::train(a, &stamps, settings, run)?;
+        let mut curves = vec![curve];
+        let latents = latents(&parameters, &stamps).map_err(torch)?;
+        let null_latents = self::latents(&parameters, &nulls).map_err(torch)?;
+
+        // Batch norm without weights, its statistics frozen.
+        let mean = latents.mean_dim(&[0i64][..], false, Kind::Float);
+        let deviation = latents.std_dim(&[0i64][..], false, false) + 1e-6;
+        let (latents, null_latents) = ((latents - &mean) / &deviation, (null_latents - &mean) / &deviation);
+        for (name, tensor) in [("norm.mean", &mean), ("norm.deviation", &deviation)] {
+            let values = values(tensor).map_err(torch)?;
+            parameters.0.insert(name.to_owned(), Array { shape: vec![values.len()], values });
+        }
+        let mut seeds = Vec::new();
+        for v in 0..shape.vaes {
+            let (mut vae, curve) = vae::train(a, v, &latents, prior, settings, run)?;
+            curves.push(curve);
+            let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
+            let (found, null) = (log_odds(&latents)?, log_odds(&null_latents)?);
+            let name = naming::star_sign(&found, objects);
+            let (sign, correlation) = name.map_err(|doubt| doubt.of(a, v))?;
+            let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
+            seeds.push(Seed { scores: score(&found), null_scores: score(&null), correlation });
+            vae.0.insert("star_sign".to_owned(), Array { shape: vec![1], values: vec![sign] });
+            parameters.insert_under(&format!("vae{v}"), vae);
+        }
+        Ok(Self { parameters, curves, seeds })
+    }
+}
+
+/// (n, 21, 21).
+fn stamps(stamps: &[[f32; STAMP_LEN]]) -> Result<Tensor, TchError> {
+    let side = STAMP as i64;
+    Tensor::f_from_slice(stamps.as_flattened())?.f_view([-1, side, side])
+}
+
+/// (n, latents), in pieces, so that eight views of all stamps never stand in memory at once.
+fn latents(parameters: &Parameters, stamps: &Tensor) -> Result<Tensor, TchError> {
+    const PIECE: i64 = 512;
+    no_grad(|| {
+        let encoder = Encoder::new(&Tensors::upload(parameters, Device::Cpu, Kind::Float)?, "")?;
+        let pieces = stamps.f_split(PIECE, 0)?;
+        let latents = pieces.iter().map(|p| encoder.symmetric_latents(p)).collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&latents, 0)
+    })
+}
+
+fn log_odds(vae: &Parameters, latents: &Tensor, shape: &Shape) -> Result<Vec<f32>, TchError> {
+    no_grad(|| {
+        let encoder = VaeEncoder::new(&Tensors::upload(vae, Device::Cpu, Kind::Float)?, "")?;
+        values(&encoder.log_odds(latents, shape)?)
+    })
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! An auto-encoder's training: reconstruct randomly turned stamps.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Reduction, TchError, Tensor};
+
+use super::Settings;
+use crate::learn::descent::{Descent, Schedule, inputs};
+use crate::learn::{Curve, LearnError, Run};
+use crate::model::STAMP_LEN;
+use crate::torch::nets::classifier::{Encoder, decoder, symmetry};
+use crate::torch::nets::layers::Mlp;
+use crate::torch::parameters::{Parameters, Start, Tensors};
+
+/// The `a`-th auto-encoder's encoder, trained on `stamps` (n, 21, 21).
+pub(super) fn train(
+    a: usize,
+    stamps: &Tensor,
+    settings: &Settings,
+    run: &Run,
+) -> Result<(Parameters, Curve), LearnError> {
+    let seed = settings.seed + a as u64;
+    let shapes = [settings.shape.encoder(), settings.shape.decoder()].concat();
+    let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(seed));
+    let mut batches = Batches::new(stamps.size()[0] as usize, settings.autoencoder_batch, seed);
+    let values = super::values(stamps).map_err(|source| LearnError::Torch { net: "classifier".to_owned(), source })?;
+    let descent = Descent {
+        net: format!("classifier-ae{a}"),
+        steps: batches.steps(settings.autoencoder_epochs),
+        rate: 2e-3,
+        schedule: Schedule::OneCycle { rise: 0.15 },
+        weight_decay: 1e-4,
+        gradient_max: 5.0,
+        seed,
+        inputs: inputs(&format!("{settings:?}"), [values.as_slice()]),
+    };
+    let build =
+        |tensors: &Tensors| -> Result<(Encoder, Mlp), TchError> { Ok((Encoder::new(tensors, "")?, decoder(tensors)?)) };
+    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| {
+        let batch = stamps.f_index_select(0, &batches.at(step)?)?;
+        let pixels = symmetry(&batch, rng.random_range(0..8))?.f_reshape([-1, STAMP_LEN as i64])?;
+        let made = decoder.forward(&encoder.latents(&pixels)?)?;
+        made.f_mse_loss(&pixels, Reduction::Mean)
+    })?;
+    parameters.0.retain(|name, _| name.starts_with("encode."));
+    Ok((parameters, curve))
+}
+
+/// Shuffled batches, a new order each epoch; a smaller last batch is left out, as it would make a noisy step.
+pub(super) struct Batches {
+    n: usize,
+    batch: usize,
+    seed: u64,
+    epoch: Option<usize>,
+    order: Vec<i64>,
+}
+
+impl Batches {
+    pub(super) fn new(n: usize, batch: usize, seed: u64) -> Self {
+        Self { n, batch: batch.min(n).max(1), seed, epoch: None, order: Vec::new() }
+    }
+
+    fn steps_an_epoch(&self) -> usize {
+        self.n / self.batch
+    }
+
+    pub(super) fn steps(&self, epochs: usize) -> usize {
+        epochs * self.steps_an_epoch()
+    }
+
+    pub(super) fn epoch(&self, step: usize) -> usize {
+        step / self.steps_an_epoch()
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.batch
+    }
+
+    /// Indices of step `step`'s batch: a function of the seed and the step alone.
+    pub(super) fn at(&mut self, step: usize) -> Result<Tensor, TchError> {
+        let epoch = self.epoch(step);
+        if self.epoch != Some(epoch) {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed_0f0e_2de2);
+            rng.set_stream(epoch as u64);
+            self.order = (0..self.n as i64).collect();
+            self.order.shuffle(&mut rng);
+            self.epoch = Some(epoch);
+        }
+        let first = (step % self.steps_an_epoch()) * self.batch;
+        Tensor::f_from_slice(&self.order[first..first + self.batch])?.f_to_kind(Kind::Int64)
+    }
+}

@@ -1,0 +1,95 @@
+//! Which peak is the stars'? The one whose members are more concentrated relative to the PSF, among objects
+//! bright enough for concentration to tell. No label is needed, and where the answer is not clear none is given.
+
+use super::Objects;
+use crate::learn::LearnError;
+
+/// Magnitudes between which concentration tells stars from galaxies.
+const MAG: (f32, f32) = (15.0, 20.5);
+/// Least significance, in standard deviations of no correlation.
+const SIGNIFICANCE_MIN: f64 = 5.0;
+
+/// A name that cannot be given.
+#[derive(Debug, PartialEq)]
+pub(super) struct Doubt {
+    correlation: f64,
+    objects: usize,
+    significance: f64,
+}
+
+impl Doubt {
+    pub(super) fn of(self, autoencoder: usize, vae: usize) -> LearnError {
+        let Self { correlation, objects, significance } = self;
+        LearnError::Unnamed { autoencoder, vae, correlation, objects, significance }
+    }
+}
+
+/// +1 where positive log-odds mean star, -1 where negative ones do; and the rank correlation that says so.
+pub(super) fn star_sign(log_odds: &[f32], objects: &Objects) -> Result<(f32, f64), Doubt> {
+    let bright: Vec<usize> = (0..log_odds.len())
+        .filter(|&i| objects.mag[i] > MAG.0 && objects.mag[i] < MAG.1 && objects.concentration[i].is_finite())
+        .collect();
+    let pick = |values: &[f32]| bright.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    let correlation = spearman(&pick(log_odds), &pick(&objects.concentration));
+    let significance = correlation.abs() * (bright.len().saturating_sub(1) as f64).sqrt();
+    if significance < SIGNIFICANCE_MIN {
+        return Err(Doubt { correlation, objects: bright.len(), significance });
+    }
+    Ok((correlation.signum() as f32, correlation))
+}
+
+/// Spearman's rank correlation, ties sharing their mean rank; 0 where one side is constant.
+pub fn spearman(a: &[f32], b: &[f32]) -> f64 {
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
+    if scale > 0.0 { product(&a, &b) / scale } else { 0.0 }
+}
+
+/// Ranks from 0.
+fn ranks(values: &[f32]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut before = 0.0;
+    for tied in order.chunk_by(|&i, &j| values[i] == values[j]) {
+        let count = tied.len() as f64;
+        tied.iter().for_each(|&i| ranks[i] = before + (count - 1.0) / 2.0);
+        before += count;
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scipy.stats.spearmanr([1, 2, 2, 4, 5, 0], [3, 1, 4, 4, 9, -2]).statistic = 0.8676...
+    #[test]
+    fn spearman_is_scipys() {
+        let found = spearman(&[1.0, 2.0, 2.0, 4.0, 5.0, 0.0], &[3.0, 1.0, 4.0, 4.0, 9.0, -2.0]);
+        assert!((found - 0.867_647_058_823_529_4).abs() < 1e-12, "{found}");
+        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), 0.0);
+    }
+
+    fn objects(concentration: Vec<f32>) -> Objects {
+        Objects { mag: vec![18.0; concentration.len()], concentration, ..Objects::default() }
+    }
+
+    #[test]
+    fn the_more_concentrated_peak_is_the_stars() {
+        let concentration: Vec<f32> = (0..60).map(|i| i as f32).collect();
+        let odds: Vec<f32> = concentration.iter().map(|c| 30.0 - c).collect();
+        assert_eq!(star_sign(&odds, &objects(concentration)), Ok((-1.0, -1.0)));
+    }
+
+    #[test]
+    fn an_unclear_peak_gets_no_name() {
+        let odds: Vec<f32> = (0..60).map(|i| ((i * 37) % 60) as f32).collect();
+        let doubt = star_sign(&odds, &objects((0..60).map(|i| i as f32).collect())).unwrap_err();
+        assert!(doubt.significance < 5.0);
+        let few = star_sign(&[1.0, 2.0, 3.0], &objects(vec![1.0, 2.0, 3.0])).unwrap_err();
+        assert!(few.of(1, 0).to_string().contains("over 3 objects"));
+    }
+}

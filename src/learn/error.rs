@@ -1,0 +1,82 @@
+//! Why a training ends without a net.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::learn::loss::PriorError;
+use crate::torch::parameters::ParameterError;
+
+/// Why a training ends without a net.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// libtorch failed.
+    #[error("training {net}: {source}")]
+    Torch {
+        /// Which net.
+        net: String,
+        /// In its words.
+        source: tch::TchError,
+    },
+    /// The prior has no two peaks.
+    #[error(transparent)]
+    Prior(#[from] PriorError),
+    /// Too little to learn from.
+    #[error("training {net}: {found} {what}, at least {needed} are needed; give more frames")]
+    TooFew {
+        /// Which net.
+        net: &'static str,
+        /// Things of which there are too few.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// The loss is no number any more.
+    #[error("training {net}: the loss is not finite at step {step}; try another seed or a lower rate")]
+    Diverged {
+        /// Which net.
+        net: String,
+        /// When.
+        step: usize,
+    },
+    /// Concentration does not tell the peaks apart.
+    #[error(
+        "cannot name the star peak of auto-encoder {autoencoder}, VAE {vae}: rank correlation with concentration \
+         is {correlation:.2} over {objects} objects, {significance:.1} sigma; more frames or another seed may do"
+    )]
+    Unnamed {
+        /// Which auto-encoder, from 0.
+        autoencoder: usize,
+        /// Which of its VAEs, from 0.
+        vae: usize,
+        /// Spearman's.
+        correlation: f64,
+        /// Over so many.
+        objects: usize,
+        /// In standard deviations of no correlation.
+        significance: f64,
+    },
+    /// A checkpoint cannot be read or written.
+    #[error("checkpoint {path:?}: {source}")]
+    Checkpoint {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A checkpoint that is no checkpoint.
+    #[error("checkpoint {path:?} is damaged ({problem}): delete it to start anew")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        problem: ParameterError,
+    },
+    /// A checkpoint of other data, settings or seed.
+    #[error("checkpoint {path:?} is of another training (data, settings or seed): delete it or use another folder")]
+    OfAnother {
+        /// Which.
+        path: PathBuf,
+    },
+}

@@ -1,0 +1,189 @@
+//! The linear head's training: logistic regression on standardised hypercolumns against the teacher's opinion.
+//! Negatives are pixels just below the teacher's threshold, plain sky, and frames in which there is nothing to find.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
+
+use super::Settings;
+use super::tiles::Sampler;
+use crate::learn::descent::{Descent, Schedule, inputs};
+use crate::learn::{Curve, LearnError, Run};
+use crate::model::{TILE, TILE_PIXELS};
+use crate::torch::nets::cells::cells;
+use crate::torch::nets::segmentation::{Autoencoder, Head, Hypercolumns, with_channels_last};
+use crate::torch::parameters::{Parameters, Start, Tensors};
+
+const OBJECT: u8 = 0;
+const JUST_BELOW: u8 = 1;
+const SKY: u8 = 2;
+const NOISE_ONLY: u8 = 3;
+/// A pixel about which the teacher says nothing.
+const UNTAUGHT: u8 = 255;
+/// Weights of the four classes.
+const CLASS_WEIGHTS: [f64; 4] = [0.35, 0.20, 0.25, 0.20];
+/// Extent, in thresholds, below which a pixel is sky.
+const SKY_EXTENT: f32 = 0.2;
+/// Batches from which features are standardised and agreement is measured.
+const SURVEY_BATCHES: u64 = 8;
+
+pub(super) fn train(
+    sampler: &Sampler,
+    autoencoder: &Parameters,
+    settings: &Settings,
+    run: &Run,
+) -> Result<(Parameters, Curve, f64), LearnError> {
+    let torch = |source| LearnError::Torch { net: "segmenter-head".to_owned(), source };
+    let fixed = Tensors::upload(autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).map_err(torch)?;
+    let lessons =
+        Lessons { net: Autoencoder::new(&fixed, &settings.shape).map_err(torch)?, sampler, batch: settings.batch };
+    let scales = lessons.scales(settings.seed).map_err(torch)?;
+    let mut start = Parameters::random(&settings.shape.head(), Start::He, &mut ChaCha8Rng::seed_from_u64(0));
+    start.0.values_mut().for_each(|a| a.values.fill(0.0));
+    let weights = autoencoder.0.values().map(|a| a.values.as_slice());
+    let data = weights.chain(sampler.frames.iter().map(|f| f.lesson.extent.pixels()));
+    let descent = Descent {
+        net: "segmenter-head".to_owned(),
+        steps: settings.head_steps,
+        rate: 0.02,
+        schedule: Schedule::Cosine { warm_up: 10 },
+        weight_decay: 1e-3,
+        gradient_max: 10.0,
+        seed: settings.seed + 1,
+        inputs: inputs(&format!("{settings:?}"), data),
+    };
+    let (head, curve) = run.descend(&descent, &start, Head::new, |head, _, rng| {
+        let (columns, classes) = lessons.draw(rng)?;
+        loss(&head.scores(&standardised(&columns, &scales)?)?, &classes)
+    })?;
+    let agreement = lessons.agreement(&head, &scales, settings.seed).map_err(torch)?;
+    Ok((folded(head, &scales).map_err(torch)?, curve, agreement))
+}
+
+/// Draws batches of hypercolumns and what the teacher says of their pixels.
+struct Lessons<'a> {
+    net: Autoencoder,
+    sampler: &'a Sampler<'a>,
+    batch: usize,
+}
+
+/// Mean and deviation of each channel of each level, (1, channels, 1, 1) each.
+type Scales = Vec<(Tensor, Tensor)>;
+
+impl Lessons<'_> {
+    /// Hypercolumns, and each pixel's class (n, 64, 64): a quarter of the tiles hold noise alone.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Result<(Hypercolumns, Tensor), TchError> {
+        let (mut pixels, mut classes) = (Vec::new(), Vec::with_capacity(self.batch * TILE_PIXELS));
+        let (mut extent, mut object) = (Vec::new(), Vec::new());
+        for i in 0..self.batch {
+            let place = self.sampler.draw(rng);
+            let frame = &self.sampler.frames[place.frame];
+            if i % 4 == 3 {
+                place.cut_bands(&frame.noise_only, &mut pixels);
+                classes.extend([NOISE_ONLY; TILE_PIXELS]);
+                continue;
+            }
+            place.cut_bands(&frame.planes, &mut pixels);
+            extent.clear();
+            object.clear();
+            place.cut(&frame.lesson.extent, &mut extent);
+            place.cut(&frame.lesson.object, &mut object);
+            classes.extend(extent.iter().zip(&object).map(|(&extent, &object)| class(extent, object)));
+        }
+        let columns = no_grad(|| self.net.hypercolumns(&cells(&pixels)?))?;
+        let side = TILE as i64;
+        Ok((columns, Tensor::f_from_slice(&classes)?.f_view([-1, side, side])?))
+    }
+
+    fn survey_rng(seed: u64, batch: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed + 2);
+        rng.set_stream(batch);
+        rng
+    }
+
+    fn scales(&self, seed: u64) -> Result<Scales, TchError> {
+        let mut sums: Vec<(Tensor, Tensor)> = Vec::new();
+        for batch in 0..SURVEY_BATCHES {
+            let (columns, _) = self.draw(&mut Self::survey_rng(seed, batch))?;
+            let moments = columns.0.iter().map(|level| {
+                let mean = |t: &Tensor| t.f_mean_dim(&[0i64, 2, 3][..], true, Kind::Float);
+                Ok((mean(level)?, mean(&level.f_square()?)?))
+            });
+            let moments = moments.collect::<Result<Vec<_>, TchError>>()?;
+            sums = if sums.is_empty() {
+                moments
+            } else {
+                let added = sums.iter().zip(&moments).map(|(a, b)| Ok((a.0.f_add(&b.0)?, a.1.f_add(&b.1)?)));
+                added.collect::<Result<_, TchError>>()?
+            };
+        }
+        let scale = |(mean, square): &(Tensor, Tensor)| {
+            let mean = mean.f_div_scalar(SURVEY_BATCHES as f64)?;
+            let square = square.f_div_scalar(SURVEY_BATCHES as f64)?;
+            // A channel that hardly changes says nothing; do not blow it up.
+            let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-6)?.f_sqrt()?;
+            Ok((mean, deviation))
+        };
+        sums.iter().map(scale).collect()
+    }
+
+    /// Share of taught pixels on the teacher's side, classes weighted as in training.
+    fn agreement(&self, head: &Parameters, scales: &Scales, seed: u64) -> Result<f64, TchError> {
+        let tensors = Tensors::upload(head, Device::Cpu, Kind::Float).and_then(with_channels_last)?;
+        let head = Head::new(&tensors)?;
+        let mut sum = 0.0;
+        for batch in 0..SURVEY_BATCHES {
+            let (columns, classes) = self.draw(&mut Self::survey_rng(seed, 1000 + batch))?;
+            let found = head.scores(&standardised(&columns, scales)?)?.f_gt(0.0)?;
+            let right = found.f_eq_tensor(&classes.f_eq(i64::from(OBJECT))?)?.f_to_kind(Kind::Float)?;
+            sum += class_mean(&right, &classes)?.double_value(&[]);
+        }
+        Ok(sum / SURVEY_BATCHES as f64)
+    }
+}
+
+/// A tile's rim is taught as well: at a frame's edge its answer counts, and untaught it is full of false objects.
+fn class(extent: f32, object: bool) -> u8 {
+    match () {
+        () if object => OBJECT,
+        () if extent > SKY_EXTENT && extent < 1.0 => JUST_BELOW,
+        () if extent.abs() < SKY_EXTENT => SKY,
+        () => UNTAUGHT,
+    }
+}
+
+/// Cross-entropy, every class with its weight however few its pixels.
+fn loss(scores: &Tensor, classes: &Tensor) -> Result<Tensor, TchError> {
+    let object = classes.f_eq(i64::from(OBJECT))?.f_to_kind(Kind::Float)?;
+    let each = scores.f_binary_cross_entropy_with_logits(&object, None::<&Tensor>, None::<&Tensor>, Reduction::None)?;
+    class_mean(&each, classes)
+}
+
+/// Weighted sum of the classes' means; a class without pixels in this batch counts nothing.
+fn class_mean(each: &Tensor, classes: &Tensor) -> Result<Tensor, TchError> {
+    let mut sum = Tensor::f_zeros([], (Kind::Float, Device::Cpu))?;
+    for (class, weight) in CLASS_WEIGHTS.iter().enumerate() {
+        let members = classes.f_eq(class as i64)?.f_to_kind(Kind::Float)?;
+        let count = members.f_sum(Kind::Float)?.f_clamp_min(1.0)?;
+        sum = sum.f_add(&each.f_mul(&members)?.f_sum(Kind::Float)?.f_div(&count)?.f_mul_scalar(*weight)?)?;
+    }
+    Ok(sum)
+}
+
+fn standardised(columns: &Hypercolumns, scales: &Scales) -> Result<Hypercolumns, TchError> {
+    let level = |i: usize| columns.0[i].f_sub(&scales[i].0)?.f_div(&scales[i].1);
+    Ok(Hypercolumns([level(0)?, level(1)?, level(2)?, level(3)?, level(4)?, level(5)?]))
+}
+
+/// The head for plain hypercolumns: the standardisation goes into weights and bias.
+fn folded(head: Parameters, scales: &Scales) -> Result<Parameters, TchError> {
+    let mut tensors = Tensors::upload(&head, Device::Cpu, Kind::Float)?;
+    let mut bias = tensors.get("head.bias")?;
+    for (name, (mean, deviation)) in Head::level_names().zip(scales) {
+        let weight = tensors.get(&name)?.f_div(deviation)?;
+        bias = bias.f_sub(&weight.f_mul(mean)?.f_sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float)?)?;
+        tensors.0.insert(name, weight);
+    }
+    tensors.0.insert("head.bias".to_owned(), bias);
+    tensors.download()
+}

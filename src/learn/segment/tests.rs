@@ -1,0 +1,66 @@
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::*;
+use crate::frame::BANDS;
+use crate::torch::bundle::SegmenterPart;
+use crate::torch::device::{Wanted, choose};
+use crate::torch::infer::TorchSegmenter;
+
+/// Gaussian blobs of S/N 3 to 30 a pixel at their peaks on white noise, five bands alike.
+fn field(seed: u64) -> TrainingFrame {
+    const SIDE: usize = 192;
+    const BLOB_PX: f64 = 1.6;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut flux = Plane::filled(SIDE, SIDE, 0.0f32);
+    for _ in 0..60 {
+        let (x, y) = (rng.random_range(8.0..184.0), rng.random_range(8.0..184.0));
+        let peak = 3.0 * 10f64.powf(rng.random_range(0.0..1.0));
+        for row in 0..SIDE {
+            for column in 0..SIDE {
+                let r2 = (column as f64 - x).powi(2) + (row as f64 - y).powi(2);
+                let value = flux.at(column, row) + (peak * (-0.5 * r2 / BLOB_PX.powi(2)).exp()) as f32;
+                flux.set(column, row, value);
+            }
+        }
+    }
+    let planes: PerBand<_> = std::array::from_fn(|_| flux.map(|f| f + rng.sample::<f32, _>(StandardNormal)));
+    let noise_only: PerBand<_> = std::array::from_fn(|_| flux.map(|_| rng.sample::<f32, _>(StandardNormal)));
+    let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], [1, 2, 3]);
+    let lesson = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
+    TrainingFrame { planes, noise_only, sky_share: 1.0, lesson }
+}
+
+#[test]
+fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
+    let frames = [field(1), field(2)];
+    let settings = Settings { steps: 150, head_steps: 120, batch: 16, ..Settings::default() };
+    let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
+    let trained = train(&frames, [1, 2, 3], &settings, &run).unwrap();
+    assert!(trained.agreement > 0.93, "{}", trained.agreement);
+    assert_eq!(trained.parameters.check(&settings.shape.parameters()), Ok(()));
+
+    let part = SegmenterPart { batch: 8, probe: vec![], shape: settings.shape.clone() };
+    let mut segmenter = TorchSegmenter::of(&trained.parameters, &part, &choose(Wanted::Cpu).unwrap()).unwrap();
+    // The threshold that leaves one noise pixel in a thousand.
+    let calibrate = |noise: &Plane<f32>, _: f64| {
+        let mut scores = noise.pixels().to_vec();
+        scores.sort_unstable_by(f32::total_cmp);
+        scores[scores.len() * 999 / 1000]
+    };
+    let thresholds = thresholds(&mut segmenter, &frames, 16, &calibrate).unwrap();
+    assert!(thresholds.extent <= thresholds.detect && thresholds.by_frame.len() == 2);
+
+    let unseen = field(3);
+    let found = score_plane(&mut segmenter, &unseen.planes, 16).unwrap();
+    let taught = unseen.lesson.object.pixels();
+    let (mut both, mut either) = (0.0, 0.0);
+    for (&score, &object) in found.pixels().iter().zip(taught) {
+        let mine = score > thresholds.extent;
+        both += f64::from(u8::from(mine && object));
+        either += f64::from(u8::from(mine || object));
+    }
+    println!("IoU with the teacher {:.3}, agreement {:.3}, {thresholds:?}", both / either, trained.agreement);
+    assert!(both / either > 0.6, "{}", both / either);
+}

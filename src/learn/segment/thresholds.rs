@@ -1,0 +1,76 @@
+//! The net's two thresholds: detection from frames in which there is nothing to find, extent from the teacher's area.
+
+use super::TrainingFrame;
+use crate::frame::{PerBand, Plane};
+use crate::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+use crate::tile::Tiling;
+
+/// What a bundle's recipe takes over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Median of `by_frame`.
+    pub detect: f32,
+    /// Score above which the net marks as many pixels as the teacher; never above `detect`.
+    pub extent: f32,
+    /// Each training frame's own detection threshold: how far the median can be trusted.
+    pub by_frame: Vec<f32>,
+}
+
+/// Calibrates thresholds. `calibrate` takes scores of a frame without objects and its share of real sky, and gives the
+/// lowest threshold that leaves the wanted number of false components.
+///
+/// # Errors
+/// The segmenter's.
+pub fn thresholds(
+    segmenter: &mut dyn Segmenter,
+    frames: &[TrainingFrame],
+    overlap_px: usize,
+    calibrate: &dyn Fn(&Plane<f32>, f64) -> f32,
+) -> Result<Thresholds, ModelError> {
+    let (mut by_frame, mut extents) = (Vec::new(), Vec::new());
+    for frame in frames {
+        let noise = score_plane(segmenter, &frame.noise_only, overlap_px)?;
+        by_frame.push(calibrate(&noise, frame.sky_share));
+        let mut scores = score_plane(segmenter, &frame.planes, overlap_px)?.pixels().to_vec();
+        let area = frame.lesson.object.pixels().iter().filter(|&&object| object).count();
+        let rank = scores.len().saturating_sub(area + 1);
+        extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
+    }
+    let detect = median(&by_frame);
+    Ok(Thresholds { detect, extent: median(&extents).min(detect), by_frame })
+}
+
+/// Scores of a whole frame.
+///
+/// # Errors
+/// The segmenter's.
+pub fn score_plane(
+    segmenter: &mut dyn Segmenter,
+    planes: &PerBand<Plane<f32>>,
+    overlap_px: usize,
+) -> Result<Plane<f32>, ModelError> {
+    let (width, height) = (planes[0].width(), planes[0].height());
+    let tiling = Tiling::new(width, height, overlap_px);
+    let mut scores = Plane::filled(width, height, 0.0);
+    let mut tiles = vec![0.0; segmenter.batch() * TILE_LEN];
+    let mut answers = vec![0.0; segmenter.batch() * TILE_PIXELS];
+    for first in (0..tiling.len()).step_by(segmenter.batch()) {
+        let indices = first..(first + segmenter.batch()).min(tiling.len());
+        tiles.fill(0.0);
+        for (tile, index) in tiles.chunks_exact_mut(TILE_LEN).zip(indices.clone()) {
+            tiling.cut(planes, index, tile);
+        }
+        segmenter.segment(&tiles, &mut answers)?;
+        for (answer, index) in answers.chunks_exact(TILE_PIXELS).zip(indices) {
+            tiling.stitch(index, answer, &mut scores);
+        }
+    }
+    Ok(scores)
+}
+
+/// The lower median; 0 of nothing.
+fn median(values: &[f32]) -> f32 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+}
