@@ -170,10 +170,10 @@ pub enum TrainedNet {
 /// `twinpeak train segmenter`, `twinpeak train classifier`
 #[derive(Args, Debug)]
 pub struct TrainNetArgs {
-    /// Folder of frames; no labels are read
-    #[arg(long, value_name = "DIR")]
-    pub frames: PathBuf,
-    /// The bundle to write; an interrupted training goes on where it stopped
+    /// Files of frames, or folders of them; no labels are read
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    pub frames: Vec<PathBuf>,
+    /// The bundle to write; checkpoints lie in BUNDLE.work, and an interrupted training goes on where it stopped
     #[arg(long, value_name = "BUNDLE")]
     pub out: PathBuf,
     /// First seed of the ensemble

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args, Default::default()),
         Command::Check(args) => commands::check::run(&args, Default::default()),
-        Command::Train(_) => Err(anyhow::anyhow!("not in this build")),
+        Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
         eprintln!("twinpeak: {error:#}");

@@ -15,12 +15,12 @@ use super::Fault;
 use super::assemble::{device, loader};
 use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
 use crate::config::{Config, DeviceChoice};
-use crate::extract::{NoiseScore, Settings as Extract};
-use crate::frame::{BANDS, PerBand};
+use crate::extract::Settings as Extract;
+use crate::extract::calibrate::NoiseScore;
+use crate::frame::{BANDS, PerBand, Plane};
 use crate::learn::sample::{Detector, Sampled, sample};
 use crate::learn::{Curve, Progress, Run, classify, segment};
-use crate::model::Segmenter;
-use crate::picture::{Axis, Chart, Series, chart};
+use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::FrameSource;
 use crate::posterior::Calibration;
@@ -107,7 +107,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     bar.0.finish_and_clear();
     let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
-    let calibrate = |extent: f32, score: &crate::frame::Plane<f32>, share: f64| {
+    let calibrate = |extent: f32, score: &Plane<f32>, share: f64| {
         let noise = NoiseScore { score, share, min_area_px: extract_settings(0.0, 0.0).min_area_px };
         noise.detect_threshold(extent, FALSE_OBJECTS)
     };
@@ -124,7 +124,10 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     };
     println!(
         "segmenter: agrees with its teacher on {:.1} % of pixels; thresholds: extent {:.3}, detection {:.3}; by frame {:.2?}",
-        100.0 * half.agreement, half.extent_threshold, half.detect_threshold, half.by_frame
+        100.0 * half.agreement,
+        half.extent_threshold,
+        half.detect_threshold,
+        half.by_frame
     );
     work.save("segmenter", &half, &trained.parameters, &trained.curves)
 }
@@ -137,8 +140,12 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
             let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: half.shape.clone() };
             let mut net = TorchSegmenter::of(&parameters, &part, &device(DeviceChoice::Cpu)?)?;
             let settings = extract_settings(half.detect_threshold, half.extent_threshold);
-            let mut detector =
-                Detector { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: half.fwhm_arcsec };
+            let mut detector = Detector {
+                segmenter: &mut net,
+                overlap_px: OVERLAP_PX,
+                settings,
+                fallback_fwhm_arcsec: half.fwhm_arcsec,
+            };
             each_frame(args, config, survey, &mut detector, &mut take)?
         }
         None => {
@@ -158,7 +165,10 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
         objects: objects.stamps.len(),
         seed: args.seed,
     };
-    println!("classifier: {} objects; the star peak follows concentration with rank correlation {:.2?}", half.objects, half.naming);
+    println!(
+        "classifier: {} objects; the star peak follows concentration with rank correlation {:.2?}",
+        half.objects, half.naming
+    );
     work.save("classifier", &half, &trained.parameters, &trained.curves)
 }
 
@@ -170,8 +180,8 @@ fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> Extract {
         min_area_px: 5,
         deblend_sigma: 3.0,
         deblend_ratio: 0.05,
-        max_children: 1000,
-        max_component_px: 400_000,
+        max_children: 10_000,
+        max_component_px: 3_000_000,
     }
 }
 
@@ -237,7 +247,9 @@ impl Work {
         let losses = loss_chart(name, curves)?;
         let write = |ending: &str, bytes: &[u8]| {
             let (path, aside) = (self.0.join(format!("{name}.{ending}")), self.0.join(format!(".{name}.{ending}")));
-            fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).with_context(|| path.display().to_string())
+            fs::write(&aside, bytes)
+                .and_then(|()| fs::rename(&aside, &path))
+                .with_context(|| path.display().to_string())
         };
         write("loss.png", &losses)?;
         write("safetensors", &parameters.to_safetensors(None)?)?;
@@ -258,9 +270,13 @@ impl Work {
 
     /// Puts both halves together, or says what is missing.
     fn complete(&self, survey: &Survey, out: &Path) -> anyhow::Result<()> {
-        let (segmenter, classifier) = (self.load::<SegmenterHalf>("segmenter")?, self.load::<ClassifierHalf>("classifier")?);
+        let (segmenter, classifier) =
+            (self.load::<SegmenterHalf>("segmenter")?, self.load::<ClassifierHalf>("classifier")?);
         let (Some((s, s_weights)), Some((c, c_weights))) = (segmenter, classifier) else {
-            println!("half of the bundle is done; train the other half with the same --out to complete {}", out.display());
+            println!(
+                "half of the bundle is done; train the other half with the same --out to complete {}",
+                out.display()
+            );
             return Ok(());
         };
         let bundle = Bundle::new(manifest(survey, s, c), s_weights, c_weights)?;
@@ -273,7 +289,11 @@ impl Work {
 fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
     let profile = survey.profile();
     let images = |data: &Data| format!("{} frames without labels: {}", data.images.len(), data.images.join(" "));
-    let data = if s.data == c.data { images(&s.data) } else { format!("segmenter: {}; classifier: {}", images(&s.data), images(&c.data)) };
+    let data = if s.data == c.data {
+        images(&s.data)
+    } else {
+        format!("segmenter: {}; classifier: {}", images(&s.data), images(&c.data))
+    };
     let naming = c.naming.iter().copied().fold(f64::INFINITY, f64::min);
     Manifest {
         format: FORMAT,
@@ -308,15 +328,16 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
 
 fn loss_chart(name: &str, curves: &[Curve]) -> anyhow::Result<Vec<u8>> {
     let series = curves.iter().map(|c| {
-        let points = c.smoothed().iter().enumerate().map(|(step, loss)| (step as f64 + 1.0, f64::from(*loss))).collect();
-        Series { name: c.net.clone(), points, ..Series::default() }
+        let points =
+            c.smoothed().iter().enumerate().map(|(step, loss)| (step as f64 + 1.0, f64::from(*loss))).collect();
+        Series { name: c.net.clone(), points, style: Style::Line }
     });
     let chart_of = Chart {
         title: format!("{name}: training loss"),
         x: Axis::named("step"),
         y: Axis::named("loss, smoothed"),
         series: series.collect(),
-        ..Chart::default()
+        legend: Corner::UpperRight,
     };
     Ok(chart(&chart_of)?)
 }

@@ -218,8 +218,8 @@ impl Default for Pipeline {
             prepare_workers: nonzero(2),
             device_threads: 0,
             drain_timeout_s: Seconds(30.0),
-            deblend_max_children: nonzero(1000),
-            deblend_max_component_px: nonzero(400_000),
+            deblend_max_children: nonzero(10_000),
+            deblend_max_component_px: nonzero(3_000_000),
         }
     }
 }

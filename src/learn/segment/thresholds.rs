@@ -10,14 +10,15 @@ use crate::tile::Tiling;
 pub struct Thresholds {
     /// Median of `by_frame`.
     pub detect: f32,
-    /// Score above which the net marks as many pixels as the teacher; never above `detect`.
+    /// Median score above which the net marks as many pixels of a frame as the teacher.
     pub extent: f32,
     /// Each training frame's own detection threshold: how far the median can be trusted.
     pub by_frame: Vec<f32>,
 }
 
-/// Calibrates thresholds. `calibrate` takes scores of a frame without objects and its share of real sky, and gives the
-/// lowest threshold that leaves the wanted number of false components.
+/// Calibrates thresholds: extent first, then detection for it. `calibrate` takes the extent threshold, scores of a
+/// frame without objects and its share of real sky, and gives the lowest detection threshold that leaves the wanted
+/// number of false objects.
 ///
 /// # Errors
 /// The segmenter's.
@@ -25,19 +26,22 @@ pub fn thresholds(
     segmenter: &mut dyn Segmenter,
     frames: &[TrainingFrame],
     overlap_px: usize,
-    calibrate: &dyn Fn(&Plane<f32>, f64) -> f32,
+    calibrate: &dyn Fn(f32, &Plane<f32>, f64) -> f32,
 ) -> Result<Thresholds, ModelError> {
-    let (mut by_frame, mut extents) = (Vec::new(), Vec::new());
+    let mut extents = Vec::new();
     for frame in frames {
-        let noise = score_plane(segmenter, &frame.noise_only, overlap_px)?;
-        by_frame.push(calibrate(&noise, frame.sky_share));
         let mut scores = score_plane(segmenter, &frame.planes, overlap_px)?.pixels().to_vec();
         let area = frame.lesson.object.pixels().iter().filter(|&&object| object).count();
         let rank = scores.len().saturating_sub(area + 1);
         extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
     }
-    let detect = median(&by_frame);
-    Ok(Thresholds { detect, extent: median(&extents).min(detect), by_frame })
+    let extent = median(&extents);
+    let mut by_frame = Vec::new();
+    for frame in frames {
+        let noise = score_plane(segmenter, &frame.noise_only, overlap_px)?;
+        by_frame.push(calibrate(extent, &noise, frame.sky_share));
+    }
+    Ok(Thresholds { detect: median(&by_frame), extent, by_frame })
 }
 
 /// Scores of a whole frame.
