@@ -146,6 +146,7 @@ impl Member {
         run: &Run,
     ) -> Result<Self, LearnError> {
         let torch = |source| LearnError::Torch { net: format!("classifier-ae{a}"), source };
+        crate::torch::device::start();
         let shape = &settings.shape;
         let stamps = stamps(&objects.stamps).map_err(torch)?;
         let nulls = self::stamps(&objects.null_stamps).map_err(torch)?;

@@ -35,7 +35,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shape: Shape::default(), steps: 4000, head_steps: 800, batch: 32, rate: 2e-3, seed: 7 }
+        Self { shape: Shape::default(), steps: 3000, head_steps: 800, batch: 32, rate: 2e-3, seed: 7 }
     }
 }
 

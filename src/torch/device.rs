@@ -108,16 +108,18 @@ pub enum Precision {
     Bf16,
 }
 
-/// Loads CUDA if it is there and keeps libtorch to one thread a caller (several threads each running their own
-/// net beat one net on several threads, and the answer must not depend on their number). Call it before any
-/// other use of libtorch; further calls do nothing.
+/// Prepares libtorch on the calling thread: loads CUDA if it is there (once), and keeps the thread's operations to that
+/// one thread. Several threads each running their own net beat one net on several threads, and a sum's last bits depend
+/// on how many threads share it. libtorch's matrix library keeps the number for each thread apart, so every
+/// thread that uses a net must have called this; the nets' ports and the trainers do. Cheap when done before.
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         load_cuda();
-        tch::set_num_threads(1);
         tch::set_num_interop_threads(1);
     });
+    thread_local!(static SINGLE: () = tch::set_num_threads(1));
+    SINGLE.with(|()| ());
 }
 
 /// Chooses the device.

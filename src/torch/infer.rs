@@ -13,8 +13,9 @@ mod segmenter;
 pub use classifier::TorchClassifier;
 pub use segmenter::TorchSegmenter;
 
-/// Largest difference of a score between f32 and bf16, as a share of the scores' standard deviation over a tile.
-pub const BF16_TOLERANCE: f32 = 0.1;
+/// Largest difference of a score between f32 and bf16, times the score where that is beyond 1. Measured with the
+/// trained net on a real field: .12 at worst between -3 and 3, root mean square .025; 1 pixel in 10,000 changes sides.
+pub const BF16_TOLERANCE: f32 = 0.15;
 /// Largest difference of a score or of log-odds between devices in f32, on the same scale.
 pub const DEVICE_TOLERANCE: f32 = 0.01;
 
@@ -29,16 +30,11 @@ fn judge(chosen: &Chosen, answers: &[f32], expected: &[f32]) -> Result<(), Model
     if answers.iter().any(|a| !a.is_finite()) {
         return lost("a probe gave no numbers");
     }
-    let n = expected.len().max(1) as f32;
-    let mean = expected.iter().sum::<f32>() / n;
-    let deviation = (expected.iter().map(|e| (e - mean).powi(2)).sum::<f32>() / n).sqrt();
     let tolerance = match chosen.precision {
         Precision::F32 => DEVICE_TOLERANCE,
-        // The trainer's values are a sample; leave room for a worse pixel.
-        Precision::Bf16 => 2.0 * BF16_TOLERANCE,
+        Precision::Bf16 => BF16_TOLERANCE,
     };
-    let worst = answers.iter().zip(expected).map(|(a, e)| (a - e).abs()).fold(0.0, f32::max);
-    if worst > tolerance * deviation.max(1.0) {
+    if answers.iter().zip(expected).any(|(a, e)| (a - e).abs() > tolerance * e.abs().max(1.0)) {
         return lost("a probe's answer differs from the one in the bundle");
     }
     Ok(())

