@@ -47,9 +47,9 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         threads => threads,
     };
     if config.model.segmenter == SegmenterKind::Threshold {
-        // The filter's scores are in sigma: the classical thresholds, not the net's.
+        // The filter's scores are in sigma: its own threshold, not the net's.
         recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
-        recipe.extract.extent_threshold = ThresholdSegmenter::EXTENT_SIGMA;
+        recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
     }
     let devices = (0..threads).map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
