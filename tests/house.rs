@@ -15,6 +15,7 @@ const CORE: &[&str] = &[
     "filter",
     "threshold",
     "extract",
+    "aperture",
     "psf",
     "cutout",
     "measure",
@@ -30,15 +31,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("frame", &["wcs"]),
     ("wcs", &[]),
     ("survey", &["frame"]),
-    ("preprocess", &["frame", "survey", "filter"]),
+    ("preprocess", &["frame", "survey", "filter", "wcs"]),
     ("tile", &["frame", "model"]),
     ("model", &["frame"]),
     ("filter", &["frame"]),
     ("threshold", &["frame", "model", "filter", "survey"]),
     ("extract", &["frame", "model", "filter", "catalog"]),
-    ("psf", &["frame", "model", "preprocess", "extract", "survey"]),
-    ("cutout", &["frame", "model", "psf", "extract", "preprocess", "survey"]),
-    ("measure", &["frame", "model", "psf", "cutout", "extract", "preprocess", "survey", "catalog"]),
+    ("aperture", &["frame"]),
+    ("psf", &["aperture", "frame", "preprocess", "survey"]),
+    ("cutout", &["frame", "model", "preprocess", "psf", "survey"]),
+    ("measure", &["aperture", "catalog", "cutout", "extract", "frame", "model", "preprocess", "psf", "survey"]),
     ("posterior", &[]),
     ("catalog", &["frame", "survey"]),
     ("recipe", &["frame", "preprocess", "extract", "posterior"]),
@@ -93,6 +95,10 @@ fn read() -> Vec<(String, PathBuf, String)> {
     let mut files = Vec::new();
     sources(&root, &mut files);
     files.sort();
+    let texts: Vec<String> = files.iter().map(|f| fs::read_to_string(f).unwrap()).collect();
+    // Files that are only compiled for tests: `#[cfg(test)] mod name;` somewhere.
+    let for_tests: BTreeSet<String> = texts.iter().flat_map(|t| test_modules(t)).collect();
+    files.retain(|f| !for_tests.contains(f.file_stem().unwrap().to_string_lossy().as_ref()));
     let read = |path: PathBuf| {
         let relative = path.strip_prefix(&root).unwrap().to_owned();
         let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
@@ -102,6 +108,13 @@ fn read() -> Vec<(String, PathBuf, String)> {
         (first.trim_end_matches(".rs").to_owned(), relative, code)
     };
     files.into_iter().map(read).collect()
+}
+
+/// Names of the modules in files of their own that stand behind `#[cfg(test)]`.
+fn test_modules(text: &str) -> Vec<String> {
+    let after = text.split("#[cfg(test)]").skip(1);
+    let declared = after.filter_map(|t| t.trim_start().lines().next()).filter(|l| l.ends_with(';'));
+    declared.filter_map(|l| Some(l.split_once("mod ")?.1.trim_end_matches(';').to_owned())).collect()
 }
 
 /// Words that follow `prefix` in the code, opening `{a, b::c}` groups one level.
