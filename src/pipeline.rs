@@ -314,9 +314,6 @@ fn encode(
         let span = ended.ticket.span.clone();
         let _in = span.enter();
         let since = Instant::now();
-        if let Outcome::Rejected(rejection) = &ended.outcome {
-            tracing::warn!(reason = rejection.reason.name(), stage = rejection.stage.name(), "rejected: {rejection}");
-        }
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
         let (finished, encoded) = match sink.encode(&finished) {
