@@ -233,10 +233,10 @@ pub fn run(
         }
         drop(to_publish);
         let publisher = {
-            let (encoded, permits) = (encoded.clone(), &permits);
+            let (encoded, depths) = (encoded.clone(), &depths);
             thread::Builder::new().name("publish".into()).spawn_scoped(scope, move || {
                 let guard = Guard::new(stop, broken);
-                let summary = publish(&encoded, sink, limits, permits, fail, probe);
+                let summary = publish(&encoded, sink, limits, fail, probe, depths);
                 guard.done();
                 summary
             })
@@ -342,9 +342,9 @@ fn publish(
     encoded: &Receiver<ToPublish>,
     sink: &dyn CatalogSink,
     limits: &Limits,
-    permits: &Permits,
     fail: &dyn Fn(EngineError),
     probe: &dyn Probe,
+    depths: &dyn Fn(),
 ) -> Summary {
     let (mut reorder, mut summary) = (Reorder::new(), Summary::default());
     let never = Stop::default(); // what is finished is stored even while draining
@@ -366,7 +366,7 @@ fn publish(
             }
             probe.finished(&job.finished);
             drop(job.permit);
-            probe.permits(permits.used(), permits.total());
+            depths(); // ingest may be waiting for long
         }
     }
     summary

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::program::{command, run, start};
-use common::{frames, night, python, results};
+use common::{frames, night, python, results, simulate};
 
 /// `process FRAMES --out OUT` with further arguments.
 fn process(frames: &Path, out: &Path, further: &[&str]) -> Command {
@@ -134,7 +134,8 @@ fn both_drivers_give_the_same_bytes_at_any_thread_count() {
     };
     let expected = made(process, "1", &["--set", "pipeline.device_threads=1", "--set", "pipeline.frames_in_flight=1"]);
     assert_eq!(expected.len(), 3 * results::KINDS.len());
-    for (cores, device_threads, in_flight, workers) in [("3", 3, 4, 3), ("1", 3, 1, 1), ("3", 1, 4, 1), ("1", 1, 4, 2)] {
+    for (cores, device_threads, in_flight, workers) in [("3", 3, 4, 3), ("1", 3, 1, 1), ("3", 1, 4, 1), ("1", 1, 4, 2)]
+    {
         let keys = [("device_threads", device_threads), ("frames_in_flight", in_flight), ("prepare_workers", workers)];
         let values = keys.map(|(key, value)| format!("pipeline.{key}={value}"));
         let further: Vec<&str> = values.iter().flat_map(|v| ["--set", v.as_str()]).collect();
@@ -146,7 +147,8 @@ fn both_drivers_give_the_same_bytes_at_any_thread_count() {
 
 #[test]
 fn packed_files_give_what_plain_ones_give_but_for_their_hash() {
-    let (plain, packed, out) = (frames(1), tempfile::tempdir().unwrap(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let (plain, packed, out) =
+        (frames(1), tempfile::tempdir().unwrap(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
     let (field, mut name) = (&night()[0], Vec::new());
     for (band, bytes) in common::BANDS.iter().zip(&field.bands) {
         let path = packed.path().join(format!("frame-{band}-{}.fits.bz2", field.id));
@@ -176,4 +178,24 @@ fn an_image_is_processed_again_when_asked_and_its_set_replaced() {
     // The daemon takes a finished image for finished.
     start(inbox(frames.path(), out.path(), &["--segmenter", "threshold"])).wait().assert_code(0);
     results::assert_same(&results::whole(out.path()), &net, "run after process");
+}
+
+#[test]
+fn a_signal_ends_a_night_early_with_whole_sets_only() {
+    let (frames, out) = (frames(3), tempfile::tempdir().unwrap());
+    // First by name, and large enough to be caught at work.
+    let large = &simulate(&["--width", "1400", "--height", "1400", "--seed", "8"])[0];
+    large.write_as(frames.path(), "000001-1-0001");
+    let mut running = start(process(frames.path(), out.path(), &["--set", "pipeline.frames_in_flight=1"]));
+    running.until_told("device chosen");
+    running.signal("-INT");
+    let ended = running.wait();
+    let done = results::done(out.path());
+    results::whole(out.path());
+    // On a busy machine the signal may come when all is done.
+    assert!(ended.code == Some(130) && done.len() < 4 || ended.code == Some(0) && done.len() == 4, "{ended:?}");
+    // Another run completes the night.
+    start(process(frames.path(), out.path(), &[])).wait().assert_code(0);
+    assert_eq!(results::done(out.path()).len(), 4);
+    results::whole(out.path());
 }

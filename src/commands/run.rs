@@ -23,6 +23,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
     log::start(config.log.format, config.log.level, None);
     let stop = Stop::default();
+    let inbox = &config.input.dir;
+    std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
     let ledger = ledger(&config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();

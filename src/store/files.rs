@@ -103,7 +103,7 @@ impl Listing<'_> {
             Err(error) => self.refuse(folder, Reason::Unreadable, error.to_string(), "check its permissions".into()),
             Ok(mut paths) => {
                 paths.sort();
-                let found = paths.iter().filter(|p| self.add_file(p)).count();
+                let found = paths.iter().filter(|p| p.exists() && self.add_file(p)).count();
                 if found == 0 {
                     let pattern = &self.survey.profile().file_pattern;
                     let advice = format!("files must be named like {pattern}");
