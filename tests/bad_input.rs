@@ -5,11 +5,11 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use common::fits::{packed, pixels, remove, set};
 use common::program::{Ended, command, run, start};
 use common::{BANDS, night, path_of, results};
 
@@ -109,7 +109,7 @@ fn cases() -> Vec<Case> {
             fs::remove_file(path_of(f, "i", id)).unwrap();
             fs::create_dir(path_of(f, "i", id)).unwrap();
         }),
-        case("a link to nowhere", "missing_band", "no such file", "frame-i-{id}.fits", |f, id| {
+        case("a link to nowhere", "missing_band", "band i of image", "frame-i-{id}.fits", |f, id| {
             fs::remove_file(path_of(f, "i", id)).unwrap();
             std::os::unix::fs::symlink("/no/such/file", path_of(f, "i", id)).unwrap();
         }),
@@ -131,38 +131,12 @@ fn replace(folder: &Path, id: &str, band: &str, ending: &str, change: impl FnOnc
     fs::write(folder.join(format!("frame-{band}-{id}{ending}")), change(bytes)).unwrap();
 }
 
-/// Where a card of the first header stands.
-fn card(bytes: &[u8], key: &str) -> usize {
-    let begins = format!("{key:8}=");
-    let cards = bytes.chunks_exact(80).take_while(|card| !card.starts_with(b"END "));
-    80 * cards.into_iter().position(|card| card.starts_with(begins.as_bytes())).expect("simulated files have it")
-}
-
-fn set(bytes: &mut [u8], key: &str, value: &str) {
-    let at = card(bytes, key);
-    bytes[at..at + 80].copy_from_slice(format!("{:80}", format!("{key:8}= {value:>20}")).as_bytes());
-}
-
-fn remove(bytes: &mut [u8], key: &str) {
-    let at = card(bytes, key);
-    bytes[at..at + 80].copy_from_slice(format!("{:80}", "COMMENT").as_bytes());
-}
-
 fn sized(folder: &Path, id: &str, side: &str) {
     edit(folder, id, "u", |bytes| ["NAXIS1", "NAXIS2"].iter().for_each(|key| set(bytes, key, side)));
 }
 
-/// The header fills one block, as simulated ones do.
 fn fill(folder: &Path, id: &str, band: &str, value: f32) {
-    edit(folder, id, band, |bytes| {
-        bytes[2880..2880 + 4 * 256 * 200].chunks_exact_mut(4).for_each(|px| px.copy_from_slice(&value.to_be_bytes()));
-    });
-}
-
-fn packed(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::new();
-    bzip2::read::BzEncoder::new(bytes, bzip2::Compression::fast()).read_to_end(&mut packed).unwrap();
-    packed
+    edit(folder, id, band, |bytes| pixels(bytes).for_each(|px| px.copy_from_slice(&value.to_be_bytes())));
 }
 
 /// The bad fields, one a case, in a folder.

@@ -149,16 +149,16 @@ fn both_drivers_give_the_same_bytes_at_any_thread_count() {
 fn packed_files_give_what_plain_ones_give_but_for_their_hash() {
     let (plain, packed, out) =
         (frames(1), tempfile::tempdir().unwrap(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
-    let (field, mut name) = (&night()[0], Vec::new());
+    let field = &night()[0];
+    let mut names = Vec::new();
     for (band, bytes) in common::BANDS.iter().zip(&field.bands) {
         let path = packed.path().join(format!("frame-{band}-{}.fits.bz2", field.id));
-        let mut packer = bzip2::read::BzEncoder::new(bytes.as_slice(), bzip2::Compression::fast());
-        std::io::copy(&mut packer, &mut std::fs::File::create(&path).unwrap()).unwrap();
-        name.push(path);
+        std::fs::write(&path, common::fits::packed(bytes)).unwrap();
+        names.push(path.to_str().unwrap().to_owned());
     }
     start(process(plain.path(), out[0].path(), &[])).wait().assert_code(0);
     // Named one by one this time.
-    let names: Vec<_> = name.iter().map(|p| p.to_str().unwrap()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     run(&[&["process", "--out", out[1].path().to_str().unwrap()], &names[..]].concat()).assert_code(0);
     let picture = |folder: &Path| std::fs::read(folder.join(format!("{}.quicklook.png", field.id))).unwrap();
     assert!(picture(out[0].path()) == picture(out[1].path()));

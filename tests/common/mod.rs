@@ -1,6 +1,7 @@
 //! What the tests of the program share: a small seeded night, the program itself, and its folder of results.
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+pub mod fits;
 pub mod program;
 pub mod results;
 
