@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
-        eprintln!("twinpeak: {error:#}");
+        eprintln!("twinpeak: {}", commands::in_a_line(&error));
         exit_of(&error)
     });
     exit.into()

@@ -151,6 +151,7 @@ fn frame(id: &ImageId, seed: u64, width: usize, height: usize) -> Frame {
         exposure_s: Some(53.9),
         bands,
         input_hash: format!("{seed:064x}"),
+        files: Default::default(),
     }
 }
 

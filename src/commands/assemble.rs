@@ -1,6 +1,7 @@
 //! From a configuration to the parts that `process` and `run` put together: what both share, so that they cannot
 //! differ.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -10,8 +11,9 @@ use super::Fault;
 use crate::config::{Config, DeviceChoice, SegmenterKind};
 use crate::fits;
 use crate::model::Segmenter;
+use crate::pipeline::ports::PortError;
 use crate::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary};
-use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName};
+use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
 use crate::survey::Survey;
 use crate::threshold::ThresholdSegmenter;
 use crate::torch::bundle::Bundle;
@@ -135,17 +137,24 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// The engine's end, with the fault behind a failure.
+/// The engine's end, with the fault behind a failure. A source may fail on the folder of results `out` too: that
+/// is where it notes what it has begun.
 ///
 /// # Errors
 /// What ended the engine early.
-pub fn ended(result: Result<Summary, EngineError>) -> anyhow::Result<Summary> {
+pub fn ended(result: Result<Summary, EngineError>, out: &Path) -> anyhow::Result<Summary> {
     result.or_else(|error| {
         let fault = match &error {
             EngineError::Device(_) => Fault::Device,
             EngineError::Sink(_) => Fault::Output,
+            EngineError::Source(source) if concerns(source, out) => Fault::Output,
             EngineError::Source(_) | EngineError::Died(_) => bail!(error),
         };
         Err(anyhow::Error::new(error).context(fault))
     })
+}
+
+fn concerns(error: &PortError, folder: &Path) -> bool {
+    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error;
+    cause.downcast_ref::<StoreError>().is_some_and(|e| e.path().is_some_and(|p| p.starts_with(folder)))
 }

@@ -23,13 +23,13 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     log::start(config.log.format, config.log.level, progress.bar());
     let stop = Stop::default();
     let ledger = ledger(&config)?;
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration())?;
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || ())?;
     let assembly = assemble(&config)?;
     let sink = sink(ledger, &assembly.models);
     let result =
         pipeline::run(&mut source, &assembly.models, assembly.devices, &sink, &limits(&config), &stop, &progress);
     progress.end();
-    let summary = ended(result)?;
+    let summary = ended(result, &config.output.dir)?;
     if summary.processed + summary.rejected < images {
         return Ok(Exit::Interrupted);
     }

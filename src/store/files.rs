@@ -79,10 +79,12 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     fn add(&mut self, path: &Path) {
-        if path.is_dir() {
+        // By its name first: a folder that stands in a file's place is that file's fault, told when it is read.
+        let named = self.add_file(path);
+        if !named && path.is_dir() {
             return self.add_folder(path);
         }
-        if !self.add_file(path) {
+        if !named {
             let known = path.exists();
             let (reason, message) = if known {
                 (Reason::NotFits, "the file's name is none of the survey's".to_owned())
@@ -101,7 +103,7 @@ impl Listing<'_> {
             Err(error) => self.refuse(folder, Reason::Unreadable, error.to_string(), "check its permissions".into()),
             Ok(mut paths) => {
                 paths.sort();
-                let found = paths.iter().filter(|p| p.is_file() && self.add_file(p)).count();
+                let found = paths.iter().filter(|p| p.exists() && self.add_file(p)).count();
                 if found == 0 {
                     let pattern = &self.survey.profile().file_pattern;
                     let advice = format!("files must be named like {pattern}");
