@@ -1,7 +1,7 @@
 //! One file a subcommand: each wires the parts and runs. Errors are `anyhow` here and nowhere below; one that
 //! has an exit code of its own carries a [`Fault`] as context.
 
-mod assemble;
+pub mod assemble;
 pub mod check;
 pub mod evaluate;
 pub mod process;

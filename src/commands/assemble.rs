@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, bail};
+use rayon::prelude::*;
 
 use super::Fault;
 use crate::config::{Config, DeviceChoice, SegmenterKind};
@@ -53,7 +54,8 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
         recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
     }
-    let devices = (0..threads).map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
+    let devices =
+        (0..threads).into_par_iter().map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
     let models = Models { survey, recipe, identity, device: chosen.name.clone() };
     Ok(Assembly { models, devices, chosen })
@@ -82,7 +84,7 @@ pub fn device(choice: DeviceChoice) -> anyhow::Result<Chosen> {
     .context(Fault::Device)
 }
 
-/// One device thread's nets; making them runs a real inference on each.
+/// One device thread's nets; making them runs a real inference on each, so they are made side by side.
 fn nets(config: &Config, survey: &Survey, bundle: &Bundle, chosen: &Chosen) -> anyhow::Result<Device> {
     let segmenter: Box<dyn Segmenter> = match config.model.segmenter {
         SegmenterKind::Net => Box::new(TorchSegmenter::new(bundle, chosen).context(Fault::Device)?),
