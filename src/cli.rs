@@ -31,6 +31,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Train a net on frames without labels
     Train(TrainArgs),
+    /// Say in a table what came of a night
+    Summary(SummaryArgs),
     /// Score a catalogue against the truth
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
@@ -184,17 +186,31 @@ pub struct TrainNetArgs {
     pub config: ConfigArgs,
 }
 
+/// `twinpeak summary`
+#[derive(Args, Debug)]
+pub struct SummaryArgs {
+    /// A folder of results, of `process` or `run`
+    pub out: PathBuf,
+    /// Folder of the truth that `simulate` wrote (truth-IMAGE.csv): adds how complete and how right the catalogues are
+    #[arg(long, value_name = "DIR")]
+    pub truth: Option<PathBuf>,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// `twinpeak evaluate`
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
     /// A catalogue that this program wrote (IMAGE.catalog.parquet)
     pub catalog: PathBuf,
-    /// A truth table of `simulate` (.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines `x,y`
+    /// The truth: a table of `simulate` (truth-IMAGE.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines
+    /// `x,y` (0-based pixels of the reference band)
     pub truth: PathBuf,
-    /// Frames of the field: gives missed objects a magnitude, forced at their position
+    /// Folder of the field's frames: true objects without a magnitude get one, measured at their position
     #[arg(long, value_name = "DIR")]
     pub frames: Option<PathBuf>,
-    /// Where evaluation.json and the ROC curve go
+    /// Where IMAGE.evaluation.json, IMAGE.roc.png and IMAGE.reliability.png go [default: beside the catalogue]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Shared.

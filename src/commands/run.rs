@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Fault;
-use super::assemble::{assemble, ended, ledger, limits, loader, sink};
+use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
 use crate::cli::{Exit, RunArgs};
 use crate::pipeline;
 use crate::pipeline::flow::Stop;
@@ -21,9 +21,9 @@ use crate::telemetry::{Probes, log, signals};
 /// What made the daemon impossible or ended it.
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
-    log::start(config.log.format, config.log.level, None);
+    start_log(&config, None);
     let stop = Stop::default();
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration())?;
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || Exit::Interrupted.code())?;
     let ledger = ledger(&config)?;
     let assembly = assemble(&config)?;
     let models = &assembly.models;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::Exit;
 use crate::pipeline::flow::Stop;
 
-/// Watches from a thread of its own, from now until the process ends.
+/// Watches from a thread of its own, from now until the process ends. Before it ends at once `at_once` is called,
+/// which says the exit code.
 ///
 /// # Errors
 /// Where the system gives no thread or refuses the handlers.
-pub fn watch(stop: Stop, drain_timeout: Duration) -> io::Result<()> {
+pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() -> u8 + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut both = {
         let _inside = runtime.enter();
@@ -28,7 +28,7 @@ pub fn watch(stop: Stop, drain_timeout: Duration) -> io::Result<()> {
             () = tokio::time::sleep(drain_timeout) => "pipeline.drain_timeout_s is over",
         };
         tracing::error!("ending at once: {why}");
-        std::process::exit(Exit::Interrupted.code().into());
+        std::process::exit(at_once().into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
     Ok(())
@@ -62,7 +62,7 @@ mod tests {
     fn child() {
         let Ok(timeout_s) = std::env::var(TOLD) else { return };
         let stop = Stop::default();
-        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap())).unwrap();
+        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), || 130).unwrap();
         eprintln!("watching");
         while !stop.requested() {
             std::thread::sleep(Duration::from_millis(5));
