@@ -66,7 +66,9 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
         recipe.extract.extent_threshold = ThresholdSegmenter::EXTENT_SIGMA;
     }
-    let devices = (0..device_threads(config, &chosen)).map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
+    let devices = (0..device_threads(config, &chosen))
+        .map(|_| nets(config, &survey, &bundle, &chosen))
+        .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
     let models = Models { survey, recipe, identity, device: chosen.name.clone() };
     Ok(Assembly { models, devices, chosen })

@@ -53,7 +53,9 @@ fn describe_bundle(bundle: &Bundle, config: &Config) -> String {
     let training = &manifest.training;
     let finder = match config.model.segmenter {
         SegmenterKind::Net => "its segmentation net",
-        SegmenterKind::Threshold => "a matched filter (model.segmenter = \"threshold\"), its classifier tells them apart",
+        SegmenterKind::Threshold => {
+            "a matched filter (model.segmenter = \"threshold\"), its classifier tells them apart"
+        }
     };
     let mut text = format!(
         "{}, SHA-256 {}\nobjects are found by {finder}\ntrained by twinpeak {} on {}\nseeds: segmenter {}, classifier {}",
@@ -71,12 +73,7 @@ fn describe_bundle(bundle: &Bundle, config: &Config) -> String {
 }
 
 fn describe_device(chosen: &Chosen, config: &Config) -> String {
-    format!(
-        "{} ({}), {} threads with nets of their own",
-        chosen.name,
-        chosen.reason,
-        device_threads(config, chosen)
-    )
+    format!("{} ({}), {} threads with nets of their own", chosen.name, chosen.reason, device_threads(config, chosen))
 }
 
 #[cfg(test)]
@@ -103,7 +100,10 @@ mod tests {
             "training objects: ",
             "# device: cpu (no GPU found",
         ] {
-            assert!(text.contains(part) || part.contains("no GPU") && text.contains("# device: cuda:"), "{part}: {text}");
+            assert!(
+                text.contains(part) || part.contains("no GPU") && text.contains("# device: cuda:"),
+                "{part}: {text}"
+            );
         }
         // What it prints is itself a configuration: the same one.
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::cli::ConfigArgs;
 
-    const IMAGE: &str = "009001-1-0001";
+    const IMAGE: &str = "009001-3-0001"; // the first field of the first simulated night
 
     fn args(folder: &Path, truth: &str) -> EvaluateArgs {
         EvaluateArgs {
@@ -166,7 +166,9 @@ mod tests {
         assert_eq!((&json["detection"][0]["found"], &json["detection"][0]["truth"]), (&20.into(), &22.into()));
         assert_eq!((&json["forced_magnitudes"], &json["pixels"]), (&0.into(), &serde_json::Value::Null));
         for picture in ["roc.png", "reliability.png"] {
-            assert!(std::fs::read(folder.path().join(format!("out/{IMAGE}.{picture}"))).unwrap().starts_with(b"\x89PNG"));
+            assert!(
+                std::fs::read(folder.path().join(format!("out/{IMAGE}.{picture}"))).unwrap().starts_with(b"\x89PNG")
+            );
         }
     }
 

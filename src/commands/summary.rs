@@ -66,7 +66,9 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
         let quality = &done.quality[survey.reference()];
         let mut row = vec![done.image_id.clone()];
         row.extend(counts(std::slice::from_ref(done)));
-        row.extend([quality.fwhm_arcsec, quality.depth_5sigma_mag].map(|v| figure(Some(v).filter(|v| v.is_finite()), 2)));
+        row.extend(
+            [quality.fwhm_arcsec, quality.depth_5sigma_mag].map(|v| figure(Some(v).filter(|v| v.is_finite()), 2)),
+        );
         row.extend(scores.map(|s| marks(s.fields[k].as_ref())).into_iter().flatten());
         rows.push(row);
     }

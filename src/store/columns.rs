@@ -16,7 +16,8 @@ use super::StoreError;
 /// [`StoreError`] where the file cannot be read, is no Parquet file or lacks a column.
 pub fn read_columns<const N: usize>(file: &Path, names: [&str; N]) -> Result<Vec<[Option<f64>; N]>, StoreError> {
     let opened = File::open(file).map_err(|source| StoreError::Io { action: "open", path: file.to_owned(), source })?;
-    read(opened, names).map_err(|problem| StoreError::NotCatalog { path: file.to_owned(), problem: problem.to_string() })
+    read(opened, names)
+        .map_err(|problem| StoreError::NotCatalog { path: file.to_owned(), problem: problem.to_string() })
 }
 
 fn read<const N: usize>(file: File, names: [&str; N]) -> Result<Vec<[Option<f64>; N]>, ParquetError> {

@@ -42,11 +42,7 @@ pub(super) fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Su
 ///
 /// # Errors
 /// Where the frame cannot be prepared.
-pub(super) fn magnitudes(
-    frame: Frame,
-    survey: &Survey,
-    positions: &[(f64, f64)],
-) -> anyhow::Result<Vec<Option<f64>>> {
+pub(super) fn magnitudes(frame: Frame, survey: &Survey, positions: &[(f64, f64)]) -> anyhow::Result<Vec<Option<f64>>> {
     let image = frame.id.to_string();
     let prepared = prepare(frame, survey, &preprocess::Settings::default()).context(image)?;
     let (profile, reference) = (survey.profile(), survey.reference());
@@ -63,7 +59,7 @@ pub(super) fn magnitudes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::{Artefacts, Seeing, Spec, simulate};
+    use crate::sim::{Artefacts, Counts, Seeing, Spec, simulate};
 
     #[test]
     fn a_star_is_as_bright_as_the_circle_holds_of_it() {
@@ -77,6 +73,7 @@ mod tests {
                 width: 256,
                 height: 256,
                 sources: Some(1),
+                counts: Counts::Flat,
                 artefacts: Artefacts::NONE,
                 seeing: seeing.clone(),
                 ..Spec::default()

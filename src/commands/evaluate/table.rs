@@ -62,7 +62,10 @@ pub(super) fn render(report: &Report) -> String {
         None => line("calibration error: too few objects".into()),
     }
     if let Some(pixels) = &report.pixels {
-        line(format!("objects' pixels in the masks: intersection over union {} with the truth", share(pixels.iou(), 3)));
+        line(format!(
+            "objects' pixels in the masks: intersection over union {} with the truth",
+            share(pixels.iou(), 3)
+        ));
     }
     out
 }
