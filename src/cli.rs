@@ -29,11 +29,11 @@ pub enum Command {
     Run(RunArgs),
     /// Write simulated fields and the truth about them
     Simulate(SimulateArgs),
-    /// Train a net on frames without labels
+    /// Train one of the two nets on frames without labels
     Train(TrainArgs),
-    /// Say in a table what came of a night
+    /// Tell what came of a night, in a table with a line a field
     Summary(SummaryArgs),
-    /// Score a catalogue against the truth
+    /// Score a catalogue against the truth: the only command that reads labels
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
     Check(CheckArgs),
@@ -46,16 +46,16 @@ pub struct ConfigArgs {
     /// Configuration file [default: config/twinpeak.toml where it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Survey description
+    /// Survey description [default: survey.file of the configuration]
     #[arg(long, value_name = "FILE")]
     pub survey: Option<PathBuf>,
-    /// Folder of the model bundle
+    /// Folder of the model bundle [default: model.bundle of the configuration]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// auto, cpu, cuda:0, ...
+    /// What the nets run on: auto, cpu, cuda:0, ... [default: device.choice of the configuration]
     #[arg(long)]
     pub device: Option<String>,
-    /// What finds objects: net or threshold
+    /// What finds objects: net or threshold [default: model.segmenter of the configuration]
     #[arg(long)]
     pub segmenter: Option<String>,
     /// Any other key, e.g. --set pipeline.frames_in_flight=2
@@ -119,13 +119,13 @@ impl ProcessArgs {
 /// `twinpeak run`
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// The inbox to watch
+    /// The folder to watch for frames [default: input.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub inbox: Option<PathBuf>,
-    /// Where catalogues, masks, pictures and records go
+    /// Where catalogues, masks, pictures and records go [default: output.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where metrics and health are served
+    /// Where metrics and health are served [default: http.bind of the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub http: Option<String>,
     /// End when nothing is left to do, instead of waiting for more
@@ -163,9 +163,9 @@ pub struct TrainArgs {
 /// Which net to train.
 #[derive(Debug, Subcommand)]
 pub enum TrainedNet {
-    /// The net that finds objects
+    /// Train the net that finds objects
     Segmenter(TrainNetArgs),
-    /// The net that tells stars from galaxies
+    /// Train the nets that tell stars from galaxies
     Classifier(TrainNetArgs),
 }
 
@@ -173,7 +173,7 @@ pub enum TrainedNet {
 #[derive(Args, Debug)]
 pub struct TrainNetArgs {
     /// Files of frames, or folders of them; no labels are read
-    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FRAMES", required = true, num_args = 1..)]
     pub frames: Vec<PathBuf>,
     /// The bundle to write; checkpoints lie in BUNDLE.work, and an interrupted training goes on where it stopped
     #[arg(long, value_name = "BUNDLE")]

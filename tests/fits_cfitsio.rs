@@ -91,6 +91,8 @@ fn a_tile_compressed_frame_is_read_as_cfitsio_reads_it() {
     let theirs: Vec<f32> = file.hdu(1).unwrap().read_image(&mut file).unwrap();
     let ours = frame.bands[2].pixels.pixels();
     assert_eq!(ours.len(), theirs.len());
-    let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-    assert_eq!(ours.iter().zip(&theirs).filter(|pair| !same(*pair)).count(), 0);
+    // The crate does not ask cfitsio to mark the one blank pixel, at (10, 10), and gets a number there.
+    let different = |i: &usize| ours[*i].to_bits() != theirs[*i].to_bits();
+    assert_eq!((0..ours.len()).filter(different).collect::<Vec<_>>(), [10 * 70 + 10]);
+    assert!(ours[10 * 70 + 10].is_nan());
 }
