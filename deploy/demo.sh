@@ -5,10 +5,12 @@
 #   deploy/demo.sh DIR      takes your own five-band frames from DIR instead
 #   NIGHT=... deploy/demo.sh  keeps everything there instead of in out/demo
 set -euo pipefail
-cd "$(dirname "$0")/.."
 frames=${1-}
 if [[ $frames && ! -d $frames ]]; then echo "demo: $frames is not a folder" >&2; exit 2; fi
-night=${NIGHT:-out/demo} address=${ADDRESS:-127.0.0.1:9311}
+[[ -z $frames ]] || frames=$(realpath "$frames")
+[[ -z ${NIGHT-} ]] || NIGHT=$(realpath -m "$NIGHT")
+cd "$(dirname "$0")/.."
+night=${NIGHT:-out/demo} address=${ADDRESS:-127.0.0.1:9311} truth=()
 
 deploy/setup.sh
 say() { printf '\ndemo: %s\n' "$*"; }
@@ -16,7 +18,7 @@ say "builds twinpeak (release; the first time compiles its dependencies, about 5
 cargo build --release
 twinpeak=target/release/twinpeak
 
-rm -rf "$night"
+rm -rf "$night/inbox" "$night/sky" "$night/out" "$night/daemon.log"
 mkdir -p "$night/inbox"
 if [[ -z $frames ]]; then
     say "simulates a night of 3 fields"
@@ -26,7 +28,8 @@ if [[ -z $frames ]]; then
 fi
 
 say "starts the daemon on $night/inbox; its metrics are at http://$address/metrics"
-"$twinpeak" run --inbox "$night/inbox" --out "$night/out" --http "$address" 2>"$night/daemon.log" &
+"$twinpeak" run --inbox "$night/inbox" --out "$night/out" --http "$address" \
+    --set input.settle_s=1 --set input.incomplete_after_s=20 2>"$night/daemon.log" &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null || true' EXIT
 for _ in $(seq 100); do
@@ -34,6 +37,7 @@ for _ in $(seq 100); do
     kill -0 "$daemon" 2>/dev/null || { cat "$night/daemon.log" >&2; exit 1; }
     sleep 0.2
 done
+curl -sf "http://$address/readyz" >/dev/null || { echo "demo: the daemon is not ready" >&2; cat "$night/daemon.log" >&2; exit 1; }
 
 say "drops the frames in, one field after another"
 dropped=0
@@ -51,7 +55,10 @@ for field in $fields; do
     progress
     sleep 1
 done
-while (($(settled) < dropped)); do
+# Files that are not the survey's are left alone by the daemon: a minute without news is the end.
+news=$SECONDS last=-1
+while (($(settled) < dropped && SECONDS - news < 60)); do
+    if (($(settled) != last)); then last=$(settled) news=$SECONDS; fi
     kill -0 "$daemon" 2>/dev/null || { echo; cat "$night/daemon.log" >&2; exit 1; }
     progress
     sleep 0.5

@@ -23,6 +23,11 @@ fi
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
+if [[ $(uname -sm) != "Linux x86_64" ]]; then
+    say "this machine is $(uname -sm); libtorch is fetched for Linux x86_64 only. Set LIBTORCH to your own instead."
+    [[ ${LIBTORCH-} ]] || exit 1
+fi
+
 if ! command -v cargo >/dev/null; then
     say "cargo is missing. Install Rust by rustup (https://rustup.rs), then run this again."
     exit 1
@@ -36,6 +41,7 @@ if ((${#packages[@]})); then
     fi
     say "installs from Debian (about 60 MB): ${packages[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    dpkg --configure -a # an earlier run may have been interrupted
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
@@ -47,7 +53,7 @@ libtorch() {
     rm -rf "$part"
     mkdir -p "$part/wheels" "$part/lib"
     say "downloads libtorch $torch_version from PyPI: 543 MB, 520 MB on disk, into .libtorch/"
-    python3 -m pip download --quiet --progress-bar on --disable-pip-version-check --no-deps \
+    python3 -m pip download --progress-bar on --disable-pip-version-check --no-deps \
         --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi none \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
         --dest "$part/wheels" "torch==$torch_version" nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96 >&2
@@ -80,7 +86,7 @@ readers() {
     rm -rf .venv # usable only once `installed` is written, the last step
     say "installs what the tests compare with, from PyPI (about 130 MB) into .venv/: astropy, pyarrow, sep"
     python3 -m venv --copies .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/requirements.txt >&2
+    .venv/bin/pip install --progress-bar on --disable-pip-version-check --only-binary=:all: -r tests/requirements.txt >&2
     sha256sum <tests/requirements.txt >.venv/installed
 }
 if [[ ${1-} == --tests && $(cat .venv/installed 2>/dev/null) != "$(sha256sum <tests/requirements.txt)" ]]; then readers; fi

@@ -8,7 +8,7 @@
 //! | [`fits`], [`store`] | frames from files, results to files |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
-//! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`] | objects and what is measured of them |
+//! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`], [`objects`] | objects and what is measured of them |
 //! | [`posterior`], [`catalog`], [`picture`] | probabilities, rows, pictures |
 //! | [`recipe`], [`pipeline`] | the parameters of a model, and the engine that runs it all |
 //! | [`sim`], [`learn`], [`evaluate`] | a sky with known truth, training, scores |
@@ -56,6 +56,7 @@ pub mod frame;
 pub mod learn;
 pub mod measure;
 pub mod model;
+pub mod objects;
 pub mod picture;
 pub mod pipeline;
 pub mod posterior;

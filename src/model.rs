@@ -26,6 +26,15 @@ pub trait Segmenter: Send {
     /// # Errors
     /// [`ModelError`] when the device failed; the batch may be tried again elsewhere.
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError>;
+
+    /// A real inference, its answer judged: whether the device can be trusted now.
+    ///
+    /// # Errors
+    /// [`ModelError`] where it cannot.
+    fn probe(&mut self) -> Result<(), ModelError> {
+        let (tiles, mut scores) = (vec![0.0; self.batch() * TILE_LEN], vec![0.0; self.batch() * TILE_PIXELS]);
+        self.segment(&tiles, &mut scores)
+    }
 }
 
 /// Scores objects: log-odds of star against galaxy from each of its seeds.
@@ -42,6 +51,15 @@ pub trait Classifier: Send {
     /// # Errors
     /// [`ModelError`] when the device failed.
     fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError>;
+
+    /// A real inference, its answer judged: whether the device can be trusted now.
+    ///
+    /// # Errors
+    /// [`ModelError`] where it cannot.
+    fn probe(&mut self) -> Result<(), ModelError> {
+        let (stamps, mut log_odds) = (vec![0.0; self.batch() * STAMP_LEN], vec![0.0; self.batch() * self.seeds()]);
+        self.classify(&stamps, &mut log_odds)
+    }
 }
 
 /// Why a device gave no answer.

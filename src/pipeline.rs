@@ -24,6 +24,7 @@ pub mod ports;
 mod reorder;
 mod road;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -229,7 +230,7 @@ pub fn run(
         });
         for _ in 0..limits.workers.max(1) {
             let (ended, to_publish) = (ended.clone(), to_publish.clone());
-            stage!("encode", move || encode(ended, &to_publish, sink, fail, probe));
+            stage!("encode", move || encode(ended, &to_publish, sink, fail));
         }
         drop(to_publish);
         let publisher = {
@@ -270,24 +271,25 @@ fn ingest(
 ) {
     for sequence in 0.. {
         depths();
-        let Some(permit) = permits.acquire(stop) else { return };
-        let since = Instant::now();
         let arrival = match with_retries(limits, Stage::Ingest, stop, probe, || source.next(stop)) {
             Ok(Some(arrival)) => arrival,
             Ok(None) => return,
             Err(error) => return fail(EngineError::Source(error)),
         };
         probe.arrived(&arrival.image_id);
+        let arrived = Instant::now();
+        // Dropped unpublished, its receipt gives it back to the source.
+        let Some(permit) = permits.acquire(stop) else { return };
         let span = tracing::info_span!("frame", image = %arrival.image_id, sequence);
-        let mut ticket = Ticket {
+        let ticket = Ticket {
             sequence,
             image_id: arrival.image_id,
             receipt: arrival.receipt,
             permit,
+            arrived,
             timings_s: Default::default(),
             span,
         };
-        ticket.took(Stage::Ingest, since, probe);
         if to_prepare.send(Admitted { ticket, load: arrival.load }).is_err() {
             return;
         }
@@ -308,7 +310,6 @@ fn encode(
     to_publish: &Sender<ToPublish>,
     sink: &dyn CatalogSink,
     fail: &dyn Fn(EngineError),
-    probe: &dyn Probe,
 ) {
     for ended in ended {
         let span = ended.ticket.span.clone();
@@ -316,7 +317,8 @@ fn encode(
         let since = Instant::now();
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
-        let (finished, encoded) = match sink.encode(&finished) {
+        let first = catch_unwind(AssertUnwindSafe(|| sink.encode(&finished)));
+        let (finished, encoded) = match first.unwrap_or_else(|_| Err(PortError::Fatal("encoding it panicked".into()))) {
             Err(error) if matches!(finished.outcome, Outcome::Processed(_)) => {
                 let refused = road::not_encodable(finished, &error);
                 let encoded = sink.encode(&refused);
@@ -327,7 +329,6 @@ fn encode(
         match encoded {
             Ok(encoded) => {
                 let seconds = since.elapsed().as_secs_f64();
-                probe.stage(Stage::Publish, seconds);
                 if to_publish.send(ToPublish { finished, encoded, receipt, permit, seconds }).is_err() {
                     return;
                 }
@@ -359,7 +360,7 @@ fn publish(
                 fail(EngineError::Sink(error));
                 return summary;
             }
-            probe.stage(Stage::Publish, since.elapsed().as_secs_f64());
+            probe.stage(Stage::Publish, job.seconds + since.elapsed().as_secs_f64());
             match job.finished.outcome {
                 Outcome::Processed(_) => summary.processed += 1,
                 Outcome::Rejected(_) => summary.rejected += 1,

@@ -29,7 +29,7 @@ pub struct Profile {
     pub shape_bands: [String; 3],
     /// Side of a pixel, arcsec.
     pub pixel_scale_arcsec: f64,
-    /// Magnitude of one unit of flux.
+    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5.
     pub zero_point_mag: f64,
     /// What BUNIT must say.
     pub unit: String,
@@ -83,7 +83,7 @@ pub struct PsfStars {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cards {
-    /// Calibration, nMgy per DN.
+    /// Calibration, units of flux per DN.
     pub nmgy_per_dn: Option<String>,
     /// Exposure, s.
     pub exposure_s: Option<String>,
@@ -268,6 +268,11 @@ impl Survey {
         }
         let norm = w.iter().map(|v| v * v).sum::<f64>().sqrt();
         w.map(|v| (v / norm) as f32)
+    }
+
+    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5.
+    pub fn nmgy_per_unit(&self) -> f64 {
+        10f64.powf(0.4 * (22.5 - self.profile.zero_point_mag))
     }
 
     /// Indices of the three bands in which sources stand out best.

@@ -17,13 +17,13 @@ use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
 use crate::config::{Config, DeviceChoice};
 use crate::extract::Settings as Extract;
 use crate::frame::{BANDS, PerBand};
-use crate::learn::sample::{Detector, Sampled, sample};
+use crate::learn::sample::{self, Detector};
 use crate::learn::{Curve, Progress, Run, classify, segment};
 use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::FrameSource;
 use crate::posterior::Calibration;
-use crate::preprocess::{self, prepare};
+use crate::preprocess::{self, Prepared, prepare};
 use crate::recipe::Recipe;
 use crate::store::FileList;
 use crate::survey::Survey;
@@ -98,9 +98,13 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     let mut filter = matched_filter(survey);
     let mut detector = classical(&mut filter);
     let (mut frames, mut fwhm) = (Vec::new(), Vec::new());
-    let data = each_frame(args, config, survey, &mut detector, |index, sampled| {
-        fwhm.push(sampled.quality.map(|q| q.fwhm_arcsec));
-        frames.push(sampled.training_frame(survey, index));
+    let data = each_frame(args, config, survey, |index, prepared| {
+        let found = sample::find(&prepared, survey, &mut detector)?;
+        let (count, quality) = (found.footprints.objects.len(), found.quality);
+        fwhm.push(quality.map(|q| q.fwhm_arcsec));
+        let fwhm_px = quality[survey.reference()].effective_fwhm_px;
+        frames.push(sample::training_frame(prepared, survey, fwhm_px, index));
+        Ok(count)
     })?;
     let settings = segment::Settings { seed: args.seed, ..segment::Settings::default() };
     let bar = Bar::new();
@@ -131,24 +135,22 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
 
 fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
     let mut objects = classify::Objects::default();
-    let mut take = |index: u64, sampled: Sampled| sampled.add_objects(survey, index, &mut objects);
+    let mut learn = |detector: &mut Detector| {
+        each_frame(args, config, survey, |index, prepared| {
+            let found = sample::find(&prepared, survey, detector)?;
+            sample::add_objects(&found, index, &mut objects);
+            Ok(found.footprints.objects.len())
+        })
+    };
     let data = match work.load::<SegmenterHalf>("segmenter")? {
         Some((half, parameters)) => {
             let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: half.shape.clone() };
             let mut net = TorchSegmenter::of(&parameters, &part, &device(DeviceChoice::Cpu)?)?;
             let settings = extract_settings(half.detect_threshold, half.extent_threshold);
-            let mut detector = Detector {
-                segmenter: &mut net,
-                overlap_px: OVERLAP_PX,
-                settings,
-                fallback_fwhm_arcsec: half.fwhm_arcsec,
-            };
-            each_frame(args, config, survey, &mut detector, &mut take)?
+            let fallback_fwhm_arcsec = half.fwhm_arcsec;
+            learn(&mut Detector { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec })?
         }
-        None => {
-            let mut filter = matched_filter(survey);
-            each_frame(args, config, survey, &mut classical(&mut filter), &mut take)?
-        }
+        None => learn(&mut classical(&mut matched_filter(survey)))?,
     };
     let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
     let bar = Bar::new();
@@ -192,13 +194,13 @@ fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
     Detector { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: [USUAL_FWHM_ARCSEC; BANDS] }
 }
 
-/// Reads, prepares and searches one frame after another. A frame that cannot be used is told and passed over.
+/// Reads and prepares one frame after another for `take`, which says how many objects it found. A frame that cannot be
+/// used is told and passed over.
 fn each_frame(
     args: &TrainNetArgs,
     config: &Config,
     survey: &Arc<Survey>,
-    detector: &mut Detector,
-    mut take: impl FnMut(u64, Sampled),
+    mut take: impl FnMut(u64, Prepared) -> anyhow::Result<usize>,
 ) -> anyhow::Result<Data> {
     let mut source = FileList::new(&args.frames, survey.clone(), loader(config, survey));
     let (mut images, mut hash) = (Vec::new(), Sha256::new());
@@ -218,9 +220,7 @@ fn each_frame(
                 continue;
             }
         };
-        let sampled = sample(prepared, survey, detector)?;
-        println!("{}: {} objects found", arrival.image_id, sampled.footprints.objects.len());
-        take(images.len() as u64, sampled);
+        println!("{}: {} objects found", arrival.image_id, take(images.len() as u64, prepared)?);
         hash.update(input_hash);
         images.push(arrival.image_id.to_string());
     }

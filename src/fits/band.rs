@@ -29,7 +29,7 @@ pub fn encode_band(survey: &Survey, frame: &Frame, b: usize) -> Result<Vec<u8>, 
         cards.add("RERUN", id.to_string().as_str(), "");
     }
     if let Some(key) = &profile.cards.nmgy_per_dn {
-        cards.add(key, band.nmgy_per_dn, "calibration, nMgy per count");
+        cards.add(key, band.nmgy_per_dn / survey.nmgy_per_unit(), "calibration, flux per count");
     }
     if let (Some(key), Some(exposure_s)) = (&profile.cards.exposure_s, frame.exposure_s) {
         cards.add(key, exposure_s, "exposure time, s");
@@ -41,7 +41,8 @@ pub fn encode_band(survey: &Survey, frame: &Frame, b: usize) -> Result<Vec<u8>, 
     cards.add_wcs(&band.wcs);
     let mut bytes = cards.finish()?;
     bytes.reserve(band.pixels.pixels().len() * 4);
-    bytes.extend(band.pixels.pixels().iter().flat_map(|v| v.to_be_bytes()));
+    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    bytes.extend(band.pixels.pixels().iter().flat_map(|v| (v / nmgy_per_unit).to_be_bytes()));
     fill_block(&mut bytes);
     if let (Some(column), Some(sky_nmgy)) = (&profile.cards.sky_table, band.removed_sky_nmgy) {
         bytes.extend(sky_table(column, (sky_nmgy / band.nmgy_per_dn) as f32)?);

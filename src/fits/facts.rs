@@ -24,6 +24,11 @@ pub(super) struct Facts {
     pub removed_sky_nmgy: Option<f64>,
 }
 
+/// A calibration farther from the survey's usual one is a fault of the file.
+const CALIBRATION_PER_USUAL: std::ops::Range<f64> = 1e-3..1e3;
+/// Nor was anything observed after this, MJD.
+const LATEST_MJD: f64 = 200_000.0;
+
 impl Facts {
     /// Reads them; `image` is the HDU with the pixels, of `shape`, and `band` its index in the survey.
     pub(super) fn read(survey: &Survey, band: usize, hdus: &[Hdu], image: usize, shape: Shape) -> Result<Self, Fault> {
@@ -35,10 +40,11 @@ impl Facts {
         };
         let profile = survey.profile();
         check_unit(&profile.unit, headers.iter().find_map(|h| h.text("BUNIT")))?;
-        let nmgy_per_dn = number(&profile.cards.nmgy_per_dn).unwrap_or(profile.typical.nmgy_per_dn[band]);
-        if nmgy_per_dn <= 0.0 {
+        let usual = profile.typical.nmgy_per_dn[band];
+        let nmgy_per_dn = number(&profile.cards.nmgy_per_dn).map_or(usual, |units| units * survey.nmgy_per_unit());
+        if !CALIBRATION_PER_USUAL.contains(&(nmgy_per_dn / usual)) {
             let card = profile.cards.nmgy_per_dn.clone().unwrap_or_default();
-            return Err(Fault::Calibration { card, value: nmgy_per_dn });
+            return Err(Fault::Calibration { card, value: nmgy_per_dn / survey.nmgy_per_unit() });
         }
         let exposure_s = number(&profile.cards.exposure_s).filter(|s| *s > 0.0);
         let half_s = exposure_s.unwrap_or(profile.typical.exposure_s) / 2.0;
@@ -46,7 +52,9 @@ impl Facts {
             wcs: coordinates(&hdus[image].header, shape)?,
             nmgy_per_dn,
             exposure_s,
-            midpoint_mjd_tai: number(&profile.cards.start_tai_s).map(|start_s| (start_s + half_s) / DAY_S),
+            midpoint_mjd_tai: number(&profile.cards.start_tai_s)
+                .map(|start_s| (start_s + half_s) / DAY_S)
+                .filter(|mjd| (0.0..LATEST_MJD).contains(mjd)),
             removed_sky_nmgy: profile
                 .cards
                 .sky_table

@@ -135,7 +135,11 @@ fn read_band(
     let image = pixels::find(&hdus)?;
     let shape = pixels::shape(&hdus[image].header, limits)?;
     let facts = Facts::read(survey, b, &hdus, image, shape)?;
-    let pixels = pixels::decode(&hdus[image], shape)?;
+    let mut pixels = pixels::decode(&hdus[image], shape)?;
+    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    if nmgy_per_unit != 1.0 {
+        pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);
+    }
     let detector = survey.detector(ids);
     let band = Band {
         mask: no_data(&pixels),

@@ -18,7 +18,7 @@ use super::ports::{Probe, Stage};
 use super::road::{Classified, Extracted, Scored, Ticket};
 use super::{Device, EngineError};
 use crate::frame::Plane;
-use crate::model::{ModelError, TILE_LEN, TILE_PIXELS};
+use crate::model::{ModelError, TILE_PIXELS};
 use crate::preprocess::Prepared;
 use crate::tile::Tiling;
 
@@ -168,8 +168,11 @@ pub(super) fn serve(
                 Stage::Segment => device.segmenter.segment(&batch.input, &mut values),
                 _ => device.classifier.classify(&batch.input, &mut values),
             }));
-            let lost = || ModelError::DeviceLost { device: device.name.clone(), message: "the net panicked".into() };
-            answer.unwrap_or_else(|_| Err(lost()))
+            let lost = |message: &str| ModelError::DeviceLost { device: device.name.clone(), message: message.into() };
+            answer.unwrap_or_else(|_| Err(lost("the net panicked")))?;
+            // Sound input that gives no numbers: the device, not the frame, is at fault.
+            let broken = !values.iter().all(|v| v.is_finite()) && batch.input.iter().all(|v| v.is_finite());
+            if broken { Err(lost("it answered with no numbers")) } else { Ok(()) }
         };
         let answer = once(&mut device).or_else(|error| {
             probe.device_failed(&device.name, &error);
@@ -187,11 +190,11 @@ pub(super) fn serve(
     }
 }
 
-/// A real inference on a device that has had nothing to do, so that a dead one does not look ready.
+/// A real inference of both nets on a device that has had nothing to do, so that a dead one does not look ready.
+/// As with a batch, one failure is forgiven.
 fn probe_idle(device: &mut Device, probe: &dyn Probe) -> Result<(), EngineError> {
-    let size = device.segmenter.batch();
-    let (tiles, mut scores) = (vec![0.0; size * TILE_LEN], vec![0.0; size * TILE_PIXELS]);
-    device.segmenter.segment(&tiles, &mut scores).map_err(|error| {
+    let mut once = || device.segmenter.probe().and_then(|()| device.classifier.probe());
+    once().or_else(|_| once()).map_err(|error| {
         probe.device_failed(&device.name, &error);
         EngineError::Device(error)
     })?;

@@ -12,14 +12,14 @@ use super::flow::Permit;
 use super::ports::{BandQuality, Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
 use super::{ModelIdentity, Models};
 use crate::catalog::{Catalog, Provenance, Row, class, flag};
-use crate::cutout::Source;
 use crate::frame::{ImageId, PerBand, Plane};
+use crate::measure;
+use crate::objects::Objects;
 use crate::posterior::StarProbability;
 use crate::preprocess::{self, Prepared, PreprocessError};
-use crate::psf::{self, PsfQuality, Splines};
+use crate::psf::PsfQuality;
 use crate::survey::Survey;
 use crate::tile::Tiling;
-use crate::{extract, filter, measure};
 
 /// A frame's identity, place in line and right to be in flight; it travels with the frame to the end.
 pub(super) struct Ticket {
@@ -27,6 +27,7 @@ pub(super) struct Ticket {
     pub image_id: ImageId,
     pub receipt: Receipt,
     pub permit: Permit,
+    pub arrived: Instant,
     pub timings_s: BTreeMap<Stage, f64>,
     pub span: tracing::Span,
 }
@@ -100,6 +101,7 @@ fn guarded<T>(stage: Stage, step: impl FnOnce() -> Result<T, Rejection>) -> Resu
 pub(super) fn prepare(admitted: Admitted, models: &Models, probe: &dyn Probe) -> Result<ToSegment, Box<Ended>> {
     let Admitted { mut ticket, load } = admitted;
     let _in = ticket.span.clone().entered();
+    ticket.took(Stage::Ingest, ticket.arrived, probe); // what it waited for its turn
     let since = Instant::now();
     let recipe = &models.recipe;
     let prepared = guarded(Stage::Prepare, || {
@@ -137,19 +139,12 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
     let since = Instant::now();
     let recipe = &models.recipe;
     let measured = guarded(Stage::Extract, || {
-        let sigma: PerBand<f64> = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
-        let weights = models.survey.detection_weights(&sigma, &[0, 1, 2, 3, 4]);
-        let detection = filter::detection_image(&prepared.registered, &weights);
-        let footprints = extract::extract(&score, &detection, &prepared.bits, &recipe.extract);
-        drop(score);
         let fallback = &recipe.fallback_fwhm_arcsec;
-        let shapes = measure::footprint_shapes(&prepared, &models.survey, &footprints);
-        let splines = Splines::new(&prepared.frame);
-        let (psf, psf_quality) = psf::measure(&prepared, &models.survey, &splines, &shapes, fallback);
-        let segmentation = &footprints.segmentation;
-        let source = Source { prepared: &prepared, survey: &models.survey, splines: &splines, psf: &psf, segmentation };
-        let objects = measure::measure(&source, &footprints, &detection, &shapes);
-        Ok((footprints.segmentation, objects, quality(&prepared, &models.survey, &psf_quality)))
+        let objects = Objects::find(&prepared, &models.survey, &score, &recipe.extract, fallback);
+        drop(score);
+        let measured = objects.measure();
+        let quality = quality(&prepared, &models.survey, &objects.quality);
+        Ok((objects.footprints.segmentation, measured, quality))
     });
     ticket.took(Stage::Extract, since, probe);
     let (segmentation, objects, quality) = match measured {

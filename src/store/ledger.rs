@@ -214,7 +214,6 @@ fn file_of(image: &ImageId) -> String {
 }
 
 /// Opens and locks a file; the system frees it when the process ends, however it ends.
-#[allow(clippy::incompatible_msrv, reason = "File::try_lock came with Rust 1.89")]
 fn lock(path: &Path, folder: &Path) -> Result<File, StoreError> {
     let failed = |source| StoreError::Io { action: "lock", path: path.to_owned(), source };
     let file = File::create(path).map_err(failed)?;

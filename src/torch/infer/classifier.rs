@@ -49,15 +49,6 @@ impl TorchClassifier {
         Ok(classifier)
     }
 
-    /// One real batch through the device: is it still there, and does it answer as the trainer's did?
-    ///
-    /// # Errors
-    /// [`ModelError`]
-    pub fn probe(&mut self) -> Result<(), ModelError> {
-        let answers = self.probe_answers()?;
-        judge(&self.chosen, &answers, &self.expected)
-    }
-
     /// What the bundle's `probe` holds once this has been run on a CPU in f32.
     ///
     /// # Errors
@@ -117,6 +108,12 @@ impl Classifier for TorchClassifier {
 
     fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError> {
         self.run(stamps, log_odds).map_err(|e| model_error(&self.chosen.name, &e))
+    }
+
+    /// The answer must be what the trainer got on a processor, within the tolerance.
+    fn probe(&mut self) -> Result<(), ModelError> {
+        let answers = self.probe_answers()?;
+        judge(&self.chosen, &answers, &self.expected)
     }
 }
 

@@ -53,15 +53,6 @@ impl TorchSegmenter {
         Ok(segmenter)
     }
 
-    /// One real batch through the device: is it still there, and does it answer as the trainer's did?
-    ///
-    /// # Errors
-    /// [`ModelError`]
-    pub fn probe(&mut self) -> Result<(), ModelError> {
-        let answers = self.probe_answers()?;
-        judge(&self.chosen, &answers, &self.expected)
-    }
-
     /// What the bundle's `probe` holds once this has been run on a CPU in f32.
     ///
     /// # Errors
@@ -93,6 +84,12 @@ impl Segmenter for TorchSegmenter {
 
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
         self.run(tiles, scores).map_err(|e| model_error(&self.chosen.name, &e))
+    }
+
+    /// The answer must be what the trainer got on a processor, within the tolerance.
+    fn probe(&mut self) -> Result<(), ModelError> {
+        let answers = self.probe_answers()?;
+        judge(&self.chosen, &answers, &self.expected)
     }
 }
 

@@ -1,0 +1,64 @@
+//! From scores to measured objects: the one road that the daemon and the trainer both take.
+
+use crate::cutout::Source;
+use crate::extract::{self, Footprints};
+use crate::filter::detection_image;
+use crate::frame::{PerBand, Plane};
+use crate::measure::{self, Measured};
+use crate::preprocess::Prepared;
+use crate::psf::{self, Psf, PsfQuality, Splines};
+use crate::survey::Survey;
+
+/// A frame's objects, and what measuring them needs.
+pub struct Objects<'a> {
+    prepared: &'a Prepared,
+    survey: &'a Survey,
+    /// Which pixels are whose.
+    pub footprints: Footprints,
+    /// How good the frame's PSF is.
+    pub quality: PerBand<PsfQuality>,
+    detection: Plane<f32>,
+    shapes: Vec<crate::aperture::Shape>,
+    splines: Splines,
+    psf: Psf,
+}
+
+/// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
+pub fn detection_weights(prepared: &Prepared, survey: &Survey) -> PerBand<f32> {
+    survey.detection_weights(&prepared.sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4])
+}
+
+impl<'a> Objects<'a> {
+    /// Finds the objects behind `score` and measures the frame's PSF on their stars; `fallback_fwhm_arcsec` serves
+    /// where there are too few.
+    pub fn find(
+        prepared: &'a Prepared,
+        survey: &'a Survey,
+        score: &Plane<f32>,
+        settings: &extract::Settings,
+        fallback_fwhm_arcsec: &PerBand<f64>,
+    ) -> Self {
+        let detection = detection_image(&prepared.registered, &detection_weights(prepared, survey));
+        let footprints = extract::extract(score, &detection, &prepared.bits, settings);
+        let shapes = measure::footprint_shapes(prepared, survey, &footprints);
+        let splines = Splines::new(&prepared.frame);
+        let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);
+        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf }
+    }
+
+    /// What cuts are made from.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            prepared: self.prepared,
+            survey: self.survey,
+            splines: &self.splines,
+            psf: &self.psf,
+            segmentation: &self.footprints.segmentation,
+        }
+    }
+
+    /// Measures all of them, in the order of their numbers.
+    pub fn measure(&self) -> Vec<Measured> {
+        measure::measure(&self.source(), &self.footprints, &self.detection, &self.shapes)
+    }
+}
