@@ -42,7 +42,7 @@ progress() { printf '\r  %s fields dropped, %s settled, %s s ' "$dropped" "$(set
 SECONDS=0
 # One field is the files that differ only in the band: sort by what follows `frame-X-`.
 shopt -s nullglob
-fields=$(for f in "$frames"/*.fits*; do basename "$f"; done | sed -E 's/^[^-]*-[^-]*-//; s/\.fits.*$//' | sort -u)
+fields=$(for f in "$frames"/*.fits*; do basename "$f"; done | grep -v '^truth-' | sed -E 's/^[^-]*-[^-]*-//; s/\.fits.*$//' | sort -u)
 for field in $fields; do
     for f in "$frames"/*-"$field".fits*; do
         cp "$f" "$night/inbox/.arriving" && mv "$night/inbox/.arriving" "$night/inbox/$(basename "$f")"

@@ -5,19 +5,19 @@
 # place whole. Does nothing when all is there. `deploy/demo.sh` and `tests/run.sh` call it.
 #
 #   deploy/setup.sh            what building and running need
-#   deploy/setup.sh --tests    and what the tests read results back with (astropy, pyarrow, sep)
+#   deploy/setup.sh --tests    and what the tests read results back with (cfitsio's cmake, astropy, pyarrow, sep)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 torch_version=2.11.0
 packages=() # what the C parts of the build need
-command -v cmake >/dev/null || packages+=(cmake)
 command -v cc >/dev/null || packages+=(build-essential)
 command -v c++ >/dev/null || packages+=(g++)
 command -v unzip >/dev/null || packages+=(unzip)
 command -v curl >/dev/null || packages+=(curl)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 if [[ ${1-} == --tests ]]; then
+    command -v cmake >/dev/null || packages+=(cmake) # for cfitsio, which reads back what we write
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
 fi
 

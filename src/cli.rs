@@ -29,9 +29,11 @@ pub enum Command {
     Run(RunArgs),
     /// Write simulated fields and the truth about them
     Simulate(SimulateArgs),
-    /// Train a net on frames without labels
+    /// Train one of the two nets on frames without labels
     Train(TrainArgs),
-    /// Score a catalogue against the truth
+    /// Tell what came of a night, in a table with a line a field
+    Summary(SummaryArgs),
+    /// Score a catalogue against the truth: the only command that reads labels
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
     Check(CheckArgs),
@@ -44,16 +46,16 @@ pub struct ConfigArgs {
     /// Configuration file [default: config/twinpeak.toml, here or in a folder above the program]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Survey description
+    /// Survey description [default: survey.file of the configuration]
     #[arg(long, value_name = "FILE")]
     pub survey: Option<PathBuf>,
-    /// Folder of the model bundle
+    /// Folder of the model bundle [default: model.bundle of the configuration]
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// auto, cpu, cuda:0, ...
+    /// What the nets run on: auto, cpu, cuda:0, ... [default: device.choice of the configuration]
     #[arg(long)]
     pub device: Option<String>,
-    /// What finds objects: net or threshold
+    /// What finds objects: net or threshold [default: model.segmenter of the configuration]
     #[arg(long)]
     pub segmenter: Option<String>,
     /// Any other key, e.g. --set pipeline.frames_in_flight=2
@@ -117,13 +119,13 @@ impl ProcessArgs {
 /// `twinpeak run`
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// The inbox to watch
+    /// The folder to watch for frames [default: input.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub inbox: Option<PathBuf>,
-    /// Where catalogues, masks, pictures and records go
+    /// Where catalogues, masks, pictures and records go [default: output.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where metrics and health are served
+    /// Where metrics and health are served [default: http.bind of the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub http: Option<String>,
     /// End when nothing is left to do, instead of waiting for more
@@ -161,9 +163,9 @@ pub struct TrainArgs {
 /// Which net to train.
 #[derive(Debug, Subcommand)]
 pub enum TrainedNet {
-    /// The net that finds objects
+    /// Train the net that finds objects
     Segmenter(TrainNetArgs),
-    /// The net that tells stars from galaxies
+    /// Train the nets that tell stars from galaxies
     Classifier(TrainNetArgs),
 }
 
@@ -171,7 +173,7 @@ pub enum TrainedNet {
 #[derive(Args, Debug)]
 pub struct TrainNetArgs {
     /// Files of frames, or folders of them; no labels are read
-    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FRAMES", required = true, num_args = 1..)]
     pub frames: Vec<PathBuf>,
     /// The bundle to write; checkpoints lie in BUNDLE.work, and an interrupted training goes on where it stopped
     #[arg(long, value_name = "BUNDLE")]
@@ -184,17 +186,31 @@ pub struct TrainNetArgs {
     pub config: ConfigArgs,
 }
 
+/// `twinpeak summary`
+#[derive(Args, Debug)]
+pub struct SummaryArgs {
+    /// A folder of results, of `process` or `run`
+    pub out: PathBuf,
+    /// Folder of the truth that `simulate` wrote (truth-IMAGE.csv): adds how complete and how right the catalogues are
+    #[arg(long, value_name = "DIR")]
+    pub truth: Option<PathBuf>,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// `twinpeak evaluate`
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
     /// A catalogue that this program wrote (IMAGE.catalog.parquet)
     pub catalog: PathBuf,
-    /// A truth table of `simulate` (.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines `x,y`
+    /// The truth: a table of `simulate` (truth-IMAGE.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines
+    /// `x,y` (0-based pixels of the reference band)
     pub truth: PathBuf,
-    /// Frames of the field: gives missed objects a magnitude, forced at their position
+    /// Folder of the field's frames: true objects without a magnitude get one, measured at their position
     #[arg(long, value_name = "DIR")]
     pub frames: Option<PathBuf>,
-    /// Where evaluation.json and the ROC curve go
+    /// Where IMAGE.evaluation.json, IMAGE.roc.png and IMAGE.reliability.png go [default: beside the catalogue]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Shared.

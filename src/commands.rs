@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod process;
 pub mod run;
 pub mod simulate;
+pub mod summary;
 pub mod train;
 
 use anyhow::Context;

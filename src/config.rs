@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
-    Device, DeviceChoice, Http, Input, Log, Model, Output, Pipeline, Seconds, SegmenterKind, SurveyFile,
+    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, Seconds, SegmenterKind,
+    SurveyFile,
 };
 
 /// Everything that can be configured; `config/twinpeak.toml` documents each key.

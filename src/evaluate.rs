@@ -4,12 +4,14 @@
 
 mod calibration;
 mod matching;
+mod overlap;
 mod roc;
 
 use serde::Serialize;
 
 pub use calibration::{Calibration, Reliability};
 pub use matching::{nearest, one_to_one};
+pub use overlap::Overlap;
 pub use roc::{Roc, RocPoint, roc};
 
 /// A catalogue's object, as far as it is scored. Positions in 0-based reference pixels.
@@ -135,8 +137,8 @@ pub struct BinClasses {
 /// Detection in a bin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BinDetection {
-    /// By true magnitude (see [`unmeasured`]) for completeness, by our own for purity; `None`: everything,
-    /// whatever its magnitude.
+    /// By true magnitude for completeness, by our own for purity; `None`: everything, whatever its magnitude.
+    /// A true object without a magnitude is as bright as its partner; without a partner either, it is in no bin.
     pub bin: Option<Bin>,
     /// True objects.
     pub truth: usize,
@@ -181,11 +183,25 @@ pub struct Evaluation {
     pub roc: Vec<(Method, Roc)>,
 }
 
-/// Indices of true objects that have no magnitude, neither their own nor a partner's: completeness needs one
-/// measured at their position.
-pub fn unmeasured(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Vec<usize> {
-    let partners = partners(objects, truth, rules);
-    (0..truth.len()).filter(|&t| truth[t].mag.is_none() && partners[t].is_none()).collect()
+impl Evaluation {
+    /// Detection between two half magnitudes.
+    pub fn detection_between(&self, low: f64, high: f64) -> BinDetection {
+        let range = Bin { low, high };
+        let mut sum = BinDetection { bin: Some(range), truth: 0, found: 0, catalog: 0, real: 0 };
+        let halves = |d: &&BinDetection| d.bin.is_some_and(|b| b.high - b.low == 0.5 && low <= b.low && b.high <= high);
+        for d in self.detection.iter().filter(halves) {
+            sum.truth += d.truth;
+            sum.found += d.found;
+            sum.catalog += d.catalog;
+            sum.real += d.real;
+        }
+        sum
+    }
+
+    /// AUC in [`Bin::MAIN`]; `None` where a class is missing.
+    pub fn auc(&self, method: Method) -> Option<f64> {
+        self.roc.iter().find(|(m, _)| *m == method).map(|(_, roc)| roc.auc)
+    }
 }
 
 fn partners(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Vec<Option<usize>> {
@@ -315,8 +331,10 @@ mod tests {
         assert_eq!((faint.completeness(), faint.purity()), (Some(0.5), Some(0.5)));
         assert_eq!(find(&e, 20.0, 20.5).completeness(), Some(1.0)); // by our own magnitude
         assert_eq!(find(&e, 19.5, 20.0).purity(), None); // by our own magnitude there is nothing
-        assert_eq!(unmeasured(&objects, &truth, &RULES), [4]);
         assert_eq!(e.classes[0].auc, [Some(1.0); 3]);
+        assert_eq!(e.auc(Method::StarProb), Some(1.0));
+        let wide = e.detection_between(19.5, 22.0);
+        assert_eq!((wide.truth, wide.found, wide.catalog, wide.real), (4, 3, 4, 3));
     }
 
     #[test]

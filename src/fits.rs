@@ -19,6 +19,7 @@ mod masks;
 mod pixels;
 mod provenance;
 mod rice;
+mod segmentation;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use band::{encode_band, pack};
 pub use catalog::catalog_table;
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
+pub use segmentation::{read_segmentation, segmentation_file};
 
 /// How much one file may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ impl Default for Limits {
     }
 }
 
-/// Why something cannot be written as FITS.
+/// Why something cannot be written as FITS, or a file of ours not be read back.
 #[derive(Debug, thiserror::Error)]
 pub enum FitsError {
     /// FITS headers and text columns hold printable ASCII only.
@@ -66,5 +68,11 @@ pub enum FitsError {
         name: String,
         /// What it said.
         source: std::io::Error,
+    },
+    /// A file without a plane of sources' numbers as this program writes it.
+    #[error("no SEGMENTATION of this program can be read from it: {problem}")]
+    NoSegmentation {
+        /// What is wrong.
+        problem: String,
     },
 }

@@ -9,9 +9,10 @@ fn main() {
     let done = match Cli::parse().command {
         Command::Process(args) => commands::process::run(&args),
         Command::Run(args) => commands::run::run(&args),
+        Command::Summary(args) => commands::summary::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
-        Command::Evaluate(args) => commands::evaluate::run(&args, Default::default()),
-        Command::Check(args) => commands::check::run(&args, Default::default()),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {

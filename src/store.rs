@@ -9,10 +9,12 @@
 //! exception is `timings_s` in `<id>.done.json`.
 
 mod aside;
+mod columns;
 mod field;
 mod files;
 mod inbox;
 mod ledger;
+mod night;
 mod parquet;
 mod record;
 mod sink;
@@ -24,9 +26,12 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use aside::write_file;
+pub use columns::read_columns;
 pub use files::FileList;
 pub use inbox::Inbox;
 pub use ledger::{Claim, Ledger, MAX_ATTEMPTS};
+pub use night::Night;
 pub use parquet::parquet_table;
 pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
 pub use sink::{DirectorySink, Encoders};
@@ -71,6 +76,22 @@ pub enum StoreError {
         /// In the system's words.
         source: io::Error,
     },
+    /// A file that is no catalogue of this program.
+    #[error("{path:?} cannot be read as a catalogue: {problem}")]
+    NotCatalog {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// A record of this program that does not say what it should.
+    #[error("{path:?} is no record of this version: {source}")]
+    NotRecord {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
     /// Results that could not be turned into a file.
     #[error("{file:?} could not be encoded: {source}")]
     Encode {
@@ -85,7 +106,10 @@ impl StoreError {
     /// The file or folder that could not be read or written.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Full { path, .. } | Self::Io { path, .. } => Some(path),
+            Self::Full { path, .. }
+            | Self::Io { path, .. }
+            | Self::NotCatalog { path, .. }
+            | Self::NotRecord { path, .. } => Some(path),
             Self::Vanished { folder } | Self::InUse { folder } => Some(folder),
             Self::Encode { .. } => None,
         }

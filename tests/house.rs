@@ -31,16 +31,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("frame", &["wcs"]),
     ("wcs", &[]),
     ("survey", &["frame"]),
-    ("preprocess", &["frame", "survey", "filter", "wcs"]),
+    ("preprocess", &["frame", "wcs", "survey", "filter"]),
     ("tile", &["frame", "model"]),
     ("model", &["frame"]),
     ("filter", &["frame"]),
     ("threshold", &["frame", "model", "filter", "survey"]),
     ("extract", &["frame", "model", "filter", "catalog"]),
     ("aperture", &["frame"]),
-    ("psf", &["aperture", "frame", "preprocess", "survey"]),
-    ("cutout", &["frame", "model", "preprocess", "psf", "survey"]),
-    ("measure", &["aperture", "catalog", "cutout", "extract", "frame", "model", "preprocess", "psf", "survey"]),
+    ("psf", &["frame", "model", "aperture", "preprocess", "extract", "survey"]),
+    ("cutout", &["frame", "model", "psf", "extract", "preprocess", "survey"]),
+    ("measure", &["frame", "model", "aperture", "psf", "cutout", "extract", "preprocess", "survey", "catalog"]),
     ("posterior", &[]),
     ("catalog", &["frame", "survey"]),
     ("recipe", &["frame", "preprocess", "extract", "posterior"]),
@@ -60,8 +60,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// Crates that only some modules may name.
 const VENDORS: &[(&str, &[&str])] = &[
-    ("fitsio", &["fits"]),
-    ("fitsio_sys", &["fits"]),
+    ("fitsio", &[]), // cfitsio checks ours, in tests; it is not in the program
+    ("fitsio_sys", &[]),
     ("tch", &["torch", "learn"]),
     ("parquet", &["store"]),
     ("plotters", &["picture"]),
@@ -76,7 +76,7 @@ const VENDORS: &[(&str, &[&str])] = &[
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: &[&str] = &["fits", "torch"];
+const UNSAFE: &[&str] = &["torch"];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -89,32 +89,56 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// Top module of a source file and its text without comments and tests.
+/// Top module of a source file and its text without comments and tests; files of tests alone are left out.
 fn read() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
     files.sort();
-    let texts: Vec<String> = files.iter().map(|f| fs::read_to_string(f).unwrap()).collect();
-    // Files that are only compiled for tests: `#[cfg(test)] mod name;` somewhere.
-    let for_tests: BTreeSet<String> = texts.iter().flat_map(|t| test_modules(t)).collect();
-    files.retain(|f| !for_tests.contains(f.file_stem().unwrap().to_string_lossy().as_ref()));
-    let read = |path: PathBuf| {
-        let relative = path.strip_prefix(&root).unwrap().to_owned();
-        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let code: String = code.lines().map(|l| format!("{}\n", l.split("//").next().unwrap_or_default())).collect();
-        (first.trim_end_matches(".rs").to_owned(), relative, code)
+    let texts: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|path| (path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    let tests: Vec<PathBuf> = texts.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let read = |(path, text): (PathBuf, String)| {
+        let first = path.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let code: String =
+            without_tests(&text).lines().map(|l| format!("{}\n", l.split("//").next().unwrap_or_default())).collect();
+        (first.trim_end_matches(".rs").to_owned(), path, code)
     };
-    files.into_iter().map(read).collect()
+    let of_program = |(path, _): &(PathBuf, String)| !tests.iter().any(|t| path.with_extension("").starts_with(t));
+    texts.into_iter().filter(of_program).map(read).collect()
 }
 
-/// Names of the modules in files of their own that stand behind `#[cfg(test)]`.
-fn test_modules(text: &str) -> Vec<String> {
-    let after = text.split("#[cfg(test)]").skip(1);
-    let declared = after.filter_map(|t| t.trim_start().lines().next()).filter(|l| l.ends_with(';'));
-    declared.filter_map(|l| Some(l.split_once("mod ")?.1.trim_end_matches(';').to_owned())).collect()
+const FOR_TESTS: &str = "#[cfg(test)]";
+
+/// The files, without ending, that `path` declares as modules for tests alone.
+fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
+    let items = text.split(FOR_TESTS).skip(1).map(|after| &after[..item_length(after)]);
+    let declared = items.filter_map(|item| item.strip_suffix(';')?.rsplit_once("mod "));
+    declared.map(|(_, name)| path.with_extension("").join(name)).collect()
+}
+
+/// The text without what is compiled for tests alone.
+fn without_tests(text: &str) -> String {
+    let mut parts = text.split(FOR_TESTS);
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |kept, after| kept + &after[item_length(after)..])
+}
+
+/// Bytes up to the `;` or the closing brace that ends the item at the beginning of `text`.
+fn item_length(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            ';' if depth == 0 => return at + 1,
+            '{' => depth += 1,
+            '}' if depth == 1 => return at + 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Words that follow `prefix` in the code, opening `{a, b::c}` groups one level.

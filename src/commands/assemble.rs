@@ -1,25 +1,46 @@
 //! From a configuration to the parts that `process` and `run` put together: what both share, so that they cannot
 //! differ.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, bail};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
+use tracing::Level;
 
 use super::Fault;
-use crate::config::{Config, DeviceChoice, SegmenterKind};
+use crate::config::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
 use crate::fits;
 use crate::model::Segmenter;
 use crate::pipeline::ports::PortError;
 use crate::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary};
 use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
 use crate::survey::Survey;
+use crate::telemetry::log::{self, Lines};
 use crate::threshold::ThresholdSegmenter;
 use crate::torch::bundle::Bundle;
 use crate::torch::device::{Chosen, Wanted, choose};
 use crate::torch::infer::{TorchClassifier, TorchSegmenter};
+
+/// Starts the log as configured; with a progress bar, lines go above it.
+pub fn start_log(config: &Config, bar: Option<ProgressBar>) {
+    let lines = match config.log.format {
+        LogFormat::Auto if io::stderr().is_terminal() => Lines::Human,
+        LogFormat::Human => Lines::Human,
+        LogFormat::Auto | LogFormat::Json => Lines::Json,
+    };
+    let level = match config.log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    log::start(lines, level, bar);
+}
 
 /// What a configuration comes to.
 pub struct Assembly {
@@ -43,19 +64,15 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
     let mut recipe = bundle.manifest().recipe.clone();
     recipe.extract.max_children = config.pipeline.deblend_max_children.get();
     recipe.extract.max_component_px = config.pipeline.deblend_max_component_px.get();
-    let cores = available_parallelism().map_or(1, usize::from);
-    let threads = match config.pipeline.device_threads {
-        0 if chosen.is_cpu() => cores,
-        0 => 1,
-        threads => threads,
-    };
     if config.model.segmenter == SegmenterKind::Threshold {
         // The filter's scores are in sigma: its own threshold, not the net's.
         recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
         recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
     }
-    let devices =
-        (0..threads).into_par_iter().map(|_| nets(config, &survey, &bundle, &chosen)).collect::<anyhow::Result<_>>()?;
+    let devices = (0..device_threads(config, &chosen))
+        .into_par_iter()
+        .map(|_| nets(config, &survey, &bundle, &chosen))
+        .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
     let models = Models { survey, recipe, identity, device: chosen.name.clone() };
     Ok(Assembly { models, devices, chosen })
@@ -82,6 +99,15 @@ pub fn device(choice: DeviceChoice) -> anyhow::Result<Chosen> {
         DeviceChoice::Cuda(index) => Wanted::Cuda(index),
     })
     .context(Fault::Device)
+}
+
+/// How many threads own nets: as configured, or one a core of a processor, one for a GPU.
+pub fn device_threads(config: &Config, chosen: &Chosen) -> usize {
+    match config.pipeline.device_threads {
+        0 if chosen.is_cpu() => available_parallelism().map_or(1, usize::from),
+        0 => 1,
+        threads => threads,
+    }
 }
 
 /// One device thread's nets; making them runs a real inference on each, so they are made side by side.

@@ -1,54 +1,37 @@
 //! `twinpeak check`: says what a configuration would run, or what is wrong with it.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use anyhow::Context;
-
-use super::Fault;
+use super::assemble::{bundle, device, device_threads};
 use crate::cli::{CheckArgs, Exit};
-use crate::config::{Config, DeviceChoice, Layers};
+use crate::config::{Config, Layers, SegmenterKind};
 use crate::survey::Survey;
-
-/// Says what a bundle is, in lines, after checking it for the survey.
-pub type DescribeBundle = dyn Fn(&Path, &Survey) -> anyhow::Result<String>;
-
-/// Says what a choice comes to on this machine, and why.
-pub type DescribeDevice = dyn Fn(DeviceChoice) -> anyhow::Result<String>;
-
-/// What the command takes from other parts.
-#[derive(Clone, Copy, Default)]
-pub struct Parts<'a> {
-    /// Of the bundle.
-    pub bundle: Option<&'a DescribeBundle>,
-    /// Of the device.
-    pub device: Option<&'a DescribeDevice>,
-}
+use crate::torch::bundle::Bundle;
+use crate::torch::device::Chosen;
 
 /// Runs it.
 ///
 /// # Errors
-/// The first part that could not be used, with its [`Fault`].
-pub fn run(args: &CheckArgs, parts: Parts) -> anyhow::Result<Exit> {
+/// The first part that could not be used, with its [`super::Fault`].
+pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let config = Layers::from_file(Some(args.config.clone())).environment().load()?;
-    print!("{}", describe(&config, parts)?);
+    print!("{}", describe(&config)?);
     Ok(Exit::Done)
 }
 
-fn describe(config: &Config, parts: Parts) -> anyhow::Result<String> {
+/// The effective configuration, and as comments what its survey, bundle and device are: still TOML.
+fn describe(config: &Config) -> anyhow::Result<String> {
     let survey = super::survey(config)?;
+    let bundle = bundle(config, &survey)?;
+    let chosen = device(config.device.choice)?;
+    let parts = [
+        ("survey", describe_survey(&survey)),
+        ("model", describe_bundle(&bundle, config)),
+        ("device", describe_device(&chosen, config)),
+    ];
     let mut out = config.to_toml();
-    let mut say = |part: &str, text: &str| {
-        writeln!(out, "\n# {part}: {}", text.trim_end().replace('\n', "\n#   ")).expect("a string takes every line");
-    };
-    say("survey", &describe_survey(&survey));
-    match parts.bundle {
-        Some(bundle) => say("model", &bundle(&config.model.bundle, &survey).context(Fault::Model)?),
-        None => say("model", "not looked at"),
-    }
-    match parts.device {
-        Some(device) => say("device", &device(config.device.choice).context(Fault::Device)?),
-        None => say("device", "not looked at"),
+    for (part, text) in parts {
+        let _ = writeln!(out, "\n# {part}: {}", text.replace('\n', "\n#   ")); // a string takes every line
     }
     Ok(out)
 }
@@ -56,20 +39,48 @@ fn describe(config: &Config, parts: Parts) -> anyhow::Result<String> {
 fn describe_survey(survey: &Survey) -> String {
     let profile = survey.profile();
     format!(
-        "{}, bands {} (reference {}), {} arcsec a pixel",
+        "{}, bands {} (reference {}), {} arcsec a pixel\nfiles {}",
         profile.name,
         profile.bands.join(" "),
         profile.reference_band,
-        profile.pixel_scale_arcsec
+        profile.pixel_scale_arcsec,
+        profile.file_pattern
     )
+}
+
+fn describe_bundle(bundle: &Bundle, config: &Config) -> String {
+    let manifest = bundle.manifest();
+    let training = &manifest.training;
+    let finder = match config.model.segmenter {
+        SegmenterKind::Net => "its segmentation net",
+        SegmenterKind::Threshold => {
+            "a matched filter (model.segmenter = \"threshold\"), its classifier tells them apart"
+        }
+    };
+    let mut text = format!(
+        "{}, SHA-256 {}\nobjects are found by {finder}\ntrained by twinpeak {} on {}\nseeds: segmenter {}, classifier {}",
+        manifest.version,
+        bundle.hash(),
+        training.software_version,
+        training.data,
+        training.segmenter_seed,
+        training.classifier_seed
+    );
+    for (name, value) in &manifest.figures {
+        let _ = write!(text, "\n{}: {}", name.replace('_', " "), (value * 1e4).round() / 1e4);
+    }
+    text
+}
+
+fn describe_device(chosen: &Chosen, config: &Config) -> String {
+    format!("{} ({}), {} threads with nets of their own", chosen.name, chosen.reason, device_threads(config, chosen))
 }
 
 #[cfg(test)]
 mod tests {
-    use anyhow::bail;
-
     use super::*;
     use crate::commands::exit_of;
+    use crate::config::DeviceChoice;
 
     fn shipped() -> Config {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml");
@@ -78,32 +89,41 @@ mod tests {
 
     #[test]
     fn the_shipped_configuration_is_described() {
-        let bundle = |folder: &Path, survey: &Survey| Ok(format!("{} for {}", folder.display(), survey.profile().name));
-        let device = |choice: DeviceChoice| Ok(format!("{choice}: two\nlines"));
-        let text = describe(&shipped(), Parts { bundle: Some(&bundle), device: Some(&device) }).unwrap();
-        assert!(text.contains("# survey: sdss, bands u g r i z (reference r), 0.396 arcsec a pixel\n"), "{text}");
-        assert!(
-            text.contains("config/model for sdss\n") && text.contains("# device: auto: two\n#   lines\n"),
-            "{text}"
-        );
+        let config = shipped();
+        let text = describe(&config).unwrap();
+        let survey = super::super::survey(&config).unwrap();
+        let bundle = bundle(&config, &survey).unwrap();
+        for part in [
+            "# survey: sdss, bands u g r i z (reference r), 0.396 arcsec a pixel\n",
+            &format!("# model: {}, SHA-256 {}\n", bundle.manifest().version, bundle.hash()),
+            &bundle.manifest().training.data,
+            "training objects: ",
+            "# device: cpu (no GPU found",
+        ] {
+            assert!(
+                text.contains(part) || part.contains("no GPU") && text.contains("# device: cuda:"),
+                "{part}: {text}"
+            );
+        }
         // What it prints is itself a configuration: the same one.
-        assert_eq!(toml::from_str::<Config>(&text).unwrap(), shipped());
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
     }
 
     #[test]
     fn each_part_has_its_exit_code() {
-        let mut lost = shipped();
-        lost.survey.file = "/no/such.toml".into();
-        let error = describe(&lost, Parts::default()).unwrap_err();
-        assert_eq!(exit_of(&error), Exit::BadConfig);
-        assert!(format!("{error:#}").contains("/no/such.toml"));
-
-        let bundle = |_: &Path, _: &Survey| bail!("no manifest.toml");
-        let error = describe(&shipped(), Parts { bundle: Some(&bundle), device: None }).unwrap_err();
-        assert_eq!((exit_of(&error), format!("{error:#}").contains("no manifest.toml")), (Exit::BadModel, true));
-
-        let device = |_: DeviceChoice| bail!("no GPU");
-        let error = describe(&shipped(), Parts { bundle: None, device: Some(&device) }).unwrap_err();
-        assert_eq!(exit_of(&error), Exit::BadDevice);
+        let fails = |change: fn(&mut Config)| {
+            let mut config = shipped();
+            change(&mut config);
+            let error = describe(&config).unwrap_err();
+            (exit_of(&error), format!("{error:#}"))
+        };
+        for (change, exit, says) in [
+            ((|c| c.survey.file = "/no/such.toml".into()) as fn(&mut Config), Exit::BadConfig, "/no/such.toml"),
+            (|c| c.model.bundle = "/no/such".into(), Exit::BadModel, "/no/such/manifest.toml"),
+            (|c| c.device.choice = DeviceChoice::Cuda(99), Exit::BadDevice, "cuda:99 is not there"),
+        ] {
+            let (code, message) = fails(change);
+            assert!(code == exit && message.contains(says), "{message}");
+        }
     }
 }

@@ -1,87 +1,124 @@
-//! `twinpeak evaluate`: scores a catalogue against the truth, prints a table, writes `IMAGE.evaluation.json`.
+//! `twinpeak evaluate`: scores a catalogue against the truth. Prints a table; writes `IMAGE.evaluation.json`,
+//! `IMAGE.roc.png` and `IMAGE.reliability.png`. Nothing else in the program ever sees a label.
 
-mod catalog;
+pub(super) mod catalog;
+mod charts;
+mod forced;
 mod table;
-mod truth;
+pub(super) mod truth;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use serde::Serialize;
 
 use super::Fault;
 use crate::cli::{EvaluateArgs, Exit};
 use crate::config::Config;
-use crate::evaluate::{Evaluation, Rules, evaluate, unmeasured};
+use crate::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate};
+use crate::fits;
+use crate::sim::IGNORED;
+use crate::store;
 use crate::survey::Survey;
 
-/// Measures the reference band's aperture magnitude of what may lie at 0-based reference pixels of the frames in
-/// a folder, one for each position; `None` where nothing can be measured.
-pub type ForcedMagnitudes = dyn Fn(&Path, &Config, &Survey, &[(f64, f64)]) -> anyhow::Result<Vec<Option<f64>>>;
-
-/// Draws the ROC curves to a file.
-pub type DrawRoc = dyn Fn(&Evaluation, &Path) -> anyhow::Result<()>;
-
-/// What the command takes from other parts.
-#[derive(Clone, Copy, Default)]
-pub struct Parts<'a> {
-    /// For missed objects without a magnitude, with `--frames`.
-    pub forced: Option<&'a ForcedMagnitudes>,
-    /// For `IMAGE.roc.png`.
-    pub draw: Option<&'a DrawRoc>,
+/// All marks of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The image, by the catalogue's name.
+    image: String,
+    /// The reference band, whose magnitudes are meant.
+    band: String,
+    /// True objects whose magnitudes were forced: the truth has none.
+    forced_magnitudes: usize,
+    /// True objects without any magnitude: those of them that were missed are in no bin.
+    without_magnitude: usize,
+    /// Pixels of the masks against the simulation's, where both lie beside the catalogue and the truth.
+    pixels: Option<Overlap>,
+    #[serde(flatten)]
+    evaluation: Evaluation,
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// Where a file cannot be read, understood or written.
-pub fn run(args: &EvaluateArgs, parts: Parts) -> anyhow::Result<Exit> {
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
-    let survey = super::survey(&config)?;
-    let rules = Rules::for_scale(survey.profile().pixel_scale_arcsec);
+    let survey = Arc::new(super::survey(&config)?);
     let band = survey.band(survey.reference());
+    let image = catalog::image_of(&args.catalog);
     let objects = catalog::read(&args.catalog, band)?;
     let mut truth = truth::read(&args.truth, band)?;
-    if let Some(frames) = &args.frames {
-        let forced = parts.forced.context("--frames: this build cannot measure")?;
-        let missed = unmeasured(&objects, &truth, &rules);
-        let positions: Vec<_> = missed.iter().map(|&t| (truth[t].x, truth[t].y)).collect();
-        let mags = forced(frames, &config, &survey, &positions)?;
-        if mags.len() != missed.len() {
-            bail!("{} forced magnitudes for {} positions", mags.len(), missed.len());
-        }
-        missed.into_iter().zip(mags).for_each(|(t, mag)| truth[t].mag = mag);
-    }
-    let evaluation = evaluate(&objects, &truth, &rules);
-    print!("{}", table::render(&evaluation));
-    write(args, &evaluation, parts).context(Fault::Output)?;
+    let forced_magnitudes = match &args.frames {
+        Some(folder) => force(&mut truth, folder, &image, &config, &survey)?,
+        None => 0,
+    };
+    let report = Report {
+        without_magnitude: truth.iter().filter(|t| t.mag.is_none()).count(),
+        forced_magnitudes,
+        pixels: pixels(&args.catalog, &image, &args.truth)?,
+        evaluation: evaluate(&objects, &truth, &Rules::for_scale(survey.profile().pixel_scale_arcsec)),
+        band: band.to_owned(),
+        image,
+    };
+    print!("{}", table::render(&report));
+    let beside = args.catalog.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write(&report, args.out.as_deref().unwrap_or(beside))?;
     Ok(Exit::Done)
 }
 
-fn write(args: &EvaluateArgs, evaluation: &Evaluation, parts: Parts) -> anyhow::Result<()> {
-    let image = stem(&args.catalog);
-    let folder = args.out.clone().or_else(|| args.catalog.parent().map(PathBuf::from)).unwrap_or_default();
-    let at = |name: String| folder.join(name);
-    if args.out.is_some() {
-        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+/// Measures magnitudes for true objects that have none, found or not; returns for how many.
+fn force(
+    truth: &mut [TrueObject],
+    folder: &Path,
+    image: &str,
+    config: &Config,
+    survey: &Arc<Survey>,
+) -> anyhow::Result<usize> {
+    let dark: Vec<&mut TrueObject> = truth.iter_mut().filter(|t| t.mag.is_none()).collect();
+    if dark.is_empty() {
+        return Ok(0);
     }
-    let json = at(format!("{image}.evaluation.json"));
-    let mut text = serde_json::to_string_pretty(evaluation)?;
-    text.push('\n');
-    let aside = at(format!(".{image}.evaluation.json.tmp"));
-    std::fs::write(&aside, text)
-        .and_then(|()| std::fs::rename(&aside, &json))
-        .with_context(|| json.display().to_string())?;
-    if let Some(draw) = parts.draw {
-        draw(evaluation, &at(format!("{image}.roc.png")))?;
-    }
-    Ok(())
+    let positions: Vec<_> = dark.iter().map(|t| (t.x, t.y)).collect();
+    let frame = forced::frame(folder, image, config, survey)?;
+    let mags = forced::magnitudes(frame, survey, &positions)?;
+    let measured = mags.iter().flatten().count();
+    dark.into_iter().zip(mags).for_each(|(t, mag)| t.mag = mag);
+    Ok(measured)
 }
 
-/// `003918-3-0213` of `night/003918-3-0213.catalog.parquet`.
-fn stem(catalog: &Path) -> String {
-    let name = catalog.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".parquet").unwrap_or(&name);
-    name.strip_suffix(".catalog").unwrap_or(name).to_owned()
+/// Compares `IMAGE.masks.fits` beside the catalogue with `TRUTH.segmentation.fits` beside the truth.
+fn pixels(catalog: &Path, image: &str, truth: &Path) -> anyhow::Result<Option<Overlap>> {
+    let (ours, theirs) =
+        (catalog.with_file_name(format!("{image}.masks.fits")), truth.with_extension("segmentation.fits"));
+    if !ours.exists() || !theirs.exists() {
+        return Ok(None);
+    }
+    let read = |path: &PathBuf| -> anyhow::Result<_> {
+        let named = || path.display().to_string();
+        fits::read_segmentation(&std::fs::read(path).with_context(named)?, &fits::Limits::default()).with_context(named)
+    };
+    let overlap = Overlap::measure(&read(&ours)?, &read(&theirs)?, IGNORED);
+    overlap.map(Some).with_context(|| format!("{} and {} differ in size", ours.display(), theirs.display()))
+}
+
+fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string()).context(Fault::Output)?;
+    let Report { image, band, evaluation, .. } = report;
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    let mut files = vec![("evaluation.json", text)];
+    if !evaluation.roc.is_empty() {
+        files.push(("roc.png", charts::roc(evaluation, image, band)?));
+    }
+    if let Some(calibration) = &evaluation.calibration {
+        files.push(("reliability.png", charts::reliability(calibration, image, band)?));
+    }
+    for (ending, bytes) in files {
+        store::write_file(folder, &format!("{image}.{ending}"), &bytes).context(Fault::Output)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -89,67 +126,109 @@ mod tests {
     use super::*;
     use crate::cli::ConfigArgs;
 
+    const IMAGE: &str = "009001-3-0001"; // the first field of the first simulated night
+
+    fn args(folder: &Path, truth: &str) -> EvaluateArgs {
+        EvaluateArgs {
+            catalog: folder.join(format!("{IMAGE}.catalog.parquet")),
+            truth: folder.join(truth),
+            frames: None,
+            out: Some(folder.join("out")),
+            config: ConfigArgs {
+                config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
+                ..ConfigArgs::default()
+            },
+        }
+    }
+
+    fn written(folder: &Path) -> serde_json::Value {
+        let text = std::fs::read_to_string(folder.join(format!("out/{IMAGE}.evaluation.json"))).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     #[test]
     fn scores_a_catalogue_from_files() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
         let near = |i: usize| (i as f64 * 40.0, 10.0);
+        let args = args(folder.path(), "truth.csv");
         let rows: Vec<_> = (0..20).map(|i| (near(i), 20.0, i < 10)).collect();
-        catalog::testing::write(&path("f.catalog.parquet"), &rows);
-        let mut truth = String::from("id,class,x,y,r\n");
+        catalog::testing::write(&args.catalog, &rows);
+        let mut truth = String::from("id,class,x,y,mag_r\n");
         for i in 0..22 {
             let class = if i < 10 { "star" } else { "galaxy" };
             truth += &format!("{i},{class},{},{},20.5\n", near(i).0 + 0.3, near(i).1);
         }
-        std::fs::write(path("truth.csv"), truth).unwrap();
-        let args = EvaluateArgs {
-            catalog: path("f.catalog.parquet"),
-            truth: path("truth.csv"),
-            frames: None,
-            out: Some(path("out")),
-            config: ConfigArgs {
-                config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
-                ..ConfigArgs::default()
-            },
-        };
-        assert_eq!(run(&args, Parts::default()).unwrap(), Exit::Done);
-        let text = std::fs::read_to_string(path("out/f.evaluation.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        std::fs::write(&args.truth, truth).unwrap();
+        assert_eq!(run(&args).unwrap(), Exit::Done);
+        let json = written(folder.path());
         assert_eq!(json["labelled"], 20);
         assert_eq!(json["classes"][0]["auc"][0], 1.0);
-        assert_eq!(json["detection"][0]["found"], 20);
-        assert_eq!(json["detection"][0]["truth"], 22);
+        assert_eq!((&json["detection"][0]["found"], &json["detection"][0]["truth"]), (&20.into(), &22.into()));
+        assert_eq!((&json["forced_magnitudes"], &json["pixels"]), (&0.into(), &serde_json::Value::Null));
+        for picture in ["roc.png", "reliability.png"] {
+            assert!(
+                std::fs::read(folder.path().join(format!("out/{IMAGE}.{picture}"))).unwrap().starts_with(b"\x89PNG")
+            );
+        }
+    }
 
-        let frames = EvaluateArgs { frames: Some(folder.path().into()), ..args };
-        assert!(run(&frames, Parts::default()).is_err());
+    /// A simulated field, of whose truth only positions are told: the frame gives the magnitudes.
+    #[test]
+    fn a_truth_without_magnitudes_takes_them_from_the_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let survey = Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap();
+        let spec = crate::sim::Spec { width: 256, height: 256, sources: Some(12), ..Default::default() };
+        let made = crate::sim::simulate(&spec, &survey).unwrap();
+        assert_eq!(made.frame.id.as_str(), IMAGE);
+        for b in 0..5 {
+            let name = survey.file_for(b, &made.frame.id);
+            let bytes = fits::pack(&name, fits::encode_band(&survey, &made.frame, b).unwrap()).unwrap();
+            std::fs::write(path(&name), bytes).unwrap();
+        }
+        let list = |star| -> String {
+            let chosen = made.truth.objects.iter().filter(|o| o.class.is_point() == star);
+            chosen.map(|o| format!("{},{}\n", o.x, o.y)).collect()
+        };
+        std::fs::write(path("t_stars.csv"), list(true)).unwrap();
+        std::fs::write(path("t_gals.csv"), list(false)).unwrap();
+        let first = &made.truth.objects[0];
+        let mut args = args(folder.path(), "t");
+        catalog::testing::write(&args.catalog, &[((first.x, first.y), 12.0, first.class.is_point())]);
+
+        run(&args).unwrap();
+        let json = written(folder.path());
+        assert_eq!((&json["forced_magnitudes"], &json["without_magnitude"]), (&0.into(), &12.into()));
+        assert_eq!(json["detection"].as_array().unwrap().len(), 1, "nothing but everything");
+
+        args.frames = Some(folder.path().into());
+        run(&args).unwrap();
+        let json = written(folder.path());
+        assert_eq!((&json["forced_magnitudes"], &json["without_magnitude"]), (&12.into(), &0.into()));
+        let end = |d: &serde_json::Value, end| d["bin"][end].as_f64().unwrap_or(f64::NAN);
+        let halves = json["detection"].as_array().unwrap().iter().filter(|d| end(d, "high") - end(d, "low") == 0.5);
+        let binned: u64 = halves.map(|d| d["truth"].as_u64().unwrap()).sum();
+        assert!((8..=12).contains(&binned), "{binned} of 12 are between 14 and 24 mag");
+
+        args.frames = Some(path("out"));
+        assert!(format!("{:#}", run(&args).unwrap_err()).contains(IMAGE));
     }
 
     #[test]
-    fn forced_magnitudes_go_to_missed_objects_alone() {
+    fn masks_are_scored_where_the_truth_has_them() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        catalog::testing::write(&path("f.catalog.parquet"), &[((0.0, 0.0), 20.0, true)]);
-        std::fs::write(path("t_stars.csv"), "0.1,0\n300,7\n").unwrap();
-        std::fs::write(path("t_gals.csv"), "").unwrap();
-        let args = EvaluateArgs {
-            catalog: path("f.catalog.parquet"),
-            truth: path("t"),
-            frames: Some(folder.path().into()),
-            out: None,
-            config: ConfigArgs {
-                config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
-                ..ConfigArgs::default()
-            },
+        let mut args = args(folder.path(), "truth.csv");
+        catalog::testing::write(&args.catalog, &[((1.0, 1.0), 20.0, true)]);
+        std::fs::write(&args.truth, "class,x,y,mag_r\nstar,1,1,20\n").unwrap();
+        let wcs = crate::wcs::Wcs::tangent((4, 1), (10.0, 0.0), (2.0, 1.0), [[1e-4, 0.0], [0.0, 1e-4]]).unwrap();
+        let keep = |name: String, pixels: Vec<u32>| {
+            let plane = crate::frame::Plane::from_pixels(4, 1, pixels);
+            std::fs::write(folder.path().join(name), fits::segmentation_file(&plane, &wcs).unwrap()).unwrap();
         };
-        let forced = |_: &Path, _: &Config, _: &Survey, at: &[(f64, f64)]| {
-            assert_eq!(at, [(300.0, 7.0)]);
-            Ok(vec![Some(21.7)])
-        };
-        run(&args, Parts { forced: Some(&forced), draw: None }).unwrap();
-        let text = std::fs::read_to_string(path("f.evaluation.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let bins = json["detection"].as_array().unwrap();
-        let faint = bins.iter().find(|d| d["bin"]["low"] == 21.5).unwrap();
-        assert_eq!((&faint["truth"], &faint["found"]), (&1.into(), &0.into()));
+        keep(format!("{IMAGE}.masks.fits"), vec![1, 1, 0, 2]);
+        keep("truth.segmentation.fits".into(), vec![1, 0, 0, IGNORED]);
+        args.out = Some(folder.path().join("out"));
+        run(&args).unwrap();
+        assert_eq!(written(folder.path())["pixels"], serde_json::json!({"both": 1, "ours_alone": 1, "true_alone": 0}));
     }
 }

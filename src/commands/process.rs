@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::assemble::{assemble, ended, ledger, limits, loader, sink};
+use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
 use crate::cli::{Exit, ProcessArgs};
 use crate::pipeline;
 use crate::pipeline::flow::Stop;
 use crate::store::FileList;
 use crate::telemetry::progress::Progress;
-use crate::telemetry::{log, signals};
+use crate::telemetry::signals;
 
 /// Runs it.
 ///
@@ -20,10 +20,10 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let mut source = FileList::new(&args.frames, survey.clone(), loader(&config, &survey));
     let images = source.len() as u64;
     let progress = Progress::new(images);
-    log::start(config.log.format, config.log.level, progress.bar());
+    start_log(&config, progress.bar());
     let stop = Stop::default();
     let ledger = ledger(&config)?;
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || ())?;
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || Exit::Interrupted.code())?;
     let assembly = assemble(&config)?;
     let sink = sink(ledger, &assembly.models);
     let result =

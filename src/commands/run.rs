@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Fault;
-use super::assemble::{assemble, ended, ledger, limits, loader, sink};
+use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
 use crate::cli::{Exit, RunArgs};
 use crate::pipeline;
 use crate::pipeline::flow::Stop;
@@ -21,14 +21,17 @@ use crate::telemetry::{Probes, log, signals};
 /// What made the daemon impossible or ended it.
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
-    log::start(config.log.format, config.log.level, None);
+    start_log(&config, None);
     let stop = Stop::default();
     let inbox = &config.input.dir;
     std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
     let ledger = ledger(&config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), move || in_work.forgive())?;
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), move || {
+        in_work.forgive();
+        Exit::Interrupted.code()
+    })?;
     let assembly = assemble(&config)?;
     let models = &assembly.models;
 

@@ -1,6 +1,7 @@
-//! `twinpeak simulate`: a seeded night as the survey's own files, with the truth beside them.
+//! `twinpeak simulate`: a seeded night as the survey's own files, with the truth beside them: for each field
+//! `truth-IMAGE.csv`, its objects, and `truth-IMAGE.segmentation.fits`, which object each pixel belongs to.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -8,46 +9,48 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use super::Fault;
 use crate::cli::Exit;
 use crate::fits;
 use crate::frame::{BANDS, Frame};
 use crate::sim::{Counts, LAST_FIELD, Spec, simulate};
+use crate::store::write_file;
 use crate::survey::Survey;
 
-/// Simulate fields as survey files, with a table of the truth for each.
+/// `twinpeak simulate`
 #[derive(Args, Clone, Debug)]
 pub struct SimulateArgs {
-    /// Folder to write to; made where absent.
+    /// Where frames and truth-IMAGE files go; made where absent
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How many fields.
+    /// How many fields
     #[arg(long, default_value_t = 1)]
     pub fields: u32,
-    /// Number of the first field.
+    /// Number of the first field
     #[arg(long, default_value_t = 1)]
     pub first_field: u32,
-    /// Seed of the night; nights of different seeds share nothing.
+    /// Seed of the night; nights of different seeds share nothing
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The survey's description; the shipped one where absent.
+    /// Survey description [default: the shipped one, SDSS]
     #[arg(long, value_name = "FILE")]
     pub survey: Option<PathBuf>,
-    /// Pixels in a row.
-    #[arg(long, default_value_t = 2048)]
+    /// Pixels in a row
+    #[arg(long, value_name = "PX", default_value_t = 2048)]
     pub width: usize,
-    /// Rows.
-    #[arg(long, default_value_t = 1489)]
+    /// Rows of pixels
+    #[arg(long, value_name = "PX", default_value_t = 1489)]
     pub height: usize,
-    /// Multiplies the number of objects.
-    #[arg(long, default_value_t = 1.0)]
+    /// Multiplies the number of objects
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub density: f64,
-    /// Exactly so many objects in each frame, e.g. 50000 for a crowded one.
-    #[arg(long, conflicts_with = "density")]
+    /// Exactly so many objects in each frame, e.g. 50000 for a crowded one
+    #[arg(long, value_name = "COUNT", conflicts_with = "density")]
     pub sources: Option<usize>,
-    /// Magnitudes flat in r from 15 to 22.5, half of the objects stars: a training set.
+    /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
-    /// Write files unpacked.
+    /// Write plain files instead of packed ones (.bz2)
     #[arg(long)]
     pub plain: bool,
 }
@@ -60,7 +63,8 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
     let survey = survey(args.survey.as_deref())?;
     let last = args.first_field.checked_add(args.fields).filter(|end| *end <= LAST_FIELD + 1);
     let last = last.with_context(|| format!("fields are numbered 1 to {LAST_FIELD}"))?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let made = std::fs::create_dir_all(&args.out);
+    made.with_context(|| format!("cannot make {}", args.out.display())).context(Fault::Output)?;
 
     let bar = std::io::stderr().is_terminal().then(|| progress_bar(u64::from(args.fields)));
     for field in args.first_field..last {
@@ -77,7 +81,11 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
         let made = simulate(&spec, &survey)?;
         let names = write_frame(&args.out, &survey, &made.frame, args.plain)?;
         let id = &made.frame.id;
-        write_whole(&args.out, &format!("truth-{id}.csv"), made.truth.to_csv(&survey).as_bytes())?;
+        let wcs = &made.frame.bands[survey.reference()].wcs;
+        let segmentation = fits::segmentation_file(&made.truth.segmentation, wcs)?;
+        write_file(&args.out, &format!("truth-{id}.segmentation.fits"), &segmentation).context(Fault::Output)?;
+        write_file(&args.out, &format!("truth-{id}.csv"), made.truth.to_csv(&survey).as_bytes())
+            .context(Fault::Output)?;
         let done = format!("{id}: {} objects, {}", made.truth.objects.len(), names.join(" "));
         match &bar {
             Some(bar) => {
@@ -97,8 +105,9 @@ fn survey(path: Option<&Path>) -> Result<Survey> {
     let Some(path) = path else {
         return Survey::parse(include_str!("../../config/surveys/sdss.toml")).context("the shipped survey");
     };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Survey::parse(&text).with_context(|| path.display().to_string())
+    let named = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(named).context(Fault::Config)?;
+    Survey::parse(&text).with_context(named).context(Fault::Config)
 }
 
 fn progress_bar(fields: u64) -> ProgressBar {
@@ -119,7 +128,7 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
                 known.is_some_and(|k| k.image == frame.id && k.band == b),
                 "the survey's file_pattern does not accept {name:?}, which its file_template makes"
             );
-            write_whole(out, &name, &encode(survey, b, frame, &name)?)?;
+            write_file(out, &name, &encode(survey, b, frame, &name)?).context(Fault::Output)?;
             Ok(name)
         })
         .collect()
@@ -128,18 +137,6 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
 /// One band's file, packed as its name says.
 fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
     Ok(fits::pack(name, fits::encode_band(survey, frame, band)?)?)
-}
-
-/// A file appears whole or not at all.
-fn write_whole(out: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let (aside, path) = (out.join(format!(".{name}.part")), out.join(name));
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, &path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -172,6 +169,6 @@ mod tests {
         let names: Vec<&str> = one.iter().map(|f| f.0.as_str()).collect();
         let bands = ["g", "i", "r", "u", "z"].map(|b| format!("frame-{b}-009005-1-0001.fits.bz2"));
         assert_eq!(names[..5], bands);
-        assert_eq!(names[5..], ["truth-009005-1-0001.csv"]);
+        assert_eq!(names[5..], ["truth-009005-1-0001.csv", "truth-009005-1-0001.segmentation.fits"]);
     }
 }

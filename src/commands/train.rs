@@ -301,7 +301,7 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
     } else {
         format!("segmenter: {}; classifier: {}", images(&s.data), images(&c.data))
     };
-    let naming = c.naming.iter().copied().fold(f64::INFINITY, f64::min);
+    let weakest = c.naming.iter().map(|correlation| correlation.abs()).fold(f64::INFINITY, f64::min);
     Manifest {
         format: FORMAT,
         version: format!("{}-{}", profile.name, env!("CARGO_PKG_VERSION")),
@@ -320,7 +320,7 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
         figures: [
             ("head_agreement_with_teacher".to_owned(), s.agreement),
             ("training_objects".to_owned(), c.objects as f64),
-            ("weakest_naming_correlation".to_owned(), naming),
+            ("weakest_naming_correlation".to_owned(), weakest),
         ]
         .into(),
         recipe: Recipe {

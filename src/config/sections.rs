@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::telemetry::log::{Format, Level};
-
 const MIB: usize = 1 << 20;
 
 fn nonzero(value: usize) -> NonZeroUsize {
@@ -240,12 +238,42 @@ impl Default for Http {
     }
 }
 
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For a person where standard error is a terminal, else for a machine.
+    #[default]
+    Auto,
+    /// For a person.
+    Human,
+    /// For a machine: one object a line, the frame's span within.
+    Json,
+}
+
+/// The least important that is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// What stops something.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
 /// `[log]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// How a line looks.
-    pub format: Format,
+    pub format: LogFormat,
     /// The least important that is told.
-    pub level: Level,
+    pub level: LogLevel,
 }

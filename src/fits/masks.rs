@@ -13,7 +13,10 @@ use super::provenance::{add_provenance, add_quality};
 use crate::catalog::{Row, class};
 use crate::frame::{Plane, mask};
 use crate::pipeline::ports::Products;
+use crate::wcs::Wcs;
 
+/// Name of the extension that says which source each pixel belongs to.
+pub(super) const SEGMENTATION: &str = "SEGMENTATION";
 /// Rows of a tile: enough for gzip to find the shapes again, few enough to read a part of the image.
 const TILE_ROWS: usize = 32;
 /// In CLASS: an object without a class.
@@ -31,8 +34,6 @@ pub fn masks(products: &Products) -> Result<Vec<u8>, FitsError> {
 
     let (segmentation, bits) = (&products.segmentation, &products.bits);
     let classes = classes(&products.catalog.rows);
-    let mut numbers = Cards::default();
-    numbers.add("EXTNAME", "SEGMENTATION", "0 for sky, else a source's number").add_wcs(&products.wcs);
     let mut classified = Cards::default();
     classified.add("EXTNAME", "CLASS", "0 sky, 3 galaxy, 6 star or quasar, 1 no class").add_wcs(&products.wcs);
     let mut planes = Cards::default();
@@ -41,13 +42,19 @@ pub fn masks(products: &Products) -> Result<Vec<u8>, FitsError> {
         planes.add(&format!("MP_{name}"), bit.trailing_zeros() as usize, "number of the bit");
     }
 
-    let number_bytes = |part: &[u32]| part.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
     let class_bytes =
         |part: &[u32]| part.iter().map(|&n| classes.get(n as usize).copied().unwrap_or(UNCLASSIFIED)).collect();
-    bytes.extend(compressed(segmentation, 32, numbers, number_bytes)?);
+    bytes.extend(numbers(segmentation, &products.wcs)?);
     bytes.extend(compressed(segmentation, 8, classified, class_bytes)?);
     bytes.extend(compressed(bits, 8, planes, <[u8]>::to_vec)?);
     Ok(bytes)
+}
+
+/// Which source each pixel belongs to, as the extension SEGMENTATION of 32-bit integers.
+pub(super) fn numbers(plane: &Plane<u32>, wcs: &Wcs) -> Result<Vec<u8>, FitsError> {
+    let mut cards = Cards::default();
+    cards.add("EXTNAME", SEGMENTATION, "0 for sky, else a source's number").add_wcs(wcs);
+    compressed(plane, 32, cards, |part| part.iter().flat_map(|n| n.to_be_bytes()).collect())
 }
 
 /// What CLASS holds for each number.

@@ -185,7 +185,7 @@ fn rice_block(header: &Header) -> Result<usize, Fault> {
 }
 
 /// Unpacks `n` elements of one of the `sizes` in bytes.
-fn gunzip(packed: &[u8], n: usize, sizes: &[usize]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn gunzip(packed: &[u8], n: usize, sizes: &[usize]) -> Result<Vec<u8>, &'static str> {
     let largest = n * sizes.iter().max().copied().unwrap_or(0);
     let mut raw = Vec::with_capacity(largest);
     let stream = MultiGzDecoder::new(packed).take(largest as u64 + 1).read_to_end(&mut raw);

@@ -225,21 +225,32 @@ pub struct BandQuality {
     /// Band name.
     pub band: String,
     /// Full width at half maximum of the PSF at the frame's centre, arcsec.
+    #[serde(deserialize_with = "number_or_nan")]
     pub fwhm_arcsec: f64,
     /// Ellipticity of the PSF, 1 - b/a.
+    #[serde(deserialize_with = "number_or_nan")]
     pub ellipticity: f64,
     /// Sky: what the survey removed and what was left, nMgy per pixel.
+    #[serde(deserialize_with = "number_or_nan")]
     pub sky_nmgy: f64,
     /// Noise of one sky pixel, nMgy.
+    #[serde(deserialize_with = "number_or_nan")]
     pub sky_sigma_nmgy: f64,
     /// Magnitude of a point source at S/N 5.
+    #[serde(deserialize_with = "number_or_nan")]
     pub depth_5sigma_mag: f64,
     /// Stars that made the PSF.
     pub psf_stars: usize,
     /// Whether the bundle's PSF had to serve.
     pub psf_fallback: bool,
     /// Robust scatter of bright stars about the WCS registration to the reference band, px.
+    #[serde(deserialize_with = "number_or_nan")]
     pub registration_residual_px: f64,
+}
+
+/// JSON writes what could not be measured as null.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Watches the engine; every method returns at once.

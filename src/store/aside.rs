@@ -61,11 +61,11 @@ impl Drop for Set<'_> {
     }
 }
 
-/// Writes one file.
+/// Writes one file of a folder, so that it appears whole or not at all.
 ///
 /// # Errors
 /// [`StoreError`] naming it.
-pub(super) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     Set::write(folder, &[(name, bytes)])?.show(1)
 }
 

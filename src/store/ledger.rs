@@ -238,7 +238,7 @@ fn finished(folder: &Path) -> Result<BTreeSet<String>, StoreError> {
 }
 
 /// What stands before `suffix` in the names of a folder's files.
-fn names(folder: &Path, suffix: &str) -> Result<BTreeSet<String>, StoreError> {
+pub(super) fn names(folder: &Path, suffix: &str) -> Result<BTreeSet<String>, StoreError> {
     let failed = |e| StoreError::of("read the folder", folder, folder, e);
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(failed)? {

@@ -3,80 +3,40 @@
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::ModelError;
 use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
 
 /// How a line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// For a person where standard error is a terminal, else for a machine.
-    #[default]
-    Auto,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
     /// For a person.
     Human,
-    /// For a machine: one object a line, the frame's span within.
+    /// For a machine: one JSON object a line, the frame's span within.
     Json,
-}
-
-/// The least important that is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// What stops something.
-    Error,
-    /// What somebody should look at.
-    Warn,
-    /// What happens.
-    #[default]
-    Info,
-    /// Why it happens.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl From<Level> for LevelFilter {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Error => Self::ERROR,
-            Level::Warn => Self::WARN,
-            Level::Info => Self::INFO,
-            Level::Debug => Self::DEBUG,
-            Level::Trace => Self::TRACE,
-        }
-    }
 }
 
 /// Starts logging for the whole process. With a progress bar, lines are written above it.
 ///
 /// Does nothing when logging was started before (tests do so).
-pub fn start(format: Format, level: Level, bar: Option<ProgressBar>) {
-    let human = match format {
-        Format::Auto => io::stderr().is_terminal(),
-        Format::Human => true,
-        Format::Json => false,
-    };
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::from(level)).with_writer(Lines { bar });
-    let started = if human {
-        builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
-    } else {
-        builder.json().flatten_event(true).with_span_list(false).try_init()
+pub fn start(lines: Lines, level: Level, bar: Option<ProgressBar>) {
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveBar { bar });
+    let started = match lines {
+        Lines::Human => builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
+        Lines::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     drop(started);
 }
 
 /// Writes whole lines to standard error without tearing a progress bar.
 #[derive(Clone)]
-struct Lines {
+struct AboveBar {
     bar: Option<ProgressBar>,
 }
 
-impl Write for Lines {
+impl Write for AboveBar {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &self.bar {
             Some(bar) => bar.suspend(|| io::stderr().write(line)),
@@ -89,7 +49,7 @@ impl Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for AboveBar {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -128,19 +88,11 @@ impl Probe for Events {
 mod tests {
     use super::*;
 
-    #[test]
-    fn levels_filter_as_they_are_named() {
-        for level in [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace] {
-            let name = serde_json::to_value(level).unwrap();
-            assert_eq!(LevelFilter::from(level).to_string(), name.as_str().unwrap());
-        }
-    }
-
     /// Starts logging in a process of its own (it is global) and reads what came.
     #[test]
     fn json_lines_carry_the_frame() {
         if std::env::var_os("TWINPEAK_TEST_LOG").is_some() {
-            start(Format::Json, Level::Info, None);
+            start(Lines::Json, Level::INFO, None);
             tracing::info_span!("frame", image = "f-1").in_scope(|| {
                 tracing::info!(stage = "segment", "hello");
                 tracing::debug!("not told");

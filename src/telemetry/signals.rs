@@ -1,25 +1,22 @@
 //! Ctrl-C and `kill`: the first asks the pipeline to finish what is in flight; the second, or too long a wait,
 //! ends the process at once. Results are published whole or not at all, so that loses work but breaks nothing.
-//! A file that may not grow any further (`ulimit -f`) fails to be written, as on a full disk, instead of killing us.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::Exit;
 use crate::pipeline::flow::Stop;
 
-/// Watches from a thread of its own, from now until the process ends; `at_once` is called before it ends at once.
+/// Watches from a thread of its own, from now until the process ends. Before it ends at once `at_once` is called,
+/// which says the exit code.
 ///
 /// # Errors
 /// Where the system gives no thread or refuses the handlers.
-pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() -> u8 + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut both = {
         let _inside = runtime.enter();
-        // What is taken over once stays so, though nobody listens; the write then fails by itself.
-        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }
     };
     let wait = async move {
@@ -31,8 +28,7 @@ pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() + Send 
             () = tokio::time::sleep(drain_timeout) => "pipeline.drain_timeout_s is over",
         };
         tracing::error!("ending at once: {why}");
-        at_once();
-        std::process::exit(Exit::Interrupted.code().into());
+        std::process::exit(at_once().into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
     Ok(())
@@ -66,8 +62,7 @@ mod tests {
     fn child() {
         let Ok(timeout_s) = std::env::var(TOLD) else { return };
         let stop = Stop::default();
-        let at_once = || eprintln!("at once");
-        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), at_once).unwrap();
+        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), || 130).unwrap();
         eprintln!("watching");
         while !stop.requested() {
             std::thread::sleep(Duration::from_millis(5));
@@ -100,7 +95,6 @@ mod tests {
         assert!(lines.any(|l| l == "draining"));
         assert_eq!(child.try_wait().unwrap(), None, "the first signal must not end it");
         send(&child, "-INT");
-        assert!(lines.any(|l| l == "at once"));
         assert_eq!(child.wait().unwrap().code(), Some(130));
     }
 

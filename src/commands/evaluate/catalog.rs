@@ -1,104 +1,68 @@
-//! The few columns of a published catalogue that are scored, read back from Parquet.
+//! The few columns of a published catalogue that are scored.
 
-use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use parquet::schema::types::Type;
-
 use crate::evaluate::Object;
+use crate::store::{StoreError, read_columns};
 
-/// Reads the objects of `file`; `band` is the reference band.
-pub(super) fn read(file: &Path, band: &str) -> anyhow::Result<Vec<Object>> {
-    let named = || file.display().to_string();
-    let reader = SerializedFileReader::new(File::open(file).with_context(named)?)
-        .with_context(|| format!("{}: is no Parquet file", named()))?;
+/// Reads the objects of a catalogue's Parquet file; `band` is the reference band.
+///
+/// # Errors
+/// [`StoreError`] naming the file.
+pub(in crate::commands) fn read(file: &Path, band: &str) -> Result<Vec<Object>, StoreError> {
     let mag = format!("psfMag_{band}");
-    let names = ["x", "y", &mag, "starProb", "concentration", "halfLightRadius"];
-    let schema = projection(&reader, &names).with_context(named)?;
-    let mut objects = Vec::new();
-    for row in reader.get_row_iter(Some(schema)).with_context(named)? {
-        let row = row.with_context(named)?;
-        let mut object = Object { mag: f64::NAN, ..Object::default() };
-        for (name, field) in row.get_column_iter() {
-            let value = match field {
-                Field::Double(v) => Some(*v),
-                Field::Float(v) => Some(f64::from(*v)),
-                Field::Null => None,
-                other => return Err(anyhow!("{}: column {name} holds {other}, not a number", named())),
-            };
-            match name.as_str() {
-                "x" => object.x = value.unwrap_or(f64::NAN),
-                "y" => object.y = value.unwrap_or(f64::NAN),
-                "starProb" => object.star_prob = value,
-                "concentration" => object.concentration = value,
-                "halfLightRadius" => object.half_light_radius_px = value,
-                _ => object.mag = value.unwrap_or(f64::NAN),
-            }
-        }
-        objects.push(object);
-    }
-    Ok(objects)
+    let rows = read_columns(file, ["x", "y", &mag, "starProb", "concentration", "halfLightRadius"])?;
+    let object = |[x, y, mag, star_prob, concentration, half_light_radius_px]: [Option<f64>; 6]| {
+        let [x, y, mag] = [x, y, mag].map(|v| v.unwrap_or(f64::NAN));
+        Object { x, y, mag, star_prob, concentration, half_light_radius_px }
+    };
+    Ok(rows.into_iter().map(object).collect())
 }
 
-/// The file's own description, reduced to these columns.
-fn projection(reader: &impl FileReader, names: &[&str]) -> anyhow::Result<Type> {
-    let whole = reader.metadata().file_metadata().schema();
-    let column = |name: &&str| {
-        let found = whole.get_fields().iter().find(|f| f.name() == *name);
-        found.cloned().ok_or_else(|| anyhow!("has no column {name}: is it a catalogue of this program and survey?"))
-    };
-    let columns = names.iter().map(column).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Type::group_type_builder(whole.name()).with_fields(columns).build()?)
+/// `003918-3-0213` of `night/003918-3-0213.catalog.parquet`.
+pub(super) fn image_of(catalog: &Path) -> String {
+    let name = catalog.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".parquet").unwrap_or(&name);
+    name.strip_suffix(".catalog").unwrap_or(name).to_owned()
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    use std::sync::Arc;
+pub(in crate::commands) mod testing {
+    use std::path::Path;
 
-    use parquet::data_type::{DoubleType, FloatType, Int64Type};
-    use parquet::file::writer::SerializedFileWriter;
-    use parquet::schema::parser::parse_message_type;
+    use crate::catalog::{Catalog, Provenance, Row, columns};
+    use crate::frame::ImageId;
+    use crate::store::parquet_table;
+    use crate::survey::Survey;
 
-    use super::*;
-
-    type Row = ((f64, f64), f32, bool);
-
-    /// A catalogue of (position, magnitude, star): stars have starProb .9 and size 1, galaxies .1 and 2; the last
-    /// has no starProb where there are more than 20.
-    pub(in super::super) fn write(file: &Path, rows: &[Row]) {
-        let schema = "message c { required int64 sourceId; required double x; required double y; optional float \
-                      halfLightRadius; optional float concentration; optional float psfMag_r; optional float starProb; }";
-        let schema = Arc::new(parse_message_type(schema).unwrap());
-        let mut writer = SerializedFileWriter::new(File::create(file).unwrap(), schema, Default::default()).unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        let mut ids = group.next_column().unwrap().unwrap();
-        let count: Vec<_> = (0..rows.len() as i64).collect();
-        ids.typed::<Int64Type>().write_batch(&count, None, None).unwrap();
-        ids.close().unwrap();
-        for get in [|r: &Row| r.0.0, |r: &Row| r.0.1] {
-            let mut column = group.next_column().unwrap().unwrap();
-            let values: Vec<_> = rows.iter().map(get).collect();
-            column.typed::<DoubleType>().write_batch(&values, None, None).unwrap();
-            column.close().unwrap();
-        }
-        let size = |r: &Row| if r.2 { 1.0 } else { 2.0 };
-        let columns: [Vec<f32>; 4] = [
-            rows.iter().map(size).collect(),
-            rows.iter().map(|r| 1.0 / size(r)).collect(),
-            rows.iter().map(|r| r.1).collect(),
-            rows.iter().take(20).map(|r| if r.2 { 0.9 } else { 0.1 }).collect(),
-        ];
-        for values in columns {
-            let mut column = group.next_column().unwrap().unwrap();
-            let levels: Vec<i16> = (0..rows.len()).map(|i| i16::from(i < values.len())).collect();
-            column.typed::<FloatType>().write_batch(&values, Some(&levels), None).unwrap();
-            column.close().unwrap();
-        }
-        group.close().unwrap();
-        writer.close().unwrap();
+    /// A catalogue of (position, magnitude, star): stars have starProb .9 and size 1, galaxies .1 and 2; what comes
+    /// after the 20th has no starProb.
+    pub(in crate::commands) fn write(file: &Path, rows: &[((f64, f64), f32, bool)]) {
+        let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
+        let row = |(i, &((x, y), mag, star)): (usize, &((f64, f64), f32, bool))| {
+            let size = if star { 1.0 } else { 2.0 };
+            Row {
+                number: i as u32 + 1,
+                x,
+                y,
+                psf_mag: [mag; 5],
+                star_prob: (i < 20).then_some(if star { 0.9 } else { 0.1 }),
+                concentration: 1.0 / size,
+                half_light_radius: size,
+                ..Row::default()
+            }
+        };
+        let provenance = Provenance {
+            survey: "sdss".into(),
+            image_id: ImageId::new("f").unwrap(),
+            midpoint_mjd_tai: None,
+            input_hash: String::new(),
+            model_version: String::new(),
+            model_hash: String::new(),
+            software_version: "0".into(),
+        };
+        let catalog = Catalog { provenance, rows: rows.iter().enumerate().map(row).collect() };
+        std::fs::write(file, parquet_table(&catalog, &columns(&survey)).unwrap()).unwrap();
     }
 }
 
@@ -107,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_come_back_and_null_stays_null() {
+    fn what_is_scored_is_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let rows: Vec<_> = (0..21).map(|i| ((f64::from(i), 0.5), 21.25, i % 2 == 0)).collect();
         testing::write(file.path(), &rows);
@@ -126,12 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        testing::write(file.path(), &[((0.0, 0.0), 20.0, true)]);
-        assert!(format!("{:#}", read(file.path(), "i").unwrap_err()).contains("no column psfMag_i"));
-        std::fs::write(file.path(), "text").unwrap();
-        let error = format!("{:#}", read(file.path(), "r").unwrap_err());
-        assert!(error.contains(&file.path().display().to_string()) && error.contains("no Parquet file"), "{error}");
+    fn a_catalogue_is_named_after_its_image() {
+        for (path, image) in [("a/f-1.catalog.parquet", "f-1"), ("f-1.parquet", "f-1"), ("f-1", "f-1")] {
+            assert_eq!(image_of(Path::new(path)), image);
+        }
     }
 }

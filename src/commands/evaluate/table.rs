@@ -2,17 +2,33 @@
 
 use std::fmt::Write;
 
-use crate::evaluate::{Bin, Evaluation};
+use super::Report;
+use super::forced::DIAMETER_ARCSEC;
+use crate::evaluate::Bin;
 
 const DASH: &str = "-";
 
 /// The whole table, lines ended.
-pub(super) fn render(e: &Evaluation) -> String {
+pub(super) fn render(report: &Report) -> String {
+    let Report { evaluation: e, band, .. } = report;
     let mut out = String::new();
     let mut line = |text: String| writeln!(out, "{}", text.trim_end()).expect("a string takes every line");
+    line(format!("{}: starProb, learned without labels, against the truth's labels", report.image));
+    line(magnitudes(report));
+    line(String::new());
+    line(format!("{:<11} {:^41}   {:^16}  {:^14}", "", "classes, AUC", "truth", "catalogue"));
     line(format!(
         "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>6} {:>9}  {:>7} {:>6}",
-        "mag", "objects", "stars", "AUC", "concentr", "radius", "truth", "complete", "catalog", "purity"
+        format!("mag {band}"),
+        "objects",
+        "stars",
+        "starProb",
+        "concentr",
+        "radius",
+        "there",
+        "complete",
+        "there",
+        "purity"
     ));
     for detection in e.detection.iter().skip(1).chain(e.detection.first()) {
         let classes = e.classes.iter().find(|c| Some(c.bin) == detection.bin);
@@ -32,10 +48,11 @@ pub(super) fn render(e: &Evaluation) -> String {
             share(detection.purity(), 3)
         ));
     }
+    line(String::new());
     line(format!("{} objects with a label, {} of them without a score", e.labelled, e.unscored));
     match &e.calibration {
         Some(c) => line(format!(
-            "calibration error {:.4} (95 % interval {:.4} to {:.4}; {} objects, {})",
+            "calibration error {:.4} (95 % interval {:.4} to {:.4}; {} objects, {band} {})",
             c.error,
             c.interval[0],
             c.interval[1],
@@ -44,7 +61,28 @@ pub(super) fn render(e: &Evaluation) -> String {
         )),
         None => line("calibration error: too few objects".into()),
     }
+    if let Some(pixels) = &report.pixels {
+        line(format!(
+            "objects' pixels in the masks: intersection over union {} with the truth",
+            share(pixels.iou(), 3)
+        ));
+    }
     out
+}
+
+/// Where the magnitudes of true objects come from.
+fn magnitudes(report: &Report) -> String {
+    let band = &report.band;
+    match (report.forced_magnitudes, report.without_magnitude) {
+        (0, 0) => format!("{band} magnitudes are the truth's"),
+        (0, n) => format!(
+            "{n} true objects have no {band} magnitude: they take the catalogue's where found, and where missed are in \
+             no bin, so that completeness by magnitude is too high (--frames measures them)"
+        ),
+        (forced, n) => format!(
+            "{band} magnitudes of {forced} true objects are forced, within {DIAMETER_ARCSEC} arcsec on the frame; {n} have none"
+        ),
+    }
 }
 
 fn name(bin: Bin) -> String {
@@ -58,7 +96,7 @@ fn share(value: Option<f64>, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{Object, Rules, TrueObject, evaluate};
+    use crate::evaluate::{Object, Overlap, Rules, TrueObject, evaluate};
 
     #[test]
     fn a_line_a_bin_and_dashes_where_there_is_nothing() {
@@ -73,11 +111,21 @@ mod tests {
         let truth = |x, star| TrueObject { x, y: 0.0, star, mag: Some(20.0) };
         let objects = [object(0.0, 0.9), object(50.0, 0.1)];
         let truth = [truth(0.0, true), truth(50.0, false), truth(99.0, false)];
-        let text = render(&evaluate(&objects, &truth, &Rules::for_scale(0.396)));
+        let report = Report {
+            image: "f-1".into(),
+            band: "r".into(),
+            forced_magnitudes: 0,
+            without_magnitude: 0,
+            pixels: Some(Overlap { both: 3, ours_alone: 1, true_alone: 0 }),
+            evaluation: evaluate(&objects, &truth, &Rules::for_scale(0.396)),
+        };
+        let text = render(&report);
         let row =
             |start: &str| text.lines().find(|l| l.starts_with(start)).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(row("14.0-22.0"), ["14.0-22.0", "2", "1", "1.0000", "0.5000", "0.5000", "3", "0.667", "2", "1.000"]);
         assert_eq!(row("all"), ["all", "-", "-", "-", "-", "-", "3", "0.667", "2", "1.000"]);
-        assert!(text.contains("too few objects"));
+        assert!(text.contains("too few objects") && text.contains("union 0.750"));
+        let forced = render(&Report { forced_magnitudes: 2, without_magnitude: 1, ..report });
+        assert!(text.contains("are the truth's") && forced.contains("of 2 true objects are forced"), "{forced}");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use crate::evaluate::TrueObject;
 
 /// Reads a `.csv` table with a header, or `STEM_stars.csv` and `STEM_gals.csv`; `band` is the reference band.
-pub(super) fn read(path: &Path, band: &str) -> anyhow::Result<Vec<TrueObject>> {
+pub(in crate::commands) fn read(path: &Path, band: &str) -> anyhow::Result<Vec<TrueObject>> {
     if path.extension().is_some_and(|e| e == "csv") {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         return table(&text, band).with_context(|| path.display().to_string());
@@ -23,16 +23,17 @@ pub(super) fn read(path: &Path, band: &str) -> anyhow::Result<Vec<TrueObject>> {
     Ok(all)
 }
 
-/// A table with at least the columns `class`, `x`, `y`, and a magnitude under the band's name.
+/// A table with at least the columns `class`, `x`, `y`, and magnitudes under `mag_` and the band's name. Lines that
+/// begin with `#` say something to people.
 fn table(text: &str, band: &str) -> anyhow::Result<Vec<TrueObject>> {
-    let mut lines = text.lines();
-    let header: Vec<_> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let header: Vec<_> = lines.next().map_or("", |(_, line)| line).split(',').map(str::trim).collect();
     let column = |name: &str| header.iter().position(|h| *h == name);
     let needed = |name: &str| column(name).ok_or_else(|| anyhow!("the header names no column {name}"));
-    let (class, x, y, mag) = (needed("class")?, needed("x")?, needed("y")?, column(band));
+    let (class, x, y, mag) = (needed("class")?, needed("x")?, needed("y")?, column(&format!("mag_{band}")));
     let object = |(i, line): (usize, &str)| {
         let cells: Vec<_> = line.split(',').map(str::trim).collect();
-        let at = || format!("line {}", i + 2);
+        let at = || format!("line {}", i + 1);
         let cell = |c: usize| cells.get(c).copied().ok_or_else(|| anyhow!("{}: too few columns", at()));
         let star = match cell(class)? {
             "star" | "qso" | "6" => true,
@@ -44,7 +45,7 @@ fn table(text: &str, band: &str) -> anyhow::Result<Vec<TrueObject>> {
         let mag = mag.map(value).transpose()?.filter(|m| m.is_finite());
         Ok(TrueObject { x: value(x)?, y: value(y)?, star, mag })
     };
-    lines.enumerate().filter(|(_, line)| !line.trim().is_empty()).map(object).collect()
+    lines.map(object).collect()
 }
 
 /// Lines `x,y` without a header.
@@ -64,10 +65,12 @@ fn number(text: &str) -> anyhow::Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{Spec, simulate};
+    use crate::survey::Survey;
 
     #[test]
     fn a_table_is_read_by_its_header() {
-        let text = "id,class,x,y,g,r\n1,star,10.5,20,19,18.5\n2,galaxy,1,2,22,nan\n";
+        let text = "# x: px\nid,class,x,y,mag_g,mag_r\n1,star,10.5,20,19,18.5\n\n2,galaxy,1,2,22,nan\n";
         let objects = table(text, "r").unwrap();
         assert_eq!(objects[0], TrueObject { x: 10.5, y: 20.0, star: true, mag: Some(18.5) });
         assert_eq!(objects[1], TrueObject { x: 1.0, y: 2.0, star: false, mag: None });
@@ -78,7 +81,7 @@ mod tests {
     fn faults_name_their_line() {
         for (text, part) in [
             ("id,x,y\n", "no column class"),
-            ("class,x,y\nstar,1,2\nplanet,1,2\n", "line 3: class \"planet\""),
+            ("# no\nclass,x,y\nstar,1,2\nplanet,1,2\n", "line 4: class \"planet\""),
             ("class,x,y\nstar,1\n", "line 2: too few columns"),
             ("class,x,y\nstar,a,2\n", "line 2: \"a\" is not a number"),
         ] {
@@ -86,6 +89,19 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(format!("{:#}", positions("1,2\n3\n", true).unwrap_err()).contains("line 2"));
+    }
+
+    #[test]
+    fn a_simulation_is_read_whole() {
+        let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
+        let spec = Spec { width: 128, height: 128, sources: Some(20), ..Spec::default() };
+        let made = simulate(&spec, &survey).unwrap().truth;
+        let read = table(&made.to_csv(&survey), "r").unwrap();
+        assert_eq!(read.len(), made.objects.len());
+        for (read, made) in read.iter().zip(&made.objects) {
+            assert_eq!(read.star, made.class.is_point());
+            assert!((read.x - made.x).abs() < 1e-4 && (read.mag.unwrap() - made.mag[2]).abs() < 1e-4);
+        }
     }
 
     #[test]

@@ -1,0 +1,249 @@
+//! `twinpeak summary`: what came of a night, a line a field; with the truth about it, how good it is.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::evaluate::{catalog, truth};
+use crate::cli::{Exit, SummaryArgs};
+use crate::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate};
+use crate::store::{DoneRecord, Night};
+use crate::survey::Survey;
+
+/// Between fields that are scored together, px: nothing of one can be taken for another's.
+const APART_PX: f64 = 1e6;
+
+/// Runs it.
+///
+/// # Errors
+/// Where the folder, a record, a catalogue or a truth cannot be read.
+pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
+    let survey = super::survey(&args.config.load()?)?;
+    let night = Night::read(&args.out)?;
+    let scores = match &args.truth {
+        Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
+        None => None,
+    };
+    print!("{}", render(&night, scores.as_ref(), &survey));
+    Ok(Exit::Done)
+}
+
+/// Scores of each field of a night, where its truth is there, and of all of them as one.
+struct Scores {
+    fields: Vec<Option<Evaluation>>,
+    all: Evaluation,
+}
+
+impl Scores {
+    fn of(night: &Night, out: &Path, truth_folder: &Path, survey: &Survey) -> anyhow::Result<Self> {
+        let rules = Rules::for_scale(survey.profile().pixel_scale_arcsec);
+        let band = survey.band(survey.reference());
+        let mut fields = Vec::new();
+        let (mut objects, mut trues) = (Vec::<Object>::new(), Vec::<TrueObject>::new());
+        for (k, done) in night.done.iter().enumerate() {
+            let path = truth_folder.join(format!("truth-{}.csv", done.image_id));
+            if !path.exists() {
+                fields.push(None);
+                continue;
+            }
+            let found = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
+            let there = truth::read(&path, band)?;
+            fields.push(Some(evaluate(&found, &there, &rules)));
+            let aside = k as f64 * APART_PX;
+            objects.extend(found.into_iter().map(|o| Object { x: o.x + aside, ..o }));
+            trues.extend(there.into_iter().map(|t| TrueObject { x: t.x + aside, ..t }));
+        }
+        let any = fields.iter().any(Option::is_some) || fields.is_empty();
+        any.then_some(()).with_context(|| format!("{}: no truth-IMAGE.csv of these fields", truth_folder.display()))?;
+        Ok(Self { fields, all: evaluate(&objects, &trues, &rules) })
+    }
+}
+
+fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
+    let band = survey.band(survey.reference());
+    let mut rows = vec![titles(band, scores.is_some())];
+    for (k, done) in night.done.iter().enumerate() {
+        let quality = &done.quality[survey.reference()];
+        let mut row = vec![done.image_id.clone()];
+        row.extend(counts(std::slice::from_ref(done)));
+        row.extend(
+            [quality.fwhm_arcsec, quality.depth_5sigma_mag].map(|v| figure(Some(v).filter(|v| v.is_finite()), 2)),
+        );
+        row.extend(scores.map(|s| marks(s.fields[k].as_ref())).into_iter().flatten());
+        rows.push(row);
+    }
+    let mut total = vec![format!("{} fields", night.done.len())];
+    total.extend(counts(&night.done));
+    total.extend([String::new(), String::new()]);
+    total.extend(scores.map(|s| marks(Some(&s.all))).into_iter().flatten());
+    rows.push(total);
+    let mut out = aligned(&rows);
+    out += "\nseconds: all stages of a field added up; stages and fields overlap, so that the night took less\n";
+    if scores.is_some() {
+        out += "complete: share of the true objects that were found; AUC: star against galaxy by starProb, and by \
+                concentration\nrelative to the PSF on the same objects. No truth went into the catalogues.\n";
+    }
+    if !night.rejected.is_empty() {
+        out += &format!("\n{} rejected\n", night.rejected.len());
+    }
+    for record in &night.rejected {
+        out += &format!("  {}: {}: {}\n", record.image_id, record.rejection.stage.name(), record.rejection);
+    }
+    out
+}
+
+fn titles(band: &str, scored: bool) -> Vec<String> {
+    let mut titles: Vec<String> = ["field", "sources", "stars", "galaxies", "seconds"].map(Into::into).into();
+    titles.extend([format!("FWHM {band} [\"]"), format!("depth {band} [mag]")]);
+    if scored {
+        titles.extend([
+            format!("complete {band} 14-22"),
+            "22-23".into(),
+            format!("AUC {band} 14-22"),
+            "of concentration".into(),
+        ]);
+    }
+    titles
+}
+
+/// Sources, stars, galaxies and seconds.
+fn counts(done: &[DoneRecord]) -> [String; 4] {
+    let sum = |count: fn(&DoneRecord) -> usize| done.iter().map(count).sum::<usize>().to_string();
+    let seconds: f64 = done.iter().flat_map(|d| d.timings_s.values()).sum();
+    [sum(|d| d.rows), sum(|d| d.stars), sum(|d| d.galaxies), format!("{seconds:.2}")]
+}
+
+/// Completeness in two ranges, AUC of two methods.
+fn marks(evaluation: Option<&Evaluation>) -> [String; 4] {
+    let complete = |low, high| evaluation.and_then(|e| e.detection_between(low, high).completeness());
+    let auc = |method| evaluation.and_then(|e| e.auc(method));
+    [
+        figure(complete(14.0, 22.0), 3),
+        figure(complete(22.0, 23.0), 3),
+        figure(auc(Method::StarProb), 4),
+        figure(auc(Method::Concentration), 4),
+    ]
+}
+
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".into(), |v| format!("{v:.digits$}"))
+}
+
+/// Lines of columns as wide as they need, the first flush left, the others right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(i, cell)| match i {
+            0 => format!("{cell:<0$}", width(0)),
+            _ => format!("  {cell:>0$}", width(i)),
+        });
+        cells.collect::<String>().trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ConfigArgs;
+    use crate::pipeline::ports::{BandQuality, Reason, Rejection, Stage};
+    use crate::store::{ModelName, RejectedRecord};
+
+    fn model() -> ModelName {
+        ModelName { version: "1".into(), hash: "ab".into() }
+    }
+
+    fn done(image: &str, rows: usize) -> DoneRecord {
+        DoneRecord {
+            schema_version: "1.0".into(),
+            image_id: image.into(),
+            survey: "sdss".into(),
+            midpoint_mjd_tai: None,
+            rows,
+            stars: 2,
+            galaxies: rows - 2,
+            unclassified: 0,
+            tiles: 0,
+            files: Vec::new(),
+            quality: std::array::from_fn(|b| BandQuality {
+                fwhm_arcsec: 1.0 + b as f64 / 10.0,
+                depth_5sigma_mag: if b == 2 { f64::NAN } else { 22.0 },
+                ..BandQuality::default()
+            }),
+            device: "cpu".into(),
+            model: model(),
+            software_version: "0".into(),
+            input_hash: String::new(),
+            timings_s: [(Stage::Prepare, 0.25), (Stage::Segment, 1.0)].into(),
+        }
+    }
+
+    fn survey() -> Survey {
+        Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    fn words<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+        text.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("{text}")).split_whitespace().collect()
+    }
+
+    #[test]
+    fn a_line_a_field_a_total_and_what_was_rejected() {
+        let rejection = Rejection {
+            reason: Reason::MissingBand,
+            stage: Stage::Ingest,
+            file: None,
+            message: "band z is missing".into(),
+            advice: "add it".into(),
+        };
+        let rejected = RejectedRecord {
+            schema_version: "1.0".into(),
+            image_id: "c".into(),
+            rejection,
+            model: model(),
+            software_version: "0".into(),
+        };
+        let night = Night { done: vec![done("a-1", 10), done("b", 1000)], rejected: vec![rejected] };
+        let text = render(&night, None, &survey());
+        assert_eq!(words(&text, "a-1"), ["a-1", "10", "2", "8", "1.25", "1.20", "-"]);
+        assert_eq!(words(&text, "2 fields"), ["2", "fields", "1010", "4", "1006", "2.50"]);
+        assert!(text.contains("c: ingest: band z is missing (missing_band; add it)"), "{text}");
+        let ends: Vec<_> = text.lines().take(3).map(str::len).collect();
+        assert!(ends.windows(2).all(|w| w[0] == w[1]), "{text}");
+        assert!(!text.contains("AUC"));
+    }
+
+    #[test]
+    fn fields_are_scored_where_their_truth_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (image, missed) in [("a", 0), ("b", 2)] {
+            std::fs::write(path(&format!("{image}.done.json")), serde_json::to_vec(&done(image, 4)).unwrap()).unwrap();
+            let rows: Vec<_> = (0..4).map(|i| ((f64::from(i) * 50.0, 9.0), 20.0, i < 2)).collect();
+            catalog::testing::write(&path(&format!("{image}.catalog.parquet")), &rows);
+            let mut table = String::from("class,x,y,mag_r\n");
+            for i in 0..4 + missed {
+                table += &format!("{},{},9,20\n", if i < 2 { "star" } else { "galaxy" }, i * 50);
+            }
+            std::fs::write(path(&format!("truth-{image}.csv")), table).unwrap();
+        }
+        std::fs::write(path("c.done.json"), serde_json::to_vec(&done("c", 4)).unwrap()).unwrap();
+        let night = Night::read(folder.path()).unwrap();
+        let scores = Scores::of(&night, folder.path(), folder.path(), &survey()).unwrap();
+        let text = render(&night, Some(&scores), &survey());
+        assert_eq!(words(&text, "a ")[7..], ["1.000", "-", "1.0000", "1.0000"]);
+        assert_eq!(words(&text, "b ")[7..], ["0.667", "-", "1.0000", "1.0000"]);
+        assert_eq!(words(&text, "c ")[7..], ["-", "-", "-", "-"]);
+        assert_eq!(words(&text, "3 fields")[6..], ["0.800", "-", "1.0000", "1.0000"]);
+
+        let args = SummaryArgs {
+            out: folder.path().into(),
+            truth: Some(folder.path().join("nowhere")),
+            config: ConfigArgs {
+                config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
+                ..ConfigArgs::default()
+            },
+        };
+        assert!(run(&args).unwrap_err().to_string().contains("nowhere"));
+        run(&SummaryArgs { truth: None, ..args }).unwrap();
+    }
+}
