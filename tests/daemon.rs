@@ -100,6 +100,11 @@ fn metric(text: &str, series: &str) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
+/// Waits until so many frames have ended, and nothing of them is left to do.
+fn until_counted(address: &str, frames: f64) {
+    until("frames are counted", || metric(&get(address, "/metrics").1, "twinpeak_frames_total") == Some(frames));
+}
+
 #[test]
 fn a_field_waits_for_its_last_band_and_for_that_to_be_whole() {
     let [late, early, _] = [0, 1, 2].map(|n| &night()[n]);
@@ -332,7 +337,7 @@ fn readiness_follows_the_output_folder() {
     assert_eq!(status, 200, "{body}");
     let answers: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(answers["checks"], serde_json::json!({"inference": "ok", "output": "ok"}));
-    until("the field", || post.is_done(&night()[0].id));
+    until_counted(&address, 1.0);
     let away = post.out.with_extension("away");
     fs::rename(&post.out, &away).unwrap();
     let (status, body) = get(&address, "/readyz");
@@ -350,8 +355,7 @@ fn readiness_follows_the_output_folder() {
 fn an_output_folder_that_vanishes_ends_the_run_and_is_not_made_anew() {
     let post = Post::new(&[&night()[0]]);
     let daemon = post.start(&[]);
-    daemon.ready("http");
-    until("the first field", || post.is_done(&night()[0].id));
+    until_counted(&daemon.ready("http"), 1.0);
     let away = post.out.with_extension("away");
     fs::rename(&post.out, &away).unwrap();
     night()[1].write(&post.inbox);
