@@ -43,7 +43,7 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArgs {
-    /// Configuration file [default: config/twinpeak.toml where it exists]
+    /// Configuration file [default: config/twinpeak.toml, here or in a folder above the program]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Survey description [default: survey.file of the configuration]

@@ -1,7 +1,7 @@
 //! One file a subcommand: each wires the parts and runs. Errors are `anyhow` here and nowhere below; one that
 //! has an exit code of its own carries a [`Fault`] as context.
 
-mod assemble;
+pub mod assemble;
 pub mod check;
 pub mod evaluate;
 pub mod process;
@@ -54,6 +54,19 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     }
 }
 
+/// An error and its causes, in one line; a cause that was told already is not told again.
+pub fn in_a_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if !line.contains(&cause) {
+            let joint = if line.is_empty() { "" } else { ": " };
+            line = line + joint + &cause;
+        }
+    }
+    line
+}
+
 /// The survey that the configuration names.
 ///
 /// # Errors
@@ -77,5 +90,11 @@ mod tests {
         let config = ConfigError::Syntax { file: "f".into(), problem: "p".into() };
         assert_eq!(exit_of(&anyhow::Error::new(config).context("at start")), Exit::BadConfig);
         assert_eq!(exit_of(&io().into()), Exit::Failed);
+    }
+
+    #[test]
+    fn an_error_is_told_in_one_line_and_each_cause_once() {
+        let error = anyhow::anyhow!("no\n  room").context("\"f\" was not written (no room)").context(Fault::Output);
+        assert_eq!(in_a_line(&error), "the output cannot be written: \"f\" was not written (no room)");
     }
 }

@@ -18,9 +18,10 @@ use deblend::Rules;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// A component is an object if some pixel's score is above this.
+    /// Connected pixels with scores above this are an object: the threshold of detection, as low as the noise allows.
     pub detect_threshold: f32,
-    /// Pixels above this belong to objects; not above `detect_threshold`.
+    /// Only pixels above this are an object's own, where it has enough of them; a faint object keeps all that it was
+    /// found by. Not below `detect_threshold`.
     pub extent_threshold: f32,
     /// Fewest pixels of an object.
     pub min_area_px: usize,
@@ -62,20 +63,16 @@ pub struct Footprints {
     pub objects: Vec<Footprint>,
 }
 
-/// Finds objects: components of pixels whose score is above the extent threshold, each with a score above the
-/// detection threshold somewhere, split where the detection image has peaks that persist.
+/// Finds objects: components of the pixels that [`own_pixels`] keeps, split where the detection image has peaks that
+/// persist.
 ///
 /// `detection` is a smoothed weighted sum of the bands with unit noise ([`crate::filter::detection_image`]);
 /// `bits` the frame's mask. Deterministic, in parallel over components.
 pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, settings: &Settings) -> Footprints {
-    let components = Components::of(score, settings.extent_threshold);
+    let components = Components::of(&own_pixels(score, settings), f32::NEG_INFINITY);
     let members = Members::new(&components, score.width(), score.height());
-    let found: Vec<Vec<Child>> = components
-        .list
-        .par_iter()
-        .filter(|c| c.area_px >= settings.min_area_px && components.peak(c, score) > settings.detect_threshold)
-        .map(|c| children(&components, c, &members, detection, bits, settings))
-        .collect();
+    let found: Vec<Vec<Child>> =
+        components.list.par_iter().map(|c| children(&components, c, &members, detection, bits, settings)).collect();
     let mut found: Vec<Child> = found.into_iter().flatten().collect();
     found.sort_unstable_by_key(|child| child.pixels[0]);
 
@@ -95,6 +92,26 @@ pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, set
         object.flags |= if crowded { flag::NEIGHBOURS } else { 0 };
     }
     Footprints { segmentation, objects }
+}
+
+/// Scores of the pixels that belong to objects, minus infinity elsewhere. Two thresholds, because a faint object has
+/// no pixel that would count as a bright one's: components above the extent threshold that are large enough, and
+/// of those above the detection threshold the ones that hold none of the former.
+fn own_pixels(score: &Plane<f32>, settings: &Settings) -> Plane<f32> {
+    let mut own = Plane::filled(score.width(), score.height(), f32::NEG_INFINITY);
+    let large = |c: &&Component| c.area_px >= settings.min_area_px;
+    let bright = Components::of(score, settings.extent_threshold);
+    let faint = Components::of(score, settings.detect_threshold);
+    let mut keep = |pixels: Vec<(u32, u32)>, unless_kept: bool| {
+        let place = |&(y, x): &(u32, u32)| (x as usize, y as usize);
+        if unless_kept && pixels.iter().map(place).any(|(x, y)| own.at(x, y) > f32::NEG_INFINITY) {
+            return;
+        }
+        pixels.iter().map(place).for_each(|(x, y)| own.set(x, y, score.at(x, y)));
+    };
+    bright.list.iter().filter(large).for_each(|c| keep(bright.pixels(c), false));
+    faint.list.iter().filter(large).for_each(|c| keep(faint.pixels(c), true));
+    own
 }
 
 /// An object before it has a number.

@@ -215,6 +215,8 @@ pub struct Frame {
     pub bands: PerBand<Band>,
     /// SHA-256 of the five files' bytes as read, in band order, lower-case hex.
     pub input_hash: String,
+    /// Where each band came from, so that what is wrong with it can be told of its file; empty where from none.
+    pub files: PerBand<String>,
 }
 
 impl Frame {

@@ -1,12 +1,11 @@
 //! Parse, dispatch, exit code.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use twinpeak::cli::{Cli, Command};
 use twinpeak::commands::{self, exit_of};
+use twinpeak::torch;
 
-fn main() -> ExitCode {
+fn main() {
     let done = match Cli::parse().command {
         Command::Process(args) => commands::process::run(&args),
         Command::Run(args) => commands::run::run(&args),
@@ -17,8 +16,8 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
-        eprintln!("twinpeak: {error:#}");
+        eprintln!("twinpeak: {}", commands::in_a_line(&error));
         exit_of(&error)
     });
-    exit.into()
+    torch::process::leave(exit.code())
 }

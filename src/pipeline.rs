@@ -233,10 +233,10 @@ pub fn run(
         }
         drop(to_publish);
         let publisher = {
-            let (encoded, permits) = (encoded.clone(), &permits);
+            let (encoded, depths) = (encoded.clone(), &depths);
             thread::Builder::new().name("publish".into()).spawn_scoped(scope, move || {
                 let guard = Guard::new(stop, broken);
-                let summary = publish(&encoded, sink, limits, permits, fail, probe);
+                let summary = publish(&encoded, sink, limits, fail, probe, depths);
                 guard.done();
                 summary
             })
@@ -314,9 +314,6 @@ fn encode(
         let span = ended.ticket.span.clone();
         let _in = span.enter();
         let since = Instant::now();
-        if let Outcome::Rejected(rejection) = &ended.outcome {
-            tracing::warn!(reason = rejection.reason.name(), stage = rejection.stage.name(), "rejected: {rejection}");
-        }
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
         let (finished, encoded) = match sink.encode(&finished) {
@@ -345,9 +342,9 @@ fn publish(
     encoded: &Receiver<ToPublish>,
     sink: &dyn CatalogSink,
     limits: &Limits,
-    permits: &Permits,
     fail: &dyn Fn(EngineError),
     probe: &dyn Probe,
+    depths: &dyn Fn(),
 ) -> Summary {
     let (mut reorder, mut summary) = (Reorder::new(), Summary::default());
     let never = Stop::default(); // what is finished is stored even while draining
@@ -369,7 +366,7 @@ fn publish(
             }
             probe.finished(&job.finished);
             drop(job.permit);
-            probe.permits(permits.used(), permits.total());
+            depths(); // ingest may be waiting for long
         }
     }
     summary

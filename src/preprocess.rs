@@ -107,6 +107,16 @@ pub enum PreprocessError {
     },
 }
 
+impl PreprocessError {
+    /// The band at fault, where one is.
+    pub fn band(&self) -> Option<&str> {
+        match self {
+            Self::TooSmall { .. } => None,
+            Self::NoSignal { band, .. } | Self::Misregistered { band, .. } | Self::Distorted { band, .. } => Some(band),
+        }
+    }
+}
+
 /// Prepares a frame. Bands run in parallel; the result does not depend on the number of threads.
 ///
 /// # Errors

@@ -98,6 +98,7 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         exposure_s: Some(survey.profile().typical.exposure_s),
         bands,
         input_hash: String::new(),
+        files: Default::default(),
     };
     let psf = conditions.bands.map(|b| b.psf);
     let objects = objects.into_iter().filter(|o| o.id != IGNORED).collect();

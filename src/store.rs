@@ -103,6 +103,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The file or folder that could not be read or written.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Full { path, .. }
+            | Self::Io { path, .. }
+            | Self::NotCatalog { path, .. }
+            | Self::NotRecord { path, .. } => Some(path),
+            Self::Vanished { folder } | Self::InUse { folder } => Some(folder),
+            Self::Encode { .. } => None,
+        }
+    }
+
     /// What a failure of the system on `path`, a file in `folder`, means.
     fn of(action: &'static str, path: &Path, folder: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

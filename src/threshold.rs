@@ -20,10 +20,8 @@ pub struct ThresholdSegmenter {
 impl ThresholdSegmenter {
     /// Tiles in a batch.
     pub const BATCH: usize = 32;
-    /// Where an object is sure: about 30 false components on a 2048x1489 frame of noise.
-    pub const DETECT_SIGMA: f32 = 3.5;
-    /// Where an object's pixels end.
-    pub const EXTENT_SIGMA: f32 = 2.5;
+    /// Threshold of detection and extent: about 10 false objects on a 2048x1489 frame of noise.
+    pub const DETECT_SIGMA: f32 = 3.6;
 
     /// A filter for a PSF of `psf_fwhm_px` (effective: of the Gaussian with its noise-equivalent area), the bands
     /// weighted for an ordinary object over the survey's usual noise.

@@ -9,3 +9,4 @@ pub mod device;
 pub mod infer;
 pub mod nets;
 pub mod parameters;
+pub mod process;

@@ -68,7 +68,7 @@ impl Segmenter for FailingSegmenter {
     }
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
         let n = self.asked.fetch_add(1, Ordering::SeqCst);
-        if n >= self.after && n < self.after + self.times {
+        if n >= self.after && n < self.after.saturating_add(self.times) {
             match &self.error {
                 Some(error) => return Err(error.clone()),
                 None => panic!("the net panics"),
@@ -151,6 +151,7 @@ fn frame(id: &ImageId, seed: u64, width: usize, height: usize) -> Frame {
         exposure_s: Some(53.9),
         bands,
         input_hash: format!("{seed:064x}"),
+        files: Default::default(),
     }
 }
 
@@ -254,7 +255,8 @@ proptest! {
         let (summary, one) = go(&kinds, 1, &limits(1, 1));
         let (many_summary, many) = go(&kinds, devices, &limits(in_flight, workers));
         prop_assert_eq!(one.len(), kinds.len());
-        prop_assert_eq!(summary.rejected as usize, kinds.iter().filter(|k| !matches!(k, Kind::Good { .. })).count());
+        let bad = kinds.iter().filter(|k| !matches!(k, Kind::Good { .. })).count();
+        prop_assert_eq!(summary.rejected as usize, bad, "{:?}", one);
         prop_assert_eq!(summary, many_summary);
         prop_assert!(one == many);
     }
@@ -303,7 +305,7 @@ fn a_lost_device_ends_the_run_with_its_reason() {
     for error in [Some(out_of_memory()), None] {
         let (result, published, asked) = fails(5, usize::MAX, error);
         assert!(matches!(result, Err(EngineError::Device(_))), "{result:?}");
-        assert!(published < 6 && asked < 12, "{published} {asked}");
+        assert!(published < 6 && asked < 12, "{published} published, {asked} asked");
     }
 }
 

@@ -1,7 +1,5 @@
 //! What the program's exit code says.
 
-use std::process::ExitCode;
-
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -87,12 +85,6 @@ impl Exit {
     pub fn table() -> String {
         let lines = Self::ALL.map(|e| format!("{:5}  {}", e.code(), e.meaning()));
         format!("Exit codes:\n{}", lines.join("\n"))
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.code())
     }
 }
 

@@ -2,19 +2,22 @@
 //! differ.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
+use rayon::prelude::*;
 use tracing::Level;
 
 use super::Fault;
 use crate::config::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
 use crate::fits;
 use crate::model::Segmenter;
+use crate::pipeline::ports::PortError;
 use crate::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary};
-use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName};
+use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
 use crate::survey::Survey;
 use crate::telemetry::log::{self, Lines};
 use crate::threshold::ThresholdSegmenter;
@@ -62,11 +65,12 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
     recipe.extract.max_children = config.pipeline.deblend_max_children.get();
     recipe.extract.max_component_px = config.pipeline.deblend_max_component_px.get();
     if config.model.segmenter == SegmenterKind::Threshold {
-        // The filter's scores are in sigma: the classical thresholds, not the net's.
+        // The filter's scores are in sigma: its own threshold, not the net's.
         recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
-        recipe.extract.extent_threshold = ThresholdSegmenter::EXTENT_SIGMA;
+        recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
     }
     let devices = (0..device_threads(config, &chosen))
+        .into_par_iter()
         .map(|_| nets(config, &survey, &bundle, &chosen))
         .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
@@ -106,7 +110,7 @@ pub fn device_threads(config: &Config, chosen: &Chosen) -> usize {
     }
 }
 
-/// One device thread's nets; making them runs a real inference on each.
+/// One device thread's nets; making them runs a real inference on each, so they are made side by side.
 fn nets(config: &Config, survey: &Survey, bundle: &Bundle, chosen: &Chosen) -> anyhow::Result<Device> {
     let segmenter: Box<dyn Segmenter> = match config.model.segmenter {
         SegmenterKind::Net => Box::new(TorchSegmenter::new(bundle, chosen).context(Fault::Device)?),
@@ -161,17 +165,24 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// The engine's end, with the fault behind a failure.
+/// The engine's end, with the fault behind a failure. A source may fail on the folder of results `out` too: that
+/// is where it notes what it has begun.
 ///
 /// # Errors
 /// What ended the engine early.
-pub fn ended(result: Result<Summary, EngineError>) -> anyhow::Result<Summary> {
+pub fn ended(result: Result<Summary, EngineError>, out: &Path) -> anyhow::Result<Summary> {
     result.or_else(|error| {
         let fault = match &error {
             EngineError::Device(_) => Fault::Device,
             EngineError::Sink(_) => Fault::Output,
+            EngineError::Source(source) if concerns(source, out) => Fault::Output,
             EngineError::Source(_) | EngineError::Died(_) => bail!(error),
         };
         Err(anyhow::Error::new(error).context(fault))
     })
+}
+
+fn concerns(error: &PortError, folder: &Path) -> bool {
+    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error;
+    cause.downcast_ref::<StoreError>().is_some_and(|e| e.path().is_some_and(|p| p.starts_with(folder)))
 }

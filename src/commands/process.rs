@@ -29,7 +29,7 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let result =
         pipeline::run(&mut source, &assembly.models, assembly.devices, &sink, &limits(&config), &stop, &progress);
     progress.end();
-    let summary = ended(result)?;
+    let summary = ended(result, &config.output.dir)?;
     if summary.processed + summary.rejected < images {
         return Ok(Exit::Interrupted);
     }

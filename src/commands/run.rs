@@ -23,8 +23,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
     start_log(&config, None);
     let stop = Stop::default();
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || Exit::Interrupted.code())?;
+    let inbox = &config.input.dir;
+    std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
     let ledger = ledger(&config)?;
+    // An image in work when we are told to end at once did not kill us: that attempt must not count.
+    let in_work = ledger.clone();
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), move || {
+        in_work.forgive();
+        Exit::Interrupted.code()
+    })?;
     let assembly = assemble(&config)?;
     let models = &assembly.models;
 
@@ -59,7 +66,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         model = models.identity.version, "ready"
     );
     let probes = Probes(vec![metrics, Arc::new(log::Events), Arc::new(heart)]);
-    let summary = ended(pipeline::run(&mut source, models, assembly.devices, &sink, &limits(&config), &stop, &probes))?;
+    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits(&config), &stop, &probes);
+    let summary = ended(result, &config.output.dir)?;
     tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
     Ok(Exit::Done)
 }

@@ -16,8 +16,7 @@ use super::assemble::{device, loader};
 use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
 use crate::config::{Config, DeviceChoice};
 use crate::extract::Settings as Extract;
-use crate::extract::calibrate::NoiseScore;
-use crate::frame::{BANDS, PerBand, Plane};
+use crate::frame::{BANDS, PerBand};
 use crate::learn::sample::{Detector, Sampled, sample};
 use crate::learn::{Curve, Progress, Run, classify, segment};
 use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
@@ -30,7 +29,7 @@ use crate::store::FileList;
 use crate::survey::Survey;
 use crate::threshold::ThresholdSegmenter;
 use crate::torch::bundle::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
-use crate::torch::infer::TorchSegmenter;
+use crate::torch::infer::{TorchClassifier, TorchSegmenter};
 use crate::torch::nets::{classifier, segmentation};
 use crate::torch::parameters::Parameters;
 
@@ -38,12 +37,14 @@ use crate::torch::parameters::Parameters;
 const OVERLAP_PX: usize = 16;
 /// False objects on a frame of noise to which detection is calibrated.
 const FALSE_OBJECTS: f64 = 10.0;
+/// Fewest pixels of an object.
+const MIN_AREA_PX: usize = 5;
 /// Steps between checkpoints.
 const CHECKPOINT_STEPS: usize = 200;
 /// Seeing before any is measured, arcsec.
 const USUAL_FWHM_ARCSEC: f64 = 1.4;
 /// Tiles and stamps in a batch.
-const BATCHES: (usize, usize) = (32, 128);
+const BATCHES: (usize, usize) = (16, 64);
 
 /// The segmenter's half of a bundle.
 #[derive(Serialize, Deserialize)]
@@ -107,11 +108,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     bar.0.finish_and_clear();
     let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
-    let calibrate = |extent: f32, score: &Plane<f32>, share: f64| {
-        let noise = NoiseScore { score, share, min_area_px: extract_settings(0.0, 0.0).min_area_px };
-        noise.detect_threshold(extent, FALSE_OBJECTS)
-    };
-    let found = segment::thresholds(&mut net, &frames, OVERLAP_PX, &calibrate)?;
+    let found = segment::thresholds(&mut net, &frames, OVERLAP_PX, FALSE_OBJECTS, MIN_AREA_PX)?;
     let half = SegmenterHalf {
         data,
         shape: settings.shape,
@@ -177,7 +174,7 @@ fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> Extract {
     Extract {
         detect_threshold,
         extent_threshold,
-        min_area_px: 5,
+        min_area_px: MIN_AREA_PX,
         deblend_sigma: 3.0,
         deblend_ratio: 0.05,
         max_children: 10_000,
@@ -191,7 +188,7 @@ fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
 
 /// What finds objects while there is no net.
 fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
-    let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::EXTENT_SIGMA);
+    let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
     Detector { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: [USUAL_FWHM_ARCSEC; BANDS] }
 }
 
@@ -279,11 +276,21 @@ impl Work {
             );
             return Ok(());
         };
-        let bundle = Bundle::new(manifest(survey, s, c), s_weights, c_weights)?;
+        let bundle = with_probes(Bundle::new(manifest(survey, s, c), s_weights, c_weights)?)?;
         bundle.save(out).context(Fault::Output)?;
         println!("bundle {} written to {}", bundle.manifest().version, out.display());
         Ok(())
     }
+}
+
+/// The bundle with the answers that its nets give to a probe on the processor: a device that answers otherwise is
+/// not trusted.
+fn with_probes(bundle: Bundle) -> anyhow::Result<Bundle> {
+    let cpu = device(DeviceChoice::Cpu)?;
+    let mut manifest = bundle.manifest().clone();
+    manifest.segmenter.probe = TorchSegmenter::new(&bundle, &cpu)?.probe_answers()?;
+    manifest.classifier.probe = TorchClassifier::new(&bundle, &cpu)?.probe_answers()?;
+    Ok(Bundle::new(manifest, bundle.segmenter().clone(), bundle.classifier().clone())?)
 }
 
 fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {

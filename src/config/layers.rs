@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{Config, ConfigError};
 
-/// Read where no file is named, if it is there; paths among the defaults are relative to its folder.
+/// Read where no file is named: here, or else in the nearest folder above the program that has it. Paths among
+/// the defaults are relative to its folder.
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
@@ -35,7 +36,7 @@ struct Saying {
 }
 
 impl Layers {
-    /// Defaults and `file`; without one, [`USUAL_FILE`] where it exists.
+    /// Defaults and `file`; without one, [`USUAL_FILE`] where it is found.
     pub fn from_file(file: Option<PathBuf>) -> Self {
         Self { file, ..Self::default() }
     }
@@ -69,7 +70,7 @@ impl Layers {
         let defaults = ::config::Config::try_from(&Config::default()).expect("the defaults are a configuration");
         let known: BTreeMap<String, ValueKind> =
             flatten(defaults.collect().expect("the defaults are there")).into_iter().collect();
-        let file = self.file.clone().or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|f| f.exists()));
+        let file = self.file.clone().or_else(usual_file);
         let folder = file.as_deref().unwrap_or(Path::new(USUAL_FILE)).parent().unwrap_or(Path::new("")).to_owned();
 
         let mut builder = ::config::Config::builder().add_source(defaults);
@@ -115,6 +116,17 @@ impl Layers {
             value: ValueKind::String(value.clone()),
         })
     }
+}
+
+/// [`USUAL_FILE`], if there is one. Above the program, so that one in its repository's `target/release` runs from
+/// any folder.
+fn usual_file() -> Option<PathBuf> {
+    let here = Some(PathBuf::from(USUAL_FILE)).filter(|file| file.exists());
+    here.or_else(|| std::env::current_exe().ok().and_then(|program| usual_file_above(&program)))
+}
+
+fn usual_file_above(program: &Path) -> Option<PathBuf> {
+    program.ancestors().skip(1).map(|folder| folder.join(USUAL_FILE)).find(|file| file.exists())
 }
 
 /// By way of TOML's own values, whose refusals say which values would do.
@@ -213,5 +225,24 @@ fn cause(error: &::config::ConfigError) -> String {
             lines.collect::<Vec<_>>().join(": ")
         }
         other => other.to_string().replace('\n', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_file_is_the_nearest_above_the_program() {
+        let root = tempfile::tempdir().unwrap();
+        let file = |folder: &str| root.path().join(folder).join(USUAL_FILE);
+        let program = root.path().join("repository/target/release/twinpeak");
+        let elsewhere = |found: Option<PathBuf>| found.is_none_or(|f| !f.starts_with(root.path()));
+        assert!(elsewhere(usual_file_above(&program)));
+        for (folder, expected) in [("", ""), ("repository", "repository"), ("repository/docs", "repository")] {
+            std::fs::create_dir_all(file(folder).parent().unwrap()).unwrap();
+            std::fs::write(file(folder), "").unwrap();
+            assert_eq!(usual_file_above(&program), Some(file(expected)));
+        }
     }
 }

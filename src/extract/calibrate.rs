@@ -81,25 +81,17 @@ pub struct NoiseScore<'a> {
 }
 
 impl NoiseScore<'_> {
-    /// False objects in a whole frame of this size, at two thresholds as [`super::extract`] uses them.
-    pub fn false_objects(&self, detect_threshold: f32, extent_threshold: f32) -> f64 {
-        let found = self.peaks(extent_threshold).iter().filter(|p| **p > detect_threshold).count();
+    /// False objects in a whole frame of this size above a detection threshold.
+    pub fn false_objects(&self, detect_threshold: f32) -> f64 {
+        let components = Components::of(self.score, detect_threshold);
+        let found = components.list.iter().filter(|c| c.area_px >= self.min_area_px).count();
         found as f64 / self.share.max(f64::MIN_POSITIVE)
     }
 
-    /// The lowest detection threshold, not below `extent_threshold`, that leaves at most `false_objects` a frame of
-    /// this size.
-    pub fn detect_threshold(&self, extent_threshold: f32, false_objects: f64) -> f32 {
-        let mut peaks = self.peaks(extent_threshold);
-        peaks.sort_unstable_by(|a, b| b.total_cmp(a));
-        let allowed = (false_objects * self.share).max(0.0) as usize;
-        peaks.get(allowed).map_or(extent_threshold, |p| p.max(extent_threshold))
-    }
-
-    /// The threshold, for extent and detection in one, that leaves about `false_objects` a frame of this size: by
+    /// The detection threshold that leaves about `false_objects` a frame of this size: by
     /// bisection on the falling side, since lower down components merge and their number falls again. `None` where
     /// the score has no spread.
-    pub fn single_threshold(&self, false_objects: f64) -> Option<f32> {
+    pub fn detect_threshold(&self, false_objects: f64) -> Option<f32> {
         let mut sample: Vec<f32> = self.score.pixels().iter().step_by(7).copied().filter(|s| s.is_finite()).collect();
         let at = (sample.len() as f64 * 0.98) as usize;
         let mut low = *sample.get_mut(..).filter(|s| at < s.len())?.select_nth_unstable_by(at, f32::total_cmp).1;
@@ -109,16 +101,9 @@ impl NoiseScore<'_> {
         }
         for _ in 0..16 {
             let middle = 0.5 * (low + high);
-            if self.false_objects(middle, middle) > false_objects { low = middle } else { high = middle }
+            if self.false_objects(middle) > false_objects { low = middle } else { high = middle }
         }
         Some(high)
-    }
-
-    /// Highest score of each component that is large enough.
-    fn peaks(&self, extent_threshold: f32) -> Vec<f32> {
-        let components = Components::of(self.score, extent_threshold);
-        let large = components.list.iter().filter(|c| c.area_px >= self.min_area_px);
-        large.map(|c| components.peak(c, self.score)).collect()
     }
 }
 
@@ -150,11 +135,8 @@ mod tests {
         let planes = noise();
         let score = matched_filter(&planes[0], 2.5);
         let noise = NoiseScore { score: &score, share: 0.8, min_area_px: 5 };
-        let detect = noise.detect_threshold(1.0, 10.0);
-        assert!(noise.false_objects(detect, 1.0) <= 10.0 && noise.false_objects(detect - 0.01 * detect, 1.0) >= 10.0);
-        let single = noise.single_threshold(10.0).unwrap();
-        assert!((noise.false_objects(single, single) - 10.0).abs() <= 1.25, "{single}");
-        assert_eq!(noise.detect_threshold(1.0, 1e9), 1.0);
+        let detect = noise.detect_threshold(10.0).unwrap();
+        assert!((noise.false_objects(detect) - 10.0).abs() <= 1.25, "{detect}");
     }
 
     #[test]

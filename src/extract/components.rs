@@ -79,12 +79,6 @@ impl Components {
         &self.runs[component.first_run..component.last_run]
     }
 
-    /// Highest score of a component.
-    pub(super) fn peak(&self, component: &Component, score: &Plane<f32>) -> f32 {
-        let rows = self.runs(component).iter().map(|r| &score.row(r.y as usize)[r.from as usize..r.to as usize]);
-        rows.flatten().copied().fold(f32::NEG_INFINITY, f32::max)
-    }
-
     /// Row and column of each pixel of a component, row by row.
     pub(super) fn pixels(&self, component: &Component) -> Vec<(u32, u32)> {
         self.runs(component).iter().flat_map(|r| (r.from..r.to).map(|x| (r.y, x))).collect()

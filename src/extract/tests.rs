@@ -10,7 +10,7 @@ use crate::preprocess::{self, real};
 
 fn settings() -> Settings {
     Settings {
-        detect_threshold: 5.0,
+        detect_threshold: 1.5,
         extent_threshold: 1.5,
         min_area_px: 5,
         deblend_sigma: 3.0,
@@ -156,7 +156,7 @@ fn too_many_children_are_merged_and_said_so() {
 #[test]
 fn thresholds_area_and_mask_do_their_part() {
     let mut image = Plane::filled(60, 40, 0.0);
-    add(&mut image, (20.0, 20.0), 4.9, 2.0); // never above the detection threshold
+    add(&mut image, (20.0, 20.0), 1.4, 2.0); // never above the detection threshold
     add(&mut image, (50.0, 10.0), 50.0, 0.3); // too small
     add(&mut image, (40.0, 30.0), 20.0, 2.0);
     let mut bits = Plane::filled(60, 40, 0);
@@ -168,6 +168,21 @@ fn thresholds_area_and_mask_do_their_part() {
     assert_eq!(f.objects[0].flags, flag::SATURATED | flag::BAD_PIXELS);
     image.pixels_mut().fill(f32::NAN);
     assert_eq!(found(&image, &settings()).objects, []);
+}
+
+#[test]
+fn a_bright_object_ends_at_its_extent_and_a_faint_one_keeps_what_it_was_found_by() {
+    let mut image = Plane::filled(60, 40, 0.0);
+    add(&mut image, (15.0, 20.0), 50.0, 2.0);
+    add(&mut image, (45.0, 20.0), 4.0, 2.0);
+    let both = Settings { extent_threshold: 5.0, ..settings() };
+    let f = found(&image, &both);
+    assert_eq!(f.objects.len(), 2);
+    // A Gaussian of peak p is above t within sigma sqrt(2 ln(p / t)).
+    let area = |peak: f64, threshold: f64| std::f64::consts::PI * 4.0 * 2.0 * (peak / threshold).ln();
+    for (object, expected) in f.objects.iter().zip([area(50.0, 5.0), area(4.0, 1.5)]) {
+        assert!((object.area_px as f64 - expected).abs() < 0.12 * expected, "{object:?}: {expected:.0} px");
+    }
 }
 
 #[test]
@@ -214,7 +229,7 @@ fn a_real_field_is_the_same_on_any_number_of_threads() {
     let noise = calibrate::noise_only(&p.registered, &weights, 3.516, 0);
     let score = crate::filter::matched_filter(&crate::filter::weighted_sum(&noise.planes, &weights), 0.7 * 3.516);
     let noise = calibrate::NoiseScore { score: &score, share: noise.share, min_area_px: 5 };
-    let threshold = noise.single_threshold(30.0).unwrap();
+    let threshold = noise.detect_threshold(30.0).unwrap();
     println!("threshold at 30 false objects: {threshold}, share {}", noise.share);
     assert!((threshold - 3.48).abs() < 0.1);
 }

@@ -88,6 +88,7 @@ fn assemble(
         midpoint_mjd_tai: reference.facts.midpoint_mjd_tai,
         exposure_s: reference.facts.exposure_s,
         input_hash: format!("{:x}", digest.finalize()),
+        files: names.clone(),
         bands: decoded.map(|d| d.band),
     })
 }

@@ -47,6 +47,7 @@ fn frame(width: usize, height: usize) -> Frame {
         exposure_s: Some(53.907456),
         bands: std::array::from_fn(band),
         input_hash: String::new(),
+        files: Default::default(),
     }
 }
 

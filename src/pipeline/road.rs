@@ -104,7 +104,9 @@ pub(super) fn prepare(admitted: Admitted, models: &Models, probe: &dyn Probe) ->
     let recipe = &models.recipe;
     let prepared = guarded(Stage::Prepare, || {
         let frame = load()?;
-        let prepared = preprocess::prepare(frame, &models.survey, &recipe.preprocess).map_err(refused)?;
+        let (survey, files) = (&models.survey, frame.files.clone());
+        let prepared =
+            preprocess::prepare(frame, survey, &recipe.preprocess).map_err(|e| refused(&e, survey, &files))?;
         let tiling = Tiling::new(prepared.frame.width(), prepared.frame.height(), recipe.tile_overlap_px);
         Ok((prepared, tiling))
     });
@@ -115,7 +117,7 @@ pub(super) fn prepare(admitted: Admitted, models: &Models, probe: &dyn Probe) ->
     }
 }
 
-fn refused(error: PreprocessError) -> Rejection {
+fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
@@ -123,7 +125,9 @@ fn refused(error: PreprocessError) -> Rejection {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
         }
     };
-    Rejection { reason, stage: Stage::Prepare, file: None, message: error.to_string(), advice: advice.into() }
+    let at_fault = error.band().and_then(|band| (0..files.len()).find(|&b| survey.band(b) == band));
+    let file = at_fault.map(|b| files[b].clone()).filter(|file| !file.is_empty());
+    Rejection { reason, stage: Stage::Prepare, file, message: error.to_string(), advice: advice.into() }
 }
 
 /// Finds and measures a frame's objects.

@@ -103,5 +103,6 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
         exposure_s: None,
         bands: bands.try_into().ok().unwrap(),
         input_hash: String::new(),
+        files: Default::default(),
     })
 }

@@ -41,6 +41,7 @@ fn noise(width: usize, height: usize, seed: u64) -> Frame {
         exposure_s: None,
         bands,
         input_hash: String::new(),
+        files: Default::default(),
     }
 }
 

@@ -107,6 +107,7 @@ fn prepared(
         exposure_s: None,
         bands,
         input_hash: String::new(),
+        files: Default::default(),
     };
     Prepared {
         sky: sigma.map(|s| Sky { level_nmgy: 0.0, sigma_nmgy: s as f32 }),

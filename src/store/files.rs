@@ -1,6 +1,7 @@
 //! The frames that somebody names on a command line.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,16 +74,18 @@ struct Listing<'a> {
     survey: &'a Survey,
     fields: BTreeMap<ImageId, Field>,
     unusable: Vec<(PathBuf, Rejection)>,
-    /// A file that is named twice is still one file.
-    seen: BTreeSet<PathBuf>,
+    /// Name and place of each file: one that is named twice is still one, but a link of another name is another field.
+    seen: BTreeSet<(OsString, PathBuf)>,
 }
 
 impl Listing<'_> {
     fn add(&mut self, path: &Path) {
-        if path.is_dir() {
+        // By its name first: a folder that stands in a file's place is that file's fault, told when it is read.
+        let named = self.add_file(path);
+        if !named && path.is_dir() {
             return self.add_folder(path);
         }
-        if !self.add_file(path) {
+        if !named {
             let known = path.exists();
             let (reason, message) = if known {
                 (Reason::NotFits, "the file's name is none of the survey's".to_owned())
@@ -101,7 +104,7 @@ impl Listing<'_> {
             Err(error) => self.refuse(folder, Reason::Unreadable, error.to_string(), "check its permissions".into()),
             Ok(mut paths) => {
                 paths.sort();
-                let found = paths.iter().filter(|p| p.is_file() && self.add_file(p)).count();
+                let found = paths.iter().filter(|p| p.exists() && self.add_file(p)).count();
                 if found == 0 {
                     let pattern = &self.survey.profile().file_pattern;
                     let advice = format!("files must be named like {pattern}");
@@ -113,9 +116,10 @@ impl Listing<'_> {
 
     /// Whether the file's name is one of the survey's.
     fn add_file(&mut self, path: &Path) -> bool {
-        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| self.survey.file_name(n));
-        let Some(name) = name else { return false };
-        if self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())) {
+        let Some(base) = path.file_name() else { return false };
+        let Some(name) = base.to_str().and_then(|n| self.survey.file_name(n)) else { return false };
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.seen.insert((base.to_owned(), place)) {
             self.fields.entry(name.image).or_default().add(name.band, path.to_owned());
         }
         true
@@ -183,6 +187,20 @@ mod tests {
         let (first, second) = (bands("000001-1-0001"), bands("000002-1-0001"));
         assert_eq!(names, [("000001-1-0001", first.as_str()), ("000002-1-0001", second.as_str())]);
         assert_eq!(list(&files).len(), 2, "named by themselves they are rejected");
+    }
+
+    #[test]
+    fn a_file_named_twice_is_one_and_links_of_other_names_are_other_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |band: &str, image: &str| dir.path().join(format!("frame-{band}-00000{image}-1-0001.fits"));
+        for band in ["u", "g", "r", "i", "z"] {
+            fs::write(name(band, "1"), "").unwrap();
+            std::os::unix::fs::symlink(name(band, "1"), name(band, "2")).unwrap();
+        }
+        let again = dir.path().join("./frame-u-000001-1-0001.fits");
+        let all = list(&[dir.path().to_owned(), again]);
+        let read: Vec<_> = all.iter().map(|(id, r)| (id.as_str(), r.reason)).collect();
+        assert_eq!(read, [("000001-1-0001", Reason::Internal), ("000002-1-0001", Reason::Internal)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The net's two thresholds: detection from frames in which there is nothing to find, extent from the teacher's area.
 
 use super::TrainingFrame;
+use crate::extract::calibrate::NoiseScore;
 use crate::frame::{PerBand, Plane};
 use crate::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
 use crate::tile::Tiling;
@@ -10,15 +11,14 @@ use crate::tile::Tiling;
 pub struct Thresholds {
     /// Median of `by_frame`.
     pub detect: f32,
-    /// Median score above which the net marks as many pixels of a frame as the teacher.
+    /// Median score above which the net marks as many pixels of a frame as the teacher; not below `detect`.
     pub extent: f32,
     /// Each training frame's own detection threshold: how far the median can be trusted.
     pub by_frame: Vec<f32>,
 }
 
-/// Calibrates thresholds: extent first, then detection for it. `calibrate` takes the extent threshold, scores of a
-/// frame without objects and its share of real sky, and gives the lowest detection threshold that leaves the wanted
-/// number of false objects.
+/// Calibrates thresholds: detection so that a frame without objects shows `false_objects` of `min_area_px`, extent
+/// so that objects get as many pixels as the teacher gives them.
 ///
 /// # Errors
 /// The segmenter's.
@@ -26,22 +26,21 @@ pub fn thresholds(
     segmenter: &mut dyn Segmenter,
     frames: &[TrainingFrame],
     overlap_px: usize,
-    calibrate: &dyn Fn(f32, &Plane<f32>, f64) -> f32,
+    false_objects: f64,
+    min_area_px: usize,
 ) -> Result<Thresholds, ModelError> {
-    let mut extents = Vec::new();
+    let (mut by_frame, mut extents) = (Vec::new(), Vec::new());
     for frame in frames {
+        let score = &score_plane(segmenter, &frame.noise_only, overlap_px)?;
+        let noise = NoiseScore { score, share: frame.sky_share, min_area_px };
+        by_frame.extend(noise.detect_threshold(false_objects));
         let mut scores = score_plane(segmenter, &frame.planes, overlap_px)?.pixels().to_vec();
         let area = frame.lesson.object.pixels().iter().filter(|&&object| object).count();
         let rank = scores.len().saturating_sub(area + 1);
         extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
     }
-    let extent = median(&extents);
-    let mut by_frame = Vec::new();
-    for frame in frames {
-        let noise = score_plane(segmenter, &frame.noise_only, overlap_px)?;
-        by_frame.push(calibrate(extent, &noise, frame.sky_share));
-    }
-    Ok(Thresholds { detect: median(&by_frame), extent, by_frame })
+    let detect = median(&by_frame);
+    Ok(Thresholds { detect, extent: median(&extents).max(detect), by_frame })
 }
 
 /// Scores of a whole frame.

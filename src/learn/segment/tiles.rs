@@ -5,7 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainingFrame;
-use super::teacher::gaussian;
+use crate::filter::{Edge, Gaussian, weighted_sum};
 use crate::frame::{BANDS, PerBand, Plane};
 use crate::model::TILE;
 
@@ -83,13 +83,9 @@ impl Place {
 fn bright_peaks(planes: &PerBand<Plane<f32>>, bands: [usize; 3]) -> Vec<(usize, usize)> {
     const SMOOTHING_PX: f64 = 1.5;
     let (width, height) = (planes[0].width(), planes[0].height());
-    let mut sum = planes[bands[0]].clone();
-    for &b in &bands[1..] {
-        sum.pixels_mut().iter_mut().zip(planes[b].pixels()).for_each(|(s, v)| *s += v);
-    }
-    // To unit noise: a Gaussian's kernel has a squared norm of 1 / (4 pi sigma^2), three bands sum to sqrt 3.
-    let unit = (2.0 * std::f64::consts::PI.sqrt() * SMOOTHING_PX / 3f64.sqrt()) as f32;
-    let smooth = gaussian(&sum, SMOOTHING_PX).map(|v| v * unit);
+    let mut weights = [0.0; BANDS];
+    bands.iter().for_each(|&b| weights[b] = 1.0 / (bands.len() as f32).sqrt());
+    let smooth = Gaussian::new(SMOOTHING_PX).blur_to_unit_noise(&weighted_sum(planes, &weights), Edge::Reflect);
     let r = PEAK_WINDOW_PX;
     let mut peaks = Vec::new();
     for y in r..height.saturating_sub(r) {

@@ -129,8 +129,8 @@ impl Manifest {
             ),
             (calibration.log_odds.iter().any(|v| !v.is_finite()), "recipe.calibration.log_odds must be numbers"),
             (
-                self.recipe.extract.extent_threshold > self.recipe.extract.detect_threshold,
-                "recipe.extract.extent_threshold must not be above detect_threshold",
+                self.recipe.extract.extent_threshold < self.recipe.extract.detect_threshold,
+                "recipe.extract.extent_threshold must not be below detect_threshold",
             ),
         ];
         match problems.into_iter().find(|(wrong, _)| *wrong) {
