@@ -33,7 +33,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Tell what came of a night, in a table with a line a field
     Summary(SummaryArgs),
-    /// Score a catalogue against the truth: the only command that reads labels
+    /// Score a catalogue against the truth, by magnitude and with pictures
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
     Check(CheckArgs),

@@ -1,5 +1,5 @@
 //! `twinpeak evaluate`: scores a catalogue against the truth. Prints a table; writes `IMAGE.evaluation.json`,
-//! `IMAGE.roc.png` and `IMAGE.reliability.png`. Nothing else in the program ever sees a label.
+//! `IMAGE.roc.png` and `IMAGE.reliability.png`. This and `summary --truth` alone read labels.
 
 pub(super) mod catalog;
 mod charts;

@@ -72,7 +72,7 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
         row.extend(scores.map(|s| marks(s.fields[k].as_ref())).into_iter().flatten());
         rows.push(row);
     }
-    let mut total = vec![format!("{} fields", night.done.len())];
+    let mut total = vec![format!("all ({})", night.done.len())];
     total.extend(counts(&night.done));
     total.extend([String::new(), String::new()]);
     total.extend(scores.map(|s| marks(Some(&s.all))).into_iter().flatten());
@@ -205,7 +205,7 @@ mod tests {
         let night = Night { done: vec![done("a-1", 10), done("b", 1000)], rejected: vec![rejected] };
         let text = render(&night, None, &survey());
         assert_eq!(words(&text, "a-1"), ["a-1", "10", "2", "8", "1.25", "1.20", "-"]);
-        assert_eq!(words(&text, "2 fields"), ["2", "fields", "1010", "4", "1006", "2.50"]);
+        assert_eq!(words(&text, "all "), ["all", "(2)", "1010", "4", "1006", "2.50"]);
         assert!(text.contains("c: ingest: band z is missing (missing_band; add it)"), "{text}");
         let ends: Vec<_> = text.lines().take(3).map(str::len).collect();
         assert!(ends.windows(2).all(|w| w[0] == w[1]), "{text}");
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(words(&text, "a ")[7..], ["1.000", "-", "1.0000", "1.0000"]);
         assert_eq!(words(&text, "b ")[7..], ["0.667", "-", "1.0000", "1.0000"]);
         assert_eq!(words(&text, "c ")[7..], ["-", "-", "-", "-"]);
-        assert_eq!(words(&text, "3 fields")[6..], ["0.800", "-", "1.0000", "1.0000"]);
+        assert_eq!(words(&text, "all ")[6..], ["0.800", "-", "1.0000", "1.0000"]);
 
         let args = SummaryArgs {
             out: folder.path().into(),

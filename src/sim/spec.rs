@@ -78,7 +78,7 @@ pub struct Artefacts {
     pub bad_columns: [usize; 2],
     /// Largest residual of the sky's subtraction, in units of the sky's noise.
     pub sky_residual_max_sigma: f64,
-    /// Fraction of objects put within [`BLEND_ARCSEC`] of another.
+    /// Fraction of objects put within 2 arcsec of another.
     pub blend_fraction: f64,
 }
 

@@ -23,6 +23,8 @@ impl Night {
     /// # Errors
     /// [`StoreError`] naming the folder or file.
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
+        let known = fs::metadata(folder);
+        known.map_err(|source| StoreError::Io { action: "read", path: folder.to_owned(), source })?;
         let rejected = folder.join(REJECTED);
         Ok(Self {
             done: records(folder, ".done.json")?,

@@ -80,7 +80,7 @@ fn magnitudes(report: &Report) -> String {
              no bin, so that completeness by magnitude is too high (--frames measures them)"
         ),
         (forced, n) => format!(
-            "{band} magnitudes of {forced} true objects are forced, within {DIAMETER_ARCSEC} arcsec on the frame; {n} have none"
+            "{band} magnitudes of {forced} true objects are forced, within {DIAMETER_ARCSEC} arcsec on the frame; {n} others have none"
         ),
     }
 }
