@@ -132,6 +132,8 @@ pub struct BinClasses {
     pub stars: usize,
     /// AUC in the order of [`Method::ALL`]; `None` where a class is missing.
     pub auc: [Option<f64>; 3],
+    /// Of the probability; `None` with too few objects.
+    pub calibration: Option<Calibration>,
 }
 
 /// Detection in a bin.
@@ -243,14 +245,14 @@ pub fn evaluate(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Eval
     Evaluation {
         labelled: labelled.len(),
         unscored: labelled.len() - scored.len(),
-        classes: Bin::all().filter_map(|bin| classes(bin, &scored)).collect(),
+        classes: Bin::all().filter_map(|bin| classes(bin, &scored, rules)).collect(),
         detection: detection(objects, truth, rules),
         calibration: Calibration::measure(&column(0), &stars, rules.resamplings, rules.seed),
         roc: curves.filter_map(|(m, method)| Some((method, roc(&column(m), &stars)?))).collect(),
     }
 }
 
-fn classes(bin: Bin, scored: &[&Labelled]) -> Option<BinClasses> {
+fn classes(bin: Bin, scored: &[&Labelled], rules: &Rules) -> Option<BinClasses> {
     let inside: Vec<_> = scored.iter().filter(|l| bin.holds(l.mag)).collect();
     let star: Vec<_> = inside.iter().map(|l| l.star).collect();
     let auc = [0, 1, 2].map(|m| {
@@ -258,7 +260,9 @@ fn classes(bin: Bin, scored: &[&Labelled]) -> Option<BinClasses> {
         roc(&scores, &star).map(|curve| curve.auc)
     });
     let stars = star.iter().filter(|s| **s).count();
-    (!inside.is_empty()).then_some(BinClasses { bin, objects: inside.len(), stars, auc })
+    let prob: Vec<_> = inside.iter().map(|l| l.scores[0]).collect();
+    let calibration = Calibration::measure(&prob, &star, rules.resamplings, rules.seed);
+    (!inside.is_empty()).then_some(BinClasses { bin, objects: inside.len(), stars, auc, calibration })
 }
 
 fn detection(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Vec<BinDetection> {

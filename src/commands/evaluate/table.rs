@@ -16,15 +16,17 @@ pub(super) fn render(report: &Report) -> String {
     line(format!("{}: starProb, learned without labels, against the truth's labels", report.image));
     line(magnitudes(report));
     line(String::new());
-    line(format!("{:<11} {:^41}   {:^16}  {:^14}", "", "classes, AUC", "truth", "catalogue"));
+    line(format!("{:<11} {:^41}   {:^17}   {:^16}  {:^14}", "", "classes, AUC", "calibration", "truth", "catalogue"));
     line(format!(
-        "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>6} {:>9}  {:>7} {:>6}",
+        "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>5} {:>11}   {:>6} {:>9}  {:>7} {:>6}",
         format!("mag {band}"),
         "objects",
         "stars",
         "starProb",
         "concentr",
         "radius",
+        "error",
+        "95 %",
         "there",
         "complete",
         "there",
@@ -33,15 +35,18 @@ pub(super) fn render(report: &Report) -> String {
     for detection in e.detection.iter().skip(1).chain(e.detection.first()) {
         let classes = e.classes.iter().find(|c| Some(c.bin) == detection.bin);
         let count = |n: Option<usize>| n.map_or(DASH.into(), |n| n.to_string());
+        let calibration = classes.and_then(|c| c.calibration.as_ref());
         let auc = |m: usize| share(classes.and_then(|c| c.auc[m]), 4);
         line(format!(
-            "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>6} {:>9}  {:>7} {:>6}",
+            "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>5} {:>11}   {:>6} {:>9}  {:>7} {:>6}",
             detection.bin.map_or("all".into(), name),
             count(classes.map(|c| c.objects)),
             count(classes.map(|c| c.stars)),
             auc(0),
             auc(1),
             auc(2),
+            share(calibration.map(|c| c.error), 3),
+            calibration.map_or(DASH.into(), |c| format!("{:.3}-{:.3}", c.interval[0], c.interval[1])),
             detection.truth,
             share(detection.completeness(), 3),
             detection.catalog,

@@ -1,0 +1,138 @@
+//! No skew between training and serving: the tensors that the trainer learns from are, bit by bit, those that the
+//! daemon's engine hands to its nets for the same frame.
+
+use std::sync::{Arc, Mutex};
+
+use twinpeak::frame::{BANDS, Frame};
+use twinpeak::learn::{classify, sample};
+use twinpeak::model::{Classifier, ModelError, STAMP_LEN, Segmenter, TILE_LEN};
+use twinpeak::pipeline::flow::Stop;
+use twinpeak::pipeline::ports::*;
+use twinpeak::pipeline::{Device, Limits, ModelIdentity, Models, run};
+use twinpeak::posterior::Calibration;
+use twinpeak::recipe::Recipe;
+use twinpeak::sim::{Spec, simulate};
+use twinpeak::survey::Survey;
+use twinpeak::threshold::ThresholdSegmenter;
+use twinpeak::{extract, preprocess};
+
+type Seen = Arc<Mutex<Vec<Vec<u32>>>>;
+
+/// Keeps the bits of every item that is not padding.
+fn keep(seen: &Seen, batch: &[f32], length: usize) {
+    let items = batch.chunks_exact(length).filter(|item| item.iter().any(|v| *v != 0.0));
+    seen.lock().unwrap().extend(items.map(|item| item.iter().map(|v| v.to_bits()).collect()));
+}
+
+struct Listening {
+    filter: ThresholdSegmenter,
+    seen: Seen,
+}
+impl Segmenter for Listening {
+    fn batch(&self) -> usize {
+        self.filter.batch()
+    }
+    fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
+        keep(&self.seen, tiles, TILE_LEN);
+        self.filter.segment(tiles, scores)
+    }
+}
+
+struct ListeningClassifier(Seen);
+impl Classifier for ListeningClassifier {
+    fn batch(&self) -> usize {
+        7
+    }
+    fn seeds(&self) -> usize {
+        1
+    }
+    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError> {
+        keep(&self.0, stamps, STAMP_LEN);
+        log_odds.fill(0.0);
+        Ok(())
+    }
+}
+
+struct Nowhere;
+impl CatalogSink for Nowhere {
+    fn encode(&self, finished: &Finished) -> Result<Encoded, PortError> {
+        assert!(matches!(finished.outcome, Outcome::Processed(_)));
+        Ok(Box::new(()))
+    }
+    fn publish(&self, _: &Finished, _: &Encoded, _: &Receipt) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+struct One(Option<Frame>);
+impl FrameSource for One {
+    fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
+        Ok(self.0.take().map(|frame| Arrival {
+            image_id: frame.id.clone(),
+            load: Box::new(move || Ok(frame)),
+            receipt: Box::new(()),
+        }))
+    }
+}
+
+#[test]
+fn trainer_and_daemon_see_the_same_tensors() {
+    let survey = Arc::new(Survey::parse(include_str!("../config/surveys/sdss.toml")).unwrap());
+    let made = simulate(&Spec { seed: 11, width: 420, height: 300, ..Spec::default() }, &survey).unwrap();
+    let threshold = ThresholdSegmenter::DETECT_SIGMA;
+    let settings = extract::Settings {
+        detect_threshold: threshold,
+        extent_threshold: threshold,
+        min_area_px: 5,
+        deblend_sigma: 3.0,
+        deblend_ratio: 0.05,
+        max_children: 1000,
+        max_component_px: 100_000,
+    };
+    let recipe = Recipe {
+        preprocess: preprocess::Settings::default(),
+        tile_overlap_px: 16,
+        extract: settings.clone(),
+        fallback_fwhm_arcsec: [1.4; BANDS],
+        calibration: Calibration { mag_nodes: vec![20.0], score_nodes: vec![0.0], log_odds: vec![0.0] },
+    };
+    let filter = ThresholdSegmenter::new(&survey, 3.5);
+
+    let (tiles, stamps) = (Seen::default(), Seen::default());
+    let models = Models {
+        survey: survey.clone(),
+        recipe: recipe.clone(),
+        identity: ModelIdentity { version: "stub".into(), hash: String::new() },
+        device: "stub".into(),
+    };
+    let device = Device {
+        name: "stub".into(),
+        segmenter: Box::new(Listening { filter: filter.clone(), seen: tiles.clone() }),
+        classifier: Box::new(ListeningClassifier(stamps.clone())),
+    };
+    let (mut source, stop) = (One(Some(made.frame.clone())), Stop::default());
+    run(&mut source, &models, vec![device], &Nowhere, &Limits::default(), &stop, &NoProbe).unwrap();
+
+    let prepared = preprocess::prepare(made.frame, &survey, &recipe.preprocess).unwrap();
+    let taught_tiles = Seen::default();
+    let mut by = sample::Detector {
+        segmenter: &mut Listening { filter, seen: taught_tiles.clone() },
+        overlap_px: recipe.tile_overlap_px,
+        settings,
+        fallback_fwhm_arcsec: recipe.fallback_fwhm_arcsec,
+    };
+    let found = sample::find(&prepared, &survey, &mut by).unwrap();
+    let mut taught = classify::Objects::default();
+    sample::add_objects(&found, 1, &mut taught);
+
+    let tiles = tiles.lock().unwrap();
+    assert!(tiles.len() >= 40 && *tiles == *taught_tiles.lock().unwrap(), "{} tiles", tiles.len());
+    // The trainer leaves out objects of magnitudes that do not teach, so its stamps are some of the daemon's, in order.
+    let stamps = stamps.lock().unwrap();
+    let mut rest = stamps.iter();
+    assert!(taught.stamps.len() >= 15, "{} stamps", taught.stamps.len());
+    for stamp in &taught.stamps {
+        let bits: Vec<u32> = stamp.iter().map(|v| v.to_bits()).collect();
+        assert!(rest.any(|seen| *seen == bits), "a stamp that the daemon never saw");
+    }
+}
