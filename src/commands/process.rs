@@ -1,5 +1,6 @@
 //! `twinpeak process`: frames from disk, then the end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
@@ -9,6 +10,7 @@ use crate::pipeline::flow::Stop;
 use crate::store::FileList;
 use crate::telemetry::progress::Progress;
 use crate::telemetry::signals;
+use crate::torch::process;
 
 /// Runs it.
 ///
@@ -23,7 +25,8 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     start_log(&config, progress.bar());
     let stop = Stop::default();
     let ledger = ledger(&config)?;
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), || Exit::Interrupted.code())?;
+    let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     let assembly = assemble(&config)?;
     let sink = sink(ledger, &assembly.models);
     let result =

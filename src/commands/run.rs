@@ -1,5 +1,6 @@
 //! `twinpeak run`: the daemon. Frames as they appear in the inbox, until a signal.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use crate::telemetry::health::{Check, Heart};
 use crate::telemetry::http::Server;
 use crate::telemetry::metrics::{Facts, Metrics};
 use crate::telemetry::{Probes, log, signals};
+use crate::torch::process;
 
 /// Runs it.
 ///
@@ -28,10 +30,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let ledger = ledger(&config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), move || {
+    let at_once = move || -> Infallible {
         in_work.forgive();
-        Exit::Interrupted.code()
-    })?;
+        process::leave(Exit::Interrupted.code())
+    };
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     let assembly = assemble(&config)?;
     let models = &assembly.models;
 

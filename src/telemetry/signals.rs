@@ -1,6 +1,8 @@
 //! Ctrl-C and `kill`: the first asks the pipeline to finish what is in flight; the second, or too long a wait,
 //! ends the process at once. Results are published whole or not at all, so that loses work but breaks nothing.
+//! A file that may not grow any further (`ulimit -f`) fails to be written, as on a full disk, instead of killing us.
 
+use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
@@ -8,15 +10,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::pipeline::flow::Stop;
 
-/// Watches from a thread of its own, from now until the process ends. Before it ends at once `at_once` is called,
-/// which says the exit code.
+/// Watches from a thread of its own, from now until the process ends. `at_once` ends it at once: it must not wait for
+/// other threads, nor take down (as `exit` does) what they are using.
 ///
 /// # Errors
 /// Where the system gives no thread or refuses the handlers.
-pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() -> u8 + Send + 'static) -> io::Result<()> {
+pub fn watch(
+    stop: Stop,
+    drain_timeout: Duration,
+    at_once: impl FnOnce() -> Infallible + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut both = {
         let _inside = runtime.enter();
+        // What is taken over once stays so, though nobody listens; the write then fails by itself.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }
     };
     let wait = async move {
@@ -28,7 +36,7 @@ pub fn watch(stop: Stop, drain_timeout: Duration, at_once: impl FnOnce() -> u8 +
             () = tokio::time::sleep(drain_timeout) => "pipeline.drain_timeout_s is over",
         };
         tracing::error!("ending at once: {why}");
-        std::process::exit(at_once().into());
+        match at_once() {}
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
     Ok(())
@@ -62,7 +70,7 @@ mod tests {
     fn child() {
         let Ok(timeout_s) = std::env::var(TOLD) else { return };
         let stop = Stop::default();
-        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), || 130).unwrap();
+        watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), || std::process::exit(130)).unwrap();
         eprintln!("watching");
         while !stop.requested() {
             std::thread::sleep(Duration::from_millis(5));

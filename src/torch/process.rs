@@ -3,8 +3,8 @@
 use std::io::Write;
 
 /// Ends the process with an exit code, without libtorch's farewell: at exit it takes its thousands of operators out of
-/// its registry one by one, a tenth of a second in which nothing is saved. The last call of `main`; everything
-/// else must have been dropped, and whatever matters must be on disk.
+/// its registry one by one, a tenth of a second in which nothing is saved, and in which nets that still run fail. The
+/// last call of `main`, and of whoever must end at once; whatever matters must be on disk.
 pub fn leave(code: u8) -> ! {
     // What `exit` would have done for us. With nobody to read it any more, nothing is lost.
     let _ = std::io::stdout().flush();

@@ -20,7 +20,8 @@ pub fn names(folder: &Path) -> Vec<String> {
 
 /// Ids of the images that are done, sorted.
 pub fn done(out: &Path) -> Vec<String> {
-    names(out).iter().filter_map(|n| n.strip_suffix(".done.json").map(str::to_owned)).collect()
+    let shown = names(out).into_iter().filter(|name| !name.starts_with('.'));
+    shown.filter_map(|name| name.strip_suffix(".done.json").map(str::to_owned)).collect()
 }
 
 /// An image's record as it stands.
