@@ -35,12 +35,13 @@ pub enum PictureError {
 
 /// 8-bit RGB, row by row from the top, as PNG: fast rather than small.
 fn png(width: usize, height: usize, rgb: &[u8]) -> Result<Vec<u8>, PictureError> {
-    use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-    use image::{ExtendedColorType, ImageEncoder};
-
+    let failed = |e: png::EncodingError| PictureError::Encode { problem: e.to_string() };
     let mut bytes = Vec::with_capacity(rgb.len() / 2);
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up)
-        .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
-        .map_err(|e| PictureError::Encode { problem: e.to_string() })?;
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Up);
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(rgb)).map_err(failed)?;
     Ok(bytes)
 }

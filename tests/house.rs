@@ -67,7 +67,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("tch", &["torch", "learn"]),
     ("parquet", &["store"]),
     ("plotters", &["picture"]),
-    ("image", &["picture"]),
+    ("png", &["picture"]),
     ("axum", &["telemetry"]),
     ("prometheus", &["telemetry"]),
     ("tokio", &["telemetry"]),
