@@ -63,7 +63,7 @@ pub struct Footprints {
     pub objects: Vec<Footprint>,
 }
 
-/// Finds objects: components of the pixels that [`own_pixels`] keeps, split where the detection image has peaks that
+/// Finds objects: components of the pixels that `own_pixels` keeps, split where the detection image has peaks that
 /// persist.
 ///
 /// `detection` is a smoothed weighted sum of the bands with unit noise ([`crate::filter::detection_image`]);
