@@ -69,7 +69,7 @@ pub struct Row {
     pub theta: f32,
     /// Radius that holds half of the flux in the reference band, px; NaN where it cannot be measured.
     pub half_light_radius: f32,
-    /// Half-light radius of the PSF here over the source's own: 1 for a star, smaller for a galaxy.
+    /// Half-light radius of the frame's PSF over the source's own: 1 for a star, smaller for a galaxy.
     pub concentration: f32,
     /// Isophotal area, px.
     pub iso_area: i32,
@@ -285,7 +285,7 @@ pub fn columns(survey: &Survey) -> Vec<Column> {
         true,
         "",
         "phys.angSize;arith.ratio",
-        "Half-light radius of the PSF over the source's own: 1 for a star, less for a galaxy",
+        "Half-light radius of the frame's PSF over the source's own: 1 for a star, less for a galaxy",
         |_, r| Value::F32(finite(r.concentration))
     );
     column!("isoArea", I32, false, "pix2", "phys.area", "Pixels of the footprint", |_, r| Value::I32(Some(r.iso_area)));

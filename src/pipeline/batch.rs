@@ -62,7 +62,7 @@ impl Items for Tiles {
 }
 
 /// The stamps of a frame's objects.
-#[allow(clippy::vec_box, reason = "a stamp has 80 kB, and comes in its box")]
+#[allow(clippy::vec_box, reason = "a stamp has 1.8 kB and comes in its box")]
 pub(super) struct Stamps(pub Vec<Box<[f32; STAMP_LEN]>>);
 
 impl Items for Stamps {

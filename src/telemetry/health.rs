@@ -1,6 +1,5 @@
 //! Whether the program can work right now: a list of checks, each of which says why not.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,15 +20,6 @@ impl Check {
     /// A named question.
     pub fn new(name: &'static str, question: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self { name, question: Box::new(question) }
-    }
-
-    /// The output folder is there and a file can be written to it.
-    pub fn output_writable(dir: PathBuf) -> Self {
-        Self::new("output", move || {
-            let probe = dir.join(".readyz");
-            let written = std::fs::write(&probe, b"twinpeak").and_then(|()| std::fs::remove_file(&probe));
-            written.map_err(|e| format!("{}: {e}", dir.display()))
-        })
     }
 
     /// `heart` beat no longer ago than `within`.
@@ -68,17 +58,6 @@ impl Probe for Heart {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn output_is_ready_only_where_it_can_be_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let check = Check::output_writable(dir.path().into());
-        assert_eq!((check.question)(), Ok(()));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the probe stays behind");
-        let path = dir.path().display().to_string();
-        drop(dir);
-        assert!((check.question)().unwrap_err().starts_with(&path));
-    }
 
     #[test]
     fn a_heart_is_ready_after_a_beat_and_not_too_long() {
