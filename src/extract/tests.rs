@@ -173,13 +173,13 @@ fn thresholds_area_and_mask_do_their_part() {
 #[test]
 fn a_bright_object_ends_at_its_extent_and_a_faint_one_keeps_what_it_was_found_by() {
     let mut image = Plane::filled(60, 40, 0.0);
-    add(&mut image, (15.0, 20.0), 50.0, 2.0);
-    add(&mut image, (45.0, 20.0), 4.0, 2.0);
+    add(&mut image, (15.0, 20.0), 50.0, 4.0);
+    add(&mut image, (45.0, 20.0), 4.0, 4.0);
     let both = Settings { extent_threshold: 5.0, ..settings() };
     let f = found(&image, &both);
     assert_eq!(f.objects.len(), 2);
     // A Gaussian of peak p is above t within sigma sqrt(2 ln(p / t)).
-    let area = |peak: f64, threshold: f64| std::f64::consts::PI * 4.0 * 2.0 * (peak / threshold).ln();
+    let area = |peak: f64, threshold: f64| std::f64::consts::PI * 16.0 * 2.0 * (peak / threshold).ln();
     for (object, expected) in f.objects.iter().zip([area(50.0, 5.0), area(4.0, 1.5)]) {
         assert!((object.area_px as f64 - expected).abs() < 0.12 * expected, "{object:?}: {expected:.0} px");
     }

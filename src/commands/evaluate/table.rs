@@ -127,8 +127,11 @@ mod tests {
         let text = render(&report);
         let row =
             |start: &str| text.lines().find(|l| l.starts_with(start)).unwrap().split_whitespace().collect::<Vec<_>>();
-        assert_eq!(row("14.0-22.0"), ["14.0-22.0", "2", "1", "1.0000", "0.5000", "0.5000", "3", "0.667", "2", "1.000"]);
-        assert_eq!(row("all"), ["all", "-", "-", "-", "-", "-", "3", "0.667", "2", "1.000"]);
+        assert_eq!(
+            row("14.0-22.0"),
+            ["14.0-22.0", "2", "1", "1.0000", "0.5000", "0.5000", "-", "-", "3", "0.667", "2", "1.000"]
+        );
+        assert_eq!(row("all"), ["all", "-", "-", "-", "-", "-", "-", "-", "3", "0.667", "2", "1.000"]);
         assert!(text.contains("too few objects") && text.contains("union 0.750"));
         let forced = render(&Report { forced_magnitudes: 2, without_magnitude: 1, ..report });
         assert!(text.contains("are the truth's") && forced.contains("of 2 true objects are forced"), "{forced}");

@@ -31,7 +31,7 @@ pub(crate) fn manifest() -> Manifest {
             tile_overlap_px: 16,
             extract: extract::Settings {
                 detect_threshold: 1.0,
-                extent_threshold: 0.0,
+                extent_threshold: 2.0,
                 min_area_px: 5,
                 deblend_sigma: 3.0,
                 deblend_ratio: 0.05,
