@@ -129,12 +129,15 @@ pub struct Catalog {
     pub rows: Vec<Row>,
 }
 
+/// Largest NUMBER that a [`source_id`] has room for.
+pub const MAX_NUMBER: u32 = (1 << 20) - 1;
+
 /// A positive id that the same source of the same image always gets: the top 43 bits of
 /// SHA-256(survey, 0, image id), shifted left by 20, with NUMBER in the low 20 bits.
 pub fn source_id(survey: &str, image: &ImageId, number: u32) -> i64 {
     let digest = Sha256::new().chain_update(survey).chain_update([0]).chain_update(image.as_str()).finalize();
     let top = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes")) >> 21;
-    ((top << 20) | u64::from(number & 0xF_FFFF)) as i64
+    ((top << 20) | u64::from(number & MAX_NUMBER)) as i64
 }
 
 /// A cell of the table.

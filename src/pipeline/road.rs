@@ -11,7 +11,7 @@ use super::cycle::{ToClassify, ToSegment};
 use super::flow::Permit;
 use super::ports::{BandQuality, Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
 use super::{ModelIdentity, Models};
-use crate::catalog::{Catalog, Provenance, Row, class, flag};
+use crate::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
 use crate::frame::{ImageId, PerBand, Plane};
 use crate::measure;
 use crate::objects::Objects;
@@ -142,6 +142,10 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
         let fallback = &recipe.fallback_fwhm_arcsec;
         let objects = Objects::find(&prepared, &models.survey, &score, &recipe.extract, fallback);
         drop(score);
+        let found = objects.footprints.objects.len();
+        if found > MAX_NUMBER as usize {
+            return Err(too_many(found));
+        }
         let measured = objects.measure();
         let quality = quality(&prepared, &models.survey, &objects.quality);
         Ok((objects.footprints.segmentation, measured, quality))
@@ -180,6 +184,17 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
         device: models.device.clone(),
     });
     Ok(ToClassify { extracted: Extracted { ticket, products, stamped }, stamps: Stamps(stamps) })
+}
+
+/// A source's id has room for so many numbers; more objects are no field of the sky.
+fn too_many(found: usize) -> Rejection {
+    Rejection {
+        reason: Reason::TooLarge,
+        stage: Stage::Extract,
+        file: None,
+        message: format!("{found} objects were found, and ids go up to {MAX_NUMBER}"),
+        advice: "check the frame, or cut it into smaller ones".into(),
+    }
 }
 
 /// The record of each band.
