@@ -85,8 +85,7 @@ impl FrameSource for Again {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
         let (image, files, loader) = (self.image.clone(), self.files.clone(), self.loader.clone());
-        let load = Box::new(move || loader(&image, &files));
-        Ok(Some(Arrival { image_id: self.image.clone(), load, receipt: Box::new(()) }))
+        Ok(Some(Arrival::new(self.image.clone(), move || loader(&image, &files), ())))
     }
 }
 

@@ -21,6 +21,7 @@ mod batch;
 mod cycle;
 pub mod flow;
 pub mod ports;
+mod probe;
 mod reorder;
 mod road;
 
@@ -36,7 +37,7 @@ use crate::model::{Classifier, ModelError, Segmenter};
 use crate::recipe::Recipe;
 use crate::survey::Survey;
 use flow::{Guard, Permits, Stop};
-use ports::{CatalogSink, Encoded, Finished, FrameSource, Outcome, PortError, Probe, Receipt, Stage};
+use ports::{CatalogSink, Encoded, Fate, Finished, FrameSource, Outcome, PortError, Probe, Receipt, Stage};
 use reorder::Reorder;
 use road::{Admitted, Ended, Ticket};
 
@@ -280,7 +281,6 @@ fn ingest(
         let arrived = Instant::now();
         // Dropped unpublished, its receipt gives it back to the source.
         let Some(permit) = permits.acquire(stop) else { return };
-        let span = tracing::info_span!("frame", image = %arrival.image_id, sequence);
         let ticket = Ticket {
             sequence,
             image_id: arrival.image_id,
@@ -288,7 +288,7 @@ fn ingest(
             permit,
             arrived,
             timings_s: Default::default(),
-            span,
+            span: arrival.span,
         };
         if to_prepare.send(Admitted { ticket, load: arrival.load }).is_err() {
             return;
@@ -356,16 +356,22 @@ fn publish(
             let stored = with_retries(limits, Stage::Publish, &never, probe, || {
                 sink.publish(&job.finished, &job.encoded, &job.receipt)
             });
-            if let Err(error) = stored {
-                fail(EngineError::Sink(error));
-                return summary;
+            match stored {
+                Ok(Fate::Stored) => {
+                    probe.stage(Stage::Publish, job.seconds + since.elapsed().as_secs_f64());
+                    match job.finished.outcome {
+                        Outcome::Processed(_) => summary.processed += 1,
+                        Outcome::Rejected(_) => summary.rejected += 1,
+                        Outcome::Nothing => {}
+                    }
+                    probe.finished(&job.finished);
+                }
+                Ok(Fate::Dropped) => {}
+                Err(error) => {
+                    fail(EngineError::Sink(error));
+                    return summary;
+                }
             }
-            probe.stage(Stage::Publish, job.seconds + since.elapsed().as_secs_f64());
-            match job.finished.outcome {
-                Outcome::Processed(_) => summary.processed += 1,
-                Outcome::Rejected(_) => summary.rejected += 1,
-            }
-            probe.finished(&job.finished);
             drop(job.permit);
             depths(); // ingest may be waiting for long
         }

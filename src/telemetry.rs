@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::frame::ImageId;
 use crate::model::ModelError;
-use crate::pipeline::ports::{Finished, PortError, Probe, Stage};
+use crate::pipeline::ports::{Finished, PortError, Probe, Stage, StreamEvent};
 
 /// Several watchers as one.
 pub struct Probes(pub Vec<Arc<dyn Probe>>);
@@ -52,6 +52,10 @@ impl Probe for Probes {
 
     fn retrying(&self, stage: Stage, error: &PortError) {
         self.0.iter().for_each(|p| p.retrying(stage, error));
+    }
+
+    fn stream(&self, event: &StreamEvent) {
+        self.0.iter().for_each(|p| p.stream(event));
     }
 }
 

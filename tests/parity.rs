@@ -59,19 +59,15 @@ impl CatalogSink for Nowhere {
         assert!(matches!(finished.outcome, Outcome::Processed(_)));
         Ok(Box::new(()))
     }
-    fn publish(&self, _: &Finished, _: &Encoded, _: &Receipt) -> Result<(), PortError> {
-        Ok(())
+    fn publish(&self, _: &Finished, _: &Encoded, _: &Receipt) -> Result<Fate, PortError> {
+        Ok(Fate::Stored)
     }
 }
 
 struct One(Option<Frame>);
 impl FrameSource for One {
     fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
-        Ok(self.0.take().map(|frame| Arrival {
-            image_id: frame.id.clone(),
-            load: Box::new(move || Ok(frame)),
-            receipt: Box::new(()),
-        }))
+        Ok(self.0.take().map(|frame| Arrival::new(frame.id.clone(), move || Ok(frame), ())))
     }
 }
 

@@ -177,7 +177,7 @@ impl FrameSource for Night {
     fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
         Ok(self.frames.next().map(|(image_id, kind)| {
             let id = image_id.clone();
-            let load: Load = Box::new(move || match kind {
+            let load = move || match kind {
                 Kind::Good { seed, width, height } => Ok(frame(&id, seed, width, height)),
                 Kind::Empty => {
                     let mut empty = frame(&id, 1, 80, 80);
@@ -192,8 +192,8 @@ impl FrameSource for Night {
                     message: "cut short".into(),
                     advice: "copy it again".into(),
                 }),
-            });
-            Arrival { image_id, load, receipt: Box::new(()) }
+            };
+            Arrival::new(image_id, load, ())
         }))
     }
 }
@@ -211,9 +211,10 @@ impl CatalogSink for Shelf {
         Ok(Box::new(match &finished.outcome {
             Outcome::Processed(p) => format!("{:?} {:?} {:?} {:?}", p.catalog, p.quality, p.segmentation, p.bits),
             Outcome::Rejected(r) => format!("{r:?}"),
+            Outcome::Nothing => String::new(),
         }))
     }
-    fn publish(&self, finished: &Finished, encoded: &Encoded, _: &Receipt) -> Result<(), PortError> {
+    fn publish(&self, finished: &Finished, encoded: &Encoded, _: &Receipt) -> Result<Fate, PortError> {
         let tries = self.tries.fetch_add(1, Ordering::SeqCst);
         if let Some((until, error)) = self.refuse
             && tries < until
@@ -222,7 +223,7 @@ impl CatalogSink for Shelf {
         }
         let text = encoded.downcast_ref::<String>().expect("what encode made").clone();
         self.published.lock().unwrap().push((finished.image_id.to_string(), text));
-        Ok(())
+        Ok(Fate::Stored)
     }
 }
 

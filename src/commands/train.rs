@@ -21,7 +21,7 @@ use crate::learn::sample::{self, Detector};
 use crate::learn::{Curve, Progress, Run, classify, segment};
 use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
 use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::FrameSource;
+use crate::pipeline::ports::{FrameSource, Loaded};
 use crate::posterior::Calibration;
 use crate::preprocess::{self, Prepared, prepare};
 use crate::recipe::Recipe;
@@ -205,8 +205,9 @@ fn each_frame(
     let mut source = FileList::new(&args.frames, survey.clone(), loader(config, survey));
     let (mut images, mut hash) = (Vec::new(), Sha256::new());
     while let Some(arrival) = source.next(&Stop::default()).map_err(anyhow::Error::new)? {
-        let frame = match (arrival.load)() {
-            Ok(frame) => frame,
+        let frame = match (arrival.load)().map(Loaded::frame) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => continue,
             Err(rejection) => {
                 eprintln!("{}: passed over: {rejection}", arrival.image_id);
                 continue;

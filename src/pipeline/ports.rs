@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::probe::{NoProbe, Probe, StreamEvent};
+
 use super::flow::Stop;
 use crate::catalog::Catalog;
 use crate::frame::{Frame, ImageId, PerBand, Plane};
@@ -71,6 +73,14 @@ pub enum Reason {
     BadUnits,
     /// No usable pixel: all NaN, constant, or no noise to measure.
     NoSignal,
+    /// A message that is not what its schema says.
+    BadMessage,
+    /// A message older than the configured age.
+    TooOld,
+    /// A place from which nothing may be read.
+    Forbidden,
+    /// A place that did not answer in time, or not with the file.
+    Unreachable,
     /// The process died on this image more than once.
     Crashed,
     /// A fault of ours, caught.
@@ -91,6 +101,10 @@ impl Reason {
             Self::BadWcs => "bad_wcs",
             Self::BadUnits => "bad_units",
             Self::NoSignal => "no_signal",
+            Self::BadMessage => "bad_message",
+            Self::TooOld => "too_old",
+            Self::Forbidden => "forbidden",
+            Self::Unreachable => "unreachable",
             Self::Crashed => "crashed",
             Self::Internal => "internal",
         }
@@ -121,8 +135,32 @@ impl std::fmt::Display for Rejection {
     }
 }
 
+/// What an arrival turns out to hold.
+pub enum Loaded {
+    /// An image to work on.
+    Frame(Box<Frame>),
+    /// Nothing to do here: it is acknowledged, and nothing is published.
+    Nothing,
+}
+
+impl Loaded {
+    /// The image, where there is one.
+    pub fn frame(self) -> Option<Frame> {
+        match self {
+            Self::Frame(frame) => Some(*frame),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl From<Frame> for Loaded {
+    fn from(frame: Frame) -> Self {
+        Self::Frame(Box::new(frame))
+    }
+}
+
 /// Reads and decodes an image's bands; run on a worker, not by the source.
-pub type Load = Box<dyn FnOnce() -> Result<Frame, Rejection> + Send>;
+pub type Load = Box<dyn FnOnce() -> Result<Loaded, Rejection> + Send>;
 
 /// An image that has come, and what its source needs back when the outcome is published.
 pub struct Arrival {
@@ -130,8 +168,23 @@ pub struct Arrival {
     pub image_id: ImageId,
     /// Gives the frame.
     pub load: Load,
+    /// Where it came from; all that is logged about the image stands in it.
+    pub span: tracing::Span,
     /// The source's own note (an offset, claimed paths); the sink gets it back, untouched.
     pub receipt: Receipt,
+}
+
+impl Arrival {
+    /// An image that surely is one, from a place of no further interest.
+    pub fn new(
+        image_id: ImageId,
+        load: impl FnOnce() -> Result<Frame, Rejection> + Send + 'static,
+        receipt: impl Any + Send,
+    ) -> Self {
+        let span = tracing::info_span!("frame", image = %image_id);
+        let load = Box::new(move || load().map(Loaded::from));
+        Self { image_id, load, span, receipt: Box::new(receipt) }
+    }
 }
 
 /// Opaque to the engine.
@@ -159,7 +212,16 @@ pub trait CatalogSink: Sync + Send {
     ///
     /// # Errors
     /// [`PortError`] where it cannot be stored.
-    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError>;
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<Fate, PortError>;
+}
+
+/// What became of an outcome that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored.
+    Stored,
+    /// Its image is no longer ours: somebody else does it again, and nothing was stored.
+    Dropped,
 }
 
 /// Opaque to the engine.
@@ -197,6 +259,8 @@ pub enum Outcome {
     Processed(Box<Products>),
     /// Why there are none.
     Rejected(Rejection),
+    /// There was nothing to do.
+    Nothing,
 }
 
 /// All that came of one image.
@@ -252,29 +316,3 @@ pub struct BandQuality {
 fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
-
-/// Watches the engine; every method returns at once.
-pub trait Probe: Sync + Send {
-    /// A frame entered.
-    fn arrived(&self, _image: &ImageId) {}
-    /// A stage of a frame took so long.
-    fn stage(&self, _stage: Stage, _seconds: f64) {}
-    /// Messages waiting before a stage.
-    fn queue(&self, _stage: Stage, _depth: usize) {}
-    /// Permits in use, of how many.
-    fn permits(&self, _used: usize, _of: usize) {}
-    /// A batch of a net went through a device: slots filled, of how many.
-    fn batch(&self, _stage: Stage, _filled: usize, _of: usize, _seconds: f64) {}
-    /// A device answered, on work or on a probe while idle.
-    fn device_alive(&self, _device: &str) {}
-    /// A device failed.
-    fn device_failed(&self, _device: &str, _error: &crate::model::ModelError) {}
-    /// A frame was published.
-    fn finished(&self, _finished: &Finished) {}
-    /// A port failed and will be tried again.
-    fn retrying(&self, _stage: Stage, _error: &PortError) {}
-}
-
-/// Watches nothing.
-pub struct NoProbe;
-impl Probe for NoProbe {}

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::batch::Stamps;
 use super::cycle::{ToClassify, ToSegment};
 use super::flow::Permit;
-use super::ports::{BandQuality, Finished, Load, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
+use super::ports::{BandQuality, Finished, Load, Loaded, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
 use super::{ModelIdentity, Models};
 use crate::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
 use crate::frame::{ImageId, PerBand, Plane};
@@ -105,16 +105,17 @@ pub(super) fn prepare(admitted: Admitted, models: &Models, probe: &dyn Probe) ->
     let since = Instant::now();
     let recipe = &models.recipe;
     let prepared = guarded(Stage::Prepare, || {
-        let frame = load()?;
+        let Loaded::Frame(frame) = load()? else { return Ok(None) };
         let (survey, files) = (&models.survey, frame.files.clone());
         let prepared =
-            preprocess::prepare(frame, survey, &recipe.preprocess).map_err(|e| refused(&e, survey, &files))?;
+            preprocess::prepare(*frame, survey, &recipe.preprocess).map_err(|e| refused(&e, survey, &files))?;
         let tiling = Tiling::new(prepared.frame.width(), prepared.frame.height(), recipe.tile_overlap_px);
-        Ok((prepared, tiling))
+        Ok(Some((prepared, tiling)))
     });
     ticket.took(Stage::Prepare, since, probe);
     match prepared {
-        Ok((prepared, tiling)) => Ok(ToSegment { ticket, prepared, tiling }),
+        Ok(Some((prepared, tiling))) => Ok(ToSegment { ticket, prepared, tiling }),
+        Ok(None) => Err(Box::new(Ended { ticket, outcome: Outcome::Nothing })),
         Err(rejection) => Err(Ended::rejected(ticket, rejection)),
     }
 }

@@ -65,7 +65,7 @@ impl FrameSource for FileList {
             Item::Field(field) => loader(&image, &field.bands(&survey, &image).map_err(|r| *r)?),
             Item::Unusable(rejection) => Err(rejection),
         };
-        Ok(Some(Arrival { image_id, load: Box::new(load), receipt: Box::new(()) }))
+        Ok(Some(Arrival::new(image_id, load, ())))
     }
 }
 

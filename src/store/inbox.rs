@@ -124,7 +124,7 @@ impl Inbox {
             let files = field.bands(&survey, &image).map_err(|r| *r)?;
             if died >= MAX_ATTEMPTS { Err(crashed(&image, died)) } else { loader(&image, &files) }
         };
-        Arrival { image_id, load: Box::new(load), receipt: Box::new(claim) }
+        Arrival::new(image_id, load, claim)
     }
 }
 

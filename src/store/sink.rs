@@ -9,7 +9,7 @@ use crate::catalog::{self, Catalog, Column};
 use crate::frame::PerBand;
 use crate::picture;
 use crate::pipeline::ports::{
-    BandQuality, CatalogSink, Encoded, Finished, Outcome, PortError, Products, Receipt, Rejection,
+    BandQuality, CatalogSink, Encoded, Fate, Finished, Outcome, PortError, Products, Receipt, Rejection,
 };
 use crate::survey::Survey;
 
@@ -36,6 +36,7 @@ pub struct DirectorySink {
 
 /// What an outcome becomes: bytes by file name, and the record that names them.
 enum Files {
+    None,
     Processed { files: Vec<(String, Vec<u8>)>, record: Box<DoneRecord> },
     Rejected(RejectedRecord),
 }
@@ -117,11 +118,12 @@ impl CatalogSink for DirectorySink {
             Outcome::Rejected(rejection) => {
                 Files::Rejected(self.rejected(finished.image_id.as_str(), rejection.clone()))
             }
+            Outcome::Nothing => Files::None,
         };
         Ok(Box::new(files))
     }
 
-    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<(), PortError> {
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<Fate, PortError> {
         let files = encoded.downcast_ref::<Files>().expect("the engine gives back what encode returned");
         match files {
             Files::Processed { files, record } => {
@@ -129,11 +131,12 @@ impl CatalogSink for DirectorySink {
                 self.publish_set(finished.image_id.as_str(), files, &record)?;
             }
             Files::Rejected(record) => self.publish_rejection(record)?,
+            Files::None => {}
         }
         if let Some(claim) = receipt.downcast_ref::<Claim>() {
             claim.release()?;
         }
-        Ok(())
+        Ok(Fate::Stored)
     }
 }
 
@@ -180,7 +183,7 @@ mod tests {
         files.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&p).unwrap())).collect()
     }
 
-    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<(), PortError> {
+    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<Fate, PortError> {
         sink.publish(finished, &sink.encode(finished)?, &receipt)
     }
 

@@ -72,6 +72,7 @@ impl Probe for Events {
                 let (stage, error_type) = (rejection.stage.name(), rejection.reason.name());
                 tracing::warn!(image, stage, error_type, "rejected: {rejection}");
             }
+            Outcome::Nothing => tracing::debug!(image, "nothing to do"),
         }
     }
 

@@ -155,6 +155,7 @@ impl Probe for Metrics {
                 self.frames.with_label_values(&["rejected"]).inc();
                 self.rejected.with_label_values(&[rejection.stage.name(), rejection.reason.name()]).inc();
             }
+            Outcome::Nothing => {}
         }
     }
 

@@ -75,6 +75,7 @@ fn line(finished: &Finished) -> String {
             )
         }
         Outcome::Rejected(rejection) => format!("{}: rejected: {rejection}", finished.image_id),
+        Outcome::Nothing => format!("{}: nothing to do", finished.image_id),
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Su
     let mut source = FileList::new(&[folder.to_owned()], survey.clone(), loader(config, survey));
     while let Some(arrival) = source.next(&Stop::default()).map_err(anyhow::Error::new)? {
         if arrival.image_id.as_str() == image {
-            return (arrival.load)().map_err(|rejection| anyhow!("{rejection}"));
+            let loaded = (arrival.load)().map_err(|rejection| anyhow!("{rejection}"))?;
+            return loaded.frame().ok_or_else(|| anyhow!("image {image} has no frame"));
         }
     }
     Err(anyhow!("{}: no frame of image {image} is there", folder.display()))
