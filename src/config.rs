@@ -12,9 +12,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kafka;
+
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
-    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, Seconds, SegmenterKind,
+    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Source,
     SurveyFile,
 };
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub input: Input,
     /// Where results go.
     pub output: Output,
+    /// The broker, where frames are named by messages.
+    pub kafka: kafka::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
     /// Where metrics and health are served.

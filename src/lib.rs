@@ -4,8 +4,9 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`frame`], [`wcs`], [`survey`] | what a frame is, and what a survey is |
+//! | [`frame`], [`wcs`], [`survey`], [`units`] | what a frame is, and what a survey is |
 //! | [`fits`], [`store`] | frames from files, results to files |
+//! | [`kafka`] | messages in, records out, exactly once |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
 //! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`], [`objects`] | objects and what is measured of them |
@@ -53,6 +54,7 @@ pub mod extract;
 pub mod filter;
 pub mod fits;
 pub mod frame;
+pub mod kafka;
 pub mod learn;
 pub mod measure;
 pub mod model;
@@ -70,4 +72,5 @@ pub mod telemetry;
 pub mod threshold;
 pub mod tile;
 pub mod torch;
+pub mod units;
 pub mod wcs;

@@ -183,6 +183,8 @@ pub fn ended(result: Result<Summary, EngineError>, out: &Path) -> anyhow::Result
 }
 
 fn concerns(error: &PortError, folder: &Path) -> bool {
-    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error;
+    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error else {
+        return false;
+    };
     cause.downcast_ref::<StoreError>().is_some_and(|e| e.path().is_some_and(|p| p.starts_with(folder)))
 }

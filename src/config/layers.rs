@@ -16,7 +16,15 @@ use super::{Config, ConfigError};
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
-const PATHS: [&str; 4] = ["survey.file", "model.bundle", "input.dir", "output.dir"];
+const PATHS: [&str; 7] = [
+    "survey.file",
+    "model.bundle",
+    "input.dir",
+    "output.dir",
+    "kafka.password_file",
+    "kafka.ca_file",
+    "kafka.state_dir",
+];
 
 const PREFIX: &str = "TWINPEAK__";
 
@@ -157,6 +165,7 @@ fn read(file: &Path, folder: &Path) -> Result<Vec<Saying>, ConfigError> {
 /// A relative path as seen from where we are.
 fn beside(folder: &Path, value: ValueKind) -> ValueKind {
     match value {
+        ValueKind::String(path) if path.is_empty() => ValueKind::String(path), // none
         ValueKind::String(path) => ValueKind::String(folder.join(path).to_string_lossy().into_owned()),
         other => other,
     }

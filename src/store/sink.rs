@@ -112,7 +112,7 @@ impl DirectorySink {
 }
 
 impl CatalogSink for DirectorySink {
-    fn encode(&self, finished: &Finished) -> Result<Encoded, PortError> {
+    fn encode(&self, finished: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
         let files = match &finished.outcome {
             Outcome::Processed(products) => self.files(products)?,
             Outcome::Rejected(rejection) => {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<Fate, PortError> {
-        sink.publish(finished, &sink.encode(finished)?, &receipt)
+        sink.publish(finished, &sink.encode(finished, &receipt)?, &receipt)
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Probe for Metrics {
     fn retrying(&self, stage: Stage, error: &PortError) {
         let error_type = match error {
             PortError::Retry(_) => "retry",
+            PortError::Refused(_) => "refused",
             PortError::EndSession(_) => "end_session",
             PortError::Fatal(_) => "fatal",
         };
