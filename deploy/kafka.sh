@@ -27,14 +27,14 @@ usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
 
 command=${1-}
 [[ $command ]] && shift || usage
-dir=${TWINPEAK_KAFKA_DIR:-$here/../out/kafka} port=0 secure='' proxied='' value='' rest=()
+dir=${TWINPEAK_KAFKA_DIR:-$here/../out/kafka} port=0 secure='' proxied='' value_as=ByteBuffer rest=()
 while (($#)); do
     case $1 in
         --dir) dir=${2:?--dir needs a folder} && shift ;;
         --port) port=${2:?--port needs a number} && shift ;;
         --proxied) proxied=${2:?--proxied needs a port, 0 for a free one} && shift ;;
         --secure) secure=yes ;;
-        --value) value=yes ;;
+        --value) value_as=Bytes ;;
         *) rest+=("$1") ;;
     esac
     shift
@@ -138,22 +138,62 @@ start() {
     die "the broker does not answer after a minute; its log is $dir/log"
 }
 
+# topic NAME PARTITIONS CONFIG...
+topic() {
+    local name=$1 partitions=$2
+    shift 2
+    tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" --create --if-not-exists --topic "$name" \
+        --partitions "$partitions" --replication-factor 1 "${@/#/--config=}" | sed '/^WARNING: Due to limitations/d'
+}
+
+# Kafka's tool makes one topic a run: all at once.
 topics() {
-    local survey=${rest[0]:?topics needs the name of a survey} partitions=${rest[1]:-4} suffix compact
-    for suffix in new-images sources-v1 masks-v1 images-v1 rejected replayed; do
-        compact=()
-        if [[ $suffix == replayed ]]; then compact=(--config cleanup.policy=compact); fi
-        tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$(cat "$dir/bootstrap")" --create --if-not-exists \
-            --topic "twinpeak.$survey.$suffix" --partitions "$partitions" --replication-factor 1 \
-            --config max.message.bytes=16777216 "${compact[@]}"
+    local survey=${rest[0]:?topics needs the name of a survey} partitions=${rest[1]:-4} suffix made=() one
+    for suffix in new-images sources-v1 masks-v1 images-v1 rejected; do
+        topic "twinpeak.$survey.$suffix" "$partitions" max.message.bytes=16777216 &
+        made+=($!)
     done
+    topic "twinpeak.$survey.replayed" "$partitions" max.message.bytes=16777216 cleanup.policy=compact &
+    made+=($!)
+    for one in "${made[@]}"; do wait "$one"; done
+}
+
+# Kafka's console consumer ends after a silence, which on a busy machine may come before the last record. So it reads
+# as a group of its own, and what the group has left decides; with a longer silence then. An open transaction leaves
+# something too: what follows it is not to be read yet.
+read_all() {
+    local topic=${rest[0]:?read needs a topic} format=(partition offset key headers value) bytes=org.apache.kafka.common.serialization
+    local group silence_ms property
+    format=("${format[@]/#/--formatter-property=print.}") && format=("${format[@]/%/=true}")
+    for property in key:Bytes headers:Bytes "value:$value_as"; do
+        format+=("--formatter-property=${property%:*}.deserializer=$bytes.${property#*:}Deserializer")
+    done
+    out=$(mktemp -d "$dir/read.XXXXXX")
+    trap 'rm -rf "$out"' EXIT # not local: it is read once the function is gone
+    for silence_ms in 3000 10000 30000; do
+        group=$(basename "$out")-$silence_ms
+        tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$bootstrap" --topic "$topic" \
+            --from-beginning --isolation-level read_committed --group "$group" --timeout-ms "$silence_ms" \
+            "${format[@]}" "${rest[@]:1}" >"$out/records" 2>"$out/errors" || { cat "$out/errors" >&2; exit 1; }
+        tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$bootstrap" --group "$group" \
+            --describe >"$out/left" 2>>"$out/errors" || { cat "$out/errors" >&2; exit 1; }
+        # Its columns: group, topic, partition, current offset, end offset, lag.
+        if awk -v topic="$topic" '$2 == topic { seen = 1; if ($6 != "0") left = 1 } END { exit left || !seen }' "$out/left"; then
+            sed -E 's/java.nio.HeapByteBuffer\[pos=0 lim=([0-9]+) cap=[0-9]+\]$/Size:\1/' "$out/records"
+            return
+        fi
+    done
+    cat "$out/left" >&2
+    die "the end of $topic was not reached: records arrive still, or a transaction is open"
 }
 
 fetched "kafka-$version" "$(sha256sum <"$here/kafka/pom.xml")" jars
+bootstrap=$(cat "$dir/bootstrap" 2>/dev/null) || true
 case $command in
     start) start ;;
     stop) halt "$dir" ;;
     status) if answers; then cat "$dir/bootstrap"; else say "no broker answers in $dir" && exit 1; fi ;;
     topics) topics ;;
+    read) read_all ;;
     *) usage ;;
 esac
