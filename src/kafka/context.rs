@@ -316,17 +316,20 @@ pub(super) fn report(watch: &Watch, error: &ClientError, reason: &str) {
         Some(Code::Resolve | Code::BrokerTransportFailure) => watch.status.unreachable(reason),
         _ => {}
     }
-    tracing::warn!(error_type = kind, "the broker's client reports: {reason}");
+    if watch.is_news(&kind) {
+        tracing::warn!(error_type = kind, "the broker's client reports: {reason}");
+    }
     watch.probe.stream(&StreamEvent::Failed { kind });
 }
 
 /// The client's own log lines, among ours.
 pub(super) fn say(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::warn!(facility, "{message}");
         }
-        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+        // Errors come to `report` too, each with its kind.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
             tracing::debug!(facility, "{message}");
         }
         RDKafkaLogLevel::Debug => tracing::trace!(facility, "{message}"),

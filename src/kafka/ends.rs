@@ -146,7 +146,7 @@ impl Stream {
             survey,
             attempts: attempts.clone(),
             outflow: outflow.clone(),
-            watch: Watch { probe, status: status.clone() },
+            watch: Watch::new(probe, status.clone()),
             to_engine,
             from_engine,
             ends: ends.clone(),

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
-use super::context::{Context, Taker, kind_of};
+use super::context::{Context, Taker, kind_of, report};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::ends::{Content, Outflow, Ready};
 use super::rejected;
@@ -290,8 +290,7 @@ impl Session<'_> {
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
                 Some(Err(error)) => {
-                    self.context().tell(StreamEvent::Failed { kind: kind_of(&error) });
-                    tracing::warn!("no message could be taken: {error}");
+                    report(&self.keeper.watch, &error, &error.to_string());
                     return Ok(());
                 }
             };

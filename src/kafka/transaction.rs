@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -122,6 +122,27 @@ impl Transactional {
 pub(super) struct Watch {
     pub probe: Arc<dyn Probe>,
     pub status: Status,
+    /// When each kind of error was logged last. Shared by the callbacks of both clients.
+    said: Arc<Mutex<BTreeMap<String, Instant>>>,
+}
+
+/// While a broker is away its client reports the same many times a second.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+impl Watch {
+    pub fn new(probe: Arc<dyn Probe>, status: Status) -> Self {
+        Self { probe, status, said: Arc::default() }
+    }
+
+    /// Whether this kind of error is worth a line in the log again.
+    pub fn is_news(&self, kind: &str) -> bool {
+        let (mut said, now) = (self.said.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        let news = said.get(kind).is_none_or(|at| now.duration_since(*at) > SAY_AGAIN_AFTER);
+        if news {
+            said.insert(kind.to_owned(), now);
+        }
+        news
+    }
 }
 
 /// The producer's callbacks.
