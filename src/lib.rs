@@ -5,6 +5,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`frame`], [`wcs`], [`survey`] | what a frame is, and what a survey is |
+//! | [`message`] | what comes in on the stream |
 //! | [`fits`], [`store`] | frames from files, results to files |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
@@ -55,6 +56,7 @@ pub mod fits;
 pub mod frame;
 pub mod learn;
 pub mod measure;
+pub mod message;
 pub mod model;
 pub mod objects;
 pub mod picture;
