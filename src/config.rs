@@ -101,10 +101,7 @@ mod tests {
     }
 
     fn load(text: &str) -> Result<Config, ConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("t.toml");
-        std::fs::write(&file, text).unwrap();
-        Layers::from_file(Some(file)).load()
+        Layers::from_text("t.toml".into(), text.into()).load()
     }
 
     fn refusal(text: &str) -> String {

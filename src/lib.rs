@@ -5,6 +5,8 @@
 //! | | |
 //! | --- | --- |
 //! | [`frame`], [`wcs`], [`survey`], [`units`] | what a frame is, and what a survey is |
+//! | [`frame`], [`wcs`], [`survey`] | what a frame is, and what a survey is |
+//! | [`message`] | what comes in on the stream |
 //! | [`fits`], [`store`] | frames from files, results to files |
 //! | [`kafka`] | messages in, records out, exactly once |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
@@ -57,6 +59,7 @@ pub mod frame;
 pub mod kafka;
 pub mod learn;
 pub mod measure;
+pub mod message;
 pub mod model;
 pub mod objects;
 pub mod picture;

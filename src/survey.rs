@@ -233,10 +233,11 @@ impl Survey {
     /// What a file's name (without its folder) says, or `None` where it is not one of the survey's.
     pub fn file_name(&self, name: &str) -> Option<FileName> {
         let found = self.pattern.captures(name)?;
+        let band = found.name("band")?.as_str();
         let number = |group| found.name(group).and_then(|m| m.as_str().parse().ok());
         Some(FileName {
             image: ImageId::new(found.name("image")?.as_str()).ok()?,
-            band: self.profile.bands.iter().position(|b| b == &found["band"])?,
+            band: self.profile.bands.iter().position(|b| b == band)?,
             ids: FieldIds {
                 run: number("run"),
                 rerun: number("rerun"),
@@ -244,6 +245,16 @@ impl Survey {
                 field: number("field"),
             },
         })
+    }
+
+    /// The name of the same image's file in another band, all else of `name` (its ending, say) being kept; `None`
+    /// where `name` is not one of the survey's, or the pattern does not let the band alone be another.
+    pub fn sibling(&self, name: &str, band: usize) -> Option<String> {
+        let said = self.file_name(name)?;
+        let written = self.pattern.captures(name)?.name("band")?;
+        let sibling = format!("{}{}{}", &name[..written.start()], self.band(band), &name[written.end()..]);
+        let sound = self.file_name(&sibling).is_some_and(|s| s.band == band && s.image == said.image);
+        sound.then_some(sibling)
     }
 
     /// The name of the file of one band of an image.
@@ -301,6 +312,22 @@ mod tests {
             assert_eq!(sdss().file_name(other), None, "{other}");
         }
         assert_eq!(sdss().file_for(0, &f.image), "frame-u-003918-3-0213.fits.bz2");
+    }
+
+    #[test]
+    fn a_sibling_has_the_name_but_for_the_band() {
+        let sibling = |name: &str, band| sdss().sibling(name, band);
+        let of_z = |ending: &str| Some(format!("frame-z-003918-3-0213.fits{ending}"));
+        for ending in ["", ".bz2", ".fz"] {
+            assert_eq!(sibling(&format!("frame-u-003918-3-0213.fits{ending}"), 4), of_z(ending));
+        }
+        assert_eq!(sibling("frame-z-003918-3-0213.fits", 4), of_z(""));
+        assert_eq!(sibling("frame-y-003918-3-0213.fits", 4), None);
+        let text = include_str!("../config/surveys/sdss.toml");
+        let image_with_band = text.replacen("(?P<band>[ugriz])-(?P<image>", "(?P<image>(?P<band>[ugriz])-", 1);
+        let alone = Survey::parse(&image_with_band).unwrap();
+        assert!(alone.file_name("frame-u-003918-3-0213.fits").is_some());
+        assert_eq!(alone.sibling("frame-u-003918-3-0213.fits", 4), None);
     }
 
     #[test]

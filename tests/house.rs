@@ -49,6 +49,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("sim", &["frame", "survey", "wcs"]),
     ("evaluate", &["frame"]),
     ("pipeline", &["CORE"]),
+    ("message", &["frame", "survey", "pipeline"]),
     ("fits", &["frame", "survey", "wcs", "catalog", "pipeline"]),
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),

@@ -32,6 +32,8 @@ const PREFIX: &str = "TWINPEAK__";
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     file: Option<PathBuf>,
+    /// What the file says, where it is not to be opened for that.
+    text: Option<String>,
     variables: Vec<(String, String)>,
     flags: Vec<(&'static str, String, String)>,
 }
@@ -47,6 +49,11 @@ impl Layers {
     /// Defaults and `file`; without one, [`USUAL_FILE`] where it is found.
     pub fn from_file(file: Option<PathBuf>) -> Self {
         Self { file, ..Self::default() }
+    }
+
+    /// As [`Self::from_file`], for a file that is not opened: this is what it says.
+    pub fn from_text(file: PathBuf, text: String) -> Self {
+        Self { file: Some(file), text: Some(text), ..Self::default() }
     }
 
     /// Adds the process's own environment.
@@ -85,9 +92,10 @@ impl Layers {
         for key in PATHS {
             builder = set(builder, key, beside(&folder, known[key].clone()));
         }
-        let said = match &file {
-            Some(file) => read(file, &folder)?,
-            None => Vec::new(),
+        let said = match (&file, &self.text) {
+            (Some(file), Some(text)) => understand(text, file, &folder)?,
+            (Some(file), None) => understand(&read(file)?, file, &folder)?,
+            (None, _) => Vec::new(),
         };
         let mut config = parse(&builder).expect("the defaults are a configuration");
         for saying in said.into_iter().chain(self.by_variables()).chain(self.by_flags()) {
@@ -147,11 +155,13 @@ fn set(builder: ConfigBuilder<DefaultState>, key: &str, value: ValueKind) -> Con
     builder.set_override(key, value).expect("a known key is a valid path")
 }
 
+fn read(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|e| ConfigError::Unreadable { file: file.to_owned(), problem: e.to_string() })
+}
+
 /// What a file says, its paths made relative to where we are.
-fn read(file: &Path, folder: &Path) -> Result<Vec<Saying>, ConfigError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| ConfigError::Unreadable { file: file.to_owned(), problem: e.to_string() })?;
-    let table = ::config::File::from_str(&text, FileFormat::Toml)
+fn understand(text: &str, file: &Path, folder: &Path) -> Result<Vec<Saying>, ConfigError> {
+    let table = ::config::File::from_str(text, FileFormat::Toml)
         .collect()
         .map_err(|e| ConfigError::Syntax { file: file.to_owned(), problem: cause(&e) })?;
     let origin = file.display().to_string();
