@@ -143,6 +143,7 @@ mod tests {
             .variables([
                 ("TWINPEAK__PIPELINE__FRAMES_IN_FLIGHT", "8"),
                 ("TWINPEAK__DEVICE__CHOICE", "auto"),
+                ("TWINPEAK__OUTPUT__AVRO", "true"),
                 ("OTHER", "1"),
             ])
             .flag("--device", "device.choice", Some("cuda:1".into()))
@@ -151,6 +152,7 @@ mod tests {
             .unwrap();
         assert_eq!(config.pipeline.device_threads, 3); // the file's
         assert_eq!(config.pipeline.frames_in_flight.get(), 8); // the variable's
+        assert!(config.output.avro); // the variable's
         assert_eq!(config.device.choice, DeviceChoice::Cuda(1)); // the flag's
         assert_eq!(config.log, Log::default());
     }
@@ -183,6 +185,8 @@ mod tests {
             ("[http]\nbind = \"localhost\"", "http.bind"),
             ("output = 3", "output"),
             ("[output]\ndir = [1]", "output.dir"),
+            ("[output]\navro = \"yes\"", "output.avro"),
+            ("[output]\navro = 1", "output.avro"),
         ] {
             let message = refusal(text);
             assert!(message.contains(&format!(" {key}: ")), "{message}");

@@ -13,6 +13,7 @@
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
 //! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`], [`objects`] | objects and what is measured of them |
 //! | [`posterior`], [`catalog`], [`picture`] | probabilities, rows, pictures |
+//! | [`wire`] | rows, masks and records as messages, and their schemas |
 //! | [`recipe`], [`pipeline`] | the parameters of a model, and the engine that runs it all |
 //! | [`sim`], [`learn`], [`evaluate`] | a sky with known truth, training, scores |
 //! | [`telemetry`], [`config`], [`cli`], [`commands`] | watching it, setting it, running it |
@@ -77,3 +78,4 @@ pub mod tile;
 pub mod torch;
 pub mod units;
 pub mod wcs;
+pub mod wire;

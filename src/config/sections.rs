@@ -171,11 +171,13 @@ impl Default for Input {
 pub struct Output {
     /// Where `run` writes.
     pub dir: PathBuf,
+    /// Whether catalogues are written as Avro too.
+    pub avro: bool,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: "../night/out".into() }
+        Self { dir: "../night/out".into(), avro: false }
     }
 }
 

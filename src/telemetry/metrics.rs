@@ -144,13 +144,11 @@ impl Probe for Metrics {
                 self.frames.with_label_values(&["processed"]).inc();
                 self.pixels.inc_by((products.segmentation.pixels().len() * BANDS) as u64);
                 self.tiles.inc_by(products.tiles as u64);
-                for row in &products.catalog.rows {
-                    let name = match row.classification {
-                        Some(class::STAR) => "star",
-                        Some(class::GALAXY) => "galaxy",
-                        _ => "none",
-                    };
-                    self.sources.with_label_values(&[name]).inc();
+                let counts = products.catalog.counts();
+                for (class, count) in
+                    [("star", counts.stars), ("galaxy", counts.galaxies), ("none", counts.unclassified)]
+                {
+                    self.sources.with_label_values(&[class]).inc_by(count as u64);
                 }
                 products.quality.iter().for_each(|band| self.quality.set(band));
             }
