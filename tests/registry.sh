@@ -15,7 +15,7 @@ source "$here/../deploy/kafka/java.sh"
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
 
 command=${1-}
-[[ $command ]] && shift || usage
+case $command in start | stop | status) shift ;; *) usage ;; esac
 dir=$here/../out/registry port=0
 while (($#)); do
     case $1 in
@@ -41,6 +41,7 @@ distribution() {
 answers() { running "$dir" && curl -sf -m 2 -o /dev/null "$(cat "$dir/url")/subjects"; }
 
 start() {
+    fetched "apicurio-$version" "$version" distribution
     mkdir -p "$dir"
     exec 8>"$dir/lock"
     flock 8 # two starts in one folder: the second finds it running
@@ -58,10 +59,8 @@ start() {
     die "the registry does not answer after a minute; its log is $dir/log"
 }
 
-fetched "apicurio-$version" "$version" distribution
 case $command in
     start) start ;;
     stop) halt "$dir" ;;
     status) if answers; then cat "$dir/url"; else say "no registry answers in $dir" && exit 1; fi ;;
-    *) usage ;;
 esac

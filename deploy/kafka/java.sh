@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What the scripts that run Java services for the demo and the tests share; sourced, not run. The caller sets `name`.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/twinpeak
@@ -46,7 +46,7 @@ fetched() {
 }
 
 # maven ARGS...: Maven without colours or progress, and with checksums that must hold.
-maven() { mvn --batch-mode --quiet --strict-checksums "$@" | sed $'s/\e\\[[0-9;]*m//g' >&2; }
+maven() { mvn --batch-mode --quiet --strict-checksums "$@" 2>&1 | sed $'s/\e\\[[0-9;]*m//g' >&2; }
 
 # free_ports N: N ports of the loopback, all different. From below the range that the system gives to outgoing
 # connections: a client that calls a stopped server's port in that range can be connected to itself and take the port.
