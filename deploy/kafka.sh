@@ -23,7 +23,7 @@ name=kafka version=4.3.1
 # shellcheck source=deploy/kafka/java.sh
 source "$here/kafka/java.sh"
 
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 command=${1-}
 case $command in start | stop | status | topics | read) shift ;; *) usage ;; esac

@@ -12,7 +12,7 @@ name=registry version=2.6.13.Final
 # shellcheck source=deploy/kafka/java.sh
 source "$here/../deploy/kafka/java.sh"
 
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 command=${1-}
 case $command in start | stop | status) shift ;; *) usage ;; esac
