@@ -23,10 +23,10 @@ name=kafka version=4.3.1
 # shellcheck source=deploy/kafka/java.sh
 source "$here/kafka/java.sh"
 
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 command=${1-}
-[[ $command ]] && shift || usage
+case $command in start | stop | status | topics | read) shift ;; *) usage ;; esac
 dir=${TWINPEAK_KAFKA_DIR:-$here/../out/kafka} port=0 secure='' proxied='' value_as=ByteBuffer rest=()
 while (($#)); do
     case $1 in
@@ -110,7 +110,8 @@ prepare() {
     echo "127.0.0.1:$port" >"$dir/bootstrap.part" && mv "$dir/bootstrap.part" "$dir/bootstrap"
 }
 
-answers() { [[ -e $dir/bootstrap ]] && running "$dir" && python3 "$here/kafka/ready.py" "$(cat "$dir/bootstrap")"; }
+# answers SECONDS: does the broker run and answer, by then?
+answers() { [[ -e $dir/bootstrap ]] && running "$dir" && python3 "$here/kafka/ready.py" "$(cat "$dir/bootstrap")" "$1"; }
 
 start() {
     mkdir -p "$dir"
@@ -127,13 +128,12 @@ start() {
         launch "$dir" -Xmx512m -Dtwinpeak.log=info "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" \
             -cp "$cache/kafka-$version/*" kafka.Kafka "$dir/broker.properties"
     fi
-    for _ in $(seq 1200); do
-        if answers; then cat "$dir/bootstrap" && return; fi
+    for _ in $(seq 60); do
+        if answers 1; then cat "$dir/bootstrap" && return; fi
         if ! running "$dir"; then
             grep -E 'ERROR|FATAL|Exception' "$dir/log" | tail -5 >&2
             die "the broker ended; its log is $dir/log"
         fi
-        sleep 0.05
     done
     die "the broker does not answer after a minute; its log is $dir/log"
 }
@@ -183,17 +183,17 @@ read_all() {
             return
         fi
     done
-    cat "$out/left" >&2
+    cat "$out/errors" "$out/left" >&2
     die "the end of $topic was not reached: records arrive still, or a transaction is open"
 }
 
-fetched "kafka-$version" "$(sha256sum <"$here/kafka/pom.xml")" jars
+if [[ $command != topics && $command != read ]] && ((${#rest[@]})); then usage; fi
+if [[ $command != stop && $command != status ]]; then fetched "kafka-$version" "$(sha256sum <"$here/kafka/pom.xml")" jars; fi
 bootstrap=$(cat "$dir/bootstrap" 2>/dev/null) || true
 case $command in
     start) start ;;
     stop) halt "$dir" ;;
-    status) if answers; then cat "$dir/bootstrap"; else say "no broker answers in $dir" && exit 1; fi ;;
+    status) if answers 2; then echo "$bootstrap"; else say "no broker answers in $dir" && exit 1; fi ;;
     topics) topics ;;
     read) read_all ;;
-    *) usage ;;
 esac

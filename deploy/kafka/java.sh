@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What the scripts that run Java services for the demo and the tests share; sourced, not run. The caller sets `name`.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/twinpeak
@@ -31,11 +31,13 @@ need_java() {
 fetched() {
     local folder=$cache/$1 mark=$2
     shift 2
+    whole() { command -v java >/dev/null && [[ $(cat "$folder/complete" 2>/dev/null) == "$mark" ]]; }
+    if whole; then return; fi
     mkdir -p "$cache"
     (
         flock 9
+        if whole; then exit; fi
         need_java
-        if [[ $(cat "$folder/complete" 2>/dev/null) == "$mark" ]]; then exit 0; fi
         rm -rf "$folder.part" && mkdir "$folder.part"
         "$@" "$folder.part"
         echo "$mark" >"$folder.part/complete"
@@ -44,7 +46,7 @@ fetched() {
 }
 
 # maven ARGS...: Maven without colours or progress, and with checksums that must hold.
-maven() { mvn --batch-mode --quiet --strict-checksums "$@" >&2; }
+maven() { mvn --batch-mode --quiet --strict-checksums "$@" 2>&1 | sed $'s/\e\\[[0-9;]*m//g' >&2; }
 
 # free_ports N: N ports of the loopback, all different. From below the range that the system gives to outgoing
 # connections: a client that calls a stopped server's port in that range can be connected to itself and take the port.

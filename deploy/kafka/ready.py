@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does the broker at HOST:PORT answer a Metadata request, and name itself? Exit 0 when it does.
+"""ready.py HOST:PORT [SECONDS]: exit 0 once the broker there answers a Metadata request and names itself, 1 if it does not.
 
 An open port is not readiness: a broker takes connections before it has joined its cluster. A JVM for this question
 costs a second or two; a socket costs nothing.
@@ -8,6 +8,7 @@ costs a second or two; a socket costs nothing.
 import socket
 import struct
 import sys
+import time
 
 METADATA_KEY, METADATA_VERSION, NO_TOPICS = 3, 1, 0
 
@@ -36,8 +37,15 @@ def brokers(address, timeout_s=2.0):
     return found
 
 
-if __name__ == "__main__":
+def ready(address):
     try:
-        sys.exit(0 if brokers(sys.argv[1]) else 1)
+        return bool(brokers(address))
     except (OSError, struct.error):
-        sys.exit(1)
+        return False
+
+
+if __name__ == "__main__":
+    end = time.monotonic() + float((sys.argv[2:] or [0])[0])
+    while not (answers := ready(sys.argv[1])) and time.monotonic() < end:
+        time.sleep(0.05)
+    sys.exit(not answers)
