@@ -5,10 +5,8 @@
 //! | | |
 //! | --- | --- |
 //! | [`frame`], [`wcs`], [`survey`], [`units`] | what a frame is, and what a survey is |
-//! | [`frame`], [`wcs`], [`survey`] | what a frame is, and what a survey is |
-//! | [`message`] | what comes in on the stream |
 //! | [`fits`], [`store`] | frames from files, results to files |
-//! | [`kafka`] | messages in, records out, exactly once |
+//! | [`message`], [`kafka`], [`wire`] | messages in, the exactly-once session, records out |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
 //! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`], [`objects`] | objects and what is measured of them |

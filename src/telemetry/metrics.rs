@@ -7,7 +7,6 @@ use prometheus::{
 
 use super::quality::Quality;
 use super::stream::Stream;
-use crate::catalog::class;
 use crate::frame::BANDS;
 use crate::model::ModelError;
 use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage, StreamEvent};
