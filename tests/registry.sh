@@ -5,7 +5,7 @@
 #   tests/registry.sh stop|status [--dir DIR]
 #
 # DIR (default out/registry) gets `url`, `pid` and `log`; schemas live in the process's memory alone. Comes from Maven
-# Central once (142 MB), into ~/.cache/twinpeak. 2.6 is the last series that runs on Java 17.
+# Central once (142 MB), into ~/.cache/twinpeak. 3.3 needs Java 21, 2.6 runs on 17.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 name=registry version=2.6.13.Final
