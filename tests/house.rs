@@ -25,6 +25,7 @@ const CORE: &[&str] = &[
     "recipe",
     "sim",
     "evaluate",
+    "units",
 ];
 
 /// A module, and the modules of ours it may name (`CORE` stands for all of them).
@@ -49,7 +50,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("sim", &["frame", "survey", "wcs"]),
     ("evaluate", &["frame"]),
     ("pipeline", &["CORE"]),
+    ("units", &[]),
     ("message", &["frame", "survey", "pipeline"]),
+    ("remote", &["message"]),
+    ("kafka", &["frame", "pipeline", "units", "wire"]),
     ("fits", &["frame", "survey", "wcs", "catalog", "pipeline"]),
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),
@@ -57,11 +61,26 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["pipeline", "frame", "catalog", "model"]),
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
-    ("config", &["CORE", "pipeline", "fits", "store"]),
+    ("config", &["CORE", "pipeline", "fits", "store", "kafka", "remote"]),
     ("cli", &["commands", "config"]),
     (
         "commands",
-        &["CORE", "pipeline", "fits", "store", "picture", "wire", "telemetry", "torch", "learn", "config", "cli"],
+        &[
+            "CORE",
+            "pipeline",
+            "fits",
+            "store",
+            "picture",
+            "message",
+            "remote",
+            "wire",
+            "kafka",
+            "telemetry",
+            "torch",
+            "learn",
+            "config",
+            "cli",
+        ],
     ),
 ];
 
@@ -77,8 +96,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("schema_registry_converter", &["wire"]),
     ("axum", &["telemetry"]),
     ("prometheus", &["telemetry"]),
-    ("tokio", &["telemetry"]),
-    ("crossbeam", &["pipeline"]),
+    ("tokio", &["telemetry", "remote", "kafka"]), // kafka: to wait for the broker's answers to questions about topics,
+    ("crossbeam", &["pipeline", "kafka"]),
     ("rdkafka", &["kafka"]),
     ("anyhow", &["commands", "main", "cli"]),
     ("::wcs", &["wcs", "fits"]),
