@@ -55,6 +55,7 @@ pub mod fits;
 pub mod frame;
 pub mod learn;
 pub mod measure;
+pub mod message;
 pub mod model;
 pub mod objects;
 pub mod picture;

@@ -55,6 +55,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["pipeline", "frame", "catalog", "model"]),
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
+    ("message", &[]),
     ("config", &["CORE", "pipeline", "fits", "store"]),
     ("cli", &["commands", "config"]),
     ("commands", &["CORE", "pipeline", "fits", "store", "picture", "telemetry", "torch", "learn", "config", "cli"]),
