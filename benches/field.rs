@@ -62,7 +62,7 @@ impl Rig {
         let loader = loader(&self.config, &assembly.models.survey);
         let mut source = Again { left: fields, image: self.image.clone(), files: self.files.clone(), loader };
         let ledger = Ledger::open(&self.folder.path().join("out")).expect("a folder of results");
-        let sink = sink(ledger, &assembly.models);
+        let sink = sink(&self.config, ledger, &assembly.models).expect("no Avro is asked for");
         let limits = Limits { frames_in_flight, ..limits(&self.config) };
         let (clock, since) = (Clock::default(), Instant::now());
         let (models, devices, stop) = (&assembly.models, assembly.devices, Stop::default());

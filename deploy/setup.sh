@@ -5,7 +5,7 @@
 # place whole. Does nothing when all is there. `deploy/demo.sh` and `tests/run.sh` call it.
 #
 #   deploy/setup.sh            what building and running need
-#   deploy/setup.sh --tests    and what the tests read results back with (cfitsio's cmake, astropy, pyarrow, sep)
+#   deploy/setup.sh --tests    and what the tests read results back with (astropy, pyarrow, sep, a Kafka client, an S3 server)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,9 +15,12 @@ command -v cc >/dev/null || packages+=(build-essential)
 command -v c++ >/dev/null || packages+=(g++)
 command -v unzip >/dev/null || packages+=(unzip)
 command -v curl >/dev/null || packages+=(curl)
+# librdkafka is built from source, with TLS.
+command -v cmake >/dev/null || packages+=(cmake)
+command -v pkg-config >/dev/null || packages+=(pkg-config)
+pkg-config --exists openssl 2>/dev/null || packages+=(libssl-dev)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 if [[ ${1-} == --tests ]]; then
-    command -v cmake >/dev/null || packages+=(cmake) # for cfitsio, which reads back what we write
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
 fi
 
@@ -39,7 +42,7 @@ if ((${#packages[@]})); then
         say "  sudo apt-get install ${packages[*]}"
         exit 1
     fi
-    say "installs from Debian (about 60 MB): ${packages[*]}"
+    say "installs from Debian (about 100 MB): ${packages[*]}"
     export DEBIAN_FRONTEND=noninteractive
     dpkg --configure -a # an earlier run may have been interrupted
     apt-get update -qq
@@ -84,7 +87,7 @@ if [[ -z ${LIBTORCH-} && $(cat .libtorch/build-version 2>/dev/null) != "$torch_v
 # ---- independent readers for the tests ---------------------------------------------------------------------
 readers() {
     rm -rf .venv # usable only once `installed` is written, the last step
-    say "installs what the tests compare with, from PyPI (about 130 MB) into .venv/: astropy, pyarrow, sep"
+    say "installs what the tests compare with, from PyPI (about 130 MB) into .venv/: $(sed -n 's/==.*//p' tests/requirements.txt | paste -sd ' ')"
     python3 -m venv --copies .venv
     .venv/bin/pip install --progress-bar on --disable-pip-version-check --only-binary=:all: -r tests/requirements.txt >&2
     sha256sum <tests/requirements.txt >.venv/installed

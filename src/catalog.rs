@@ -129,6 +129,28 @@ pub struct Catalog {
     pub rows: Vec<Row>,
 }
 
+/// How many sources a catalogue has, and of which class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All.
+    pub rows: usize,
+    /// Of which stars or quasars.
+    pub stars: usize,
+    /// Of which galaxies.
+    pub galaxies: usize,
+    /// Of which without a class.
+    pub unclassified: usize,
+}
+
+impl Catalog {
+    /// Its sources by class.
+    pub fn counts(&self) -> Counts {
+        let of = |class: Option<i32>| self.rows.iter().filter(|row| row.classification == class).count();
+        let (rows, stars, galaxies) = (self.rows.len(), of(Some(class::STAR)), of(Some(class::GALAXY)));
+        Counts { rows, stars, galaxies, unclassified: rows - stars - galaxies }
+    }
+}
+
 /// Largest NUMBER that a [`source_id`] has room for.
 pub const MAX_NUMBER: u32 = (1 << 20) - 1;
 

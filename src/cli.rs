@@ -101,18 +101,22 @@ pub struct ProcessArgs {
     /// Where catalogues, masks, pictures and records go
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Write each catalogue as Avro too (IMAGE.catalog.avro)
+    #[arg(long)]
+    pub avro: bool,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
 
 impl ProcessArgs {
-    /// The effective configuration: `--out` is `output.dir`.
+    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`.
     ///
     /// # Errors
     /// [`ConfigError`]
     pub fn load(&self) -> Result<Config, ConfigError> {
-        self.config.layers().flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
+        let layers = self.config.layers().flag("--avro", "output.avro", self.avro.then(|| "true".to_owned()));
+        layers.flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
     }
 }
 

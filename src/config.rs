@@ -12,9 +12,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kafka;
+
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
-    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, Seconds, SegmenterKind,
+    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Source,
     SurveyFile,
 };
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub input: Input,
     /// Where results go.
     pub output: Output,
+    /// The broker, where frames are named by messages.
+    pub kafka: kafka::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
     /// Where metrics and health are served.
@@ -144,6 +148,7 @@ mod tests {
             .variables([
                 ("TWINPEAK__PIPELINE__FRAMES_IN_FLIGHT", "8"),
                 ("TWINPEAK__DEVICE__CHOICE", "auto"),
+                ("TWINPEAK__OUTPUT__AVRO", "true"),
                 ("OTHER", "1"),
             ])
             .flag("--device", "device.choice", Some("cuda:1".into()))
@@ -152,6 +157,7 @@ mod tests {
             .unwrap();
         assert_eq!(config.pipeline.device_threads, 3); // the file's
         assert_eq!(config.pipeline.frames_in_flight.get(), 8); // the variable's
+        assert!(config.output.avro); // the variable's
         assert_eq!(config.device.choice, DeviceChoice::Cuda(1)); // the flag's
         assert_eq!(config.log, Log::default());
     }
@@ -187,6 +193,8 @@ mod tests {
             ("[log]\nlevel = \"de\\nbug\"", "log.level"),
             ("[pipeline]\ndevice_threads = [\"1\\n\"]", "pipeline.device_threads"),
             ("[output]\ndir = [1]", "output.dir"),
+            ("[output]\navro = \"yes\"", "output.avro"),
+            ("[output]\navro = 1", "output.avro"),
         ] {
             let message = refusal(text);
             assert!(message.contains(&format!(" {key}: ")), "{message}");

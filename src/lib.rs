@@ -4,13 +4,14 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`frame`], [`wcs`], [`survey`] | what a frame is, and what a survey is |
-//! | [`message`] | what comes in on the stream |
+//! | [`frame`], [`wcs`], [`survey`], [`units`] | what a frame is, and what a survey is |
 //! | [`fits`], [`store`] | frames from files, results to files |
+//! | [`message`], [`kafka`], [`wire`] | messages in, the exactly-once session, records out |
 //! | [`preprocess`], [`filter`] | background, noise, bad pixels, registration |
 //! | [`tile`], [`model`], [`threshold`], [`torch`] | tiles, the port to the nets, and what is behind it |
 //! | [`extract`], [`aperture`], [`psf`], [`cutout`], [`measure`], [`objects`] | objects and what is measured of them |
 //! | [`posterior`], [`catalog`], [`picture`] | probabilities, rows, pictures |
+//! | [`wire`] | rows, masks and records as messages, and their schemas |
 //! | [`recipe`], [`pipeline`] | the parameters of a model, and the engine that runs it all |
 //! | [`sim`], [`learn`], [`evaluate`] | a sky with known truth, training, scores |
 //! | [`telemetry`], [`config`], [`cli`], [`commands`] | watching it, setting it, running it |
@@ -54,6 +55,7 @@ pub mod extract;
 pub mod filter;
 pub mod fits;
 pub mod frame;
+pub mod kafka;
 pub mod learn;
 pub mod measure;
 pub mod message;
@@ -72,4 +74,6 @@ pub mod telemetry;
 pub mod threshold;
 pub mod tile;
 pub mod torch;
+pub mod units;
 pub mod wcs;
+pub mod wire;

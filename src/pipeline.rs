@@ -231,7 +231,7 @@ pub fn run(
         });
         for _ in 0..limits.workers.max(1) {
             let (ended, to_publish) = (ended.clone(), to_publish.clone());
-            stage!("encode", move || encode(ended, &to_publish, sink, fail));
+            stage!("encode", move || encode(ended, &to_publish, sink, limits, fail, probe));
         }
         drop(to_publish);
         let publisher = {
@@ -309,19 +309,26 @@ fn encode(
     ended: Receiver<Box<Ended>>,
     to_publish: &Sender<ToPublish>,
     sink: &dyn CatalogSink,
+    limits: &Limits,
     fail: &dyn Fn(EngineError),
+    probe: &dyn Probe,
 ) {
+    let never = Stop::default(); // what is finished is stored even while draining
     for ended in ended {
         let span = ended.ticket.span.clone();
         let _in = span.enter();
         let since = Instant::now();
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
-        let first = catch_unwind(AssertUnwindSafe(|| sink.encode(&finished)));
-        let (finished, encoded) = match first.unwrap_or_else(|_| Err(PortError::Fatal("encoding it panicked".into()))) {
-            Err(error) if matches!(finished.outcome, Outcome::Processed(_)) => {
-                let refused = road::not_encodable(finished, &error);
-                let encoded = sink.encode(&refused);
+        let encode = |finished: &Finished| {
+            let attempt = || catch_unwind(AssertUnwindSafe(|| sink.encode(finished, &receipt)));
+            let panicked = |_| Err(PortError::Fatal("encoding it panicked".into()));
+            with_retries(limits, Stage::Publish, &never, probe, || attempt().unwrap_or_else(panicked))
+        };
+        let (finished, encoded) = match encode(&finished) {
+            Err(error) if matches!(finished.outcome, Outcome::Processed(_)) && !error.is_passing() => {
+                let refused = road::not_encodable(finished, error);
+                let encoded = encode(&refused);
                 (refused, encoded)
             }
             encoded => (finished, encoded),
@@ -379,6 +386,9 @@ fn publish(
     summary
 }
 
+/// A port that is away for long is tried this often.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// Tries again what a port asks to be tried again, waiting longer each time.
 fn with_retries<T>(
     limits: &Limits,
@@ -394,7 +404,7 @@ fn with_retries<T>(
                 probe.retrying(stage, &error);
                 tracing::warn!(stage = stage.name(), "{error}; trying again in {} ms", wait.as_millis());
                 thread::sleep(wait);
-                wait *= 2;
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
             done => return done,
         }

@@ -1,8 +1,8 @@
 //! Files in, files out: a watched folder or a list of files as source, a folder of results as sink.
 //!
 //! What a folder of results holds, for each image: `<id>.catalog.fits`, `<id>.catalog.parquet`,
-//! `<id>.masks.fits`, `<id>.quicklook.png`, and last `<id>.done.json`, whose presence says that the set is whole;
-//! or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the folder, and which images
+//! `<id>.masks.fits`, `<id>.quicklook.png`, on request `<id>.catalog.avro`, and last `<id>.done.json`, whose
+//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the folder, and which images
 //! are being worked on.
 //!
 //! Every file appears whole or not at all (see `aside`). The same input gives the same bytes; the one
@@ -34,7 +34,7 @@ pub use ledger::{Claim, Ledger, MAX_ATTEMPTS};
 pub use night::Night;
 pub use parquet::parquet_table;
 pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
-pub use sink::{DirectorySink, Encoders};
+pub use sink::{CatalogAvro, DirectorySink, Encoders};
 pub use watch::Patience;
 
 use crate::frame::{Frame, ImageId, PerBand};

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod progress;
 mod quality;
 pub mod signals;
+mod stream;
 
 use std::sync::Arc;
 

@@ -53,12 +53,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("fits", &["frame", "survey", "wcs", "catalog", "pipeline"]),
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),
+    ("wire", &["frame", "survey", "catalog", "pipeline"]),
     ("telemetry", &["pipeline", "frame", "catalog", "model"]),
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("config", &["CORE", "pipeline", "fits", "store"]),
     ("cli", &["commands", "config"]),
-    ("commands", &["CORE", "pipeline", "fits", "store", "picture", "telemetry", "torch", "learn", "config", "cli"]),
+    (
+        "commands",
+        &["CORE", "pipeline", "fits", "store", "picture", "wire", "telemetry", "torch", "learn", "config", "cli"],
+    ),
 ];
 
 /// Crates that only some modules may name.
@@ -69,6 +73,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("parquet", &["store"]),
     ("plotters", &["picture"]),
     ("png", &["picture"]),
+    ("apache_avro", &["wire"]),
+    ("schema_registry_converter", &["wire"]),
     ("axum", &["telemetry"]),
     ("prometheus", &["telemetry"]),
     ("tokio", &["telemetry"]),

@@ -207,7 +207,7 @@ struct Shelf {
 }
 
 impl CatalogSink for Shelf {
-    fn encode(&self, finished: &Finished) -> Result<Encoded, PortError> {
+    fn encode(&self, finished: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
         Ok(Box::new(match &finished.outcome {
             Outcome::Processed(p) => format!("{:?} {:?} {:?} {:?}", p.catalog, p.quality, p.segmentation, p.bits),
             Outcome::Rejected(r) => format!("{r:?}"),

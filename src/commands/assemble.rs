@@ -17,13 +17,14 @@ use crate::fits;
 use crate::model::Segmenter;
 use crate::pipeline::ports::PortError;
 use crate::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary};
-use crate::store::{DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
+use crate::store::{CatalogAvro, DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
 use crate::survey::Survey;
 use crate::telemetry::log::{self, Lines};
 use crate::threshold::ThresholdSegmenter;
 use crate::torch::bundle::Bundle;
 use crate::torch::device::{Chosen, Wanted, choose};
 use crate::torch::infer::{TorchClassifier, TorchSegmenter};
+use crate::wire::{Framing, Wire};
 
 /// Starts the log as configured; with a progress bar, lines go above it.
 pub fn start_log(config: &Config, bar: Option<ProgressBar>) {
@@ -144,15 +145,25 @@ pub fn ledger(config: &Config) -> anyhow::Result<Ledger> {
 }
 
 /// Where results go.
-pub fn sink(ledger: Ledger, models: &Models) -> DirectorySink {
+///
+/// # Errors
+/// With [`Fault::Config`] where the survey's names make no Avro schema and Avro is wanted.
+pub fn sink(config: &Config, ledger: Ledger, models: &Models) -> anyhow::Result<DirectorySink> {
+    let catalog_avro = if config.output.avro { Some(catalog_avro(&models.survey)?) } else { None };
     let name = ModelName { version: models.identity.version.clone(), hash: models.identity.hash.clone() };
     let encoders = Encoders {
         catalog_table: Box::new(|catalog, columns, survey, quality| {
             fits::catalog_table(catalog, columns, survey, quality).map_err(Into::into)
         }),
         masks: Box::new(|products| fits::masks(products).map_err(Into::into)),
+        catalog_avro,
     };
-    DirectorySink::new(ledger, (*models.survey).clone(), name, encoders)
+    Ok(DirectorySink::new(ledger, (*models.survey).clone(), name, encoders))
+}
+
+fn catalog_avro(survey: &Survey) -> anyhow::Result<CatalogAvro> {
+    let wire = Wire::new(survey, Framing::SingleObject).context("output.avro").context(Fault::Config)?;
+    Ok(Box::new(move |catalog| wire.container(catalog).map_err(Into::into)))
 }
 
 /// The engine's bounds.
@@ -183,6 +194,8 @@ pub fn ended(result: Result<Summary, EngineError>, out: &Path) -> anyhow::Result
 }
 
 fn concerns(error: &PortError, folder: &Path) -> bool {
-    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error;
+    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error else {
+        return false;
+    };
     cause.downcast_ref::<StoreError>().is_some_and(|e| e.path().is_some_and(|p| p.starts_with(folder)))
 }

@@ -28,7 +28,7 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     let assembly = assemble(&config)?;
-    let sink = sink(ledger, &assembly.models);
+    let sink = sink(&config, ledger, &assembly.models)?;
     let result =
         pipeline::run(&mut source, &assembly.models, assembly.devices, &sink, &limits(&config), &stop, &progress);
     progress.end();

@@ -63,7 +63,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.until_idle {
         source = source.until_idle();
     }
-    let sink = sink(ledger, models);
+    let sink = sink(&config, ledger, models)?;
     tracing::info!(
         inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),
         model = models.identity.version, "ready"

@@ -16,7 +16,15 @@ use super::{Config, ConfigError};
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
-const PATHS: [&str; 4] = ["survey.file", "model.bundle", "input.dir", "output.dir"];
+const PATHS: [&str; 7] = [
+    "survey.file",
+    "model.bundle",
+    "input.dir",
+    "output.dir",
+    "kafka.password_file",
+    "kafka.ca_file",
+    "kafka.state_dir",
+];
 
 const PREFIX: &str = "TWINPEAK__";
 
@@ -167,6 +175,7 @@ fn understand(text: &str, file: &Path, folder: &Path) -> Result<Vec<Saying>, Con
 /// A relative path as seen from where we are.
 fn beside(folder: &Path, value: ValueKind) -> ValueKind {
     match value {
+        ValueKind::String(path) if path.is_empty() => ValueKind::String(path), // none
         ValueKind::String(path) => ValueKind::String(folder.join(path).to_string_lossy().into_owned()),
         other => other,
     }
@@ -190,12 +199,14 @@ fn flatten(table: impl IntoIterator<Item = (String, Value)>) -> Vec<(String, Val
 /// A value in the type of the key's default. Text stands for anything (variables and flags have no types);
 /// otherwise nothing is converted: the crate would round 2.5 frames to 3.
 fn fit(value: ValueKind, like: &ValueKind) -> Result<ValueKind, String> {
-    use ValueKind::{Float, I64, I128, String as Text, U64, U128};
+    use ValueKind::{Boolean, Float, I64, I128, String as Text, U64, U128};
     match (value, like) {
         (v @ Text(_), Text(_)) | (v @ (I64(_) | U64(_)), I64(_) | U64(_) | Float(_)) | (v @ Float(_), Float(_)) => {
             Ok(v)
         }
         (Text(v), I64(_) | U64(_)) => v.parse().map(I64).map_err(|_| format!("{v:?} is not a whole number")),
+        (v @ Boolean(_), Boolean(_)) => Ok(v),
+        (Text(v), Boolean(_)) => v.parse().map(Boolean).map_err(|_| format!("{v:?} is neither true nor false")),
         (Text(v), Float(_)) => v.parse().map(Float).map_err(|_| format!("{v:?} is not a number")),
         (I128(_) | U128(_), _) => Err("is too large".into()),
         (v, _) => Err(format!("{v} is not of its type")),

@@ -4,41 +4,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::units::Seconds;
 
 const MIB: usize = 1 << 20;
 
 fn nonzero(value: usize) -> NonZeroUsize {
     NonZeroUsize::new(value).expect("a default is not zero")
-}
-
-/// A positive time span in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Seconds(f64);
-
-impl Seconds {
-    /// As the standard library's type.
-    pub fn duration(self) -> Duration {
-        Duration::from_secs_f64(self.0)
-    }
-}
-
-impl TryFrom<f64> for Seconds {
-    type Error = String;
-
-    fn try_from(seconds: f64) -> Result<Self, String> {
-        let fits = seconds > 0.0 && seconds <= 1e9;
-        if fits { Ok(Self(seconds)) } else { Err(format!("{seconds} is not a positive number of seconds")) }
-    }
-}
-
-impl From<Seconds> for f64 {
-    fn from(seconds: Seconds) -> f64 {
-        seconds.0
-    }
 }
 
 /// `[survey]`
@@ -143,10 +117,23 @@ pub struct Device {
     pub choice: DeviceChoice,
 }
 
+/// Where `run` gets its frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A watched folder.
+    #[default]
+    Inbox,
+    /// Messages of a broker.
+    Kafka,
+}
+
 /// `[input]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
+    /// Where `run` gets its frames.
+    pub source: Source,
     /// The inbox that `run` watches.
     pub dir: PathBuf,
     /// How often it looks.
@@ -166,10 +153,11 @@ pub struct Input {
 impl Default for Input {
     fn default() -> Self {
         Self {
+            source: Source::Inbox,
             dir: "../night/inbox".into(),
-            poll_interval_s: Seconds(1.0),
-            settle_s: Seconds(2.0),
-            incomplete_after_s: Seconds(600.0),
+            poll_interval_s: Seconds::of(1.0),
+            settle_s: Seconds::of(2.0),
+            incomplete_after_s: Seconds::of(600.0),
             max_file_bytes: nonzero(256 * MIB),
             max_unpacked_bytes: nonzero(512 * MIB),
             max_pixels: nonzero(64 * MIB),
@@ -183,11 +171,13 @@ impl Default for Input {
 pub struct Output {
     /// Where `run` writes.
     pub dir: PathBuf,
+    /// Whether catalogues are written as Avro too.
+    pub avro: bool,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: "../night/out".into() }
+        Self { dir: "../night/out".into(), avro: false }
     }
 }
 
@@ -215,7 +205,7 @@ impl Default for Pipeline {
             frames_in_flight: nonzero(3),
             prepare_workers: nonzero(2),
             device_threads: 0,
-            drain_timeout_s: Seconds(30.0),
+            drain_timeout_s: Seconds::of(30.0),
             deblend_max_children: nonzero(10_000),
             deblend_max_component_px: nonzero(3_000_000),
         }
@@ -234,7 +224,7 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: (Ipv4Addr::LOCALHOST, 9311).into(), inference_within_s: Seconds(60.0) }
+        Self { bind: (Ipv4Addr::LOCALHOST, 9311).into(), inference_within_s: Seconds::of(60.0) }
     }
 }
 

@@ -201,11 +201,12 @@ pub trait FrameSource: Send {
 
 /// Where outcomes go.
 pub trait CatalogSink: Sync + Send {
-    /// Turns an outcome into what will be stored; called from any worker, for several frames at once.
+    /// Turns an outcome into what will be stored; called from any worker, for several frames at once, and again
+    /// after [`PortError::Retry`].
     ///
     /// # Errors
-    /// [`PortError`] where the outcome cannot be encoded.
-    fn encode(&self, outcome: &Finished) -> Result<Encoded, PortError>;
+    /// [`PortError`] where the outcome cannot be encoded; of a result that means its refusal.
+    fn encode(&self, outcome: &Finished, receipt: &Receipt) -> Result<Encoded, PortError>;
 
     /// Stores it, whole or not at all; called in arrival order, one at a time, and again after
     /// [`PortError::Retry`].
@@ -233,12 +234,22 @@ pub enum PortError {
     /// Try the same again after a while.
     #[error("{0}")]
     Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Drain, stop, and start a new session.
+    /// Publish this refusal instead.
+    #[error("{0}")]
+    Refused(Box<Rejection>),
+    /// Drain and stop: the session behind the port has ended, and says why itself.
     #[error("{0}")]
     EndSession(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Stop for good.
     #[error("{0}")]
     Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl PortError {
+    /// Whether the same may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Retry(_) | Self::EndSession(_))
+    }
 }
 
 /// One image's end: what the sink gets.

@@ -9,7 +9,9 @@ use std::time::Instant;
 use super::batch::Stamps;
 use super::cycle::{ToClassify, ToSegment};
 use super::flow::Permit;
-use super::ports::{BandQuality, Finished, Load, Loaded, Outcome, Probe, Products, Reason, Receipt, Rejection, Stage};
+use super::ports::{
+    BandQuality, Finished, Load, Loaded, Outcome, PortError, Probe, Products, Reason, Receipt, Rejection, Stage,
+};
 use super::{ModelIdentity, Models};
 use crate::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
 use crate::frame::{ImageId, PerBand, Plane};
@@ -252,13 +254,16 @@ fn classify(row: &mut Row, probability: Option<StarProbability>) {
 }
 
 /// The refusal of an image whose products cannot be encoded.
-pub(super) fn not_encodable(finished: Finished, error: &dyn std::error::Error) -> Finished {
-    let rejection = Rejection {
-        reason: Reason::Internal,
-        stage: Stage::Publish,
-        file: None,
-        message: error.to_string(),
-        advice: "report it with this image; other images are not affected".into(),
+pub(super) fn not_encodable(finished: Finished, error: PortError) -> Finished {
+    let rejection = match error {
+        PortError::Refused(rejection) => *rejection,
+        error => Rejection {
+            reason: Reason::Internal,
+            stage: Stage::Publish,
+            file: None,
+            message: error.to_string(),
+            advice: "report it with this image; other images are not affected".into(),
+        },
     };
     Finished { outcome: Outcome::Rejected(rejection), ..finished }
 }

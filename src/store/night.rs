@@ -69,7 +69,7 @@ mod tests {
         ];
         let receipt: Receipt = Box::new(());
         for outcome in outcomes {
-            sink.publish(&outcome, &sink.encode(&outcome).unwrap(), &receipt).unwrap();
+            sink.publish(&outcome, &sink.encode(&outcome, &receipt).unwrap(), &receipt).unwrap();
         }
         fs::write(dir.path().join(".tmp-c.done.json"), "half").unwrap();
         let night = Night::read(dir.path()).unwrap();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::class;
 use crate::frame::PerBand;
 use crate::pipeline::ports::{BandQuality, Products, Rejection, Stage};
 
@@ -74,16 +73,16 @@ impl DoneRecord {
     /// The record of these products and files, without timings.
     pub(super) fn new(products: &Products, files: Vec<DoneFile>) -> Self {
         let p = &products.catalog.provenance;
-        let count = |class: Option<i32>| products.catalog.rows.iter().filter(|r| r.classification == class).count();
+        let counts = products.catalog.counts();
         Self {
             schema_version: SCHEMA_VERSION.into(),
             image_id: p.image_id.to_string(),
             survey: p.survey.clone(),
             midpoint_mjd_tai: p.midpoint_mjd_tai,
-            rows: products.catalog.rows.len(),
-            stars: count(Some(class::STAR)),
-            galaxies: count(Some(class::GALAXY)),
-            unclassified: count(None),
+            rows: counts.rows,
+            stars: counts.stars,
+            galaxies: counts.galaxies,
+            unclassified: counts.unclassified,
             tiles: products.tiles,
             files,
             quality: products.quality.clone(),

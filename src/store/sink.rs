@@ -13,17 +13,25 @@ use crate::pipeline::ports::{
 };
 use crate::survey::Survey;
 
+/// The end of the name of the file that is there on request alone.
+const AVRO: &str = "catalog.avro";
+
 /// Bytes of a file, or why there are none.
 type Made = Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The writers of FITS files, given from outside so that this folder names no FITS library.
+/// The writers of FITS and Avro files, given from outside so that this folder names none of their libraries.
 pub struct Encoders {
     /// The catalogue as a FITS binary table.
     #[allow(clippy::type_complexity, reason = "it is the signature of one function")]
     pub catalog_table: Box<dyn Fn(&Catalog, &[Column], &Survey, &PerBand<BandQuality>) -> Made + Send + Sync>,
     /// The masks as FITS image extensions.
     pub masks: Box<dyn Fn(&Products) -> Made + Send + Sync>,
+    /// The catalogue as an Avro container, where it is wanted.
+    pub catalog_avro: Option<CatalogAvro>,
 }
+
+/// Writes a catalogue as an Avro object container file.
+pub type CatalogAvro = Box<dyn Fn(&Catalog) -> Made + Send + Sync>;
 
 /// Writes results to the folder that a [`Ledger`] owns.
 pub struct DirectorySink {
@@ -48,26 +56,32 @@ impl DirectorySink {
         Self { ledger, survey, columns, encoders, model }
     }
 
-    /// All four files, each made in parallel to the others, and their record.
+    /// All files, each made in parallel to the others, and their record.
     fn files(&self, products: &Products) -> Result<Files, StoreError> {
         let image = &products.catalog.provenance.image_id;
         let catalog = &products.catalog;
-        let kinds = ["catalog.fits", "catalog.parquet", "masks.fits", "quicklook.png"];
-        let made: Result<Vec<_>, StoreError> = kinds
+        let mut makers: Vec<(&str, Box<dyn Fn() -> Made + Sync + '_>)> = vec![
+            (
+                "catalog.fits",
+                Box::new(|| (self.encoders.catalog_table)(catalog, &self.columns, &self.survey, &products.quality)),
+            ),
+            ("catalog.parquet", Box::new(|| parquet_table(catalog, &self.columns).map_err(Into::into))),
+            ("masks.fits", Box::new(|| (self.encoders.masks)(products))),
+            (
+                "quicklook.png",
+                Box::new(|| {
+                    picture::quicklook(&products.picture, &products.segmentation, &catalog.rows).map_err(Into::into)
+                }),
+            ),
+        ];
+        if let Some(avro) = &self.encoders.catalog_avro {
+            makers.push((AVRO, Box::new(|| avro(catalog))));
+        }
+        let made: Result<Vec<_>, StoreError> = makers
             .par_iter()
-            .map(|kind| {
+            .map(|(kind, make)| {
                 let name = format!("{image}.{kind}");
-                let bytes = match *kind {
-                    "catalog.fits" => {
-                        (self.encoders.catalog_table)(catalog, &self.columns, &self.survey, &products.quality)
-                    }
-                    "catalog.parquet" => parquet_table(catalog, &self.columns).map_err(Into::into),
-                    "masks.fits" => (self.encoders.masks)(products),
-                    _ => {
-                        picture::quicklook(&products.picture, &products.segmentation, &catalog.rows).map_err(Into::into)
-                    }
-                };
-                let bytes = bytes.map_err(|source| StoreError::Encode { file: name.clone(), source })?;
+                let bytes = make().map_err(|source| StoreError::Encode { file: name.clone(), source })?;
                 let sha256 = hex(&Sha256::digest(&bytes));
                 Ok((DoneFile { name: name.clone(), bytes: bytes.len(), sha256 }, (name, bytes)))
             })
@@ -76,7 +90,7 @@ impl DirectorySink {
         Ok(Files::Processed { files, record: Box::new(DoneRecord::new(products, described)) })
     }
 
-    /// Writes the four files and the record aside, shows the four, then the record.
+    /// Writes the files and the record aside, shows the files, then the record.
     fn publish_set(&self, image: &str, files: &[(String, Vec<u8>)], record: &DoneRecord) -> Result<(), StoreError> {
         let done = format!("{image}.done.json");
         let text = json(&done, record)?;
@@ -89,6 +103,9 @@ impl DirectorySink {
         let mut set = aside::Set::write(folder, &all)?;
         // Where an earlier set is replaced, its record must not vouch for a mixture of both.
         aside::remove_file(folder, &done)?;
+        if self.encoders.catalog_avro.is_none() {
+            aside::remove_file(folder, &format!("{image}.{AVRO}"))?;
+        }
         set.show(files.len())?;
         set.show(1)?;
         aside::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
@@ -112,7 +129,7 @@ impl DirectorySink {
 }
 
 impl CatalogSink for DirectorySink {
-    fn encode(&self, finished: &Finished) -> Result<Encoded, PortError> {
+    fn encode(&self, finished: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
         let files = match &finished.outcome {
             Outcome::Processed(products) => self.files(products)?,
             Outcome::Rejected(rejection) => {
@@ -184,7 +201,7 @@ mod tests {
     }
 
     fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<Fate, PortError> {
-        sink.publish(finished, &sink.encode(finished)?, &receipt)
+        sink.publish(finished, &sink.encode(finished, &receipt)?, &receipt)
     }
 
     #[test]
@@ -203,6 +220,25 @@ mod tests {
             let bytes = &files[&file.name];
             assert_eq!((file.bytes, file.sha256.as_str()), (bytes.len(), hex(&Sha256::digest(bytes)).as_str()));
         }
+    }
+
+    #[test]
+    fn avro_is_one_of_the_set_where_it_is_wanted_and_none_is_left_over_where_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = finished(IMAGE, Outcome::Processed(Box::new(products(10))));
+        let with = Encoders {
+            catalog_avro: Some(Box::new(|catalog| Ok(format!("{} rows", catalog.rows.len()).into_bytes()))),
+            ..encoders()
+        };
+        let sink_with = DirectorySink::new(Ledger::open(dir.path()).unwrap(), sdss(), model(), with);
+        publish(&sink_with, &outcome, Box::new(())).unwrap();
+        let files = contents(dir.path());
+        let record: DoneRecord = serde_json::from_slice(&files[&format!("{IMAGE}.done.json")]).unwrap();
+        assert_eq!(files[&format!("{IMAGE}.catalog.avro")], b"10 rows");
+        assert_eq!((files.len(), record.files.last().unwrap().name.as_str()), (6, "003918-3-0213.catalog.avro"));
+        drop(sink_with);
+        publish(&sink(dir.path()), &outcome, Box::new(())).unwrap();
+        assert_eq!(contents(dir.path()).len(), 5, "what the record does not name is not there");
     }
 
     #[test]

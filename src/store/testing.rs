@@ -73,6 +73,7 @@ pub(super) fn encoders() -> Encoders {
     Encoders {
         catalog_table: Box::new(|catalog, _, _, _| Ok(format!("{} rows", catalog.rows.len()).into_bytes())),
         masks: Box::new(|products| Ok(format!("{} px", products.segmentation.pixels().len()).into_bytes())),
+        catalog_avro: None,
     }
 }
 

@@ -6,10 +6,10 @@ use prometheus::{
 };
 
 use super::quality::Quality;
-use crate::catalog::class;
+use super::stream::Stream;
 use crate::frame::BANDS;
 use crate::model::ModelError;
-use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
+use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage, StreamEvent};
 
 /// Facts that do not change while the program runs.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,7 @@ pub struct Metrics {
     device_failures: IntCounterVec,
     retries: IntCounterVec,
     quality: Quality,
+    stream: Stream,
 }
 
 /// Upper edges of the histograms: a batch takes milliseconds, a crowded frame a minute.
@@ -70,6 +71,7 @@ impl Metrics {
             device_failures: counters(&r, "device_failures_total", "Failures", &["device", "error_type"]),
             retries: counters(&r, "retries_total", "Failures of a port", &["stage", "error_type"]),
             quality: Quality::new(&r),
+            stream: Stream::new(&r),
             registry: r,
         };
         for stage in Stage::ALL.map(Stage::name) {
@@ -141,13 +143,11 @@ impl Probe for Metrics {
                 self.frames.with_label_values(&["processed"]).inc();
                 self.pixels.inc_by((products.segmentation.pixels().len() * BANDS) as u64);
                 self.tiles.inc_by(products.tiles as u64);
-                for row in &products.catalog.rows {
-                    let name = match row.classification {
-                        Some(class::STAR) => "star",
-                        Some(class::GALAXY) => "galaxy",
-                        _ => "none",
-                    };
-                    self.sources.with_label_values(&[name]).inc();
+                let counts = products.catalog.counts();
+                for (class, count) in
+                    [("star", counts.stars), ("galaxy", counts.galaxies), ("none", counts.unclassified)]
+                {
+                    self.sources.with_label_values(&[class]).inc_by(count as u64);
                 }
                 products.quality.iter().for_each(|band| self.quality.set(band));
             }
@@ -162,36 +162,44 @@ impl Probe for Metrics {
     fn retrying(&self, stage: Stage, error: &PortError) {
         let error_type = match error {
             PortError::Retry(_) => "retry",
+            PortError::Refused(_) => "refused",
             PortError::EndSession(_) => "end_session",
             PortError::Fatal(_) => "fatal",
         };
         self.retries.with_label_values(&[stage.name(), error_type]).inc();
     }
+
+    fn stream(&self, event: &StreamEvent) {
+        self.stream.count(event);
+    }
 }
 
-fn opts(name: &str, help: &str) -> Opts {
+pub(super) fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("twinpeak_{name}"), help)
 }
 
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+pub(super) fn register<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> C {
     let collector = made.expect(OURS);
     registry.register(Box::new(collector.clone())).expect(OURS);
     collector
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     register(registry, IntGauge::with_opts(opts(name, help)))
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     register(registry, IntGaugeVec::new(opts(name, help), labels))
 }
 
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
     register(registry, IntCounter::with_opts(opts(name, help)))
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(registry, IntCounterVec::new(opts(name, help), labels))
 }
 
@@ -226,6 +234,13 @@ mod tests {
         let lost = ModelError::DeviceLost { device: "cuda:0".into(), message: "gone".into() };
         metrics.device_failed("cuda:0", &lost);
         metrics.retrying(Stage::Publish, &PortError::Retry("full".into()));
+        metrics.stream(&StreamEvent::Lag { partition: 3, messages: Some(17) });
+        metrics.stream(&StreamEvent::Lag { partition: 4, messages: Some(1) });
+        metrics.stream(&StreamEvent::Lag { partition: 4, messages: None });
+        metrics.stream(&StreamEvent::Committed { images: 4, bytes: 1000, seconds: 0.03 });
+        metrics.stream(&StreamEvent::Latency { seconds: 0.3 });
+        metrics.stream(&StreamEvent::Paused { seconds: 1.5 });
+        metrics.stream(&StreamEvent::Failed { kind: "Fenced".into() });
         let text = metrics.expose();
         for (series, expected) in [
             ("twinpeak_frames_total{outcome=\"processed\"}", 2.0),
@@ -249,6 +264,12 @@ mod tests {
             ("twinpeak_device_info{device=\"cuda:0\"}", 1.0),
             ("twinpeak_model_info{hash=\"ab\",version=\"1\"}", 1.0),
             ("twinpeak_retries_total{error_type=\"retry\",stage=\"publish\"}", 1.0),
+            ("twinpeak_kafka_consumer_lag_messages{partition=\"3\"}", 17.0),
+            ("twinpeak_kafka_commits_total", 1.0),
+            ("twinpeak_kafka_committed_images_total", 4.0),
+            ("twinpeak_kafka_latency_seconds_bucket{le=\"0.5\"}", 1.0),
+            ("twinpeak_kafka_paused_seconds_total", 1.5),
+            ("twinpeak_kafka_errors_total{error_type=\"Fenced\"}", 1.0),
             ("twinpeak_frame_fwhm_arcsec{band=\"r\"}", 3.0),
         ] {
             assert_eq!(value(&text, series), expected, "{series}");

@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::catalog::class;
 use crate::frame::ImageId;
 use crate::pipeline::ports::{Finished, Outcome, Probe};
 
@@ -63,14 +62,13 @@ impl Probe for Progress {
 fn line(finished: &Finished) -> String {
     match &finished.outcome {
         Outcome::Processed(products) => {
-            let rows = &products.catalog.rows;
-            let count = |code| rows.iter().filter(|r| r.classification == Some(code)).count();
+            let counts = products.catalog.counts();
             format!(
                 "{}: {} sources, {} stars, {} galaxies, {:.2} s",
                 finished.image_id,
-                rows.len(),
-                count(class::STAR),
-                count(class::GALAXY),
+                counts.rows,
+                counts.stars,
+                counts.galaxies,
                 finished.timings_s.values().sum::<f64>()
             )
         }

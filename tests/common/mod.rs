@@ -80,7 +80,8 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Runs a Python script on folders; its assertions are the test's. `false`, loudly, where `modules` are not there.
 #[must_use]
 pub fn python(modules: &str, script: &str, folders: &[&Path]) -> bool {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let local = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let python = std::env::var_os("TWINPEAK_PYTHON").map_or_else(local, PathBuf::from);
     let has = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     if !has.is_ok_and(|o| o.status.success()) {
         eprintln!("SKIPPED: no {modules} at {} (deploy/setup.sh --tests installs them)", python.display());

@@ -75,7 +75,7 @@ fn run(inbox: &mut Inbox, sink: &DirectorySink) -> Vec<String> {
     let mut order = Vec::new();
     while let Some(arrival) = inbox.next(&Stop::default()).unwrap() {
         let finished = outcome(&arrival.image_id, arrival.load);
-        sink.publish(&finished, &sink.encode(&finished).unwrap(), &arrival.receipt).unwrap();
+        sink.publish(&finished, &sink.encode(&finished, &arrival.receipt).unwrap(), &arrival.receipt).unwrap();
         order.push(arrival.image_id.to_string());
     }
     order
@@ -110,7 +110,8 @@ fn whenever_the_process_dies_every_field_is_finished_once() {
                 let arrival = inbox.next(&Stop::default()).unwrap().unwrap();
                 if i < published {
                     let finished = outcome(&arrival.image_id, arrival.load);
-                    sink.publish(&finished, &sink.encode(&finished).unwrap(), &arrival.receipt).unwrap();
+                    sink.publish(&finished, &sink.encode(&finished, &arrival.receipt).unwrap(), &arrival.receipt)
+                        .unwrap();
                 } else {
                     in_work.push(arrival);
                 }
@@ -136,7 +137,7 @@ fn a_field_that_kills_the_process_is_rejected_on_the_third_start_and_harms_no_ot
     let first = inbox.next(&Stop::default()).unwrap().unwrap();
     assert!(inbox.take(Duration::from_secs(99)).unwrap().is_none(), "nothing begins beside a suspect");
     let done = outcome(&first.image_id, first.load);
-    sink.publish(&done, &sink.encode(&done).unwrap(), &first.receipt).unwrap();
+    sink.publish(&done, &sink.encode(&done, &first.receipt).unwrap(), &first.receipt).unwrap();
     let second = inbox.next(&Stop::default()).unwrap().unwrap();
     assert_eq!(second.image_id, id(FIELDS[1]));
     die(inbox, sink, ledger, vec![second]);

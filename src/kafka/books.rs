@@ -1,0 +1,166 @@
+//! What the session keeps account of: which partitions are ours, how far each has come, and what the open
+//! transaction holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Settings;
+use super::delivery::{Delivery, Origin, Tenure};
+use super::progress::Progress;
+
+/// A partition of ours.
+pub(super) struct Holding {
+    pub tenure: Tenure,
+    pub progress: Progress,
+}
+
+impl Holding {
+    fn new() -> Self {
+        Self { tenure: Tenure::begin(), progress: Progress::default() }
+    }
+}
+
+/// Where the session stands with its transaction.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    /// Outcomes are gathered, in a transaction once there is an output.
+    #[default]
+    Gathering,
+    /// These offsets are to go into the transaction.
+    SendingOffsets(BTreeMap<i32, i64>),
+    /// These offsets are in it; it is being committed.
+    Committing(BTreeMap<i32, i64>),
+    /// It is being aborted.
+    Aborting,
+    /// It is aborted; the partitions go back to what is committed.
+    Seeking,
+}
+
+/// An image whose records are in the transaction.
+pub(super) struct Written {
+    pub origin: Arc<Origin>,
+    pub timestamp_ms: Option<i64>,
+    pub objects: Vec<String>,
+}
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Books {
+    pub holdings: BTreeMap<i32, Holding>,
+    pub phase: Phase,
+    /// A transaction is open at the broker.
+    pub open: bool,
+    /// Since the first outcome that is not committed.
+    since: Option<Instant>,
+    pub written: Vec<Written>,
+    pub bytes: u64,
+    /// Done without a record: acknowledged.
+    pub acknowledged: Vec<Origin>,
+    /// Images done since the last commit, with records or without.
+    done: usize,
+}
+
+impl Books {
+    /// Partitions that came: each begins a tenure.
+    pub fn assigned(&mut self, partitions: impl IntoIterator<Item = i32>) {
+        for partition in partitions {
+            if let Some(old) = self.holdings.insert(partition, Holding::new()) {
+                old.tenure.end();
+            }
+        }
+    }
+
+    /// Partitions that went: what was begun in them is stale.
+    pub fn revoked(&mut self, partitions: impl IntoIterator<Item = i32>) {
+        for partition in partitions {
+            if let Some(old) = self.holdings.remove(&partition) {
+                old.tenure.end();
+            }
+        }
+    }
+
+    /// Ends all tenures and begins new ones: everything is taken again.
+    pub fn begin_again(&mut self) {
+        let partitions: Vec<i32> = self.holdings.keys().copied().collect();
+        self.assigned(partitions);
+        self.forget();
+    }
+
+    /// A message was taken from the broker. `None` where its partition is no longer ours.
+    pub fn taken(&mut self, origin: &Origin) -> Option<Tenure> {
+        let holding = self.holdings.get_mut(&origin.partition)?;
+        holding.progress.taken(origin.offset);
+        Some(holding.tenure.clone())
+    }
+
+    /// All that a message asked for is in the transaction, `written` being what that was.
+    pub fn done(&mut self, delivery: &Delivery, written: Option<(Written, u64)>, now: Instant) {
+        let origin = &delivery.incoming.origin;
+        if let Some(holding) = self.holdings.get_mut(&origin.partition) {
+            holding.progress.done(origin.offset);
+        }
+        self.since.get_or_insert(now);
+        self.done += 1;
+        match written {
+            Some((written, bytes)) => {
+                self.bytes += bytes;
+                self.written.push(written);
+            }
+            None => self.acknowledged.push(origin.clone()),
+        }
+    }
+
+    /// Messages taken and not done.
+    pub fn in_work(&self) -> usize {
+        self.holdings.values().map(|h| h.progress.open()).sum()
+    }
+
+    /// Whether nothing waits for a commit.
+    pub fn is_clean(&self) -> bool {
+        self.done == 0 && !self.open && matches!(self.phase, Phase::Gathering)
+    }
+
+    /// Whether it is time to commit: the transaction is large or old enough, or nothing else is in work.
+    pub fn due(&self, settings: &Settings, others_in_work: usize, now: Instant) -> bool {
+        let age = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.done > 0
+            && (others_in_work == 0
+                || self.done >= settings.transaction_images.get()
+                || self.bytes >= settings.transaction_bytes.get() as u64
+                || age >= settings.transaction_s.duration())
+    }
+
+    /// For each partition where there is something new, the offset before which everything is done.
+    pub fn offsets(&self) -> BTreeMap<i32, i64> {
+        let new = self.holdings.iter().filter_map(|(p, h)| Some((*p, h.progress.committable()?)));
+        new.collect()
+    }
+
+    /// The transaction is committed. Gives what it held.
+    pub fn committed(&mut self, offsets: &BTreeMap<i32, i64>) -> (Vec<Written>, Vec<Origin>, u64) {
+        for (partition, offset) in offsets {
+            if let Some(holding) = self.holdings.get_mut(partition) {
+                holding.progress.committed(*offset);
+            }
+        }
+        let held = (std::mem::take(&mut self.written), std::mem::take(&mut self.acknowledged), self.bytes);
+        self.forget();
+        held
+    }
+
+    fn forget(&mut self) {
+        self.phase = Phase::Gathering;
+        self.open = false;
+        self.since = None;
+        self.written.clear();
+        self.acknowledged.clear();
+        (self.bytes, self.done) = (0, 0);
+    }
+
+    /// The transaction cannot be committed: everything of ours is stale from here.
+    pub fn give_up(&mut self) {
+        self.holdings.values().for_each(|h| h.tenure.end());
+        self.phase = if self.open { Phase::Aborting } else { Phase::Seeking };
+    }
+}

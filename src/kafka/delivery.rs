@@ -1,0 +1,71 @@
+//! A message on its way from the broker through the pipeline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where a message lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}-{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// A message as it lies on the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Where it lies.
+    pub origin: Origin,
+    /// When it was written, ms since 1970 (UTC), where the broker knows.
+    pub timestamp_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value; empty where there is none.
+    pub payload: Vec<u8>,
+    /// Its headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// The time for which a partition is ours without a break. Once it is over, whatever was begun in it is stale: the
+/// messages are taken again, by us or by somebody else.
+#[derive(Clone, Debug)]
+pub(super) struct Tenure(Arc<AtomicBool>);
+
+impl Tenure {
+    /// Begins.
+    pub fn begin() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Whether it lasts.
+    pub fn holds(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Ends, for all who have a copy.
+    pub fn end(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A message in work.
+#[derive(Clone, Debug)]
+pub(super) struct Delivery {
+    /// The message.
+    pub incoming: Arc<Incoming>,
+    /// While it holds, the outcome may be published.
+    pub tenure: Tenure,
+    /// How often a process died while it worked on it.
+    pub died: u32,
+    /// Why the broker would not take its outcome, where that has happened.
+    pub refused: Option<String>,
+}

@@ -1,0 +1,339 @@
+//! The two ports of the engine, and the thread between them and the broker.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rdkafka::message::OwnedHeaders;
+use sha2::{Digest, Sha256};
+
+use super::attempts::{Attempts, MAX_ATTEMPTS};
+use super::delivery::{Delivery, Incoming, Origin};
+use super::records::Outgoing;
+use super::rejected::{self, Original};
+use super::session::{Ends, Keeper};
+use super::topics::Longest;
+use super::transaction::Watch;
+use super::{KafkaError, Settings, Status, Topics};
+use crate::frame::ImageId;
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{
+    Arrival, CatalogSink, Encoded, Fate, Finished, FrameSource, Load, Loaded, Outcome, PortError, Probe, Reason,
+    Receipt, Rejection, Stage,
+};
+
+/// What a message turned out to ask for.
+pub struct Taken {
+    /// The image it names, or a name made for it.
+    pub image_id: ImageId,
+    /// Gives the frame, or says why there is none.
+    pub load: Load,
+}
+
+/// Understands messages.
+pub trait Intake: Send {
+    /// Takes one; what is wrong with it is a rejection of its `load`.
+    fn take(&self, incoming: &Arc<Incoming>) -> Taken;
+}
+
+/// Turns results into records, and keeps what is too large for a topic.
+pub trait Outflow: Send + Sync {
+    /// The records of an image's products.
+    ///
+    /// # Errors
+    /// [`PortError`]: to be tried again, or to be refused.
+    fn records(&self, finished: &Finished) -> Result<Outgoing, PortError>;
+
+    /// Stores bytes in the object store and gives their URI; `None` where there is no store.
+    ///
+    /// # Errors
+    /// [`PortError::Retry`] where it cannot be done now.
+    fn keep(&self, bytes: &[u8]) -> Result<Option<String>, PortError>;
+
+    /// Removes an object that no record names; best effort.
+    fn discard(&self, uri: &str);
+}
+
+/// What made the results, as rejected messages tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Software {
+    /// twinpeak's version.
+    pub version: String,
+    /// The bundle's version.
+    pub model_version: String,
+    /// SHA-256 of the bundle, hex.
+    pub model_hash: String,
+}
+
+/// What the stream is made of.
+pub struct Parts {
+    /// How the broker is reached.
+    pub settings: Settings,
+    /// Survey name: part of the topics' names.
+    pub survey: String,
+    /// Understands messages.
+    pub intake: Box<dyn Intake>,
+    /// Writes records.
+    pub outflow: Arc<dyn Outflow>,
+    /// What made the results.
+    pub software: Software,
+    /// Who watches.
+    pub probe: Arc<dyn Probe>,
+    /// Messages to have ready for the engine.
+    pub ahead: usize,
+}
+
+/// The stream at work: a thread that speaks to the broker.
+pub struct Stream {
+    keeper: JoinHandle<Result<(), KafkaError>>,
+    ends: Ends,
+    attempts: Arc<Attempts>,
+    status: Status,
+}
+
+/// Messages as the engine's frames.
+pub struct StreamSource {
+    from_session: Receiver<Arc<Delivery>>,
+    /// Taken, but not noted on disk yet.
+    held: Option<Arc<Delivery>>,
+    intake: Box<dyn Intake>,
+    attempts: Arc<Attempts>,
+    status: Status,
+    until_idle: bool,
+}
+
+/// Outcomes into the open transaction.
+pub struct StreamSink {
+    to_session: Sender<Ready>,
+    outflow: Arc<dyn Outflow>,
+    attempts: Arc<Attempts>,
+    software: Software,
+    ends: Ends,
+}
+
+/// An outcome on its way into the transaction.
+pub(super) struct Ready {
+    pub delivery: Arc<Delivery>,
+    pub image: ImageId,
+    pub content: Arc<Content>,
+}
+
+/// What is written for an outcome.
+pub(super) enum Content {
+    Image(Outgoing),
+    Rejected { headers: OwnedHeaders, original: Original },
+    Nothing,
+}
+
+impl Stream {
+    /// Starts it. The broker need not answer yet.
+    ///
+    /// # Errors
+    /// [`KafkaError`] where the settings or the folder of claims cannot be used.
+    pub fn start(parts: Parts) -> Result<(StreamSource, StreamSink, Self), KafkaError> {
+        let Parts { settings, survey, intake, outflow, software, probe, ahead } = parts;
+        let attempts = Arc::new(Attempts::open(&settings.state_dir)?);
+        settings.client()?; // an unreadable password is told now
+        let status = Status::default();
+        let ends = Ends::default();
+        let (to_engine, from_session) = bounded(ahead.max(1));
+        let (to_session, from_engine) = bounded(ahead.max(1));
+        let keeper = Keeper {
+            topics: Topics::new(&settings.topic_prefix, &survey),
+            settings,
+            survey,
+            attempts: attempts.clone(),
+            outflow: outflow.clone(),
+            watch: Watch::new(probe, status.clone()),
+            to_engine,
+            from_engine,
+            ends: ends.clone(),
+            refused: Default::default(),
+        };
+        let keeper = std::thread::Builder::new().name("kafka".into()).spawn(move || keeper.run());
+        let keeper = keeper.map_err(|_| KafkaError::Died)?;
+        let source = StreamSource {
+            from_session,
+            held: None,
+            intake,
+            attempts: attempts.clone(),
+            status: status.clone(),
+            until_idle: false,
+        };
+        let sink = StreamSink { to_session, outflow, attempts: attempts.clone(), software, ends: ends.clone() };
+        Ok((source, sink, Self { keeper, ends, attempts, status }))
+    }
+
+    /// How the session stands.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// For a process that stops at once because it was asked to: messages in work did not kill it.
+    pub fn forgive(&self) -> impl Fn() + Send + Sync + 'static {
+        let attempts = self.attempts.clone();
+        move || attempts.forgive()
+    }
+
+    /// Commits what is done and leaves the group. The engine must have ended.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub fn finish(self) -> Result<(), KafkaError> {
+        self.ends.ask();
+        let result = self.keeper.join().unwrap_or(Err(KafkaError::Died));
+        self.attempts.forgive();
+        result
+    }
+}
+
+impl StreamSource {
+    /// Ends, instead of waiting for more, once everything on our partitions is done and committed.
+    pub fn until_idle(mut self) -> Self {
+        self.until_idle = true;
+        self
+    }
+
+    fn arrival(&self, delivery: Arc<Delivery>) -> Arrival {
+        let incoming = &delivery.incoming;
+        let Origin { topic, partition, offset } = &incoming.origin;
+        let Taken { image_id, load } = self.intake.take(incoming);
+        let span = tracing::info_span!("frame", image = %image_id, %topic, partition, offset);
+        let verdict = verdict(&delivery, &image_id);
+        let tenure = delivery.tenure.clone();
+        let load: Load = Box::new(move || match verdict {
+            Some(rejection) => Err(rejection),
+            None if !tenure.holds() => Ok(Loaded::Nothing),
+            None => load(),
+        });
+        Arrival { image_id, load, span, receipt: Box::new(delivery) }
+    }
+}
+
+/// A message that is refused before it is read.
+fn verdict(delivery: &Delivery, image: &ImageId) -> Option<Rejection> {
+    let refuse = |reason, stage, message, advice: &str| {
+        Some(Rejection { reason, stage, file: None, message, advice: advice.into() })
+    };
+    if let Some(told) = &delivery.refused {
+        let advice = "raise the topic's max.message.bytes, or set remote.objects and lower kafka.inline_mask_bytes";
+        return refuse(Reason::TooLarge, Stage::Publish, told.clone(), advice);
+    }
+    let died = delivery.died;
+    if died >= MAX_ATTEMPTS {
+        let message = format!("the process died {died} times while it worked on image {image}");
+        let advice = "look in the log for why (memory, a crash), then replay it";
+        return refuse(Reason::Crashed, Stage::Ingest, message, advice);
+    }
+    None
+}
+
+impl FrameSource for StreamSource {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+        loop {
+            if stop.requested() || (self.until_idle && self.held.is_none() && self.status.idle()) {
+                return Ok(None);
+            }
+            let delivery = match self.held.take() {
+                Some(held) => held,
+                None => match self.from_session.recv_timeout(Duration::from_millis(50)) {
+                    Ok(delivery) => delivery,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    // Why is told by `Stream::finish`.
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(PortError::EndSession(Box::new(KafkaError::Died)));
+                    }
+                },
+            };
+            if !delivery.tenure.holds() {
+                continue;
+            }
+            if let Err(error) = self.attempts.begin(&delivery.incoming.origin) {
+                self.held = Some(delivery);
+                return Err(error.into());
+            }
+            return Ok(Some(self.arrival(delivery)));
+        }
+    }
+}
+
+fn delivery_of(receipt: &Receipt) -> &Arc<Delivery> {
+    let receipt: &dyn Any = receipt.as_ref();
+    receipt.downcast_ref().expect("the engine gives back the receipt that this source gave")
+}
+
+impl StreamSink {
+    fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
+        let outgoing = self.outflow.records(finished)?;
+        self.attempts.note(origin, &outgoing.objects)?;
+        let Longest { sources, masks, images, .. } = self.ends.longest();
+        let all = [
+            (&outgoing.sources, sources, "sources"),
+            (&outgoing.masks, masks, "masks"),
+            (&outgoing.images, images, "images"),
+        ];
+        for (records, longest, topic) in all {
+            let bytes = records.iter().map(<[u8]>::len).max().unwrap_or(0);
+            if bytes + RECORD_OVERHEAD > longest {
+                return Err(PortError::Refused(Box::new(Rejection {
+                    reason: Reason::TooLarge,
+                    stage: Stage::Publish,
+                    file: None,
+                    message: format!(
+                        "a record of {bytes} bytes is more than the topic of {topic} takes, {longest} bytes"
+                    ),
+                    advice: "raise its max.message.bytes, or set remote.objects and lower kafka.inline_mask_bytes"
+                        .into(),
+                })));
+            }
+        }
+        Ok(Content::Image(outgoing))
+    }
+
+    fn rejected(&self, image: &ImageId, rejection: &Rejection, incoming: &Incoming) -> Result<Content, PortError> {
+        let headers = |original: &Original| rejected::headers(incoming, image, rejection, &self.software, original);
+        let sizes = incoming.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len));
+        let own = 2 * RECORD_OVERHEAD + rejection.message.len() + rejection.advice.len();
+        let bytes = incoming.payload.len() + sizes.sum::<usize>() + own;
+        let original = if bytes <= self.ends.longest().rejected {
+            Original::Whole
+        } else {
+            let sha256 = format!("{:x}", Sha256::digest(&incoming.payload));
+            match self.outflow.keep(&incoming.payload)? {
+                Some(uri) => Original::Claim { uri, sha256 },
+                None => Original::Cut { sha256 },
+            }
+        };
+        Ok(Content::Rejected { headers: headers(&original), original })
+    }
+}
+
+/// What a record needs beside its value, at most.
+const RECORD_OVERHEAD: usize = 1024;
+
+impl CatalogSink for StreamSink {
+    fn encode(&self, finished: &Finished, receipt: &Receipt) -> Result<Encoded, PortError> {
+        let delivery = delivery_of(receipt);
+        let content = match &finished.outcome {
+            _ if !delivery.tenure.holds() => Content::Nothing,
+            Outcome::Processed(_) => self.image(finished, &delivery.incoming.origin)?,
+            Outcome::Rejected(rejection) => self.rejected(&finished.image_id, rejection, &delivery.incoming)?,
+            Outcome::Nothing => Content::Nothing,
+        };
+        Ok(Box::new(Arc::new(content)))
+    }
+
+    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<Fate, PortError> {
+        let delivery = delivery_of(receipt);
+        if !delivery.tenure.holds() {
+            return Ok(Fate::Dropped);
+        }
+        let content: &Arc<Content> = encoded.downcast_ref().expect("the engine gives back what encode returned");
+        let (image, content) = (finished.image_id.clone(), content.clone());
+        let sent = self.to_session.send(Ready { delivery: delivery.clone(), image, content });
+        sent.map_err(|_| PortError::EndSession(Box::new(KafkaError::Died)))?;
+        Ok(Fate::Stored)
+    }
+}

@@ -1,0 +1,395 @@
+//! The thread that owns the consumer and the producer, and builds both anew when the broker has cast them out.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::attempts::{Attempts, MAX_ATTEMPTS};
+use super::books::{Phase, Written};
+use super::context::{Context, Taker, kind_of, report};
+use super::delivery::{Delivery, Incoming, Origin};
+use super::ends::{Content, Outflow, Ready};
+use super::rejected;
+use super::topics::Longest;
+use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
+use super::{KafkaError, Settings, Topics};
+use crate::pipeline::ports::StreamEvent;
+
+/// How long the thread waits for news when there is nothing to do.
+const NAP: Duration = Duration::from_millis(5);
+/// So many losses of the session within [`BUDGET_S`] are borne.
+const BUDGET: usize = 5;
+const BUDGET_S: u64 = 300;
+
+/// What the session tells the other ends, and they it.
+#[derive(Clone, Default)]
+pub(super) struct Ends(Arc<EndsInner>);
+
+#[derive(Default)]
+struct EndsInner {
+    asked: AtomicBool,
+    /// Written once a session begins, read by the workers that encode.
+    longest: Mutex<Option<Longest>>,
+}
+
+impl Ends {
+    /// Asks the session to commit and to end.
+    pub fn ask(&self) {
+        self.0.asked.store(true, Ordering::SeqCst);
+    }
+
+    fn asked(&self) -> bool {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Longest record each topic takes; nothing is encoded before the first session has asked.
+    pub fn longest(&self) -> Longest {
+        let known = *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        known.unwrap_or(Longest { sources: 0, masks: 0, images: 0, rejected: 0 })
+    }
+
+    fn know(&self, longest: Longest) {
+        *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner) = Some(longest);
+    }
+}
+
+/// Keeps a session with the broker for as long as the daemon runs.
+pub(super) struct Keeper {
+    pub settings: Settings,
+    pub survey: String,
+    pub topics: Topics,
+    pub attempts: Arc<Attempts>,
+    pub outflow: Arc<dyn Outflow>,
+    pub watch: Watch,
+    pub to_engine: Sender<Arc<Delivery>>,
+    pub from_engine: Receiver<Ready>,
+    pub ends: Ends,
+    pub refused: Refused,
+}
+
+impl Keeper {
+    /// Until asked to end, or the session is lost too often.
+    pub fn run(self) -> Result<(), KafkaError> {
+        let mut losses: VecDeque<Instant> = VecDeque::new();
+        while let Some(consumer) = self.join()? {
+            let mut session = Session {
+                keeper: &self,
+                consumer,
+                backlog: VecDeque::new(),
+                alone: false,
+                eof: Vec::new(),
+                paused_since: None,
+            };
+            let Err(error) = session.run() else { return Ok(()) };
+            let context = session.consumer.context();
+            context.books().holdings.values().for_each(|h| h.tenure.end());
+            self.attempts.forgive();
+            self.watch.status.lost();
+            self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(&error) });
+            tracing::error!("the session with the broker is lost, and built anew: {error}");
+            let now = Instant::now();
+            losses.push_back(now);
+            losses.retain(|at| now.duration_since(*at).as_secs() < BUDGET_S);
+            if losses.len() > BUDGET {
+                return Err(KafkaError::LostTooOften { times: losses.len(), within_s: BUDGET_S, source: error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the group, however long the broker is away. `None` when asked to end before.
+    fn join(&self) -> Result<Option<Taker>, KafkaError> {
+        let mut wait = Duration::from_millis(200);
+        while !self.ends.asked() {
+            let told = match self.try_join() {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(
+                    error @ (KafkaError::Settings(_) | KafkaError::Password { .. } | KafkaError::MissingTopics { .. }),
+                ) => {
+                    return Err(error);
+                }
+                Err(error) => error,
+            };
+            if let KafkaError::Broker { source, .. } = &told {
+                self.watch.status.unreachable(&told.to_string());
+                self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(source) });
+            }
+            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}", wait.as_millis());
+            thread::sleep(wait);
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+        Ok(None)
+    }
+
+    fn try_join(&self) -> Result<Taker, KafkaError> {
+        self.ends.know(self.topics.ensure(&self.settings)?);
+        let producer = Transactional::new(&self.settings, &self.survey, self.refused.clone(), self.watch.clone())?;
+        if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
+            return Err(KafkaError::Broker { action: "begin transactions", source });
+        }
+        let context = Context {
+            topic: self.topics.new_images.as_str().into(),
+            producer: Arc::new(producer),
+            attempts: self.attempts.clone(),
+            outflow: self.outflow.clone(),
+            watch: self.watch.clone(),
+            call: self.settings.call(),
+            books: Mutex::default(),
+            paused: AtomicBool::new(false),
+        };
+        let consumer: Taker = self.settings.consumer()?.create_with_context(context).map_err(KafkaError::Settings)?;
+        let joined = consumer.subscribe(&[&self.topics.new_images]);
+        joined.map_err(|source| KafkaError::Broker { action: "subscribe", source })?;
+        Ok(consumer)
+    }
+}
+
+/// One session: from joining the group to leaving it.
+struct Session<'a> {
+    keeper: &'a Keeper,
+    consumer: Taker,
+    /// Taken from the broker, not by the engine.
+    backlog: VecDeque<Arc<Delivery>>,
+    /// A message that may kill the process is in work: nothing else begins.
+    alone: bool,
+    /// Partitions whose end was seen.
+    eof: Vec<i32>,
+    paused_since: Option<Instant>,
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> Result<(), ClientError> {
+        loop {
+            let ending = self.keeper.ends.asked() && self.keeper.from_engine.is_empty();
+            self.take_outcomes()?;
+            let settled = self.settle(ending)?;
+            self.poll()?;
+            self.hand_on();
+            self.hold_back();
+            self.rest();
+            if ending && settled && self.context().books().is_clean() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn context(&self) -> &Context {
+        self.consumer.context()
+    }
+
+    /// Puts what the engine has finished into the transaction, as long as one can be added to.
+    fn take_outcomes(&mut self) -> Result<(), ClientError> {
+        let mut wait = NAP;
+        loop {
+            {
+                let books = self.context().books();
+                let full = books.due(&self.keeper.settings, 1, Instant::now());
+                if full || !matches!(books.phase, Phase::Gathering) {
+                    return Ok(());
+                }
+            }
+            if !self.backlog.is_empty() && !self.keeper.to_engine.is_full() {
+                wait = Duration::ZERO;
+            }
+            let Ok(ready) = self.keeper.from_engine.recv_timeout(wait) else { return Ok(()) };
+            self.write(&ready)?;
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn write(&self, ready: &Ready) -> Result<(), ClientError> {
+        let (context, delivery) = (self.context(), &*ready.delivery);
+        if !delivery.tenure.holds() {
+            return Ok(());
+        }
+        let mut books = context.books();
+        if !matches!(*ready.content, Content::Nothing) {
+            context.open(&mut books)?;
+            if !books.open {
+                return Ok(()); // given up: its tenure has ended with that
+            }
+        }
+        let origin = Arc::new(delivery.incoming.origin.clone());
+        match self.send(ready, &origin) {
+            Ok(written) => books.done(delivery, written, Instant::now()),
+            Err(Trouble::Fatal(error)) => return Err(error),
+            Err(Trouble::Retry(error) | Trouble::Abort(error)) => context.give_up(&mut books, &error),
+        }
+        context.producer.poll();
+        Ok(())
+    }
+
+    /// Adds an outcome's records to the open transaction.
+    fn send(&self, ready: &Ready, origin: &Arc<Origin>) -> Result<Option<(Written, u64)>, Trouble> {
+        let (topics, incoming) = (&self.keeper.topics, &ready.delivery.incoming);
+        let producer = &self.context().producer;
+        let key = ready.image.as_str().as_bytes();
+        let written = |objects: &[String]| Written {
+            origin: origin.clone(),
+            timestamp_ms: incoming.timestamp_ms,
+            objects: objects.to_vec(),
+        };
+        match &*ready.content {
+            Content::Nothing => Ok(None),
+            Content::Image(outgoing) => {
+                let all = [
+                    (&outgoing.sources, &topics.sources),
+                    (&outgoing.masks, &topics.masks),
+                    (&outgoing.images, &topics.images),
+                ];
+                for (records, topic) in all {
+                    for payload in records.iter() {
+                        producer.send(&Outbound { topic, key, payload: Some(payload), headers: None }, origin)?;
+                    }
+                }
+                Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
+            }
+            Content::Rejected { headers, original } => {
+                let payload = rejected::payload(incoming, original);
+                let key = incoming.key.as_deref().unwrap_or(key);
+                let record = Outbound { topic: &topics.rejected, key, payload, headers: Some(headers.clone()) };
+                producer.send(&record, origin)?;
+                Ok(Some((written(&[]), payload.map_or(0, <[u8]>::len) as u64)))
+            }
+        }
+    }
+
+    /// Commits when it is time, and brings what was begun one step further. Whether nothing is left half done.
+    fn settle(&mut self, ending: bool) -> Result<bool, ClientError> {
+        let context = self.context();
+        let due = {
+            let books = context.books();
+            let in_engine = books.in_work().saturating_sub(self.backlog.len());
+            books.due(&self.keeper.settings, if ending { 0 } else { in_engine }, Instant::now())
+        };
+        if due {
+            context.begin_commit()?;
+        }
+        context.advance(&self.consumer)
+    }
+
+    /// Takes messages as long as there is room. Polls in any case: the client's callbacks run in here.
+    fn poll(&mut self) -> Result<(), ClientError> {
+        loop {
+            let message = match self.consumer.poll(Duration::ZERO) {
+                None => return Ok(()),
+                Some(Ok(message)) => message,
+                Some(Err(ClientError::PartitionEOF(partition))) => {
+                    if !self.eof.contains(&partition) {
+                        self.eof.push(partition);
+                    }
+                    continue;
+                }
+                Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
+                Some(Err(error)) => {
+                    report(&self.keeper.watch, &error, &error.to_string());
+                    return Ok(());
+                }
+            };
+            let incoming = incoming(&message, &self.context().topic);
+            drop(message);
+            self.eof.retain(|partition| *partition != incoming.origin.partition);
+            self.accept(incoming);
+            if self.backlog.len() >= self.room() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Messages to have at hand beside those in the engine.
+    fn room(&self) -> usize {
+        4 * self.keeper.to_engine.capacity().unwrap_or(1)
+    }
+
+    fn accept(&mut self, incoming: Incoming) {
+        let context = self.context();
+        context.tell(StreamEvent::Received { bytes: incoming.payload.len() as u64 });
+        let tenure = {
+            let mut books = context.books();
+            if matches!(books.phase, Phase::Aborting | Phase::Seeking) {
+                return; // it comes again
+            }
+            books.taken(&incoming.origin)
+        };
+        let Some(tenure) = tenure else { return };
+        let died = context.attempts.died(&incoming.origin);
+        let refused = self.keeper.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&incoming.origin);
+        self.backlog.push_back(Arc::new(Delivery { incoming: Arc::new(incoming), tenure, died, refused }));
+    }
+
+    /// Gives the engine what it has room for; a message on which a process died goes alone.
+    fn hand_on(&mut self) {
+        self.backlog.retain(|delivery| delivery.tenure.holds());
+        while let Some(next) = self.backlog.front() {
+            let deadly = (1..MAX_ATTEMPTS).contains(&next.died);
+            let nothing_else = {
+                let books = self.context().books();
+                books.in_work() <= self.backlog.len() && books.is_clean()
+            };
+            if (deadly || self.alone) && !nothing_else {
+                return;
+            }
+            match self.keeper.to_engine.try_send(next.clone()) {
+                Ok(()) => self.alone = deadly,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    /// Pauses the partitions while there is no room, and resumes them once half of it is free.
+    fn hold_back(&mut self) {
+        let (have, room) = (self.backlog.len(), self.room());
+        let paused = match self.paused_since {
+            None if have >= room => true,
+            Some(_) if have <= room / 2 => false,
+            _ => return,
+        };
+        let mut list = TopicPartitionList::new();
+        let partitions: Vec<i32> = self.context().books().holdings.keys().copied().collect();
+        partitions.iter().for_each(|partition| drop(list.add_partition(&self.context().topic, *partition)));
+        let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        if let Err(error) = done {
+            tracing::debug!("partitions could not be paused or resumed now: {error}");
+            return;
+        }
+        self.context().paused.store(paused, Ordering::Relaxed);
+        match self.paused_since.take() {
+            Some(since) if !paused => {
+                self.context().tell(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
+            }
+            _ => self.paused_since = Some(Instant::now()),
+        }
+    }
+
+    /// Notes whether everything that is there is done.
+    fn rest(&self) {
+        let books = self.context().books();
+        let seen = books.holdings.keys().all(|p| self.eof.contains(p));
+        self.keeper
+            .watch
+            .status
+            .set_idle(!books.holdings.is_empty() && seen && books.in_work() == 0 && books.is_clean());
+    }
+}
+
+fn incoming(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Incoming {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
+    });
+    Incoming {
+        origin: Origin { topic: topic.clone(), partition: message.partition(), offset: message.offset() },
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        headers,
+    }
+}

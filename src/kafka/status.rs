@@ -1,0 +1,73 @@
+//! What readiness asks of the stream; set by the session's threads, read by anybody.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the session stands. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Status(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// The broker answered last.
+    reachable: AtomicBool,
+    /// The group has told us which partitions are ours.
+    joined: AtomicBool,
+    partitions: AtomicUsize,
+    /// Everything on our partitions is done and committed.
+    idle: AtomicBool,
+    /// The last trouble. Written by the client's callbacks, read by whoever asks for readiness.
+    trouble: Mutex<String>,
+}
+
+impl Status {
+    /// Whether work can be had: the broker answers and the group has given us our partitions, be it none.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn ready(&self) -> Result<(), String> {
+        let trouble = || self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !self.0.reachable.load(Ordering::Relaxed) {
+            let trouble = trouble();
+            return Err(if trouble.is_empty() { "the broker has not answered yet".into() } else { trouble });
+        }
+        if !self.0.joined.load(Ordering::Relaxed) {
+            return Err("the consumer group has not assigned partitions yet".into());
+        }
+        Ok(())
+    }
+
+    /// Partitions that are ours.
+    pub fn partitions(&self) -> usize {
+        self.0.partitions.load(Ordering::Relaxed)
+    }
+
+    /// Whether all messages on our partitions are done and committed.
+    pub fn idle(&self) -> bool {
+        self.0.idle.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn answered(&self) {
+        self.0.reachable.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn unreachable(&self, trouble: &str) {
+        trouble.clone_into(&mut self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.reachable.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn assigned(&self, partitions: usize) {
+        self.0.partitions.store(partitions, Ordering::Relaxed);
+        self.0.joined.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn lost(&self) {
+        self.0.partitions.store(0, Ordering::Relaxed);
+        self.0.joined.store(false, Ordering::Relaxed);
+        self.set_idle(false);
+    }
+
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.0.idle.store(idle, Ordering::Relaxed);
+    }
+}

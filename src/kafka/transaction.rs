@@ -1,0 +1,176 @@
+//! The transactional producer, and what its failures ask for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::context::{report, say};
+use super::delivery::Origin;
+use super::status::Status;
+use super::{KafkaError, Settings};
+use crate::pipeline::ports::Probe;
+
+/// What a failed step of a transaction asks for.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The same step again.
+    Retry(ClientError),
+    /// Abort, and do the images again.
+    Abort(ClientError),
+    /// A new producer.
+    Fatal(ClientError),
+}
+
+impl Trouble {
+    fn of(error: ClientError) -> Self {
+        match &error {
+            ClientError::Transaction(e) if e.is_fatal() => Self::Fatal(error),
+            ClientError::Transaction(e) if e.txn_requires_abort() => Self::Abort(error),
+            ClientError::Transaction(e) if e.is_retriable() => Self::Retry(error),
+            ClientError::Transaction(_) => Self::Fatal(error),
+            ClientError::Flush(_) => Self::Retry(error),
+            _ => Self::Abort(error),
+        }
+    }
+}
+
+/// One record to write.
+pub(super) struct Outbound<'a> {
+    pub topic: &'a str,
+    pub key: &'a [u8],
+    pub payload: Option<&'a [u8]>,
+    pub headers: Option<OwnedHeaders>,
+}
+
+/// The producer of one session.
+pub(super) struct Transactional {
+    producer: BaseProducer<Reports>,
+    call: Duration,
+}
+
+/// Records that the broker would not take, by the message that led to them.
+pub(super) type Refused = Arc<Mutex<BTreeMap<Origin, String>>>;
+
+impl Transactional {
+    /// Connects; nothing is asked of the broker yet.
+    ///
+    /// # Errors
+    /// [`KafkaError::Settings`], [`KafkaError::Password`].
+    pub fn new(settings: &Settings, survey: &str, refused: Refused, watch: Watch) -> Result<Self, KafkaError> {
+        let client = settings.producer(survey)?;
+        let producer = client.create_with_context(Reports { refused, watch }).map_err(KafkaError::Settings)?;
+        Ok(Self { producer, call: settings.call() })
+    }
+
+    /// Takes the transactional id, and ends what an earlier holder left open.
+    pub fn init(&self) -> Result<(), Trouble> {
+        self.producer.init_transactions(self.call).map_err(Trouble::of)
+    }
+
+    pub fn begin(&self) -> Result<(), Trouble> {
+        self.producer.begin_transaction().map_err(Trouble::of)
+    }
+
+    /// Adds a record to the open transaction; waits where the client's queue is full.
+    pub fn send(&self, record: &Outbound, origin: &Arc<Origin>) -> Result<(), Trouble> {
+        loop {
+            let mut out = BaseRecord::with_opaque_to(record.topic, Arc::clone(origin)).key(record.key);
+            if let Some(payload) = record.payload {
+                out = out.payload(payload);
+            }
+            if let Some(headers) = &record.headers {
+                out = out.headers(headers.clone());
+            }
+            match self.producer.send(out) {
+                Ok(()) => return Ok(()),
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    self.producer.poll(Duration::from_millis(50));
+                }
+                Err((error, _)) => return Err(Trouble::Abort(error)),
+            }
+        }
+    }
+
+    /// Serves what the client has to report.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    pub fn send_offsets(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), Trouble> {
+        self.producer.send_offsets_to_transaction(offsets, group, self.call).map_err(Trouble::of)
+    }
+
+    pub fn commit(&self) -> Result<(), Trouble> {
+        self.producer.commit_transaction(self.call).map_err(Trouble::of)
+    }
+
+    pub fn abort(&self) -> Result<(), Trouble> {
+        self.producer.abort_transaction(self.call).map_err(Trouble::of)
+    }
+}
+
+/// Who is told what the clients report.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub probe: Arc<dyn Probe>,
+    pub status: Status,
+    /// When each kind of error was logged last. Shared by the callbacks of both clients.
+    said: Arc<Mutex<BTreeMap<String, Instant>>>,
+}
+
+/// While a broker is away its client reports the same many times a second.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+impl Watch {
+    pub fn new(probe: Arc<dyn Probe>, status: Status) -> Self {
+        Self { probe, status, said: Arc::default() }
+    }
+
+    /// Whether this kind of error is worth a line in the log again.
+    pub fn is_news(&self, kind: &str) -> bool {
+        let (mut said, now) = (self.said.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        let news = said.get(kind).is_none_or(|at| now.duration_since(*at) > SAY_AGAIN_AFTER);
+        if news {
+            said.insert(kind.to_owned(), now);
+        }
+        news
+    }
+}
+
+/// The producer's callbacks.
+struct Reports {
+    refused: Refused,
+    watch: Watch,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        say(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        report(&self.watch, &error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Arc<Origin>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, origin: Arc<Origin>) {
+        let Err((error, record)) = result else { return };
+        // Purged with its transaction: that is told where the transaction is.
+        if let ClientError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) = error {
+            let bytes = record.payload().map_or(0, <[u8]>::len);
+            let told = format!("a record of {bytes} bytes is more than the topic {} takes", record.topic());
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert((*origin).clone(), told);
+        }
+    }
+}
