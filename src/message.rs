@@ -28,9 +28,9 @@ use crate::survey::Survey;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// A field and where its five files lie.
-    NewImage(NewImage),
+    NewImage(Box<NewImage>),
     /// One band's file has come into a bucket.
-    ObjectCreated(ObjectCreated),
+    ObjectCreated(Box<ObjectCreated>),
     /// A notification of no interest: of a sidecar, a foreign key, another event, a test. It is acknowledged.
     Nothing,
 }
@@ -58,10 +58,10 @@ pub fn parse(bytes: &[u8], survey: &Survey) -> Result<Message, MessageError> {
     match kind {
         Kind { schema_version: Some(version), .. } => {
             new_image::check_version(&version)?;
-            NewImage::parse(text, survey).map(Message::NewImage)
+            Ok(Message::NewImage(Box::new(NewImage::parse(text, survey)?)))
         }
         Kind { records: Some(_), .. } => {
-            let created = ObjectCreated::parse(text, survey)?;
+            let created = ObjectCreated::parse(text, survey)?.map(Box::new);
             Ok(created.map_or(Message::Nothing, Message::ObjectCreated))
         }
         Kind { event: Some(event), .. } if event == "s3:TestEvent" => Ok(Message::Nothing),
