@@ -86,11 +86,14 @@ fn minors_of_a_major_read_each_other() {
     }
 }
 
+/// What becomes of a schema's fields.
+type Change<'a> = &'a dyn Fn(&mut Vec<Json>);
+
 #[test]
 fn a_change_that_breaks_readers_is_seen() {
     let schemas = Schemas::new(&sdss()).unwrap();
     let old = json_of(schemas.source.text());
-    let seen = |change: &dyn Fn(&mut Vec<Json>)| {
+    let seen = |change: Change| {
         let mut new = old.clone();
         change(new["fields"].as_array_mut().unwrap());
         broken(&old, &new).is_err()
@@ -101,7 +104,7 @@ fn a_change_that_breaks_readers_is_seen() {
         move |fields: &mut Vec<Json>| fields.iter_mut().find(|f| place(name)(f)).unwrap()[key] = value.clone()
     };
     let add = |field: Json| move |fields: &mut Vec<Json>| fields.push(field.clone());
-    let refused: [(&str, &dyn Fn(&mut Vec<Json>)); 7] = [
+    let refused: [(&str, Change); 7] = [
         ("a nullable field is removed", &drop("starProb")),
         ("a field without a default is removed", &drop("ra")),
         ("a type is changed", &set("ra", "type", json!("string"))),
@@ -116,7 +119,7 @@ fn a_change_that_breaks_readers_is_seen() {
     for (what, change) in refused {
         assert!(seen(change), "{what}");
     }
-    let allowed: [(&str, &dyn Fn(&mut Vec<Json>)); 3] = [
+    let allowed: [(&str, Change); 3] = [
         ("nothing", &|_| ()),
         ("a nullable field is added", &add(json!({"name": "new", "type": ["null", "float"], "default": null}))),
         ("its meaning is said better", &set("ra", "doc", json!("Right ascension"))),
