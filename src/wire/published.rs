@@ -7,11 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use serde_json::{Value as Json, json};
 
 use super::tests::sdss;
 use super::{RecordSchema, Schemas};
+
+/// Every file ever published and its fingerprint (CRC-64-AVRO, as fastavro computes it): a new version adds a line,
+/// and no line ever changes.
+const PUBLISHED: &[(&str, &str)] = &[
+    ("image-v1.0.avsc", "e7c3cf5e61813bf5"),
+    ("mask-v1.0.avsc", "ac29c4727a2ff2a9"),
+    ("source-v1.0.avsc", "d710e060b22b5f42"),
+];
 
 fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -29,8 +38,12 @@ fn published(schema: &RecordSchema) -> PathBuf {
 fn minors(schema: &RecordSchema) -> Vec<PathBuf> {
     let newest = schema.file_name();
     let (prefix, _) = newest.trim_end_matches(".avsc").rsplit_once('.').unwrap();
-    let files = fs::read_dir(at("deploy/schemas")).unwrap().map(|e| e.unwrap().path());
-    files.filter(|f| f.extension().is_some_and(|e| e == "avsc") && name(f).starts_with(&format!("{prefix}."))).collect()
+    schema_files().filter(|file| name(file).starts_with(&format!("{prefix}."))).collect()
+}
+
+fn schema_files() -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir(at("deploy/schemas")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|e| e == "avsc"))
 }
 
 fn name(file: &Path) -> String {
@@ -70,6 +83,19 @@ fn the_code_s_schemas_are_the_published_files() {
         );
         assert_eq!(json_of(&text)["version"], schema.version());
     }
+}
+
+#[test]
+fn what_was_published_stays_as_it_was() {
+    let mut found: Vec<(String, String)> = schema_files()
+        .map(|file| {
+            let schema = Schema::parse_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            (name(&file), schema.fingerprint::<Rabin>().to_string())
+        })
+        .collect();
+    found.sort();
+    let found: Vec<_> = found.iter().map(|(name, crc)| (name.as_str(), crc.as_str())).collect();
+    assert_eq!(found, PUBLISHED, "a published schema changed, or a new one is not in this list");
 }
 
 #[test]
