@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kafka;
+use crate::{kafka, remote};
 
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
@@ -36,6 +36,8 @@ pub struct Config {
     pub output: Output,
     /// The broker, where frames are named by messages.
     pub kafka: kafka::Settings,
+    /// Where messages may point, and where large results go.
+    pub remote: remote::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
     /// Where metrics and health are served.
@@ -63,7 +65,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// The file is not TOML.
-    #[error("{}: is not TOML: {problem}", file.display())]
+    #[error("{}: is not TOML: {}", file.display(), one_line(problem))]
     Syntax {
         /// The file.
         file: PathBuf,
@@ -71,7 +73,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// No such key.
-    #[error("{origin}: unknown key {key}; the nearest that exists is {nearest}")]
+    #[error("{origin}: unknown key {}; the nearest that exists is {nearest}", one_line(key))]
     UnknownKey {
         /// The file, variable or flag that said it.
         origin: String,
@@ -81,7 +83,7 @@ pub enum ConfigError {
         nearest: String,
     },
     /// A value that makes no sense.
-    #[error("{origin}: {key}: {problem}")]
+    #[error("{origin}: {}: {}", one_line(key), one_line(problem))]
     BadValue {
         /// The file, variable or flag that said it.
         origin: String,
@@ -90,6 +92,11 @@ pub enum ConfigError {
         /// What is wrong, and what would do.
         problem: String,
     },
+}
+
+/// Keys and values are told as they were said, and they may hold line breaks.
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -106,7 +113,7 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         let message = load(text).unwrap_err().to_string();
-        assert!(!message.contains('\n'), "more than a line: {message}");
+        assert!(!message.contains(char::is_control), "more than a line: {message}");
         assert!(message.contains("t.toml"), "does not name the file: {message}");
         message
     }
@@ -165,6 +172,7 @@ mod tests {
             ("[input]\nframes_in_flight = 3", "input.frames_in_flight", "pipeline.frames_in_flight"),
             ("[htp]", "htp", "http"),
             ("bind = \"127.0.0.1:1\"", "bind", "http.bind"),
+            ("[http]\n\"bi\\nd\" = 1", "http.bi d", "http.bind"),
         ] {
             let message = refusal(text);
             assert!(message.contains(&format!("key {key};")) && message.ends_with(nearest), "{message}");
@@ -184,6 +192,8 @@ mod tests {
             ("[log]\nformat = \"loud\"", "log.format"),
             ("[http]\nbind = \"localhost\"", "http.bind"),
             ("output = 3", "output"),
+            ("[log]\nlevel = \"de\\nbug\"", "log.level"),
+            ("[pipeline]\ndevice_threads = [\"1\\n\"]", "pipeline.device_threads"),
             ("[output]\ndir = [1]", "output.dir"),
             ("[output]\navro = \"yes\"", "output.avro"),
             ("[output]\navro = 1", "output.avro"),

@@ -1,0 +1,83 @@
+//! What must hold for any bytes: the bodies of the fuzz targets, which the tests also run, on the kept corpora.
+
+use std::path::{Component, Path};
+use std::sync::LazyLock;
+
+use twinpeak::config::{Config, Layers};
+use twinpeak::frame::PerBand;
+use twinpeak::message::{self, Message, Uri};
+use twinpeak::survey::Survey;
+
+static SURVEY: LazyLock<Survey> =
+    LazyLock::new(|| Survey::parse(include_str!("../../config/surveys/sdss.toml")).expect("the shipped survey"));
+
+/// A message is understood, and what is written of it is understood the same; or it is refused in one line.
+pub fn message(bytes: &[u8]) {
+    message::named_image(bytes);
+    match message::parse(bytes, &SURVEY) {
+        Ok(Message::NewImage(image)) => {
+            image.bands.iter().chain(image.weights.iter().flatten()).for_each(sound);
+            named_by_band(&image.bands, image.image_id.as_str());
+            let again = message::parse(&image.to_json(&SURVEY), &SURVEY);
+            assert_eq!(again, Ok(Message::NewImage(image)));
+        }
+        Ok(Message::ObjectCreated(created)) => {
+            created.siblings.iter().for_each(sound);
+            named_by_band(&created.siblings, created.image_id.as_str());
+        }
+        Ok(Message::Nothing) => {}
+        Err(refused) => {
+            let said = refused.rejection().to_string();
+            assert!(said.len() < 10_000 && !said.contains(char::is_control), "{said:?}");
+        }
+    }
+}
+
+/// As [`message`], of the bytes and of a notification whose key they are.
+pub fn notification(bytes: &[u8]) {
+    message(bytes);
+    let key = String::from_utf8_lossy(bytes);
+    let object = serde_json::json!({"bucket": {"name": "night"}, "object": {"key": key}});
+    let event = serde_json::json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": object}]});
+    message(event.to_string().as_bytes());
+}
+
+/// A URI is a place below where it seems to be, and is written as it is read; or it is refused in one line.
+pub fn uri(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<Uri>() {
+        Ok(uri) => sound(&uri),
+        Err(refused) => {
+            let said = refused.to_string();
+            assert!(said.len() < 1000 && !said.contains(char::is_control), "{said:?}");
+        }
+    }
+}
+
+/// A configuration is understood, and what is written of it is understood the same; or it is refused in one line.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let load = |text: &str| -> Result<Config, _> { Layers::from_text("fuzz.toml".into(), text.into()).load() };
+    match load(text) {
+        Ok(config) => assert_eq!(load(&config.to_toml()), Ok(config)),
+        Err(refused) => assert!(!refused.to_string().contains(char::is_control), "{refused}"),
+    }
+}
+
+fn sound(uri: &Uri) {
+    let (root, path) = match uri {
+        Uri::File(path) => (Path::new("/"), path.as_path()),
+        Uri::S3 { key, .. } => (Path::new(""), Path::new(key)),
+    };
+    let below = path.strip_prefix(root).expect("a file's path is absolute");
+    assert!(below.components().all(|c| matches!(c, Component::Normal(_))) && below.file_name().is_some(), "{uri}");
+    let text = uri.to_string();
+    assert!(text.bytes().all(|b| b.is_ascii_graphic()) && text.parse() == Ok(uri.clone()), "{text}");
+}
+
+fn named_by_band(uris: &PerBand<Uri>, image: &str) {
+    for (band, uri) in uris.iter().enumerate() {
+        let said = uri.file_name().and_then(|name| SURVEY.file_name(name)).expect("a name of the survey");
+        assert_eq!((said.band, said.image.as_str()), (band, image));
+    }
+}
