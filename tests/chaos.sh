@@ -26,7 +26,8 @@ twinpeak=$(realpath -m "${TWINPEAK:-target/release/twinpeak}") python=$(realpath
 say() { printf 'chaos: %s\n' "$*"; }
 die() { say "$*" >&2; exit 2; }
 [[ -x $twinpeak ]] || die "no daemon at $twinpeak: cargo build --release"
-"$python" -c 'import confluent_kafka, fastavro' 2>/dev/null || die "$python lacks confluent-kafka or fastavro: deploy/setup.sh --tests"
+"$python" -c 'import confluent_kafka, fastavro' 2>/dev/null ||
+    die "$python lacks confluent-kafka or fastavro: deploy/setup.sh --tests"
 
 mkdir -p "$work"
 exec 7>"$work/lock"
@@ -69,7 +70,7 @@ trap 'exit 143' TERM
 SECONDS=0
 
 # A counter that cannot fail proves nothing.
-(cd tests/chaos && "$python" -m unittest -q test_count 2>&1) || die "the counter does not count: tests/chaos/test_count.py"
+told=$(cd tests/chaos && "$python" -B -m unittest test_count 2>&1) || die "the counter does not count: $told"
 if [[ ! -e $work/messages.jsonl ]]; then
     say "simulates a night"
     "$python" tests/chaos/night.py "$work" "$fields" "$seed" "$twinpeak"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Sends a night's messages to two daemons of one group, and breaks things meanwhile: storm.py FOLDER SEED KILLS TWINPEAK
-HTTP-PORTS...
+"""Sends a night's messages to two daemons of one group, and breaks things meanwhile.
+
+    storm.py FOLDER SEED KILLS TWINPEAK HTTP-PORT HTTP-PORT
 
 FOLDER has messages.jsonl (night.py), kafka/ (a broker with a proxied listener) and disk/. Daemon a speaks to the
 broker, daemon b through a proxy; each is started again whenever it has ended. All that is random comes from SEED. What
@@ -251,7 +252,8 @@ class Storm:
         sent = self.already_sent()
         self.unsent = [message for message in self.messages if message["number"] not in sent]
         events = self.folder / "events.jsonl"
-        done = len(events.read_text().splitlines()) if events.exists() else 0
+        events.touch()
+        done = len(events.read_text().splitlines())
         if done or sent:
             say(f"goes on after {done} events and {len(sent)} of {len(self.messages)} messages")
         for number, kind in list(enumerate(self.kinds()))[done:]:
