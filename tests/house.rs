@@ -62,9 +62,6 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("config", &["CORE", "pipeline", "fits", "store", "kafka", "remote"]),
-    ("message", &[]),
-    ("remote", &["message"]),
-    ("config", &["CORE", "pipeline", "fits", "store"]),
     ("cli", &["commands", "config"]),
     (
         "commands",
@@ -101,7 +98,6 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     ("tokio", &["telemetry", "remote", "kafka"]), // kafka: to wait for the broker's answers to questions about topics,
     ("crossbeam", &["pipeline", "kafka"]),
-    ("tokio", &["telemetry", "remote"]),
     ("object_store", &["remote"]),
     ("reqwest", &["remote"]),
     ("crossbeam", &["pipeline"]),

@@ -6,11 +6,12 @@ use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::client::{ClientConfigKey, HttpClient, HttpConnector};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use object_store::{RetryConfig, aws::S3ConditionalPut};
+use object_store::{
+    BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+};
 
 use super::answer::Answer;
 use super::credentials::Credentials;
@@ -31,7 +32,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// By name; no request is made yet.
+    /// Each by its name; no request is made yet.
     ///
     /// # Errors
     /// [`RemoteError::Setting`] where credentials are missing or TLS cannot be set up.
@@ -103,28 +104,33 @@ impl Bucket {
         }
     }
 
-    /// Stores an object if it is not there already; whether this call made it. Of several that try at once only
-    /// one did, where the store knows conditions (AWS, MinIO, Ceph).
+    /// Stores an object if it is not there already; whether this call surely made it. Of several that try at once
+    /// only one did, where the store knows conditions (AWS, MinIO, Ceph).
     ///
     /// # Errors
     /// [`RemoteError`]
     pub async fn put(&self, uri: &Uri, key: &str, bytes: Vec<u8>) -> Result<bool, RemoteError> {
         let (path, size) = (path(uri, key)?, bytes.len() as u64);
         let payload = PutPayload::from(bytes);
-        match self.store.put_opts(&path, payload.clone(), PutMode::Create.into()).await {
-            Ok(_) => return Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => {}
-            Err(e) => match Answer::of(&e) {
-                // Perhaps stored, or a store that knows no conditions: look, and write without one.
-                Answer::Timeout | Answer::Status(501, _) => {}
-                _ => return Err(self.failed(uri, &e)),
-            },
+        let Err(error) = self.store.put_opts(&path, payload.clone(), PutMode::Create.into()).await else {
+            return Ok(true);
+        };
+        let failed = || Err(self.failed(uri, &error));
+        let answer = Answer::of(&error);
+        // There already, being made, perhaps stored, or a store that knows no conditions: look.
+        if !matches!(answer, Answer::Status(304 | 409 | 412 | 501, _) | Answer::Timeout) {
+            return failed();
         }
-        if self.size(uri, key).await? == Some(size) {
+        let there = self.size(uri, key).await?;
+        if there == Some(size) {
             return Ok(false);
         }
+        if matches!(answer, Answer::Status(409, _)) {
+            return failed();
+        }
         self.store.put(&path, payload).await.map_err(|e| self.failed(uri, &e))?;
-        Ok(true)
+        // One that was there, if damaged, was another's.
+        Ok(there.is_none() && answer != Answer::Timeout)
     }
 
     /// Removes an object; it need not be there.
@@ -145,7 +151,7 @@ impl Bucket {
             Answer::Timeout => RemoteError::Timeout { uri, key: "request_timeout_s", after_s },
             Answer::Broken(problem) => RemoteError::Unreachable { uri, problem },
             Answer::Status(404, _) => RemoteError::NotFound { uri },
-            Answer::Status(status @ (408 | 429 | 500..), code) => {
+            Answer::Status(status @ (408 | 409 | 429 | 500..), code) => {
                 RemoteError::Unreachable { uri, problem: format!("it answers {status} {code}").trim_end().to_owned() }
             }
             Answer::Status(status, code) => RemoteError::Refused { uri, status, code },
@@ -169,6 +175,7 @@ impl HttpConnector for NoRedirects {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let allow_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
         let client = reqwest::Client::builder()
+            .user_agent(concat!("twinpeak/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .https_only(!allow_http)
             .connect_timeout(CONNECT_TIMEOUT.min(self.request_timeout))

@@ -57,7 +57,8 @@ pub enum RemoteError {
     },
     /// The store says no.
     #[error(
-        "{uri}: the object store refuses with {status} {code}: let the credentials read, list and write the bucket"
+        "{uri}: the object store refuses with {status}{}: let the credentials read, list and write the bucket",
+        spaced(code)
     )]
     Refused {
         /// The place.
@@ -144,6 +145,10 @@ impl RemoteError {
             _ => Self::Io { action, uri, source },
         }
     }
+}
+
+fn spaced(code: &str) -> String {
+    if code.is_empty() { String::new() } else { format!(" {code}") }
 }
 
 /// Faults of a disk, a mount or this process that pass.

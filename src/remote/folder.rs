@@ -24,6 +24,8 @@ pub(super) fn prepare(folder: &Path) -> Result<(), RemoteError> {
     let aside = folder.join(ASIDE);
     let failed = |e| RemoteError::of("prepare", &Uri::File(aside.clone()), e);
     fs::create_dir_all(&aside).map_err(failed)?;
+    let sync = |folder: &Path| File::open(folder)?.sync_all();
+    folder.parent().map_or(Ok(()), sync).map_err(failed)?;
     for entry in fs::read_dir(&aside).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let age = entry.metadata().and_then(|m| m.modified()).map(|at| at.elapsed().unwrap_or_default());
@@ -64,11 +66,11 @@ fn put_synced(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
         match fs::hard_link(&aside.0, path) {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let damaged = !fs::symlink_metadata(path).is_ok_and(whole);
-                if damaged {
+                // Another was quicker; or it is damaged, and was another's all the same.
+                if !fs::symlink_metadata(path).is_ok_and(whole) {
                     fs::rename(&aside.0, path)?;
                 }
-                damaged
+                false
             }
             Err(e) => return Err(e),
         }
@@ -164,7 +166,7 @@ mod tests {
         let path = dir.path().join("ab/object");
         assert!(put(dir.path(), &path, b"whole").unwrap());
         fs::write(&path, b"who").unwrap();
-        assert!(put(dir.path(), &path, b"whole").unwrap());
+        assert!(!put(dir.path(), &path, b"whole").unwrap(), "others may refer to it");
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(files(dir.path()), [path]);
     }

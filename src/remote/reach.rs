@@ -177,3 +177,33 @@ impl Reach {
         timeout(Duration::from_secs(after_s.into()), work).await.unwrap_or_else(late)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_dead_disk() {
+        let fetch_timeout_s = NonZeroU32::MIN;
+        let reach = Reach::new(&Settings { fetch_timeout_s, ..Settings::default() }, 1).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(1).enable_all().build().unwrap();
+        let (revive, dead) = mpsc::channel::<()>();
+        let uri = Uri::File("/mnt/f".into());
+        let hanging = runtime.block_on(reach.on_disk(&uri, move || Ok(dead.recv().is_ok())));
+        assert!(matches!(hanging, Err(RemoteError::Timeout { after_s: 1, .. })), "{hanging:?}");
+        // With no thread left, the next waits its turn, in vain, and is not done afterwards.
+        let (tell, told) = mpsc::channel();
+        let next = runtime.block_on(reach.on_disk(&uri, move || Ok(tell.send(()).is_ok())));
+        assert!(matches!(next, Err(RemoteError::Timeout { .. })), "{next:?}");
+        revive.send(()).unwrap();
+        assert!(told.recv().is_err());
+    }
+
+    #[test]
+    fn nothing_is_kept_without_a_place() {
+        let reach = Reach::new(&Settings::default(), 1).unwrap();
+        assert!(matches!(reach.place(&"0".repeat(64), "fits"), Err(RemoteError::NoObjects)));
+    }
+}

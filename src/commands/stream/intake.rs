@@ -81,7 +81,7 @@ impl Intake for Messages {
                 let since = created.event_time_unix_ms.or(incoming.timestamp_ms);
                 let deadline = Instant::now() + self.bands_wait.saturating_sub(age_of(since));
                 let (files, id) = (self.files.clone(), created.image_id.clone());
-                Taken { image_id: id, load: Box::new(move || files.lead(created, deadline)) }
+                Taken { image_id: id, load: Box::new(move || files.lead(*created, deadline)) }
             }
             Ok(Message::Nothing) => Taken { image_id: unknown(), load: Box::new(|| Ok(Loaded::Nothing)) },
             Err(error) => {
