@@ -31,6 +31,8 @@ MEMORY_BYTES = 1 << 30
 # The broker's view is asked so often, and a storm whose daemons get nowhere for so long is over.
 LOOK_EVERY_S, STANDSTILL_S = 1, 90
 TICK_S = 0.05
+# Between two starts of one daemon, at least.
+PAUSE_S = 1
 
 
 def say(text):
@@ -41,7 +43,8 @@ class Daemon:
     """A daemon and who starts it again."""
 
     def __init__(self, name, command, log):
-        self.name, self.command, self.log, self.process, self.expected = name, command, log, None, False
+        self.name, self.command, self.log = name, command, log
+        self.process, self.expected, self.not_before = None, False, 0.0
 
     def keep(self):
         """Starts it where it does not run, and tells of an end that nobody asked for."""
@@ -51,7 +54,9 @@ class Daemon:
             code = self.process.returncode
             say(f"daemon {self.name} ended by itself: {signal.Signals(-code).name if code < 0 else f'exit {code}'}")
         self.expected = False
+        time.sleep(max(0.0, self.not_before - time.monotonic()))
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.not_before = time.monotonic() + PAUSE_S
 
     def send(self, number, ends=True):
         self.keep()
@@ -91,7 +96,7 @@ class Storm:
             "kafka.session_timeout_s": SESSION_TIMEOUT_S,
             "kafka.transaction_timeout_s": 10,
             "kafka.inline_mask_bytes": 2500,  # some ride, some are claim checks
-            "remote.file_roots": json.dumps([str(self.folder / "frames")]),
+            "remote.file_roots": self.folder / "frames",
             "remote.objects": f"file://{disk}/objects",
             "pipeline.drain_timeout_s": 10,
         }
