@@ -83,7 +83,8 @@ impl Layers {
     /// # Errors
     /// [`ConfigError`]: the first fault, in the order of the layers.
     pub fn load(self) -> Result<Config, ConfigError> {
-        let defaults = ::config::Config::try_from(&Config::default()).expect("the defaults are a configuration");
+        // By way of text: the crate's own serializer forgets empty lists.
+        let defaults = ::config::File::from_str(&Config::default().to_toml(), FileFormat::Toml);
         let known: BTreeMap<String, ValueKind> =
             flatten(defaults.collect().expect("the defaults are there")).into_iter().collect();
         let file = self.file.clone().or_else(usual_file);
