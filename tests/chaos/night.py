@@ -17,7 +17,7 @@ import time
 
 BANDS = "ugriz"
 SIMULATED = 8
-SIDE_PX = 128
+SIDE_PX = 256
 # 4 bytes a pixel: just under input.max_file_bytes, and five of them over the daemons' memory.
 DEADLY_SIDE_PX = 8000
 DAY_MS = 86_400_000

@@ -31,6 +31,8 @@ MEMORY_BYTES = 1 << 30
 # The broker's view is asked so often, and a storm whose daemons get nowhere for so long is over.
 LOOK_EVERY_S, STANDSTILL_S = 1, 90
 TICK_S = 0.05
+# Before each event so many seconds' worth of messages begin to come: it hits daemons at work.
+BURST_S = 1
 # Between two starts of one daemon, at least.
 PAUSE_S = 1
 
@@ -72,8 +74,9 @@ class Storm:
         behind = (folder / "kafka" / "behind-proxy").read_text().strip()
         self.proxy_command = [sys.executable, HERE / "proxy.py", proxied.rsplit(":")[1], behind]
         self.daemons = [
-            Daemon("a", self.command("a", self.bootstrap, twinpeak, ports[0]), (folder / "a.log").open("a")),
-            Daemon("b", self.command("b", proxied, twinpeak, ports[1]), (folder / "b.log").open("a")),
+            # Some of a's masks ride in the topic and others are claim checks; all of b's are.
+            Daemon("a", self.command("a", self.bootstrap, 30_000, twinpeak, ports[0]), (folder / "a.log").open("a")),
+            Daemon("b", self.command("b", proxied, 0, twinpeak, ports[1]), (folder / "b.log").open("a")),
         ]
         self.ports, self.proxy = ports, None
         self.messages = [json.loads(line) for line in (folder / "messages.jsonl").open()]
@@ -87,7 +90,7 @@ class Storm:
         )
         self.unsent, self.send_by = [], (0.0, 0)
 
-    def command(self, name, bootstrap, twinpeak, port):
+    def command(self, name, bootstrap, inline_mask_bytes, twinpeak, port):
         disk = self.folder / "disk"
         settings = {
             "kafka.group": GROUP,
@@ -95,7 +98,7 @@ class Storm:
             "kafka.state_dir": disk / "state",
             "kafka.session_timeout_s": SESSION_TIMEOUT_S,
             "kafka.transaction_timeout_s": 10,
-            "kafka.inline_mask_bytes": 2500,  # some ride, some are claim checks
+            "kafka.inline_mask_bytes": inline_mask_bytes,
             "remote.file_roots": self.folder / "frames",
             "remote.objects": f"file://{disk}/objects",
             "pipeline.drain_timeout_s": 10,
@@ -265,14 +268,14 @@ class Storm:
             dice = random.Random(f"event {self.seed} {number}")
             if dice.random() < 0.7:  # else it hits daemons that start or a group that is being shared out
                 self.wait_ready(20)
-            gap_s = dice.uniform(1, 4)
-            self.spread((number + 1) / (self.kills + 1), gap_s)
-            self.live(gap_s)
+            self.live(dice.uniform(0, 3))
+            self.spread((number + 1) / (self.kills + 1), BURST_S)
+            self.live(dice.uniform(0.1, 1.5 * BURST_S))
             say(f"event {number + 1} of {self.kills}: {kind.replace('_', ' ')}")
             getattr(self, kind)(dice)
             with events.open("a") as out:
                 print(json.dumps({"event": number, "kind": kind}), file=out)
-        self.spread(1, 3)
+        self.spread(1, BURST_S)
         self.settle()
 
     def settle(self):
