@@ -14,7 +14,7 @@
 # `tests/chaos.sh 40 1` takes about 2 minutes. All lies in out/chaos-FIELDS-SEED-KILLS (or CHAOS_DIR); a run that was
 # interrupted goes on from there when called again. TWINPEAK is the daemon (target/release/twinpeak), PYTHON has
 # confluent-kafka and fastavro (.venv/bin/python). The full disk is a small tmpfs: that needs root, and is left out
-# otherwise. Whatever it starts it stops.
+# otherwise. CHAOS_EVENTS="kill_broker cut_network" breaks nothing else. Whatever it starts it stops.
 set -euo pipefail
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [[ ${1-} =~ ^[1-9][0-9]*$ && ${2-} =~ ^[0-9]+$ && ${3-8} =~ ^[0-9]+$ && $# -le 3 ]] || usage
@@ -88,10 +88,11 @@ read -ra ports < <(free_ports 2)
 say "the storm begins; the daemons' logs are $work/a.log and b.log"
 "$python" tests/chaos/storm.py "$work" "$seed" "$kills" "$twinpeak" "${ports[@]}" &
 storm=$!
-wait "$storm" || die "the storm broke off; call it again to go on"
+failed=0
+wait "$storm" || failed=$?
+if ((failed != 0 && failed != 3)); then die "the storm broke off; call it again to go on"; fi # 3: a daemon hangs
 storm=''
 say "$SECONDS s; counts"
-failed=0
 "$python" tests/chaos/count.py "$work" || failed=1
 touch "$work/counted"
 exit "$failed"

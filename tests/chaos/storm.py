@@ -6,11 +6,13 @@
 FOLDER has messages.jsonl (night.py), kafka/ (a broker with a proxied listener) and disk/. Daemon a speaks to the
 broker, daemon b through a proxy; each is started again whenever it has ended. All that is random comes from SEED. What
 was sent is read back from the topic and what was broken stands in events.jsonl, so a storm that was interrupted goes
-on where it was. Ends once everything sent is committed, or nothing moves for too long.
+on where it was. Ends once everything sent is committed, or nothing moves for too long. Exit 3: all is done, and a
+daemon hangs.
 """
 
 import base64
 import json
+import os
 import pathlib
 import random
 import signal
@@ -88,7 +90,7 @@ class Storm:
         self.eye = confluent_kafka.Consumer(
             {"bootstrap.servers": self.bootstrap, "group.id": GROUP, "enable.partition.eof": True, "log_level": 2}
         )
-        self.unsent, self.send_by = [], (0.0, 0)
+        self.unsent, self.send_by, self.hangs = [], (0.0, 0), False
 
     def command(self, name, bootstrap, inline_mask_bytes, twinpeak, port):
         disk = self.folder / "disk"
@@ -101,7 +103,7 @@ class Storm:
             "kafka.inline_mask_bytes": inline_mask_bytes,
             "remote.file_roots": self.folder / "frames",
             "remote.objects": f"file://{disk}/objects",
-            "pipeline.drain_timeout_s": 10,
+            "pipeline.drain_timeout_s": 15,
         }
         limits = ["prlimit", f"--data={MEMORY_BYTES}", "--core=0", "setpriv", "--pdeathsig", "KILL"]
         run = [twinpeak, "run", "--kafka", bootstrap, "--http", f"127.0.0.1:{port}", "--segmenter", "threshold"]
@@ -252,6 +254,7 @@ class Storm:
         kinds = ["kill_daemon", "end_daemon", "stop_daemon", "kill_broker", "cut_network"]
         if (self.folder / "disk").is_mount():  # never fill anybody's real disk
             kinds.append("fill_disk")
+        kinds = os.environ.get("CHAOS_EVENTS", "").split() or kinds
         order = random.Random(f"order {self.seed}")
         return [kind for _ in range(self.kills) for kind in order.sample(kinds, len(kinds))][: self.kills]
 
@@ -295,16 +298,22 @@ class Storm:
         self.end_daemons()
 
     def end_daemons(self):
-        for daemon in self.daemons:
+        """In fair weather each can be had again, and ends when it is asked to: else it hangs somewhere."""
+        self.wait_ready(30)
+        for daemon, port in zip(self.daemons, self.ports):
+            self.complain(self.ready(port), f"daemon {daemon.name} is not ready long after all is well again")
             daemon.send(signal.SIGTERM)
         for daemon in self.daemons:
             try:
                 code = daemon.process.wait(30)
-                if code:
-                    say(f"daemon {daemon.name} ended with {code} when asked to end")
+                self.complain(code == 0, f"daemon {daemon.name} ended with {code} when asked to end")
             except subprocess.TimeoutExpired:
-                say(f"daemon {daemon.name} did not end within 30 s")
-                daemon.process.kill()
+                self.complain(False, f"daemon {daemon.name} did not end within 30 s")
+
+    def complain(self, well, text):
+        if not well:
+            self.hangs = True
+            say(f"WRONG: {text}")
 
     def clean_up(self):
         self.producer.flush(5)
@@ -322,3 +331,4 @@ if __name__ == "__main__":
         storm.run()
     finally:
         storm.clean_up()
+    sys.exit(3 if storm.hangs else 0)
