@@ -269,6 +269,7 @@ impl Session<'_> {
 
     /// Takes messages as long as there is room. Polls in any case: the client's callbacks run in here.
     fn poll(&mut self) -> Result<(), ClientError> {
+        self.context().producer.poll(); // also while nothing is written: its errors pile up
         loop {
             let message = match self.consumer.poll(Duration::ZERO) {
                 None => return Ok(()),

@@ -56,6 +56,9 @@ pub(super) struct Transactional {
     call: Duration,
 }
 
+/// How long the client's reports are waited for at a time.
+const REPORTS_WAIT: Duration = Duration::from_millis(20);
+
 /// Records that the broker would not take, by the message that led to them.
 pub(super) type Refused = Arc<Mutex<BTreeMap<Origin, String>>>;
 
@@ -112,8 +115,16 @@ impl Transactional {
         self.producer.commit_transaction(self.call).map_err(Trouble::of)
     }
 
+    /// The client waits for its own reports on the records that it drops, and only we can take those: short waits,
+    /// and the reports between them. With one long wait no abort would ever end.
     pub fn abort(&self) -> Result<(), Trouble> {
-        self.producer.abort_transaction(self.call).map_err(Trouble::of)
+        let until = Instant::now() + self.call;
+        loop {
+            match self.producer.abort_transaction(REPORTS_WAIT).map_err(Trouble::of) {
+                Err(Trouble::Retry(_)) if Instant::now() < until => self.producer.poll(REPORTS_WAIT),
+                ended => return ended,
+            }
+        }
     }
 }
 
