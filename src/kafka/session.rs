@@ -80,14 +80,8 @@ impl Keeper {
     pub fn run(self) -> Result<(), KafkaError> {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
-            let mut session = Session {
-                keeper: &self,
-                consumer,
-                backlog: VecDeque::new(),
-                alone: false,
-                eof: Vec::new(),
-                paused_since: None,
-            };
+            let mut session =
+                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, paused_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             context.books().holdings.values().for_each(|h| h.tenure.end());
@@ -160,8 +154,6 @@ struct Session<'a> {
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
     alone: bool,
-    /// Partitions whose end was seen.
-    eof: Vec<i32>,
     paused_since: Option<Instant>,
 }
 
@@ -174,7 +166,10 @@ impl Session<'_> {
             self.poll()?;
             self.hand_on();
             self.hold_back();
-            self.rest();
+            self.keeper.watch.status.set_idle(self.context().books().is_idle());
+            if !settled {
+                thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
+            }
             if ending && settled && self.context().books().is_clean() {
                 return Ok(());
             }
@@ -280,9 +275,7 @@ impl Session<'_> {
                 None => return Ok(()),
                 Some(Ok(message)) => message,
                 Some(Err(ClientError::PartitionEOF(partition))) => {
-                    if !self.eof.contains(&partition) {
-                        self.eof.push(partition);
-                    }
+                    self.context().books().ended(partition);
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
@@ -293,7 +286,6 @@ impl Session<'_> {
             };
             let incoming = incoming(&message, &self.context().topic);
             drop(message);
-            self.eof.retain(|partition| *partition != incoming.origin.partition);
             self.accept(incoming);
             if self.backlog.len() >= self.room() {
                 return Ok(());
@@ -365,16 +357,6 @@ impl Session<'_> {
             }
             _ => self.paused_since = Some(Instant::now()),
         }
-    }
-
-    /// Notes whether everything that is there is done.
-    fn rest(&self) {
-        let books = self.context().books();
-        let seen = books.holdings.keys().all(|p| self.eof.contains(p));
-        self.keeper
-            .watch
-            .status
-            .set_idle(!books.holdings.is_empty() && seen && books.in_work() == 0 && books.is_clean());
     }
 }
 

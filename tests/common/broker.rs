@@ -1,4 +1,5 @@
 //! A real broker of this test's own, on the loopback, and plain clients to look at it with.
+#![allow(dead_code, reason = "each user has its part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
