@@ -302,6 +302,7 @@ struct ToPublish {
     encoded: Encoded,
     receipt: Receipt,
     permit: flow::Permit,
+    span: tracing::Span,
     seconds: f64,
 }
 
@@ -316,7 +317,7 @@ fn encode(
     let never = Stop::default(); // what is finished is stored even while draining
     for ended in ended {
         let span = ended.ticket.span.clone();
-        let _in = span.enter();
+        let _in = span.clone().entered();
         let since = Instant::now();
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
@@ -336,7 +337,7 @@ fn encode(
         match encoded {
             Ok(encoded) => {
                 let seconds = since.elapsed().as_secs_f64();
-                if to_publish.send(ToPublish { finished, encoded, receipt, permit, seconds }).is_err() {
+                if to_publish.send(ToPublish { finished, encoded, receipt, permit, span, seconds }).is_err() {
                     return;
                 }
             }
@@ -358,6 +359,7 @@ fn publish(
     let never = Stop::default(); // what is finished is stored even while draining
     for job in encoded {
         for mut job in reorder.push(job.finished.sequence, job) {
+            let _in = job.span.clone().entered();
             let since = Instant::now();
             *job.finished.timings_s.entry(Stage::Publish).or_default() += job.seconds;
             let stored = with_retries(limits, Stage::Publish, &never, probe, || {

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
-use super::context::{Context, Taker, kind_of, report};
+use super::context::{Context, Taker, kind_of};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::ends::{Content, Outflow, Ready};
 use super::rejected;
@@ -118,11 +118,12 @@ impl Keeper {
                 }
                 Err(error) => error,
             };
+            let why = self.watch.why().map_or_else(String::new, |why| format!(": {why}"));
             if let KafkaError::Broker { source, .. } = &told {
-                self.watch.status.unreachable(&told.to_string());
+                self.watch.status.unreachable(&format!("{told}{why}"));
                 self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(source) });
             }
-            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}", wait.as_millis());
+            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}{why}", wait.as_millis());
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }
@@ -130,8 +131,10 @@ impl Keeper {
     }
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
-        self.ends.know(self.topics.ensure(&self.settings)?);
         let producer = Transactional::new(&self.settings, &self.survey, self.refused.clone(), self.watch.clone())?;
+        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
+        let there = producer.topics().map_err(broker)?;
+        self.ends.know(self.topics.ensure(&there, &self.settings)?);
         if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
             return Err(KafkaError::Broker { action: "begin transactions", source });
         }
@@ -248,9 +251,9 @@ impl Session<'_> {
                 }
                 Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
             }
-            Content::Rejected { headers, original } => {
+            Content::Rejected { headers, addressed, original } => {
                 let payload = rejected::payload(incoming, original);
-                let key = incoming.key.as_deref().unwrap_or(key);
+                let key = incoming.key.as_deref().filter(|_| *addressed).unwrap_or(key);
                 let record = Outbound { topic: &topics.rejected, key, payload, headers: Some(headers.clone()) };
                 producer.send(&record, origin)?;
                 Ok(Some((written(&[]), payload.map_or(0, <[u8]>::len) as u64)))
@@ -285,10 +288,7 @@ impl Session<'_> {
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
-                Some(Err(error)) => {
-                    report(&self.keeper.watch, &error, &error.to_string());
-                    return Ok(());
-                }
+                Some(Err(_)) => return Ok(()), // the client's callback has told it
             };
             let incoming = incoming(&message, &self.context().topic);
             drop(message);
