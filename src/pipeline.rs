@@ -298,11 +298,11 @@ fn ingest(
 
 /// A frame encoded, waiting for its turn.
 struct ToPublish {
+    span: tracing::Span,
     finished: Finished,
     encoded: Encoded,
     receipt: Receipt,
     permit: flow::Permit,
-    span: tracing::Span,
     seconds: f64,
 }
 
@@ -317,7 +317,7 @@ fn encode(
     let never = Stop::default(); // what is finished is stored even while draining
     for ended in ended {
         let span = ended.ticket.span.clone();
-        let _in = span.clone().entered();
+        let _in = span.enter();
         let since = Instant::now();
         let (finished, receipt, permit) = road::finished(*ended);
         // What cannot be encoded is that image's fault alone: its refusal is published instead.
@@ -337,7 +337,10 @@ fn encode(
         match encoded {
             Ok(encoded) => {
                 let seconds = since.elapsed().as_secs_f64();
-                if to_publish.send(ToPublish { finished, encoded, receipt, permit, span, seconds }).is_err() {
+                if to_publish
+                    .send(ToPublish { span: span.clone(), finished, encoded, receipt, permit, seconds })
+                    .is_err()
+                {
                     return;
                 }
             }

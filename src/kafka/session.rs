@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
-use super::context::{Context, Taker, kind_of};
+use super::context::{Context, Taker, kind_of, report};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::ends::{Content, Outflow, Ready};
 use super::rejected;
@@ -80,14 +80,8 @@ impl Keeper {
     pub fn run(self) -> Result<(), KafkaError> {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
-            let mut session = Session {
-                keeper: &self,
-                consumer,
-                backlog: VecDeque::new(),
-                alone: false,
-                eof: Vec::new(),
-                paused_since: None,
-            };
+            let mut session =
+                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, paused_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             context.books().holdings.values().for_each(|h| h.tenure.end());
@@ -163,8 +157,6 @@ struct Session<'a> {
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
     alone: bool,
-    /// Partitions whose end was seen.
-    eof: Vec<i32>,
     paused_since: Option<Instant>,
 }
 
@@ -177,7 +169,10 @@ impl Session<'_> {
             self.poll()?;
             self.hand_on();
             self.hold_back();
-            self.rest();
+            self.keeper.watch.status.set_idle(self.context().books().is_idle());
+            if !settled {
+                thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
+            }
             if ending && settled && self.context().books().is_clean() {
                 return Ok(());
             }
@@ -277,22 +272,23 @@ impl Session<'_> {
 
     /// Takes messages as long as there is room. Polls in any case: the client's callbacks run in here.
     fn poll(&mut self) -> Result<(), ClientError> {
+        self.context().producer.poll(); // also while nothing is written: its errors pile up
         loop {
             let message = match self.consumer.poll(Duration::ZERO) {
                 None => return Ok(()),
                 Some(Ok(message)) => message,
                 Some(Err(ClientError::PartitionEOF(partition))) => {
-                    if !self.eof.contains(&partition) {
-                        self.eof.push(partition);
-                    }
+                    self.context().books().ended(partition);
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
-                Some(Err(_)) => return Ok(()), // the client's callback has told it
+                Some(Err(error)) => {
+                    report(&self.keeper.watch, &error, &error.to_string());
+                    return Ok(());
+                }
             };
             let incoming = incoming(&message, &self.context().topic);
             drop(message);
-            self.eof.retain(|partition| *partition != incoming.origin.partition);
             self.accept(incoming);
             if self.backlog.len() >= self.room() {
                 return Ok(());
@@ -364,16 +360,6 @@ impl Session<'_> {
             }
             _ => self.paused_since = Some(Instant::now()),
         }
-    }
-
-    /// Notes whether everything that is there is done.
-    fn rest(&self) {
-        let books = self.context().books();
-        let seen = books.holdings.keys().all(|p| self.eof.contains(p));
-        self.keeper
-            .watch
-            .status
-            .set_idle(!books.holdings.is_empty() && seen && books.in_work() == 0 && books.is_clean());
     }
 }
 

@@ -121,6 +121,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn topics_are_those_of_the_schemas() {
+        let survey = crate::survey::Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap();
+        let (topics, schemas) = (Topics::new("p", "sdss"), crate::wire::Schemas::new(&survey).unwrap());
+        let of_schemas = schemas.all().map(|schema| schema.topic("p", &survey));
+        assert_eq!(of_schemas, [topics.sources, topics.masks, topics.images]);
+    }
+
+    #[test]
     fn names_follow_the_survey() {
         let topics = Topics::new("twinpeak", "sdss");
         assert_eq!(topics.new_images, "twinpeak.sdss.new-images");

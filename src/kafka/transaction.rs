@@ -57,8 +57,8 @@ pub(super) struct Transactional {
     call: Duration,
 }
 
-/// So long the client is given to report why a call has failed.
-const REPORTS: Duration = Duration::from_millis(20);
+/// How long the client's reports are waited for at a time.
+const REPORTS_WAIT: Duration = Duration::from_millis(20);
 
 /// Records that the broker would not take, by the message that led to them.
 pub(super) type Refused = Arc<Mutex<BTreeMap<Origin, String>>>;
@@ -78,7 +78,7 @@ impl Transactional {
     pub fn topics(&self) -> Result<Vec<String>, ClientError> {
         let answer = self.producer.client().fetch_metadata(None, self.call);
         if answer.is_err() {
-            self.producer.poll(REPORTS); // a call says that it failed, a report why
+            self.producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
         }
         let there = |topic: &&MetadataTopic| topic.error().is_none();
         Ok(answer?.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
@@ -126,8 +126,16 @@ impl Transactional {
         self.producer.commit_transaction(self.call).map_err(Trouble::of)
     }
 
+    /// The client waits for its own reports on the records that it drops, and only we can take those: short waits,
+    /// and the reports between them. With one long wait no abort would ever end.
     pub fn abort(&self) -> Result<(), Trouble> {
-        self.producer.abort_transaction(self.call).map_err(Trouble::of)
+        let until = Instant::now() + self.call;
+        loop {
+            match self.producer.abort_transaction(REPORTS_WAIT).map_err(Trouble::of) {
+                Err(Trouble::Retry(_)) if Instant::now() < until => self.producer.poll(REPORTS_WAIT),
+                ended => return ended,
+            }
+        }
     }
 }
 

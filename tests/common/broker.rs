@@ -1,5 +1,5 @@
 //! A real broker of this test's own, on the loopback, and plain clients to look at it with.
-#![allow(dead_code, reason = "each file of tests uses its part")]
+#![allow(dead_code, reason = "each user has its part")]
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use apache_avro::reader::datum::GenericDatumReader;
 use serde_json::{Value, json};
 use twinpeak::kafka::Topics;
 
@@ -161,7 +162,7 @@ pub fn datum(record: &Seen) -> &[u8] {
 pub fn decoded(record: &Seen, name: &str) -> Value {
     let file = format!("{}/deploy/schemas/{name}-v1.0.avsc", env!("CARGO_MANIFEST_DIR"));
     let schema = apache_avro::Schema::parse_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let value = apache_avro::from_avro_datum(&schema, &mut datum(record), None).unwrap();
+    let value = GenericDatumReader::builder(&schema).build().unwrap().read_value(&mut datum(record)).unwrap();
     value.try_into().unwrap()
 }
 
