@@ -27,6 +27,9 @@ const PATHS: [&str; 8] = [
     "remote.s3_credentials_file",
 ];
 
+/// Keys whose values are never repeated.
+const SECRETS: [&str; 1] = ["kafka.password"];
+
 const PREFIX: &str = "TWINPEAK__";
 
 /// The layers above the built-in defaults, not yet read.
@@ -104,6 +107,9 @@ impl Layers {
             let Saying { origin, key, value } = saying;
             let refuse = |problem| ConfigError::BadValue { origin: origin.clone(), key: key.clone(), problem };
             match known.get(&key) {
+                Some(_) if SECRETS.contains(&key.as_str()) && !matches!(value, ValueKind::String(_)) => {
+                    return Err(refuse("is not text: write it in quotes".into()));
+                }
                 Some(like) => {
                     let refuse = |problem: String| refuse(format!("{problem} (the default is {like})"));
                     builder = set(builder, &key, fit(value, like).map_err(refuse)?);

@@ -112,11 +112,12 @@ impl Keeper {
                 }
                 Err(error) => error,
             };
+            let why = self.watch.why().map_or_else(String::new, |why| format!(": {why}"));
             if let KafkaError::Broker { source, .. } = &told {
-                self.watch.status.unreachable(&told.to_string());
+                self.watch.status.unreachable(&format!("{told}{why}"));
                 self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(source) });
             }
-            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}", wait.as_millis());
+            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}{why}", wait.as_millis());
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }
@@ -124,8 +125,10 @@ impl Keeper {
     }
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
-        self.ends.know(self.topics.ensure(&self.settings)?);
         let producer = Transactional::new(&self.settings, &self.survey, self.refused.clone(), self.watch.clone())?;
+        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
+        let there = producer.topics().map_err(broker)?;
+        self.ends.know(self.topics.ensure(&there, &self.settings)?);
         if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
             return Err(KafkaError::Broker { action: "begin transactions", source });
         }
@@ -243,9 +246,9 @@ impl Session<'_> {
                 }
                 Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
             }
-            Content::Rejected { headers, original } => {
+            Content::Rejected { headers, addressed, original } => {
                 let payload = rejected::payload(incoming, original);
-                let key = incoming.key.as_deref().unwrap_or(key);
+                let key = incoming.key.as_deref().filter(|_| *addressed).unwrap_or(key);
                 let record = Outbound { topic: &topics.rejected, key, payload, headers: Some(headers.clone()) };
                 producer.send(&record, origin)?;
                 Ok(Some((written(&[]), payload.map_or(0, <[u8]>::len) as u64)))

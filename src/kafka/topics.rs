@@ -46,17 +46,16 @@ impl Topics {
         [&self.new_images, &self.sources, &self.masks, &self.images, &self.rejected, &self.replayed]
     }
 
-    /// Sees that all are there, makes them where the settings say so, and asks how long a record they take.
+    /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
     ///
     /// # Errors
     /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`].
-    pub fn ensure(&self, settings: &Settings) -> Result<Longest, KafkaError> {
+    pub fn ensure(&self, there: &[String], settings: &Settings) -> Result<Longest, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
         let timeout = settings.call();
         let broker = |action| move |source| KafkaError::Broker { action, source };
-        let metadata = admin.inner().fetch_metadata(None, timeout).map_err(broker("ask the broker for its topics"))?;
-        let there = |name: &str| metadata.topics().iter().any(|t| t.name() == name && t.error().is_none());
-        let missing: Vec<&str> = self.all().into_iter().filter(|name| !there(name)).collect();
+        let is_missing = |name: &&str| !there.iter().any(|t| t == name);
+        let missing: Vec<&str> = self.all().into_iter().filter(is_missing).collect();
         // Its answers are futures; a runtime of this thread's own waits for them.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|source| KafkaError::Broker {

@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
@@ -73,6 +74,16 @@ impl Transactional {
         Ok(Self { producer, call: settings.call() })
     }
 
+    /// Names of the topics that are there.
+    pub fn topics(&self) -> Result<Vec<String>, ClientError> {
+        let answer = self.producer.client().fetch_metadata(None, self.call);
+        if answer.is_err() {
+            self.producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
+        }
+        let there = |topic: &&MetadataTopic| topic.error().is_none();
+        Ok(answer?.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
+    }
+
     /// Takes the transactional id, and ends what an earlier holder left open.
     pub fn init(&self) -> Result<(), Trouble> {
         self.producer.init_transactions(self.call).map_err(Trouble::of)
@@ -135,6 +146,8 @@ pub(super) struct Watch {
     pub status: Status,
     /// When each kind of error was logged last. Shared by the callbacks of both clients.
     said: Arc<Mutex<BTreeMap<String, Instant>>>,
+    /// Why no broker could be reached, as the clients told it last. Written by the callbacks, taken by the session.
+    why: Arc<Mutex<Option<String>>>,
 }
 
 /// While a broker is away its client reports the same many times a second.
@@ -142,7 +155,18 @@ const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 impl Watch {
     pub fn new(probe: Arc<dyn Probe>, status: Status) -> Self {
-        Self { probe, status, said: Arc::default() }
+        Self { probe, status, said: Arc::default(), why: Arc::default() }
+    }
+
+    /// A client could not reach a broker.
+    pub fn unreachable(&self, why: String) {
+        self.status.unreachable(&why);
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Why no broker could be reached since this was asked last.
+    pub fn why(&self) -> Option<String> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether this kind of error is worth a line in the log again.
