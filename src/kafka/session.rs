@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
@@ -131,7 +130,12 @@ impl Keeper {
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
         self.ends.know(self.topics.ensure(&self.settings)?);
-        let producer = Transactional::new(&self.settings, &self.survey, self.refused.clone(), self.watch.clone())?;
+        let producer = Transactional::new(
+            &self.settings,
+            &self.settings.daemons_id(&self.survey),
+            self.refused.clone(),
+            self.watch.clone(),
+        )?;
         if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
             return Err(KafkaError::Broker { action: "begin transactions", source });
         }
@@ -290,7 +294,7 @@ impl Session<'_> {
                     return Ok(());
                 }
             };
-            let incoming = incoming(&message, &self.context().topic);
+            let incoming = Incoming::read(&message, &self.context().topic);
             drop(message);
             self.eof.retain(|partition| *partition != incoming.origin.partition);
             self.accept(incoming);
@@ -374,18 +378,5 @@ impl Session<'_> {
             .watch
             .status
             .set_idle(!books.holdings.is_empty() && seen && books.in_work() == 0 && books.is_clean());
-    }
-}
-
-fn incoming(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Incoming {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
-    });
-    Incoming {
-        origin: Origin { topic: topic.clone(), partition: message.partition(), offset: message.offset() },
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        payload: message.payload().unwrap_or_default().to_vec(),
-        headers,
     }
 }

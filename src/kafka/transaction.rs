@@ -64,8 +64,8 @@ impl Transactional {
     ///
     /// # Errors
     /// [`KafkaError::Settings`], [`KafkaError::Password`].
-    pub fn new(settings: &Settings, survey: &str, refused: Refused, watch: Watch) -> Result<Self, KafkaError> {
-        let client = settings.producer(survey)?;
+    pub fn new(settings: &Settings, id: &str, refused: Refused, watch: Watch) -> Result<Self, KafkaError> {
+        let client = settings.producer(id)?;
         let producer = client.create_with_context(Reports { refused, watch }).map_err(KafkaError::Settings)?;
         Ok(Self { producer, call: settings.call() })
     }
