@@ -130,10 +130,7 @@ struct Whole {
 
 impl Whole {
     fn payload(&self) -> &[u8] {
-        match (&self.fetched, self.rejected.kept()) {
-            (Some(bytes), _) | (None, Kept::Here(bytes)) => bytes,
-            (None, Kept::Object { .. } | Kept::AtOrigin) => &[],
-        }
+        self.fetched.as_deref().unwrap_or_else(|| self.rejected.payload())
     }
 }
 
@@ -201,7 +198,7 @@ impl<'a> Replay<'a> {
             Err(why) => return Ok(Err(why)),
         };
         let (bytes, place) = match rejected.kept() {
-            Kept::Here(_) => return Ok(Ok(None)),
+            Kept::Here => return Ok(Ok(None)),
             Kept::Object { uri } => match (self.fetch)(uri) {
                 Ok(bytes) => (bytes, uri.to_owned()),
                 Err(source) => return Ok(Err(NotReplayable::NotFetched { source })),

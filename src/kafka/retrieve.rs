@@ -61,7 +61,7 @@ pub enum NotReplayable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kept<'a> {
     /// In the record.
-    Here(&'a [u8]),
+    Here,
     /// In the object store.
     Object { uri: &'a str },
     /// Where the message came from.
@@ -103,6 +103,11 @@ impl Rejected {
         self.record.key.as_deref().unwrap_or_default()
     }
 
+    /// The record's value: the message, where it is [`Kept::Here`].
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.record.payload
+    }
+
     /// Where it came from, which must be where the daemons read.
     ///
     /// # Errors
@@ -125,7 +130,7 @@ impl Rejected {
         match self.said("payload-uri") {
             Some(uri) => Kept::Object { uri },
             None if self.said("payload-cut").is_some() => Kept::AtOrigin,
-            None => Kept::Here(&self.record.payload),
+            None => Kept::Here,
         }
     }
 
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!((rejected.reason(), rejected.image(), rejected.message()), ("too_old", "a-1", "old"));
         assert_eq!(rejected.origin("in").unwrap(), message().origin);
         assert_eq!((rejected.name().as_str(), rejected.key()), ("1-9", &b"k"[..]));
-        assert_eq!(rejected.kept(), Kept::Here(&message().payload));
+        assert_eq!((rejected.kept(), rejected.payload()), (Kept::Here, &message().payload[..]));
         let headers = rejected.headers();
         let headers: Vec<_> = headers.iter().map(|h| (h.key, h.value)).collect();
         assert_eq!(headers, [("trace", Some(&b"1"[..])), ("empty", None), ("trace", Some(b"2"))]);
