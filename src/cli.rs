@@ -25,7 +25,7 @@ pub struct Cli {
 pub enum Command {
     /// Process frames from disk, then end
     Process(ProcessArgs),
-    /// Process frames as they appear in the inbox, until a signal
+    /// Process frames as they come, in a folder or named by messages, until a signal
     Run(RunArgs),
     /// Write simulated fields and the truth about them
     Simulate(SimulateArgs),
@@ -126,7 +126,10 @@ pub struct RunArgs {
     /// The folder to watch for frames [default: input.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub inbox: Option<PathBuf>,
-    /// Where catalogues, masks, pictures and records go [default: output.dir of the configuration]
+    /// Brokers to take messages from, instead of watching a folder [default: as input.source says]
+    #[arg(long, value_name = "HOST:PORT,...", conflicts_with = "inbox")]
+    pub kafka: Option<String>,
+    /// Where catalogues, masks, pictures and records of an inbox go [default: output.dir of the configuration]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where metrics and health are served [default: http.bind of the configuration]
@@ -141,7 +144,8 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The effective configuration: `--inbox` is `input.dir`, `--out` is `output.dir`.
+    /// The effective configuration: `--inbox` is `input.dir`, `--kafka` is `kafka.bootstrap_servers`, either is
+    /// `input.source`, `--out` is `output.dir`.
     ///
     /// # Errors
     /// [`ConfigError`]
@@ -150,6 +154,9 @@ impl RunArgs {
         self.config
             .layers()
             .flag("--inbox", "input.dir", path(&self.inbox))
+            .flag("--inbox", "input.source", self.inbox.as_ref().map(|_| "inbox".into()))
+            .flag("--kafka", "kafka.bootstrap_servers", self.kafka.clone())
+            .flag("--kafka", "input.source", self.kafka.as_ref().map(|_| "kafka".into()))
             .flag("--out", "output.dir", path(&self.out))
             .flag("--http", "http.bind", self.http.clone())
             .load()

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod process;
 pub mod run;
 pub mod simulate;
+pub mod stream;
 pub mod summary;
 pub mod train;
 
@@ -38,6 +39,9 @@ pub enum Fault {
     /// The output.
     #[error("the output cannot be written")]
     Output,
+    /// The broker.
+    #[error("the broker cannot be used")]
+    Broker,
 }
 
 /// The exit code for an error that reached `main`.
@@ -50,6 +54,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         Some(Fault::Model) => Exit::BadModel,
         Some(Fault::Device) => Exit::BadDevice,
         Some(Fault::Output) => Exit::BadOutput,
+        Some(Fault::Broker) => Exit::BadBroker,
         None => Exit::Failed,
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kafka;
+use crate::{kafka, remote};
 
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
@@ -36,6 +36,8 @@ pub struct Config {
     pub output: Output,
     /// The broker, where frames are named by messages.
     pub kafka: kafka::Settings,
+    /// Where messages may point, and where large results go.
+    pub remote: remote::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
     /// Where metrics and health are served.

@@ -35,7 +35,7 @@ use rdkafka::error::KafkaError as ClientError;
 pub use attempts::MAX_ATTEMPTS;
 pub use delivery::{Incoming, Origin};
 pub use ends::{Intake, Outflow, Parts, Software, Stream, StreamSink, StreamSource, Taken};
-pub use records::{Outgoing, Records};
+pub use records::Outgoing;
 pub use settings::{Secret, Security, Settings};
 pub use status::Status;
 pub use topics::Topics;

@@ -67,6 +67,7 @@ pub mod posterior;
 pub mod preprocess;
 pub mod psf;
 pub mod recipe;
+pub mod remote;
 pub mod sim;
 pub mod store;
 pub mod survey;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use twinpeak::catalog::columns;
 use twinpeak::pipeline::ports::{Finished, Outcome, Stage};
@@ -67,15 +66,6 @@ fn process_writes_avro_on_request_and_it_is_the_same_catalogue() {
     let script = [SAME_NUMBERS, "\nassert len(avro) > 5\n"].concat();
     let read = common::python("fastavro, pyarrow, astropy", &script, &[out.path()]);
     eprintln!("read by fastavro: {read}");
-}
-
-#[test]
-fn the_shipped_schemas_are_sdss_s() {
-    let wire = Wire::new(&products::survey(), Framing::SingleObject).unwrap();
-    for schema in wire.schemas().all() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/schemas").join(schema.file_name());
-        assert_eq!(fs::read_to_string(file).unwrap(), schema.text());
-    }
 }
 
 /// Holds a container against the Parquet and FITS tables beside it: same rows, same bits, same nulls.

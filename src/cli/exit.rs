@@ -21,13 +21,15 @@ pub enum Exit {
     BadDevice,
     /// The output cannot be written.
     BadOutput,
+    /// The broker refused, or the session with it was lost too often.
+    BadBroker,
     /// A signal ended it before all was done.
     Interrupted,
 }
 
 impl Exit {
     /// All, by code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -37,6 +39,7 @@ impl Exit {
         Self::BadModel,
         Self::BadDevice,
         Self::BadOutput,
+        Self::BadBroker,
         Self::Interrupted,
     ];
 
@@ -52,6 +55,7 @@ impl Exit {
             Self::BadModel => 6,
             Self::BadDevice => 7,
             Self::BadOutput => 8,
+            Self::BadBroker => 9,
             Self::Interrupted => 130, // 128 + SIGINT, as shells do
         }
     }
@@ -68,6 +72,7 @@ impl Exit {
             Self::BadModel => "the model bundle is missing, damaged or for another survey",
             Self::BadDevice => "the device is absent or failed",
             Self::BadOutput => "the output cannot be written",
+            Self::BadBroker => "the broker refused, or the session with it was lost too often",
             Self::Interrupted => "a signal ended it before all was done",
         }
     }

@@ -125,14 +125,18 @@ fn nets(config: &Config, survey: &Survey, bundle: &Bundle, chosen: &Chosen) -> a
     Ok(Device { name: chosen.name.clone(), segmenter, classifier })
 }
 
-/// How frames are read: from files, under the configured limits.
-pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
-    let limits = fits::Limits {
+/// How much one file may ask of us.
+pub fn fits_limits(config: &Config) -> fits::Limits {
+    fits::Limits {
         max_file_bytes: config.input.max_file_bytes.get() as u64,
         max_unpacked_bytes: config.input.max_unpacked_bytes.get() as u64,
         max_pixels: config.input.max_pixels.get() as u64,
-    };
-    let survey = survey.clone();
+    }
+}
+
+/// How frames are read: from files, under the configured limits.
+pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
+    let (limits, survey) = (fits_limits(config), survey.clone());
     Arc::new(move |image, files| fits::load(&survey, image, files, &limits))
 }
 

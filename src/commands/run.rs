@@ -1,13 +1,14 @@
-//! `twinpeak run`: the daemon. Frames as they appear in the inbox, until a signal.
+//! `twinpeak run`: the daemon. Frames as they come, until a signal.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 
-use super::Fault;
-use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
+use super::assemble::{Assembly, assemble, ended, ledger, limits, loader, sink, start_log};
+use super::{Fault, stream};
 use crate::cli::{Exit, RunArgs};
+use crate::config::{Config, Source};
 use crate::pipeline;
 use crate::pipeline::flow::Stop;
 use crate::store::{Inbox, Patience};
@@ -24,33 +25,26 @@ use crate::torch::process;
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
     start_log(&config, None);
-    let stop = Stop::default();
+    match config.input.source {
+        Source::Inbox => inbox(&config, args.until_idle),
+        Source::Kafka => stream::run(&config, args.until_idle),
+    }
+}
+
+fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let inbox = &config.input.dir;
     std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
-    let ledger = ledger(&config)?;
+    let ledger = ledger(config)?;
+    let ending = Ending::watch(config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();
-    let at_once = move || -> Infallible {
-        in_work.forgive();
-        process::leave(Exit::Interrupted.code())
-    };
-    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
-    let assembly = assemble(&config)?;
+    ending.first(move || in_work.forgive());
+    let assembly = assemble(config)?;
     let models = &assembly.models;
-
-    let metrics = Arc::new(Metrics::new(&Facts {
-        model_version: models.identity.version.clone(),
-        model_hash: models.identity.hash.clone(),
-        devices: vec![assembly.chosen.name.clone()],
-    }));
-    let heart = Heart::default();
-    heart.beat(); // making the nets ran each of them once
+    let watching = Watching::new(&assembly);
     let writable = ledger.clone();
-    let checks = vec![
-        Check::beating("inference", heart.clone(), config.http.inference_within_s.duration()),
-        Check::new("output", move || writable.probe().map_err(|e| e.to_string())),
-    ];
-    let server = Server::start(config.http.bind, metrics.clone(), checks).context(Fault::Config)?;
+    let output = Check::new("output", move || writable.probe().map_err(|e| e.to_string()));
+    let server = watching.serve(config, output)?;
 
     let patience = Patience {
         poll_s: config.input.poll_interval_s.into(),
@@ -59,18 +53,76 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let survey = models.survey.clone();
     let mut source =
-        Inbox::new(config.input.dir.clone(), survey.clone(), loader(&config, &survey), ledger.clone(), patience);
-    if args.until_idle {
+        Inbox::new(config.input.dir.clone(), survey.clone(), loader(config, &survey), ledger.clone(), patience);
+    if until_idle {
         source = source.until_idle();
     }
-    let sink = sink(&config, ledger, models)?;
+    let sink = sink(config, ledger, models)?;
     tracing::info!(
         inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),
         model = models.identity.version, "ready"
     );
-    let probes = Probes(vec![metrics, Arc::new(log::Events), Arc::new(heart)]);
-    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits(&config), &stop, &probes);
+    let (limits, stop) = (limits(config), &ending.stop);
+    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits, stop, &*watching.probes);
     let summary = ended(result, &config.output.dir)?;
     tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
     Ok(Exit::Done)
+}
+
+/// How a daemon is asked to end.
+pub(super) struct Ending {
+    /// Set by a first signal.
+    pub stop: Stop,
+    first: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Ending {
+    /// Watches for signals from now on.
+    pub fn watch(config: &Config) -> anyhow::Result<Self> {
+        let ending = Self { stop: Stop::default(), first: Arc::default() };
+        let first = ending.first.clone();
+        let at_once = move || -> Infallible {
+            if let Some(first) = first.get() {
+                first();
+            }
+            process::leave(Exit::Interrupted.code())
+        };
+        signals::watch(ending.stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
+        Ok(ending)
+    }
+
+    /// What to do before the process ends at once.
+    pub fn first(&self, what: impl Fn() + Send + Sync + 'static) {
+        let _ = self.first.set(Box::new(what));
+    }
+}
+
+/// Who watches a daemon.
+pub(super) struct Watching {
+    /// All of them.
+    pub probes: Arc<Probes>,
+    metrics: Arc<Metrics>,
+    heart: Heart,
+}
+
+impl Watching {
+    /// Metrics, log and the heart that each inference makes beat.
+    pub fn new(assembly: &Assembly) -> Self {
+        let identity = &assembly.models.identity;
+        let metrics = Arc::new(Metrics::new(&Facts {
+            model_version: identity.version.clone(),
+            model_hash: identity.hash.clone(),
+            devices: vec![assembly.chosen.name.clone()],
+        }));
+        let heart = Heart::default();
+        heart.beat(); // making the nets ran each of them once
+        let probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone())]);
+        Self { probes: Arc::new(probes), metrics, heart }
+    }
+
+    /// Serves metrics and health, with one more condition for readiness.
+    pub fn serve(&self, config: &Config, check: Check) -> anyhow::Result<Server> {
+        let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
+        Server::start(config.http.bind, self.metrics.clone(), vec![inference, check]).context(Fault::Config)
+    }
 }

@@ -16,7 +16,7 @@ use super::{Config, ConfigError};
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "survey.file",
     "model.bundle",
     "input.dir",
@@ -24,6 +24,7 @@ const PATHS: [&str; 7] = [
     "kafka.password_file",
     "kafka.ca_file",
     "kafka.state_dir",
+    "remote.s3_credentials_file",
 ];
 
 const PREFIX: &str = "TWINPEAK__";
@@ -199,13 +200,17 @@ fn flatten(table: impl IntoIterator<Item = (String, Value)>) -> Vec<(String, Val
 /// A value in the type of the key's default. Text stands for anything (variables and flags have no types);
 /// otherwise nothing is converted: the crate would round 2.5 frames to 3.
 fn fit(value: ValueKind, like: &ValueKind) -> Result<ValueKind, String> {
-    use ValueKind::{Boolean, Float, I64, I128, String as Text, U64, U128};
+    use ValueKind::{Array, Boolean, Float, I64, I128, String as Text, U64, U128};
     match (value, like) {
         (v @ Text(_), Text(_)) | (v @ (I64(_) | U64(_)), I64(_) | U64(_) | Float(_)) | (v @ Float(_), Float(_)) => {
             Ok(v)
         }
         (Text(v), I64(_) | U64(_)) => v.parse().map(I64).map_err(|_| format!("{v:?} is not a whole number")),
-        (v @ Boolean(_), Boolean(_)) => Ok(v),
+        (v @ Boolean(_), Boolean(_)) | (v @ Array(_), Array(_)) => Ok(v),
+        // A list is written with commas where there are no brackets.
+        (Text(v), Array(_)) => {
+            Ok(Array(v.split(',').map(str::trim).filter(|v| !v.is_empty()).map(Value::from).collect()))
+        }
         (Text(v), Boolean(_)) => v.parse().map(Boolean).map_err(|_| format!("{v:?} is neither true nor false")),
         (Text(v), Float(_)) => v.parse().map(Float).map_err(|_| format!("{v:?} is not a number")),
         (I128(_) | U128(_), _) => Err("is too large".into()),

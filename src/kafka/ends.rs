@@ -269,13 +269,8 @@ impl StreamSink {
         let outgoing = self.outflow.records(finished)?;
         self.attempts.note(origin, &outgoing.objects)?;
         let Longest { sources, masks, images, .. } = self.ends.longest();
-        let all = [
-            (&outgoing.sources, sources, "sources"),
-            (&outgoing.masks, masks, "masks"),
-            (&outgoing.images, images, "images"),
-        ];
-        for (records, longest, topic) in all {
-            let bytes = records.iter().map(<[u8]>::len).max().unwrap_or(0);
+        let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
+        for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {
             if bytes + RECORD_OVERHEAD > longest {
                 return Err(PortError::Refused(Box::new(Rejection {
                     reason: Reason::TooLarge,

@@ -240,15 +240,11 @@ impl Session<'_> {
         match &*ready.content {
             Content::Nothing => Ok(None),
             Content::Image(outgoing) => {
-                let all = [
-                    (&outgoing.sources, &topics.sources),
-                    (&outgoing.masks, &topics.masks),
-                    (&outgoing.images, &topics.images),
-                ];
-                for (records, topic) in all {
-                    for payload in records.iter() {
-                        producer.send(&Outbound { topic, key, payload: Some(payload), headers: None }, origin)?;
-                    }
+                let sources = outgoing.sources.iter().map(|payload| (&topics.sources, payload));
+                let masks = outgoing.masks.iter().map(|payload| (&topics.masks, payload.as_slice()));
+                let image = std::iter::once((&topics.images, outgoing.image.as_slice()));
+                for (topic, payload) in sources.chain(masks).chain(image) {
+                    producer.send(&Outbound { topic, key, payload: Some(payload), headers: None }, origin)?;
                 }
                 Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
             }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub ca_file: PathBuf,
     /// Older messages are rejected, s.
     pub max_message_age_s: Seconds,
+    /// So long after its event a notification waits for the other bands' files, s.
+    pub bands_wait_s: Seconds,
     /// Longest message that is taken, bytes; longer ones are rejected.
     pub max_message_bytes: NonZeroUsize,
     /// A transaction is committed when it holds so many images,
@@ -74,6 +76,7 @@ impl Default for Settings {
             password_file: PathBuf::new(),
             ca_file: PathBuf::new(),
             max_message_age_s: Seconds::of(30.0 * 86400.0),
+            bands_wait_s: Seconds::of(60.0),
             max_message_bytes: nonzero(1 << 20),
             transaction_images: nonzero(16),
             transaction_bytes: nonzero(32 << 20),

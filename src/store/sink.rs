@@ -19,6 +19,9 @@ const AVRO: &str = "catalog.avro";
 /// Bytes of a file, or why there are none.
 type Made = Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Makes one file.
+type Maker<'a> = Box<dyn Fn() -> Made + Sync + 'a>;
+
 /// The writers of FITS and Avro files, given from outside so that this folder names none of their libraries.
 pub struct Encoders {
     /// The catalogue as a FITS binary table.
@@ -60,7 +63,7 @@ impl DirectorySink {
     fn files(&self, products: &Products) -> Result<Files, StoreError> {
         let image = &products.catalog.provenance.image_id;
         let catalog = &products.catalog;
-        let mut makers: Vec<(&str, Box<dyn Fn() -> Made + Sync + '_>)> = vec![
+        let mut makers: Vec<(&str, Maker)> = vec![
             (
                 "catalog.fits",
                 Box::new(|| (self.encoders.catalog_table)(catalog, &self.columns, &self.survey, &products.quality)),

@@ -7,11 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use serde_json::{Value as Json, json};
 
 use super::tests::sdss;
 use super::{RecordSchema, Schemas};
+
+/// Every file ever published and its fingerprint (CRC-64-AVRO, as fastavro computes it): a new version adds a line,
+/// and no line ever changes.
+const PUBLISHED: &[(&str, &str)] = &[
+    ("image-v1.0.avsc", "e7c3cf5e61813bf5"),
+    ("mask-v1.0.avsc", "ac29c4727a2ff2a9"),
+    ("source-v1.0.avsc", "d710e060b22b5f42"),
+];
 
 fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -29,8 +38,12 @@ fn published(schema: &RecordSchema) -> PathBuf {
 fn minors(schema: &RecordSchema) -> Vec<PathBuf> {
     let newest = schema.file_name();
     let (prefix, _) = newest.trim_end_matches(".avsc").rsplit_once('.').unwrap();
-    let files = fs::read_dir(at("deploy/schemas")).unwrap().map(|e| e.unwrap().path());
-    files.filter(|f| f.extension().is_some_and(|e| e == "avsc") && name(f).starts_with(&format!("{prefix}."))).collect()
+    schema_files().filter(|file| name(file).starts_with(&format!("{prefix}."))).collect()
+}
+
+fn schema_files() -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir(at("deploy/schemas")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|e| e == "avsc"))
 }
 
 fn name(file: &Path) -> String {
@@ -73,6 +86,19 @@ fn the_code_s_schemas_are_the_published_files() {
 }
 
 #[test]
+fn what_was_published_stays_as_it_was() {
+    let mut found: Vec<(String, String)> = schema_files()
+        .map(|file| {
+            let schema = Schema::parse_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            (name(&file), schema.fingerprint::<Rabin>().to_string())
+        })
+        .collect();
+    found.sort();
+    let found: Vec<_> = found.iter().map(|(name, crc)| (name.as_str(), crc.as_str())).collect();
+    assert_eq!(found, PUBLISHED, "a published schema changed, or a new one is not in this list");
+}
+
+#[test]
 fn minors_of_a_major_read_each_other() {
     for schema in Schemas::new(&sdss()).unwrap().all() {
         let number = |file: &str| file.trim_end_matches(".avsc").rsplit('.').next().unwrap().parse::<u32>().unwrap();
@@ -86,11 +112,14 @@ fn minors_of_a_major_read_each_other() {
     }
 }
 
+/// What becomes of a schema's fields.
+type Change<'a> = &'a dyn Fn(&mut Vec<Json>);
+
 #[test]
 fn a_change_that_breaks_readers_is_seen() {
     let schemas = Schemas::new(&sdss()).unwrap();
     let old = json_of(schemas.source.text());
-    let seen = |change: &dyn Fn(&mut Vec<Json>)| {
+    let seen = |change: Change| {
         let mut new = old.clone();
         change(new["fields"].as_array_mut().unwrap());
         broken(&old, &new).is_err()
@@ -101,7 +130,7 @@ fn a_change_that_breaks_readers_is_seen() {
         move |fields: &mut Vec<Json>| fields.iter_mut().find(|f| place(name)(f)).unwrap()[key] = value.clone()
     };
     let add = |field: Json| move |fields: &mut Vec<Json>| fields.push(field.clone());
-    let refused: [(&str, &dyn Fn(&mut Vec<Json>)); 7] = [
+    let refused: [(&str, Change); 7] = [
         ("a nullable field is removed", &drop("starProb")),
         ("a field without a default is removed", &drop("ra")),
         ("a type is changed", &set("ra", "type", json!("string"))),
@@ -116,7 +145,7 @@ fn a_change_that_breaks_readers_is_seen() {
     for (what, change) in refused {
         assert!(seen(change), "{what}");
     }
-    let allowed: [(&str, &dyn Fn(&mut Vec<Json>)); 3] = [
+    let allowed: [(&str, Change); 3] = [
         ("nothing", &|_| ()),
         ("a nullable field is added", &add(json!({"name": "new", "type": ["null", "float"], "default": null}))),
         ("its meaning is said better", &set("ra", "doc", json!("Right ascension"))),

@@ -4,6 +4,7 @@
 pub mod fits;
 pub mod program;
 pub mod results;
+pub mod s3;
 
 use std::fs;
 use std::path::{Path, PathBuf};

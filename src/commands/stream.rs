@@ -1,0 +1,105 @@
+//! `twinpeak run` on a stream: messages of a broker name the frames, records of topics hold the results.
+
+mod intake;
+mod outflow;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::Fault;
+use super::assemble::{assemble, ended, fits_limits, limits};
+use super::run::{Ending, Watching};
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::kafka::{Parts, Software, Stream};
+use crate::pipeline::flow::Stop;
+use crate::pipeline::{self, EngineError, Limits};
+use crate::remote::Remote;
+use crate::survey::Survey;
+use crate::telemetry::health::Check;
+use crate::wire::{self, Credentials, Framing, Schemas, Wire};
+use intake::Messages;
+use outflow::Records;
+
+/// How long a schema registry may take to answer.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs it.
+///
+/// # Errors
+/// What made the daemon impossible or ended it.
+pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
+    let ending = Ending::watch(config)?;
+    let assembly = assemble(config)?;
+    let models = &assembly.models;
+    let watching = Watching::new(&assembly);
+    let survey = models.survey.clone();
+    let max_file_bytes = config.input.max_file_bytes.get() as u64;
+    let remote = Arc::new(Remote::new(&config.remote, max_file_bytes).context(Fault::Config)?);
+    let framing = framing(config, &survey, &ending.stop)?;
+    let wire = Wire::new(&survey, framing).context(Fault::Config)?;
+    let identity = &models.identity;
+    let (mut source, sink, stream) = Stream::start(Parts {
+        settings: config.kafka.clone(),
+        survey: survey.profile().name.clone(),
+        intake: Box::new(Messages::new(config, survey, remote.clone(), fits_limits(config))),
+        outflow: Arc::new(Records::new(
+            wire,
+            remote,
+            config.kafka.inline_mask_bytes,
+            !config.remote.objects.is_empty(),
+        )),
+        software: Software {
+            version: env!("CARGO_PKG_VERSION").into(),
+            model_version: identity.version.clone(),
+            model_hash: identity.hash.clone(),
+        },
+        probe: watching.probes.clone(),
+        ahead: config.pipeline.frames_in_flight.get(),
+    })
+    .context(Fault::Broker)?;
+    ending.first(stream.forgive());
+    let status = stream.status();
+    let server = watching.serve(config, Check::new("kafka", move || status.ready()))?;
+    if until_idle {
+        source = source.until_idle();
+    }
+    tracing::info!(
+        brokers = config.kafka.bootstrap_servers, group = config.kafka.group, http = %server.address(),
+        model = identity.version, "ready"
+    );
+    // What is away comes back: a store or a disk is waited for, while readiness and metrics tell.
+    let limits = Limits { port_retries: u32::MAX, ..limits(config) };
+    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits, &ending.stop, &*watching.probes);
+    drop((source, sink));
+    let left = stream.finish();
+    if let (Err(EngineError::Source(_) | EngineError::Sink(_)) | Ok(_), Err(error)) = (&result, left) {
+        return Err(anyhow::Error::new(error).context(Fault::Broker));
+    }
+    let summary = ended(result, &config.output.dir)?;
+    tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
+    Ok(Exit::Done)
+}
+
+/// How messages begin: as the registry says, which is waited for, or by the schemas' fingerprints.
+fn framing(config: &Config, survey: &Survey, stop: &Stop) -> anyhow::Result<Framing> {
+    let url = &config.kafka.schema_registry;
+    if url.is_empty() {
+        return Ok(Framing::SingleObject);
+    }
+    let url = url.parse().context("kafka.schema_registry is no URL").context(Fault::Config)?;
+    let registry = wire::Registry { url, credentials: Credentials::None, timeout: REGISTRY_TIMEOUT };
+    let schemas = Schemas::new(survey).context(Fault::Config)?;
+    loop {
+        match wire::register(&registry, &schemas, survey) {
+            Err(error) if error.retryable() && !stop.requested() => {
+                tracing::warn!("the schema registry is waited for: {error}");
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            Err(error) if error.retryable() => bail!(error),
+            done => return done.context(Fault::Broker),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Bytes behind URIs: fetches the files of a frame for the daemon, waits for those that are still to come, and
+//! keeps large masks as claim checks. From where bytes may come is configured; all else is refused unasked.
+//!
+//! ```no_run
+//! use twinpeak::message::Uri;
+//! use twinpeak::remote::{Remote, Settings};
+//!
+//! let settings = Settings { file_roots: vec!["/data/frames".into()], ..Settings::default() };
+//! let remote = Remote::new(&settings, 256 << 20)?;
+//! let band = |b: &str| Uri::File(format!("/data/frames/frame-{b}-1-2-3.fits").into());
+//! let fetching = remote.fetch(["u", "g", "r", "i", "z"].map(band)); // goes on while we do something else
+//! let files: [Vec<u8>; 5] = fetching.wait().map_err(|(_band, error)| error)?;
+//! # Ok::<(), twinpeak::remote::RemoteError>(())
+//! ```
+//!
+//! The one place beside the metrics' server where something is asynchronous; nobody outside notices.
+
+mod answer;
+mod bucket;
+mod credentials;
+mod error;
+mod fetching;
+mod folder;
+mod objects;
+mod reach;
+mod roots;
+mod settings;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::message::Uri;
+
+pub use error::{Ban, RemoteError};
+pub use fetching::Fetching;
+pub use settings::Settings;
+
+use reach::Reach;
+
+/// Threads that talk to the store.
+const WORKERS: usize = 2;
+/// Threads that read and write files: as many can hang on a dead disk before others have to wait.
+const DISK_THREADS: usize = 64;
+/// Pauses between two looks for files that are still to come grow from the first to the longest.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
+/// A claim check that was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it lies.
+    pub uri: String,
+    /// Of its bytes, 64 lower-case hexadecimal digits: also its name.
+    pub sha256: String,
+    /// Whether this call made it; in doubt (an answer that was lost) `false`.
+    pub created: bool,
+}
+
+/// All places that may be read from and written to. Give it to threads by `Arc`.
+pub struct Remote {
+    reach: Arc<Reach>,
+    runtime: Option<Runtime>,
+}
+
+impl Remote {
+    /// Resolves the roots, finds the credentials, makes the folder for claim checks. Asks no store yet.
+    /// Files over `max_file_bytes` are refused; claim checks too.
+    ///
+    /// # Errors
+    /// [`RemoteError`] naming the setting that cannot be used.
+    pub fn new(settings: &Settings, max_file_bytes: u64) -> Result<Self, RemoteError> {
+        settings.check()?;
+        let reach = Arc::new(Reach::new(settings, max_file_bytes)?);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(DISK_THREADS)
+            .thread_name("remote")
+            .enable_all()
+            .build()
+            .map_err(RemoteError::Start)?;
+        Ok(Self { reach, runtime: Some(runtime) })
+    }
+
+    /// Starts to fetch the files of five bands side by side and returns at once.
+    pub fn fetch(&self, uris: [Uri; 5]) -> Fetching {
+        Fetching::start(self.runtime().handle(), &self.reach, uris)
+    }
+
+    /// Looks which of five files are there, until `until` has seen enough or the deadline has passed; at least
+    /// once, and at most `fetch_timeout_s` beyond the deadline. `until` is asked at least once a second, so it
+    /// can also say that the program is to end.
+    ///
+    /// # Errors
+    /// [`RemoteError`] where that cannot be told of one, e.g. because its store does not answer.
+    pub fn present(
+        &self,
+        uris: &[Uri; 5],
+        until: &dyn Fn(&[bool; 5]) -> bool,
+        deadline: Instant,
+    ) -> Result<[bool; 5], RemoteError> {
+        let mut there = [false; 5];
+        let mut pause = FIRST_LOOK;
+        loop {
+            there = self.runtime().block_on(self.reach.look(uris, there))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if until(&there) || left.is_zero() {
+                return Ok(there);
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (2 * pause).min(LONGEST_LOOK);
+        }
+    }
+
+    /// Keeps bytes below `remote.objects` under a name made of their SHA-256,
+    /// `<first two digits>/<all digits>.<ending>`, unless they are there already. They outlast a power cut when
+    /// this returns. `ending` is letters, digits and single dots.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; then nothing half-written is seen.
+    ///
+    /// # Panics
+    /// On another `ending`.
+    pub fn put(&self, bytes: &[u8], ending: &str) -> Result<Stored, RemoteError> {
+        assert!(objects::is_ending(ending), "{ending:?} is no ending of a file's name");
+        let sha256 = objects::sha256(bytes);
+        let uri = self.reach.place(&sha256, ending)?;
+        let created = self.runtime().block_on(self.reach.put(&uri, bytes))?;
+        Ok(Stored { uri: uri.to_string(), sha256, created })
+    }
+
+    /// Reads a claim check, or a file from where frames may come.
+    ///
+    /// # Errors
+    /// [`RemoteError`]
+    pub fn get(&self, uri: &Uri) -> Result<Vec<u8>, RemoteError> {
+        self.runtime().block_on(self.reach.get(uri))
+    }
+
+    /// Removes a claim check, and nothing but a claim check, for good; it need not be there.
+    ///
+    /// # Errors
+    /// [`RemoteError`]
+    pub fn remove(&self, uri: &Uri) -> Result<(), RemoteError> {
+        self.runtime().block_on(self.reach.remove(uri))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // Without waiting for threads that hang on a dead disk.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
