@@ -136,7 +136,8 @@ impl Attempts {
     pub fn sweep(&self, topic: &str, partition: i32, offset: i64) {
         let Ok(names) = fs::read_dir(&self.folder) else { return };
         let start = format!("{topic}-{partition}-");
-        let old = |name: &str| name.strip_prefix(&start)?.strip_suffix(".json")?.parse::<i64>().ok().filter(|o| *o < offset);
+        let old =
+            |name: &str| name.strip_prefix(&start)?.strip_suffix(".json")?.parse::<i64>().ok().filter(|o| *o < offset);
         for name in names.flatten().map(|entry| entry.file_name()) {
             if name.to_str().and_then(old).is_some() {
                 let _ = fs::remove_file(self.folder.join(name)); // another daemon may have been faster

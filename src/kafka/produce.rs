@@ -41,7 +41,7 @@ impl Producer {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn connect(settings: &Settings, survey: &str) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ensure(settings)?;
+        topics.ask(settings)?;
         let mut client = settings.writer()?;
         client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
         let (told, done) = unbounded();

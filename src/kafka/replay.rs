@@ -60,7 +60,7 @@ impl Rejections {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ensure(settings)?;
+        topics.ask(settings)?;
         let watch = Watch::new(Arc::new(NoProbe), Status::default());
         let mut replayed = BTreeSet::new();
         for note in History::open(settings, &topics.replayed, &watch)? {
@@ -149,7 +149,7 @@ impl<'a> Replay<'a> {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn begin(settings: &'a Settings, survey: &'a str, fetch: &'a Fetch<'a>) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ensure(settings)?;
+        topics.ask(settings)?;
         let (watch, refused) = (Watch::new(Arc::new(NoProbe), Status::default()), Refused::default());
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
         patiently(|| producer.init()).map_err(|trouble| broken("take over the replay", trouble))?;
