@@ -5,9 +5,11 @@ pub mod assemble;
 pub mod check;
 pub mod evaluate;
 pub mod process;
+pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod stream;
+pub mod submit;
 pub mod summary;
 pub mod train;
 

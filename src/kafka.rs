@@ -19,9 +19,13 @@ mod books;
 mod context;
 mod delivery;
 mod ends;
+mod history;
+mod produce;
 mod progress;
 mod records;
 mod rejected;
+mod replay;
+mod retrieve;
 mod session;
 mod settings;
 mod status;
@@ -35,7 +39,10 @@ use rdkafka::error::KafkaError as ClientError;
 pub use attempts::MAX_ATTEMPTS;
 pub use delivery::{Incoming, Origin};
 pub use ends::{Intake, Outflow, Parts, Software, Stream, StreamSink, StreamSource, Taken};
+pub use produce::{Delivered, Producer};
 pub use records::Outgoing;
+pub use replay::{Fetch, Rejections, Replay, Tell, Wish};
+pub use retrieve::{NotReplayable, Rejected};
 pub use settings::{Secret, Security, Settings};
 pub use status::Status;
 pub use topics::Topics;
@@ -91,6 +98,15 @@ pub enum KafkaError {
         /// Within so many seconds.
         within_s: u64,
         /// The last loss.
+        source: ClientError,
+    },
+    /// Another replay took over.
+    #[error(
+        "another replay has begun and goes on where this one ends: what this one sent is not sent again (or a \
+         transaction took longer than kafka.transaction_timeout_s; then run it again): {source}"
+    )]
+    OtherReplay {
+        /// In the client's words.
         source: ClientError,
     },
     /// The thread that keeps the session died.

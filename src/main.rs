@@ -9,6 +9,8 @@ fn main() {
     let done = match Cli::parse().command {
         Command::Process(args) => commands::process::run(&args),
         Command::Run(args) => commands::run::run(&args),
+        Command::Submit(args) => commands::submit::run(&args),
+        Command::Replay(args) => commands::replay::run(&args),
         Command::Summary(args) => commands::summary::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),

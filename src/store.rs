@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub use aside::write_file;
 pub use columns::read_columns;
-pub use files::FileList;
+pub use files::{Fields, FileList};
 pub use inbox::Inbox;
 pub use ledger::{Claim, Ledger, MAX_ATTEMPTS};
 pub use night::Night;

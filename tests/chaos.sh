@@ -23,8 +23,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" # the daemon's configuration and nets are found from here
 work=$(realpath -m "${CHAOS_DIR:-out/chaos-$fields-$seed-$kills}")
 twinpeak=$(realpath -m "${TWINPEAK:-target/release/twinpeak}") python=$(realpath -ms "${PYTHON:-.venv/bin/python}")
-say() { printf 'chaos: %s\n' "$*"; }
-die() { say "$*" >&2; exit 2; }
+# shellcheck disable=SC2034 # java.sh speaks under this name
+name=chaos
+# shellcheck source=deploy/kafka/java.sh
+source deploy/kafka/java.sh
 [[ -x $twinpeak ]] || die "no daemon at $twinpeak: cargo build --release"
 "$python" -c 'import confluent_kafka, fastavro' 2>/dev/null ||
     die "$python lacks confluent-kafka or fastavro: deploy/setup.sh --tests"
@@ -45,7 +47,7 @@ mount_disk() {
     if mountpoint -q "$work/disk"; then return; fi
     mkdir -p "$work/disk"
     if ! mount -t tmpfs -o "size=$((16 + fields / 8))m" chaos "$work/disk" 2>/dev/null; then
-        say "NO DISK THAT CAN BE FULL: mount is not allowed here. The storm goes on without that event" >&2
+        say "NO DISK THAT CAN BE FULL: mount is not allowed here. The storm goes on without that event"
     elif [[ -d $work/disk.kept ]]; then
         cp -a "$work/disk.kept/." "$work/disk/"
     fi
@@ -59,40 +61,35 @@ unmount_disk() {
 
 storm=''
 clean_up() {
-    trap '' INT TERM
     if [[ $storm ]]; then kill -TERM "$storm" 2>/dev/null && wait "$storm"; fi || true
     deploy/kafka.sh stop --dir "$work/kafka"
     unmount_disk
 }
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'trap "" INT TERM; exit 130' INT # a second one must not break the cleaning up
+trap 'trap "" INT TERM; exit 143' TERM
 SECONDS=0
 
 # A counter that cannot fail proves nothing.
 told=$(cd tests/chaos && "$python" -B -m unittest test_count 2>&1) || die "the counter does not count: $told"
 if [[ ! -e $work/messages.jsonl ]]; then
     say "simulates a night"
-    "$python" tests/chaos/night.py "$work" "$fields" "$seed" "$twinpeak"
+    "$python" -B tests/chaos/night.py "$work" "$fields" "$seed" "$twinpeak"
 fi
 mount_disk
 mkdir -p "$work/disk/objects" "$work/disk/state"
 say "starts the broker"
 deploy/kafka.sh start --dir "$work/kafka" --proxied 0 >/dev/null
 deploy/kafka.sh topics sdss 6 --dir "$work/kafka" >/dev/null
-# shellcheck disable=SC2034 # java.sh speaks under this name
-name=chaos
-# shellcheck source=deploy/kafka/java.sh
-source deploy/kafka/java.sh
 read -ra ports < <(free_ports 2)
 say "the storm begins; the daemons' logs are $work/a.log and b.log"
-"$python" tests/chaos/storm.py "$work" "$seed" "$kills" "$twinpeak" "${ports[@]}" &
+"$python" -B tests/chaos/storm.py "$work" "$seed" "$kills" "$twinpeak" "${ports[@]}" &
 storm=$!
 failed=0
 wait "$storm" || failed=$?
 if ((failed != 0 && failed != 3)); then die "the storm broke off; call it again to go on"; fi # 3: a daemon hangs
 storm=''
 say "$SECONDS s; counts"
-"$python" tests/chaos/count.py "$work" || failed=1
+"$python" -B tests/chaos/count.py "$work" || failed=1
 touch "$work/counted"
 exit "$failed"

@@ -62,7 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("config", &["CORE", "pipeline", "fits", "store", "kafka", "remote"]),
-    ("cli", &["commands", "config"]),
+    ("cli", &["commands", "config", "frame", "pipeline"]),
     (
         "commands",
         &[
@@ -100,7 +100,6 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("crossbeam", &["pipeline", "kafka"]),
     ("object_store", &["remote"]),
     ("reqwest", &["remote"]),
-    ("crossbeam", &["pipeline"]),
     ("rdkafka", &["kafka"]),
     ("anyhow", &["commands", "main", "cli"]),
     ("::wcs", &["wcs", "fits"]),

@@ -9,9 +9,9 @@ pub enum Exit {
     Failed,
     /// The command line was not understood; clap's own code.
     Usage,
-    /// Some frames were rejected.
+    /// Some frames were rejected, or some messages could not be sent.
     SomeRejected,
-    /// Every frame was rejected.
+    /// Every frame was rejected, or no message could be sent.
     AllRejected,
     /// The configuration or the survey's description cannot be used.
     BadConfig,
@@ -66,8 +66,10 @@ impl Exit {
             Self::Done => "all done: every frame was processed",
             Self::Failed => "an unexpected failure",
             Self::Usage => "the command line was not understood",
-            Self::SomeRejected => "some frames were rejected (see rejected/ in the output)",
-            Self::AllRejected => "every frame was rejected (see rejected/ in the output)",
+            Self::SomeRejected => {
+                "some frames were rejected (see rejected/ in the output), or some messages could not be sent"
+            }
+            Self::AllRejected => "every frame was rejected (see rejected/ in the output), or no message could be sent",
             Self::BadConfig => "the configuration or survey description cannot be used",
             Self::BadModel => "the model bundle is missing, damaged or for another survey",
             Self::BadDevice => "the device is absent or failed",

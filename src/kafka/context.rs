@@ -292,7 +292,7 @@ impl ClientContext for Context {
     }
 }
 
-fn code_of(error: &ClientError) -> Option<RDKafkaErrorCode> {
+pub(super) fn code_of(error: &ClientError) -> Option<RDKafkaErrorCode> {
     match error {
         ClientError::Transaction(error) => Some(error.code()),
         other => other.rdkafka_error_code(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+
 /// Where a message lies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
@@ -33,6 +35,22 @@ pub struct Incoming {
     pub payload: Vec<u8>,
     /// Its headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Incoming {
+    /// As the client gives it.
+    pub(super) fn read(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Self {
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
+        });
+        Self {
+            origin: Origin { topic: topic.clone(), partition: message.partition(), offset: message.offset() },
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().unwrap_or_default().to_vec(),
+            headers,
+        }
+    }
 }
 
 /// The time for which a partition is ours without a break. Once it is over, whatever was begun in it is stale: the

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
@@ -125,7 +124,12 @@ impl Keeper {
     }
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
-        let producer = Transactional::new(&self.settings, &self.survey, self.refused.clone(), self.watch.clone())?;
+        let producer = Transactional::new(
+            &self.settings,
+            &self.settings.daemons_id(&self.survey),
+            self.refused.clone(),
+            self.watch.clone(),
+        )?;
         let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
         let there = producer.topics().map_err(broker)?;
         self.ends.know(self.topics.ensure(&there, &self.settings)?);
@@ -287,7 +291,7 @@ impl Session<'_> {
                     return Ok(());
                 }
             };
-            let incoming = incoming(&message, &self.context().topic);
+            let incoming = Incoming::read(&message, &self.context().topic);
             drop(message);
             self.accept(incoming);
             if self.backlog.len() >= self.room() {
@@ -308,6 +312,11 @@ impl Session<'_> {
             let mut books = context.books();
             if matches!(books.phase, Phase::Aborting | Phase::Seeking) {
                 return; // it comes again
+            }
+            let first = books.holdings.get(&incoming.origin.partition).is_some_and(|h| h.progress.known().is_none());
+            if first {
+                let Origin { topic, partition, offset } = &incoming.origin;
+                context.attempts.sweep(topic, *partition, *offset);
             }
             books.taken(&incoming.origin)
         };
@@ -360,18 +369,5 @@ impl Session<'_> {
             }
             _ => self.paused_since = Some(Instant::now()),
         }
-    }
-}
-
-fn incoming(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Incoming {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
-    });
-    Incoming {
-        origin: Origin { topic: topic.clone(), partition: message.partition(), offset: message.offset() },
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        payload: message.payload().unwrap_or_default().to_vec(),
-        headers,
     }
 }

@@ -204,12 +204,21 @@ impl Settings {
         Ok(client)
     }
 
-    /// The daemon's producer.
-    pub(super) fn producer(&self, survey: &str) -> Result<ClientConfig, KafkaError> {
+    /// The transactions of a daemon: its own, and the same at every start.
+    pub(super) fn daemons_id(&self, survey: &str) -> String {
+        format!("{}-{survey}-{}-{}", self.topic_prefix, self.group, self.instance_name())
+    }
+
+    /// The transactions of a replay: one for all, so that of two at once the earlier is cast out.
+    pub(super) fn replays_id(&self, survey: &str) -> String {
+        format!("{}-{survey}-replay", self.topic_prefix)
+    }
+
+    /// A client that writes in transactions.
+    pub(super) fn producer(&self, transactional_id: &str) -> Result<ClientConfig, KafkaError> {
         let mut client = self.writer()?;
-        let instance = self.instance_name();
         client
-            .set("transactional.id", format!("{}-{survey}-{}-{instance}", self.topic_prefix, self.group))
+            .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", millis(self.transaction_timeout_s.duration()))
             .set("message.timeout.ms", millis(self.transaction_timeout_s.duration()));
         Ok(client)

@@ -88,6 +88,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Truncated,
+        Self::NotFits,
+        Self::Unreadable,
+        Self::TooLarge,
+        Self::TooSmall,
+        Self::MissingBand,
+        Self::BandMismatch,
+        Self::BadWcs,
+        Self::BadUnits,
+        Self::NoSignal,
+        Self::BadMessage,
+        Self::TooOld,
+        Self::Forbidden,
+        Self::Unreachable,
+        Self::Crashed,
+        Self::Internal,
+    ];
+
     /// Its name, as in metrics and rejections.
     pub fn name(self) -> &'static str {
         match self {

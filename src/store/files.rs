@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use super::Loader;
 use super::field::Field;
-use crate::frame::ImageId;
+use crate::frame::{ImageId, PerBand};
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::{Arrival, FrameSource, PortError, Reason, Rejection, Stage};
 use crate::survey::Survey;
 
-/// A list of files and folders, grouped into images by the survey's file names and given in order of image id.
-/// In a folder, files of other names are passed over; a file named by itself whose name is none of the
-/// survey's is an image of its own, rejected.
-pub struct FileList {
+/// Files and folders, grouped into images by the survey's file names and given in order of image id: an image's file
+/// in each band, or why it cannot be used. In a folder, files of other names are passed over; a file named by itself
+/// whose name is none of the survey's is an image of its own, rejected.
+pub struct Fields {
     images: VecDeque<(ImageId, Item)>,
     survey: Arc<Survey>,
-    loader: Loader,
+    passed_over: usize,
 }
 
 enum Item {
@@ -27,30 +27,73 @@ enum Item {
     Unusable(Rejection),
 }
 
-impl FileList {
+impl Fields {
     /// Looks at the paths; nothing is read yet, and nothing is an error: what cannot be used is a rejected image.
-    pub fn new(paths: &[PathBuf], survey: Arc<Survey>, loader: Loader) -> Self {
-        let mut list =
-            Listing { survey: &survey, fields: BTreeMap::new(), unusable: Vec::new(), seen: BTreeSet::new() };
+    pub fn new(paths: &[PathBuf], survey: Arc<Survey>) -> Self {
+        let mut list = Listing {
+            survey: &survey,
+            fields: BTreeMap::new(),
+            unusable: Vec::new(),
+            seen: BTreeSet::new(),
+            passed_over: 0,
+        };
         for path in paths {
             list.add(path);
         }
+        let passed_over = list.passed_over;
         let mut images: BTreeMap<ImageId, Item> =
             list.fields.into_iter().map(|(image, field)| (image, Item::Field(field))).collect();
         for (path, rejection) in list.unusable {
             images.insert(name_for(&path, |id| images.contains_key(id)), Item::Unusable(rejection));
         }
-        Self { images: images.into_iter().collect(), survey, loader }
+        Self { images: images.into_iter().collect(), survey, passed_over }
+    }
+
+    /// What lies in the folders and is no file of the survey.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+}
+
+impl Iterator for Fields {
+    type Item = (ImageId, Result<PerBand<PathBuf>, Box<Rejection>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (image, item) = self.images.pop_front()?;
+        let files = match item {
+            Item::Field(field) => field.bands(&self.survey, &image),
+            Item::Unusable(rejection) => Err(Box::new(rejection)),
+        };
+        Some((image, files))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.images.len(), Some(self.images.len()))
+    }
+}
+
+impl ExactSizeIterator for Fields {}
+
+/// The same as a source of frames.
+pub struct FileList {
+    fields: Fields,
+    loader: Loader,
+}
+
+impl FileList {
+    /// As [`Fields::new`].
+    pub fn new(paths: &[PathBuf], survey: Arc<Survey>, loader: Loader) -> Self {
+        Self { fields: Fields::new(paths, survey), loader }
     }
 
     /// Images still to come.
     pub fn len(&self) -> usize {
-        self.images.len()
+        self.fields.len()
     }
 
     /// Whether none is to come.
     pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
+        self.len() == 0
     }
 }
 
@@ -59,12 +102,9 @@ impl FrameSource for FileList {
         if stop.requested() {
             return Ok(None);
         }
-        let Some((image_id, item)) = self.images.pop_front() else { return Ok(None) };
-        let (survey, loader, image) = (Arc::clone(&self.survey), Arc::clone(&self.loader), image_id.clone());
-        let load = move || match item {
-            Item::Field(field) => loader(&image, &field.bands(&survey, &image).map_err(|r| *r)?),
-            Item::Unusable(rejection) => Err(rejection),
-        };
+        let Some((image_id, files)) = self.fields.next() else { return Ok(None) };
+        let (loader, image) = (Arc::clone(&self.loader), image_id.clone());
+        let load = move || loader(&image, &files.map_err(|r| *r)?);
         Ok(Some(Arrival::new(image_id, load, ())))
     }
 }
@@ -76,6 +116,7 @@ struct Listing<'a> {
     unusable: Vec<(PathBuf, Rejection)>,
     /// Name and place of each file: one that is named twice is still one, but a link of another name is another field.
     seen: BTreeSet<(OsString, PathBuf)>,
+    passed_over: usize,
 }
 
 impl Listing<'_> {
@@ -105,6 +146,7 @@ impl Listing<'_> {
             Ok(mut paths) => {
                 paths.sort();
                 let found = paths.iter().filter(|p| p.exists() && self.add_file(p)).count();
+                self.passed_over += paths.len() - found;
                 if found == 0 {
                     let pattern = &self.survey.profile().file_pattern;
                     let advice = format!("files must be named like {pattern}");
@@ -181,6 +223,7 @@ mod tests {
             }
         }
         let files = touch(dir.path(), &["README", "frame-q-000001-1-0001.fits"]);
+        assert_eq!(Fields::new(&[dir.path().to_owned()], Arc::new(sdss())).passed_over(), 2);
         let all = list(&[dir.path().to_owned(), dir.path().join("frame-u-000001-1-0001.fits")]);
         let names: Vec<_> = all.iter().map(|(id, r)| (id.as_str(), r.message.as_str())).collect();
         let bands = |image| ["u", "g", "r", "i", "z"].map(|b| format!("frame-{b}-{image}.fits")).join(" ");

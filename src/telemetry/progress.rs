@@ -1,4 +1,4 @@
-//! Progress of `process` for a person: a bar on a terminal, a plain line a frame otherwise.
+//! Progress for a person: a bar on a terminal, and lines above it; plain lines otherwise.
 
 use std::io::{IsTerminal, Write};
 
@@ -7,26 +7,42 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::frame::ImageId;
 use crate::pipeline::ports::{Finished, Outcome, Probe};
 
-/// Tells each frame's end on standard error.
-pub struct Progress {
+/// Counts what is done, on standard error.
+pub struct Count {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
-    /// For `frames` frames; a bar where standard error is a terminal.
-    pub fn new(frames: u64) -> Self {
-        Self::on(frames, std::io::stderr().is_terminal())
+impl Count {
+    /// For so many `things`, a plural; a bar where standard error is a terminal.
+    pub fn new(of: u64, things: &str) -> Self {
+        Self::on(of, things, std::io::stderr().is_terminal())
     }
 
-    fn on(frames: u64, terminal: bool) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames {elapsed_precise} {msg}");
+    fn on(of: u64, things: &str, terminal: bool) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} {elapsed_precise} {msg}");
         let style = style.expect("the template is ours").progress_chars("=> ");
-        Self { bar: terminal.then(|| ProgressBar::new(frames).with_style(style)) }
+        Self { bar: terminal.then(|| ProgressBar::new(of).with_style(style).with_prefix(things.to_owned())) }
     }
 
     /// The bar, where there is one, so that logs go above it (see [`super::log::start`]).
     pub fn bar(&self) -> Option<ProgressBar> {
         self.bar.clone()
+    }
+
+    /// One more is done.
+    pub fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Says a line.
+    pub fn tell(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            // A closed standard error must not end the work.
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
     }
 
     /// Takes the bar away.
@@ -37,24 +53,37 @@ impl Progress {
     }
 }
 
+/// Tells each frame's end on standard error.
+pub struct Progress(Count);
+
+impl Progress {
+    /// For `frames` frames.
+    pub fn new(frames: u64) -> Self {
+        Self(Count::new(frames, "frames"))
+    }
+
+    /// As [`Count::bar`].
+    pub fn bar(&self) -> Option<ProgressBar> {
+        self.0.bar()
+    }
+
+    /// As [`Count::end`].
+    pub fn end(&self) {
+        self.0.end();
+    }
+}
+
 impl Probe for Progress {
     fn arrived(&self, image: &ImageId) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.0.bar {
             bar.set_message(image.to_string());
             bar.tick();
         }
     }
 
     fn finished(&self, finished: &Finished) {
-        let line = line(finished);
-        match &self.bar {
-            Some(bar) => {
-                bar.inc(1);
-                bar.println(line);
-            }
-            // A closed standard error must not end the work.
-            None => drop(writeln!(std::io::stderr(), "{line}")),
-        }
+        self.0.done();
+        self.0.tell(&line(finished));
     }
 }
 
@@ -90,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_bar_counts_frames() {
-        let progress = Progress::on(3, true);
+        let progress = Progress(Count::on(3, "frames", true));
         progress.finished(&processed());
         progress.finished(&rejected());
         let bar = progress.bar().unwrap();
         assert_eq!((bar.position(), bar.length()), (2, Some(3)));
-        assert!(Progress::on(3, false).bar().is_none());
+        assert!(Count::on(3, "frames", false).bar().is_none());
     }
 }

@@ -19,53 +19,20 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
 
+from daemon import GROUP, SESSION_TIMEOUT_S, Daemon, say
+
 HERE = pathlib.Path(__file__).resolve().parent
 KAFKA = HERE.parent.parent / "deploy" / "kafka.sh"
-TOPIC, GROUP = "twinpeak.sdss.new-images", "chaos"
-SESSION_TIMEOUT_S = 6
-# Enough for ordinary fields and too little for the deadly one.
-MEMORY_BYTES = 1 << 30
+TOPIC = "twinpeak.sdss.new-images"
 # The broker's view is asked so often, and a storm whose daemons get nowhere for so long is over.
 LOOK_EVERY_S, STANDSTILL_S = 1, 90
 TICK_S = 0.05
 # Before each event so many seconds' worth of messages begin to come: it hits daemons at work.
 BURST_S = 1
-# Between two starts of one daemon, at least.
-PAUSE_S = 1
-
-
-def say(text):
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-class Daemon:
-    """A daemon and who starts it again."""
-
-    def __init__(self, name, command, log):
-        self.name, self.command, self.log = name, command, log
-        self.process, self.expected, self.not_before = None, False, 0.0
-
-    def keep(self):
-        """Starts it where it does not run, and tells of an end that nobody asked for."""
-        if self.process and self.process.poll() is None:
-            return
-        if self.process and not self.expected:
-            code = self.process.returncode
-            say(f"daemon {self.name} ended by itself: {signal.Signals(-code).name if code < 0 else f'exit {code}'}")
-        self.expected = False
-        time.sleep(max(0.0, self.not_before - time.monotonic()))
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        self.not_before = time.monotonic() + PAUSE_S
-
-    def send(self, number, ends=True):
-        self.keep()
-        self.expected = self.expected or ends
-        self.process.send_signal(number)
 
 
 class Storm:
@@ -77,10 +44,10 @@ class Storm:
         self.proxy_command = [sys.executable, HERE / "proxy.py", proxied.rsplit(":")[1], behind]
         self.daemons = [
             # Some of a's masks ride in the topic and others are claim checks; all of b's are.
-            Daemon("a", self.command("a", self.bootstrap, 30_000, twinpeak, ports[0]), (folder / "a.log").open("a")),
-            Daemon("b", self.command("b", proxied, 0, twinpeak, ports[1]), (folder / "b.log").open("a")),
+            Daemon("a", twinpeak, folder, self.bootstrap, ports[0], inline_mask_bytes=30_000),
+            Daemon("b", twinpeak, folder, proxied, ports[1], inline_mask_bytes=0),
         ]
-        self.ports, self.proxy = ports, None
+        self.proxy = None
         self.messages = [json.loads(line) for line in (folder / "messages.jsonl").open()]
         # Forever, in order, and each once, whatever happens to the broker.
         self.producer = confluent_kafka.Producer(
@@ -91,23 +58,6 @@ class Storm:
             {"bootstrap.servers": self.bootstrap, "group.id": GROUP, "enable.partition.eof": True, "log_level": 2}
         )
         self.unsent, self.send_by, self.hangs = [], (0.0, 0), False
-
-    def command(self, name, bootstrap, inline_mask_bytes, twinpeak, port):
-        disk = self.folder / "disk"
-        settings = {
-            "kafka.group": GROUP,
-            "kafka.instance": name,
-            "kafka.state_dir": disk / "state",
-            "kafka.session_timeout_s": SESSION_TIMEOUT_S,
-            "kafka.transaction_timeout_s": 10,
-            "kafka.inline_mask_bytes": inline_mask_bytes,
-            "remote.file_roots": self.folder / "frames",
-            "remote.objects": f"file://{disk}/objects",
-            "pipeline.drain_timeout_s": 15,
-        }
-        limits = ["prlimit", f"--data={MEMORY_BYTES}", "--core=0", "setpriv", "--pdeathsig", "KILL"]
-        run = [twinpeak, "run", "--kafka", bootstrap, "--http", f"127.0.0.1:{port}", "--segmenter", "threshold"]
-        return [*limits, *run, *(f"--set={key}={value}" for key, value in settings.items())]
 
     # ---- the world goes on ---------------------------------------------------------------------------------
 
@@ -140,16 +90,9 @@ class Storm:
         self.send_by = (time.monotonic() + seconds, first)
         self.pace_s = seconds / max(1, sum(message["number"] < first for message in self.unsent))
 
-    def ready(self, port):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
     def wait_ready(self, seconds):
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not all(self.ready(port) for port in self.ports):
+        while time.monotonic() < until and not all(daemon.ready() for daemon in self.daemons):
             self.live(0.3)
 
     # ---- what is there -------------------------------------------------------------------------------------
@@ -300,8 +243,8 @@ class Storm:
     def end_daemons(self):
         """In fair weather each can be had again, and ends when it is asked to: else it hangs somewhere."""
         self.wait_ready(30)
-        for daemon, port in zip(self.daemons, self.ports):
-            self.complain(self.ready(port), f"daemon {daemon.name} is not ready long after all is well again")
+        for daemon in self.daemons:
+            self.complain(daemon.ready(), f"daemon {daemon.name} is not ready long after all is well again")
             daemon.send(signal.SIGTERM)
         for daemon in self.daemons:
             try:

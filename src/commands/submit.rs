@@ -1,0 +1,281 @@
+//! `twinpeak submit`: fields on disk become messages, a message a field.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::Fault;
+use super::assemble::start_log;
+use crate::cli::{Exit, SubmitArgs};
+use crate::frame::{FieldIds, ImageId, PerBand};
+use crate::kafka::Producer;
+use crate::message::{NewImage, Uri, UriError};
+use crate::pipeline::flow::Stop;
+use crate::store::Fields;
+use crate::survey::Survey;
+use crate::telemetry::progress::Count;
+use crate::telemetry::signals;
+use crate::torch::process;
+
+/// How long the producer is listened to at a time, so that a wish to stop is seen.
+const NAP: Duration = Duration::from_millis(20);
+
+/// Runs it.
+///
+/// # Errors
+/// A configuration or a broker that cannot be used; what cannot be sent is no error but a count in the exit code.
+pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
+    let config = args.broker.load()?;
+    let survey = Arc::new(super::survey(&config)?);
+    let place = Place::new(args.s3_prefix.as_deref()).context("--s3-prefix").context(Fault::Config)?;
+    let fields = Fields::new(&args.frames, survey.clone());
+    let mut submission = Submission::new(fields.len());
+    start_log(&config, submission.count.bar());
+    let producer = Producer::connect(&config.kafka, &survey.profile().name).context(Fault::Broker)?;
+    let stop = Stop::default();
+    let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
+    signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
+    if fields.passed_over() > 0 {
+        submission.count.tell(&format!("{} files are not of the survey: passed over", fields.passed_over()));
+    }
+
+    let mut pace = Pace::new(args.rate);
+    for (image, files) in fields {
+        let message = match files {
+            Ok(files) => place.message(image.clone(), &files, &survey).map_err(|error| error.to_string()),
+            Err(rejection) => Err(rejection.message),
+        };
+        let Ok(message) = message.map_err(|why| submission.failed(image.as_str(), &why)) else { continue };
+        let due = pace.next();
+        while !stop.requested() && Instant::now() < due {
+            submission.listen(&producer, due);
+        }
+        if stop.requested() {
+            break;
+        }
+        match producer.send(image.as_str(), &message.to_json(&survey)) {
+            Ok(()) => submission.pending += 1,
+            Err(error) => submission.failed(image.as_str(), &error.to_string()),
+        }
+        submission.listen(&producer, Instant::now());
+    }
+    while submission.pending > 0 {
+        submission.listen(&producer, Instant::now() + NAP);
+    }
+    Ok(submission.end(producer.topic()))
+}
+
+/// How it stands.
+struct Submission {
+    count: Count,
+    of: usize,
+    sent: u64,
+    failed: u64,
+    /// Given to the client; the broker has not said that it has them.
+    pending: u64,
+}
+
+impl Submission {
+    fn new(of: usize) -> Self {
+        Self { count: Count::new(of as u64, "messages"), of, sent: 0, failed: 0, pending: 0 }
+    }
+
+    /// Hears what became of messages, for a moment, and no longer than until then.
+    fn listen(&mut self, producer: &Producer, until: Instant) {
+        for delivered in producer.done(until.min(Instant::now() + NAP)) {
+            self.pending -= 1;
+            match delivered.result {
+                Ok(()) => {
+                    self.sent += 1;
+                    self.count.done();
+                }
+                Err(error) => self.failed(&delivered.key, &error.to_string()),
+            }
+        }
+    }
+
+    fn failed(&mut self, image: &str, why: &str) {
+        self.failed += 1;
+        self.count.done();
+        self.count.tell(&format!("{image}: not sent: {why}"));
+    }
+
+    fn end(self, topic: &str) -> Exit {
+        self.count.end();
+        println!("{} messages sent to {topic}, {} fields not sent", self.sent, self.of as u64 - self.sent);
+        if self.sent + self.failed < self.of as u64 {
+            return Exit::Interrupted;
+        }
+        Exit::of_counts(self.sent, self.failed)
+    }
+}
+
+/// When each message is due: so many a second from the first on. A late one does not delay those after it.
+struct Pace {
+    since: Instant,
+    rate: Option<f64>,
+    messages: u32,
+}
+
+impl Pace {
+    fn new(rate: Option<f64>) -> Self {
+        Self { since: Instant::now(), rate, messages: 0 }
+    }
+
+    fn next(&mut self) -> Instant {
+        let Some(rate) = self.rate else { return self.since };
+        let after_s = f64::from(self.messages) / rate;
+        self.messages += 1;
+        // So slow a rate that no clock reaches the next: a day is as good.
+        self.since + Duration::try_from_secs_f64(after_s).unwrap_or(Duration::from_secs(86400))
+    }
+}
+
+/// Where the daemons find the files.
+enum Place {
+    /// Where they are here.
+    Here,
+    /// In a bucket, below a folder or not.
+    Bucket { bucket: String, folder: String },
+}
+
+/// Why a field has no message.
+#[derive(Debug, thiserror::Error)]
+enum Unsendable {
+    #[error("{file:?} cannot be used: {source}")]
+    File { file: PathBuf, source: io::Error },
+    #[error("{file:?} has no URI: {source}")]
+    Uri { file: PathBuf, source: UriError },
+}
+
+impl Place {
+    fn new(prefix: Option<&str>) -> Result<Self, UriError> {
+        let Some(prefix) = prefix else { return Ok(Self::Here) };
+        // Any name below it shows whether it can be one; S3 knows no folders, so the bucket itself is one too.
+        let Uri::S3 { bucket, key } = format!("{}/x", prefix.trim_end_matches('/')).parse()? else {
+            return Err(UriError::Scheme { scheme: "file".into() });
+        };
+        let folder = key.strip_suffix('x').unwrap_or_default().to_owned();
+        Ok(Self::Bucket { bucket, folder })
+    }
+
+    fn message(&self, image: ImageId, files: &PerBand<PathBuf>, survey: &Survey) -> Result<NewImage, Unsendable> {
+        let name = |file: &Path| survey.file_name(file.file_name()?.to_str()?);
+        let ids = name(&files[survey.reference()]).map_or_else(FieldIds::default, |name| name.ids);
+        let mut bands = files.each_ref().map(|_| Uri::File(PathBuf::new()));
+        for (uri, file) in bands.iter_mut().zip(files) {
+            *uri = self.uri(file)?;
+        }
+        Ok(NewImage {
+            image_id: image,
+            observed_mjd_tai: None, // the daemons find it in the files
+            bands,
+            ids,
+            weights: Default::default(),
+            masks: Default::default(),
+        })
+    }
+
+    fn uri(&self, file: &Path) -> Result<Uri, Unsendable> {
+        let unusable = |source| Unsendable::File { file: file.to_owned(), source };
+        if !fs::metadata(file).map_err(unusable)?.is_file() {
+            return Err(unusable(io::Error::other("it is no regular file")));
+        }
+        let name = file.file_name().unwrap_or_default();
+        let uri = match self {
+            Self::Here => {
+                // Its folder by its real name, but not itself: a link of another name is another field's file.
+                let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                Uri::file(&fs::canonicalize(folder).map_err(unusable)?.join(name))
+            }
+            Self::Bucket { bucket, folder } => Uri::s3(bucket, &format!("{folder}{}", name.to_string_lossy())),
+        };
+        uri.map_err(|source| Unsendable::Uri { file: file.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{self, Message};
+
+    fn sdss() -> Survey {
+        Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    /// The messages of a folder, as the daemons understand them.
+    fn messages(folder: &Path, place: &Place) -> Vec<Result<NewImage, String>> {
+        let survey = Arc::new(sdss());
+        let told = |(image, files): (ImageId, Result<PerBand<PathBuf>, _>)| {
+            let files = files.map_err(|rejection: Box<crate::pipeline::ports::Rejection>| rejection.message)?;
+            let message = place.message(image, &files, &survey).map_err(|e| e.to_string())?;
+            match message::parse(&message.to_json(&survey), &survey).unwrap() {
+                Message::NewImage(parsed) => Ok(*parsed),
+                other => panic!("{other:?}"),
+            }
+        };
+        Fields::new(&[folder.to_owned()], survey.clone()).map(told).collect()
+    }
+
+    fn field(folder: &Path, bands: &[&str]) {
+        for band in bands {
+            fs::write(folder.join(format!("frame-{band}-000752-3-0213.fits")), "").unwrap();
+        }
+    }
+
+    #[test]
+    fn messages_name_the_files_wherever_they_were_named_from() {
+        let outer = tempfile::tempdir().unwrap();
+        let (real, link) = (outer.path().join("a night #1"), outer.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        field(&real, &["u", "g", "r", "i", "z"]);
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let real = fs::canonicalize(real).unwrap();
+        for folder in [link.clone(), link.join("."), link.join("../link")] {
+            let message = messages(&folder, &Place::Here).remove(0).unwrap();
+            assert_eq!(message.bands[0], Uri::File(real.join("frame-u-000752-3-0213.fits")));
+            assert_eq!(
+                (message.image_id.as_str(), message.ids.run, message.ids.field),
+                ("000752-3-0213", Some(752), Some(213))
+            );
+        }
+        for (prefix, key) in
+            [("s3://night/", ""), ("s3://night", ""), ("s3://night/a/b", "a/b/"), ("s3://night/a%20b//", "a b/")]
+        {
+            let message = messages(&real, &Place::new(Some(prefix)).unwrap()).remove(0).unwrap();
+            assert_eq!(message.bands[4], Uri::s3("night", &format!("{key}frame-z-000752-3-0213.fits")).unwrap());
+        }
+        for bad in ["file:///night", "s3://", "night", "s3://night/../x", "s3://night/a?b"] {
+            assert!(Place::new(Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_no_daemon_could_read_has_no_message() {
+        let folder = tempfile::tempdir().unwrap();
+        field(folder.path(), &["u", "g", "r", "i"]);
+        assert_eq!(messages(folder.path(), &Place::Here), [Err("band z of image 000752-3-0213 is missing".to_owned())]);
+        fs::create_dir(folder.path().join("frame-z-000752-3-0213.fits")).unwrap();
+        let told = messages(folder.path(), &Place::Here).remove(0).unwrap_err();
+        assert!(told.contains("frame-z") && told.contains("no regular file"), "{told}");
+    }
+
+    #[test]
+    fn messages_are_due_at_an_even_pace() {
+        let mut pace = Pace::new(Some(8.0));
+        let since = pace.since;
+        let due: Vec<_> = (0..10_001).map(|_| pace.next() - since).collect();
+        assert_eq!(
+            (due[0], due[1], due[10_000]),
+            (Duration::ZERO, Duration::from_millis(125), Duration::from_secs(1250))
+        );
+        let mut unbound = Pace::new(None);
+        assert_eq!((0..5).map(|_| unbound.next()).collect::<Vec<_>>(), [unbound.since; 5]);
+        assert!(Pace::new(Some(f64::MIN_POSITIVE)).next() > since);
+    }
+}

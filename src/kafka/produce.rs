@@ -1,0 +1,110 @@
+//! Messages written one by one, outside of transactions, and what became of each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+
+use super::context::{report, say};
+use super::transaction::Watch;
+use super::{KafkaError, Settings, Status, Topics};
+use crate::pipeline::ports::NoProbe;
+
+/// A message that the broker has not acknowledged after so long has failed.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Writes to the topic of new images; the broker keeps each message once, however often the client has to repeat it.
+pub struct Producer {
+    client: BaseProducer<Reports>,
+    topic: String,
+    done: Receiver<Delivered>,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Its key.
+    pub key: String,
+    /// Nothing, or why it is not known to be on the topic.
+    pub result: Result<(), KafkaError>,
+}
+
+impl Producer {
+    /// Connects, and sees that the topics are there.
+    ///
+    /// # Errors
+    /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
+    pub fn connect(settings: &Settings, survey: &str) -> Result<Self, KafkaError> {
+        let topics = Topics::new(&settings.topic_prefix, survey);
+        topics.ask(settings)?;
+        let mut client = settings.writer()?;
+        client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
+        let (told, done) = unbounded();
+        let context = Reports { told, watch: Watch::new(Arc::new(NoProbe), Status::default()) };
+        let client = client.create_with_context(context).map_err(KafkaError::Settings)?;
+        Ok(Self { client, topic: topics.new_images, done })
+    }
+
+    /// Where it writes.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Gives a message to the client; waits where that holds too many. [`Producer::done`] says what becomes of it.
+    ///
+    /// # Errors
+    /// [`KafkaError::Broker`] where the client does not take it.
+    pub fn send(&self, key: &str, payload: &[u8]) -> Result<(), KafkaError> {
+        loop {
+            let record = BaseRecord::with_opaque_to(&self.topic, Box::new(key.to_owned())).key(key).payload(payload);
+            match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((ClientError::MessageProduction(Code::QueueFull), _)) => {
+                    self.client.poll(Duration::from_millis(50));
+                }
+                Err((source, _)) => return Err(unwritten(source)),
+            }
+        }
+    }
+
+    /// What became of messages since it was asked last; waits for news until then.
+    pub fn done(&self, until: Instant) -> impl Iterator<Item = Delivered> {
+        self.client.poll(until.saturating_duration_since(Instant::now()));
+        self.done.try_iter()
+    }
+}
+
+fn unwritten(source: ClientError) -> KafkaError {
+    KafkaError::Broker { action: "write a message", source }
+}
+
+/// The client's callbacks.
+struct Reports {
+    told: Sender<Delivered>,
+    watch: Watch,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        say(level, facility, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        report(&self.watch, &error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<String>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, key: Box<String>) {
+        let result = result.as_ref().map(|_| ()).map_err(|(source, _)| unwritten(source.clone()));
+        // Nobody listens any more once the producer is dropped.
+        let _ = self.told.send(Delivered { key: *key, result });
+    }
+}

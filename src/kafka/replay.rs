@@ -1,0 +1,305 @@
+//! Rejected messages sent again, each once, whatever is killed meanwhile.
+//!
+//! The message, back to the topic from which it came, and a note that it was sent, to the compacted topic `replayed`,
+//! are written in one transaction. Whoever replays takes the one transactional id that all replays share before it
+//! reads those notes: what an earlier one left open is then ended, and what it committed is there to be read.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+use serde::Serialize;
+
+use super::context::code_of;
+use super::delivery::Origin;
+use super::history::History;
+use super::retrieve::{Kept, NotReplayable, Rejected};
+use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
+use super::{KafkaError, Settings, Status, Topics};
+use crate::frame::ImageId;
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{NoProbe, Reason};
+
+/// Most messages of one transaction; `kafka.transaction_bytes` bounds it too.
+const BATCH: usize = 100;
+/// A transaction that must be aborted is begun again so often.
+const TRIES: usize = 5;
+/// A broker that does not finish a transaction is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which rejected messages are wished for: all, where nothing is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Those rejected for one of these reasons.
+    pub reasons: Vec<Reason>,
+    /// Those of one of these images.
+    pub images: Vec<ImageId>,
+}
+
+impl Wish {
+    fn covers(&self, rejected: &Rejected) -> bool {
+        let reason = self.reasons.is_empty() || self.reasons.iter().any(|r| r.name() == rejected.reason());
+        let image = self.images.is_empty() || self.images.iter().any(|i| i.as_str() == rejected.image());
+        reason && image
+    }
+}
+
+/// Rejected messages that are wished for and were not sent again yet, in the order of their partitions.
+pub struct Rejections {
+    history: History,
+    wish: Wish,
+    replayed: BTreeSet<String>,
+    before: usize,
+}
+
+impl Rejections {
+    /// Reads which were sent again, and is ready to read which were rejected.
+    ///
+    /// # Errors
+    /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
+    pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
+        let topics = Topics::new(&settings.topic_prefix, survey);
+        topics.ask(settings)?;
+        let watch = Watch::new(Arc::new(NoProbe), Status::default());
+        let mut replayed = BTreeSet::new();
+        for note in History::open(settings, &topics.replayed, &watch)? {
+            let note = note?;
+            let name = String::from_utf8_lossy(note.key.as_deref().unwrap_or_default()).into_owned();
+            // A note without a value takes the earlier one back.
+            if note.payload.is_empty() {
+                replayed.remove(&name);
+            } else {
+                replayed.insert(name);
+            }
+        }
+        let history = History::open(settings, &topics.rejected, &watch)?;
+        Ok(Self { history, wish, replayed, before: 0 })
+    }
+
+    /// Those passed so far that are wished for but were sent again before.
+    pub fn before(&self) -> usize {
+        self.before
+    }
+}
+
+impl Iterator for Rejections {
+    type Item = Result<Rejected, KafkaError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rejected = match self.history.next()? {
+                Ok(record) => Rejected::new(record),
+                Err(error) => return Some(Err(error)),
+            };
+            if !self.wish.covers(&rejected) {
+                continue;
+            }
+            if self.replayed.contains(&rejected.name()) {
+                self.before += 1;
+                continue;
+            }
+            return Some(Ok(rejected));
+        }
+    }
+}
+
+/// Gets the bytes behind a URI of the object store.
+pub type Fetch<'a> = dyn Fn(&str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
+
+/// Hears what became of a message: sent again, or why not.
+pub type Tell<'a> = dyn FnMut(&Rejected, Option<&NotReplayable>) + 'a;
+
+/// The one that replays. Of two at once, the one that began first is cast out.
+pub struct Replay<'a> {
+    settings: &'a Settings,
+    topics: Topics,
+    survey: &'a str,
+    fetch: &'a Fetch<'a>,
+    watch: Watch,
+    producer: Transactional,
+    refused: Refused,
+}
+
+/// A message to be sent: whole.
+struct Whole {
+    rejected: Rejected,
+    /// Not in the record.
+    fetched: Option<Vec<u8>>,
+}
+
+impl Whole {
+    fn payload(&self) -> &[u8] {
+        self.fetched.as_deref().unwrap_or_else(|| self.rejected.payload())
+    }
+}
+
+/// The value of a note in the topic of replayed messages.
+#[derive(Serialize)]
+struct Note<'a> {
+    reason: &'a str,
+    image_id: &'a str,
+    replayed_at_unix_ms: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// Takes over: an earlier replay that still runs is cast out, one that died is ended.
+    ///
+    /// # Errors
+    /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
+    pub fn begin(settings: &'a Settings, survey: &'a str, fetch: &'a Fetch<'a>) -> Result<Self, KafkaError> {
+        let topics = Topics::new(&settings.topic_prefix, survey);
+        topics.ask(settings)?;
+        let (watch, refused) = (Watch::new(Arc::new(NoProbe), Status::default()), Refused::default());
+        let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
+        patiently(|| producer.init()).map_err(|trouble| broken("take over the replay", trouble))?;
+        Ok(Self { settings, topics, survey, fetch, watch, producer, refused })
+    }
+
+    /// Sends what is wished for, at most `limit` messages, and tells of each once that is decided. Stops between
+    /// transactions when asked to. Returns how many of those wished for were sent before.
+    ///
+    /// # Errors
+    /// [`KafkaError`]: what was told as sent is sent, and a next replay goes on after it.
+    pub fn run(&self, wish: Wish, limit: usize, stop: &Stop, tell: &mut Tell) -> Result<usize, KafkaError> {
+        let mut rejections = Rejections::open(self.settings, self.survey, wish)?;
+        let mut left = limit;
+        while left > 0 && !stop.requested() {
+            let batch = self.gather(&mut rejections, left.min(BATCH), tell)?;
+            if batch.is_empty() {
+                break;
+            }
+            left -= self.send(batch, tell)?;
+        }
+        Ok(rejections.before())
+    }
+
+    /// The next messages, whole; those that cannot be had are told.
+    fn gather(&self, from: &mut Rejections, count: usize, tell: &mut Tell) -> Result<Vec<Whole>, KafkaError> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < count && bytes < self.settings.transaction_bytes.get() {
+            let Some(rejected) = from.next().transpose()? else { break };
+            match self.original(&rejected)? {
+                Ok(fetched) => {
+                    let whole = Whole { rejected, fetched };
+                    bytes += whole.payload().len();
+                    batch.push(whole);
+                }
+                Err(why) => tell(&rejected, Some(&why)),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Its bytes, where its record does not hold them.
+    fn original(&self, rejected: &Rejected) -> Result<Result<Option<Vec<u8>>, NotReplayable>, KafkaError> {
+        let origin = match rejected.origin(&self.topics.new_images) {
+            Ok(origin) => origin,
+            Err(why) => return Ok(Err(why)),
+        };
+        let (bytes, place) = match rejected.kept() {
+            Kept::Here => return Ok(Ok(None)),
+            Kept::Object { uri } => match (self.fetch)(uri) {
+                Ok(bytes) => (bytes, uri.to_owned()),
+                Err(source) => return Ok(Err(NotReplayable::NotFetched { source })),
+            },
+            Kept::AtOrigin => match History::one(self.settings, &origin, &self.watch)? {
+                Some(message) => (message.payload, origin.to_string()),
+                None => return Ok(Err(NotReplayable::Gone { origin })),
+            },
+        };
+        Ok(rejected.check(&bytes, &place).map(|()| Some(bytes)))
+    }
+
+    /// Sends messages in one transaction; those that the topic does not take are told. Returns how many were sent.
+    fn send(&self, mut batch: Vec<Whole>, tell: &mut Tell) -> Result<usize, KafkaError> {
+        let mut tries = 0;
+        while !batch.is_empty() {
+            let trouble = match self.try_send(&batch) {
+                Ok(()) => break,
+                Err(Trouble::Fatal(error)) => return Err(broken("replay messages", error)),
+                Err(Trouble::Abort(error) | Trouble::Retry(error)) => error,
+            };
+            patiently(|| self.producer.abort()).map_err(|error| broken("abort a replay", error))?;
+            let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
+            let before = batch.len();
+            batch.retain(|whole| match refused.get(whole.rejected.record()) {
+                None => true,
+                Some(told) => {
+                    tell(&whole.rejected, Some(&NotReplayable::TooLarge { told: told.clone() }));
+                    false
+                }
+            });
+            tries += usize::from(batch.len() == before);
+            if tries == TRIES {
+                return Err(broken("replay messages", trouble));
+            }
+            tracing::warn!("a transaction is aborted and begun again: {trouble}");
+        }
+        batch.iter().for_each(|whole| tell(&whole.rejected, None));
+        Ok(batch.len())
+    }
+
+    fn try_send(&self, batch: &[Whole]) -> Result<(), Trouble> {
+        self.producer.begin()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        for whole in batch {
+            let Whole { rejected, .. } = whole;
+            let origin: Arc<Origin> = Arc::new(rejected.record().clone());
+            let message = Outbound {
+                topic: &self.topics.new_images,
+                key: rejected.key(),
+                payload: Some(whole.payload()),
+                headers: Some(rejected.headers()),
+            };
+            self.producer.send(&message, &origin)?;
+            let note = Note {
+                reason: rejected.reason(),
+                image_id: rejected.image(),
+                replayed_at_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            };
+            let note = serde_json::to_vec(&note).expect("texts and a number can be written as JSON");
+            let name = rejected.name();
+            let note =
+                Outbound { topic: &self.topics.replayed, key: name.as_bytes(), payload: Some(&note), headers: None };
+            self.producer.send(&note, &origin)?;
+            self.producer.poll();
+        }
+        match patiently(|| self.producer.commit()) {
+            Ok(()) => Ok(()),
+            Err(Trouble::Abort(error)) => Err(Trouble::Abort(error)),
+            // Whether it was committed is not known: the next replay will see.
+            Err(Trouble::Fatal(error) | Trouble::Retry(error)) => Err(Trouble::Fatal(error)),
+        }
+    }
+}
+
+/// Does a step again for as long as that is all it asks for.
+fn patiently(step: impl Fn() -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let since = Instant::now();
+    loop {
+        match step() {
+            Err(Trouble::Retry(error)) if since.elapsed() < PATIENCE => {
+                tracing::warn!("the broker does not finish a step of a transaction, trying again: {error}");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn broken(action: &'static str, trouble: impl Into<ClientError>) -> KafkaError {
+    let source = trouble.into();
+    match code_of(&source) {
+        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => KafkaError::OtherReplay { source },
+        _ => KafkaError::Broker { action, source },
+    }
+}
+
+impl From<Trouble> for ClientError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Retry(error) | Trouble::Abort(error) | Trouble::Fatal(error) => error,
+        }
+    }
+}

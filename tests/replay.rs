@@ -1,0 +1,313 @@
+//! Messages sent and sent again, against a real broker: `submit` and `replay` as programs, and replays that are killed,
+//! or run two at once. The daemon here has no engine and refuses every message.
+
+#[path = "common/broker.rs"]
+#[allow(dead_code, reason = "each file of tests uses its part")]
+mod broker;
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use broker::{Broker, Seen};
+use common::{BANDS, path_of, program};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use twinpeak::frame::ImageId;
+use twinpeak::kafka::*;
+use twinpeak::message::{self, Message, Uri};
+use twinpeak::pipeline::flow::Stop;
+use twinpeak::pipeline::ports::*;
+use twinpeak::remote::{self, Remote};
+use twinpeak::survey::Survey;
+
+/// The broker of all tests of this file; each has a survey of its own on it.
+fn shared() -> Arc<Broker> {
+    static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
+    let broker = shared.upgrade().unwrap_or_else(|| Arc::new(Broker::start(&[])));
+    *shared = Arc::downgrade(&broker);
+    broker
+}
+
+/// A topic of a survey.
+fn topic(survey: &str, name: &str) -> String {
+    format!("twinpeak.{survey}.{name}")
+}
+
+fn settings(broker: &Broker, survey: &str, state: &Path) -> Settings {
+    let text = format!(
+        "bootstrap_servers = {:?}\ngroup = {survey:?}\ninstance = \"a\"\nstate_dir = {state:?}\ncreate_partitions = 2\n\
+         session_timeout_s = 6.0\n",
+        broker.bootstrap
+    );
+    toml::from_str(&text).unwrap()
+}
+
+/// Refuses every message, as too old where it says so; its key is the image's name.
+struct RefuseAll;
+impl Intake for RefuseAll {
+    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
+        let text = String::from_utf8_lossy(&incoming.payload[..incoming.payload.len().min(40)]).into_owned();
+        let reason = if text.contains("old") { Reason::TooOld } else { Reason::BadMessage };
+        let image = ImageId::new(std::str::from_utf8(incoming.key.as_deref().unwrap()).unwrap()).unwrap();
+        let rejection = Rejection { reason, stage: Stage::Ingest, file: None, message: text, advice: "none".into() };
+        Taken { image_id: image, load: Box::new(move || Err(rejection)) }
+    }
+}
+
+/// Keeps what is too large in the object store, if there is one.
+struct Keep(Option<Remote>);
+impl Outflow for Keep {
+    fn records(&self, _: &Finished) -> Result<Outgoing, PortError> {
+        unreachable!("nothing is processed here")
+    }
+    fn keep(&self, bytes: &[u8]) -> Result<Option<String>, PortError> {
+        Ok(self.0.as_ref().map(|remote| remote.put(bytes, "message").unwrap().uri))
+    }
+    fn discard(&self, _: &str) {}
+}
+
+/// Refuses everything that is on the topic of new images and was not refused yet.
+fn refuse(settings: Settings, survey: &str, objects: Option<Remote>) {
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init(); // shown where a test fails
+    let software = Software { version: "0".into(), model_version: "m".into(), model_hash: "h".into() };
+    let (survey, outflow) = (survey.to_owned(), Arc::new(Keep(objects)));
+    let intake = Box::new(RefuseAll);
+    let probe = Arc::new(NoProbe);
+    let parts = Parts { settings, survey, intake, outflow, software, probe, ahead: 4 };
+    let (source, sink, stream) = Stream::start(parts).unwrap();
+    let mut source = source.until_idle();
+    let stop = Stop::default();
+    for sequence in 0.. {
+        let Some(arrival) = source.next(&stop).unwrap() else { break };
+        let Err(rejection) = (arrival.load)() else { continue }; // stale
+        let outcome = Outcome::Rejected(rejection);
+        let finished = Finished { image_id: arrival.image_id, sequence, timings_s: BTreeMap::new(), outcome };
+        let encoded = sink.encode(&finished, &arrival.receipt).unwrap();
+        sink.publish(&finished, &encoded, &arrival.receipt).unwrap();
+    }
+    drop((source, sink));
+    stream.finish().unwrap();
+}
+
+/// Writes messages, each with a header of its own.
+fn write(broker: &Broker, topic: &str, messages: &[(&str, &[u8])]) {
+    let producer: BaseProducer = broker.client().create().unwrap();
+    for (key, payload) in messages {
+        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(*key) });
+        producer.send(BaseRecord::to(topic).key(*key).payload(*payload).headers(headers)).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+/// Records in an order that does not depend on their partitions.
+fn read(broker: &Broker, topic: &str) -> Vec<Seen> {
+    let mut seen = broker.read(topic);
+    seen.sort_by(|a, b| (&a.key, &a.payload).cmp(&(&b.key, &b.payload)));
+    seen
+}
+
+/// How often each message is on the topic of new images.
+fn copies(broker: &Broker, survey: &str) -> BTreeMap<String, usize> {
+    let mut copies = BTreeMap::new();
+    for seen in broker.read(&topic(survey, "new-images")) {
+        assert_eq!(seen.headers, [("trace".to_owned(), seen.key.clone())]);
+        *copies.entry(seen.key).or_default() += 1;
+    }
+    copies
+}
+
+fn nothing_to_fetch(_: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    unreachable!("all is in the records")
+}
+
+/// Replays what is wished for: the names of those sent, and what was said of those that were not.
+fn replay(replay: &Replay, limit: usize) -> Result<(Vec<String>, Vec<String>), KafkaError> {
+    let (mut sent, mut not_sent) = (Vec::new(), Vec::new());
+    replay.run(Wish::default(), limit, &Stop::default(), &mut |rejected, why| match why {
+        None => sent.push(rejected.name()),
+        Some(why) => not_sent.push(why.to_string()),
+    })?;
+    Ok((sent, not_sent))
+}
+
+#[test]
+fn what_is_submitted_and_refused_is_replayed_as_it_was_wished() {
+    let (broker, state, night) = (shared(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let survey = Survey::parse(include_str!("../config/surveys/sdss.toml")).unwrap();
+    for image in ["000001-1-0001", "000001-1-0002", "000001-1-0003"] {
+        BANDS.iter().for_each(|band| std::fs::write(path_of(night.path(), band, image), "").unwrap());
+    }
+    let incomplete = path_of(night.path(), "u", "000001-1-0004");
+    std::fs::write(&incomplete, "").unwrap();
+    let foreign = night.path().join("notes.txt");
+    std::fs::write(&foreign, "").unwrap();
+    let run = |arguments: &[&str]| {
+        let common = ["--kafka", &broker.bootstrap, "--set", "kafka.create_partitions=2"];
+        program::run(&[arguments, &common].concat())
+    };
+
+    let ended = run(&["submit", night.path().to_str().unwrap(), foreign.to_str().unwrap(), "--rate", "1000"]);
+    let told = &ended.assert_code(3).told;
+    for words in ["000001-1-0004: not sent: bands g, r, i, z", "notes.txt: not sent", "1 files are not of the survey"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let submitted = read(&broker, &topic("sdss", "new-images"));
+    let keys: Vec<_> = submitted.iter().map(|s| s.key.as_str()).collect();
+    assert_eq!(keys, ["000001-1-0001", "000001-1-0002", "000001-1-0003"]);
+    for Seen { key, payload, .. } in &submitted {
+        let Message::NewImage(image) = message::parse(payload, &survey).unwrap() else { panic!("another message") };
+        assert_eq!(image.image_id.as_str(), key);
+        for (band, uri) in BANDS.iter().zip(&image.bands) {
+            let path = path_of(&std::fs::canonicalize(night.path()).unwrap(), band, key);
+            assert_eq!(*uri, Uri::File(path));
+        }
+    }
+    run(&["submit", incomplete.to_str().unwrap()]).assert_code(4);
+
+    let into = topic("sdss", "new-images");
+    write(&broker, &into, &[("a", b"a old"), ("b", b"b old"), ("c", b"c bad"), ("d", b"d bad")]);
+    refuse(settings(&broker, "sdss", state.path()), "sdss", None);
+    let count = |key: &str| broker.read(&into).iter().filter(|s| s.key == key).count();
+    let counts = || ["a", "b", "c", "d"].map(count);
+    let submitted = || submitted.iter().map(|s| count(&s.key)).sum::<usize>();
+
+    run(&["replay", "--reason", "too_old", "--dry-run"]).assert_code(0);
+    assert_eq!(counts(), [1, 1, 1, 1], "a rehearsal sends nothing");
+    run(&["replay", "--reason", "nonsense"]).assert_code(2);
+    run(&["replay", "--reason", "too_old"]).assert_code(0);
+    assert_eq!(counts(), [2, 2, 1, 1]);
+    run(&["replay", "--reason", "too_old"]).assert_code(0);
+    run(&["replay", "--image", "a", "--image", "c"]).assert_code(0);
+    assert_eq!(counts(), [2, 2, 2, 1], "each once");
+    run(&["replay", "--limit", "1"]).assert_code(0);
+    assert_eq!(counts().iter().sum::<usize>() + submitted(), 7 + 3 + 1);
+    run(&["replay"]).assert_code(0);
+    assert_eq!((counts(), submitted()), ([2, 2, 2, 2], 6));
+
+    // What is rejected again is replayed again.
+    refuse(settings(&broker, "sdss", state.path()), "sdss", None);
+    run(&["replay", "--reason", "too_old"]).assert_code(0);
+    assert_eq!(counts(), [3, 3, 2, 2]);
+    let nowhere = program::run(&["replay", "--kafka", "127.0.0.1:1"]);
+    assert!(nowhere.assert_code(9).last_words().contains("broker"), "{}", nowhere.told);
+}
+
+#[test]
+fn a_replay_that_dies_or_is_cast_out_leaves_none_lost_or_doubled() {
+    let (broker, state, survey) = (shared(), tempfile::tempdir().unwrap(), "killed");
+    let settings = settings(&broker, survey, state.path());
+    let (into, replayed) = (topic(survey, "new-images"), topic(survey, "replayed"));
+    Topics::new("twinpeak", survey).ensure(&settings).unwrap();
+    let names: Vec<String> = (0..250).map(|n| format!("m{n:03}")).collect();
+    let texts: Vec<String> = names.iter().map(|n| format!("{n} old")).collect();
+    let messages: Vec<_> = names.iter().zip(&texts).map(|(n, t)| (n.as_str(), t.as_bytes())).collect();
+    write(&broker, &into, &messages);
+    refuse(settings.clone(), survey, None);
+
+    // One that is as if killed between its last record and its commit, its transaction open for an hour.
+    let mut client = broker.client();
+    client.set("transactional.id", "twinpeak-killed-replay").set("transaction.timeout.ms", "900000");
+    let dead: BaseProducer = client.create().unwrap();
+    dead.init_transactions(Duration::from_secs(30)).unwrap();
+    dead.begin_transaction().unwrap();
+    for rejected in broker.read(&topic(survey, "rejected")).iter().take(20) {
+        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&rejected.key) });
+        let message = BaseRecord::to(&into).key(&rejected.key).payload(&rejected.payload).headers(headers);
+        dead.send(message).map_err(|(e, _)| e).unwrap();
+    }
+    for name in (0..2).flat_map(|partition| (0..200).map(move |offset| format!("{partition}-{offset}"))) {
+        dead.send(BaseRecord::to(&replayed).key(&name).payload("{}")).map_err(|(e, _)| e).unwrap();
+    }
+    dead.flush(Duration::from_secs(30)).unwrap();
+
+    let first = Replay::begin(&settings, survey, &nothing_to_fetch).unwrap();
+    assert!(dead.commit_transaction(Duration::from_secs(10)).is_err(), "it was cast out");
+    let (sent, not_sent) = replay(&first, 30).unwrap();
+    assert_eq!((sent.len(), not_sent.len()), (30, 0), "what the dead one wrote counts for nothing");
+
+    let second = Replay::begin(&settings, survey, &nothing_to_fetch).unwrap();
+    let (sent, not_sent) = replay(&second, 150).unwrap();
+    assert_eq!((sent.len(), not_sent.len()), (150, 0));
+    let told = replay(&first, 1000).unwrap_err();
+    assert!(matches!(told, KafkaError::OtherReplay { .. }), "{told:?}");
+    let (sent, _) = replay(&second, usize::MAX).unwrap();
+    assert_eq!(sent.len(), 70);
+    assert_eq!(replay(&second, usize::MAX).unwrap(), (vec![], vec![]), "nothing is left");
+
+    let copies = copies(&broker, survey);
+    assert_eq!(copies.len(), names.len());
+    assert!(copies.values().all(|count| *count == 2), "{copies:?}");
+    let notes = read(&broker, &replayed);
+    assert_eq!(notes.len(), names.len());
+    let note: serde_json::Value = serde_json::from_slice(&notes[0].payload).unwrap();
+    assert!(note["reason"] == "too_old" && note["image_id"].is_string(), "{note}");
+}
+
+#[test]
+fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
+    let (broker, state, survey) = (shared(), tempfile::tempdir().unwrap(), "large");
+    let store = tempfile::tempdir().unwrap();
+    let objects = format!("file://{}", std::fs::canonicalize(store.path()).unwrap().display());
+    let remote = || Remote::new(&remote::Settings { objects: objects.clone(), ..Default::default() }, 1 << 20).unwrap();
+    let settings = settings(&broker, survey, state.path());
+    Topics::new("twinpeak", survey).ensure(&settings).unwrap();
+    limit(&broker, &topic(survey, "rejected"), 20_000);
+
+    let large = |name: &str| format!("{name} old {}", "x".repeat(50_000)).into_bytes();
+    let into = topic(survey, "new-images");
+    write(&broker, &into, &[("claimed", &large("claimed")), ("changed", &large("changed"))]);
+    refuse(settings.clone(), survey, Some(remote()));
+    write(&broker, &into, &[("cut", &large("cut"))]);
+    refuse(settings.clone(), survey, None);
+    let rejected = topic(survey, "rejected");
+    write(&broker, &rejected, &[("stranger", b"says nothing")]);
+    gone(&broker, &rejected, &into);
+    let changed = broker.read(&rejected).into_iter().find(|s| s.key == "changed").unwrap();
+    let uri: Uri = changed.header("twinpeak.payload-uri").unwrap().parse().unwrap();
+    let Uri::File(path) = uri else { panic!("{uri}") };
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "another").unwrap();
+
+    let store = remote();
+    let fetch = |uri: &str| Ok(store.get(&uri.parse::<Uri>()?)?);
+    let begun = Replay::begin(&settings, survey, &fetch).unwrap();
+    let (sent, mut not_sent) = replay(&begun, usize::MAX).unwrap();
+    not_sent.sort();
+    assert_eq!(sent.len(), 2, "{not_sent:?}");
+    let whys = ["SHA-256", "does not say where it came from", "gone from its topic"];
+    assert_eq!(not_sent.len(), whys.len(), "{not_sent:?}");
+    for why in whys {
+        assert!(not_sent.iter().any(|told| told.contains(why)), "{why}: {not_sent:?}");
+    }
+    let copies = copies(&broker, survey);
+    assert_eq!((copies["claimed"], copies["cut"], copies["changed"]), (2, 2, 1));
+    let all = read(&broker, &into);
+    assert!(all.iter().all(|seen| seen.payload == large(&seen.key)));
+}
+
+/// Makes the longest record of a topic shorter.
+fn limit(broker: &Broker, topic: &str, bytes: usize) {
+    let admin: AdminClient<DefaultClientContext> = broker.client().create().unwrap();
+    let bytes = bytes.to_string();
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let changed = runtime.block_on(admin.alter_configs([&change], &AdminOptions::new())).unwrap();
+    assert!(changed[0].is_ok(), "{changed:?}");
+}
+
+/// The record of a message of which only the beginning was kept, and which its topic holds no longer.
+fn gone(broker: &Broker, rejected: &str, into: &str) {
+    let headers = [("topic", into), ("partition", "0"), ("offset", "1000000"), ("payload-cut", "true")];
+    let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+        headers.insert(Header { key: &format!("twinpeak.{name}"), value: Some(*value) })
+    });
+    let producer: BaseProducer = broker.client().create().unwrap();
+    producer.send(BaseRecord::to(rejected).key("gone").payload("g").headers(headers)).map_err(|(e, _)| e).unwrap();
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
