@@ -172,7 +172,7 @@ impl Broker {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    /// All committed records of a topic, from its beginning to its present end.
+    /// All committed records of a topic by partition and offset, from its beginning to its present end.
     pub fn read(&self, topic: &str) -> Vec<Seen> {
         let mut client = self.client();
         client.set("group.id", "a-reader").set("isolation.level", "read_committed").set("enable.auto.commit", "false");
@@ -204,6 +204,7 @@ impl Broker {
                 }),
             }
         }
+        seen.sort_by_key(|s| (s.partition, s.offset));
         seen
     }
 }

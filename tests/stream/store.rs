@@ -62,7 +62,7 @@ fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
     let [early, late, never] = [0, 1, 2].map(|n| &night()[n]);
     let name = |band: &str, field: &Field| format!("frame-{band}-{}.fits", field.id);
 
-    // All there before their notices come, shuffled; of the other, the reference comes first and has to wait.
+    // All there before their notices come, shuffled.
     BANDS.iter().for_each(|band| put(&moto, early, band));
     let (daemon, _) = site.start(&[&ours[..], &["kafka.bands_wait_s=100"]].concat());
     let sidecar = notice(&format!("{}.json", name("r", early)));
@@ -70,9 +70,11 @@ fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
     let shuffled = ["i", "z", "u", "r", "g"].map(|band| name(band, early));
     send(&site, &[notice(&shuffled[0]), sidecar, minio(&shuffled[1]), notice(&shuffled[2])]);
     send(&site, &[minio(&shuffled[3]), foreign, notice(&shuffled[4])]);
+    site.until_visible(1, 0);
+
+    // The reference comes first and waits.
     put(&moto, late, "r");
     send(&site, &[notice(&name("r", late))]);
-    site.until_visible(1, 0);
     thread::sleep(Duration::from_millis(300));
     for band in ["z", "g", "i", "u"] {
         put(&moto, late, band);
