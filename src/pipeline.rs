@@ -298,6 +298,7 @@ fn ingest(
 
 /// A frame encoded, waiting for its turn.
 struct ToPublish {
+    span: tracing::Span,
     finished: Finished,
     encoded: Encoded,
     receipt: Receipt,
@@ -336,7 +337,10 @@ fn encode(
         match encoded {
             Ok(encoded) => {
                 let seconds = since.elapsed().as_secs_f64();
-                if to_publish.send(ToPublish { finished, encoded, receipt, permit, seconds }).is_err() {
+                if to_publish
+                    .send(ToPublish { span: span.clone(), finished, encoded, receipt, permit, seconds })
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -358,6 +362,7 @@ fn publish(
     let never = Stop::default(); // what is finished is stored even while draining
     for job in encoded {
         for mut job in reorder.push(job.finished.sequence, job) {
+            let _in = job.span.clone().entered();
             let since = Instant::now();
             *job.finished.timings_s.entry(Stage::Publish).or_default() += job.seconds;
             let stored = with_retries(limits, Stage::Publish, &never, probe, || {

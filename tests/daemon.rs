@@ -5,8 +5,6 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -16,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use common::http::{get, metric};
 use common::program::{Running, command, start};
 use common::{BANDS, Field, frames, night, path_of, results, simulate, until};
 
@@ -81,23 +80,6 @@ fn undisturbed() -> &'static BTreeMap<String, Vec<u8>> {
 fn large() -> &'static Field {
     static LARGE: OnceLock<Vec<Field>> = OnceLock::new();
     &LARGE.get_or_init(|| simulate(&["--width", "1400", "--height", "1400", "--seed", "8"]))[0]
-}
-
-/// GET over TCP: status and body.
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut client = TcpStream::connect(address).unwrap();
-    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-/// The value of a series, the sum where several begin so.
-fn metric(text: &str, series: &str) -> Option<f64> {
-    let values = text.lines().filter(|l| l.starts_with(series)).map(|l| l.rsplit(' ').next().unwrap().parse::<f64>());
-    let values: Vec<_> = values.map(Result::unwrap).collect();
-    (!values.is_empty()).then(|| values.iter().sum())
 }
 
 /// Waits until so many frames have ended, and nothing of them is left to do.

@@ -1,7 +1,7 @@
 //! `twinpeak run` on a stream: messages of a broker name the frames, records of topics hold the results.
 
 mod intake;
-mod outflow;
+pub mod outflow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ fn framing(config: &Config, survey: &Survey, stop: &Stop) -> anyhow::Result<Fram
     let registry = wire::Registry { url, credentials: Credentials::None, timeout: REGISTRY_TIMEOUT };
     let schemas = Schemas::new(survey).context(Fault::Config)?;
     loop {
-        match wire::register(&registry, &schemas, survey) {
+        match wire::register(&registry, &schemas, &config.kafka.topic_prefix, survey) {
             Err(error) if error.retryable() && !stop.requested() => {
                 tracing::warn!("the schema registry is waited for: {error}");
                 std::thread::sleep(Duration::from_secs(2));

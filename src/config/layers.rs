@@ -27,6 +27,9 @@ const PATHS: [&str; 8] = [
     "remote.s3_credentials_file",
 ];
 
+/// Keys whose values are never repeated.
+const SECRETS: [&str; 1] = ["kafka.password"];
+
 const PREFIX: &str = "TWINPEAK__";
 
 /// The layers above the built-in defaults, not yet read.
@@ -83,7 +86,8 @@ impl Layers {
     /// # Errors
     /// [`ConfigError`]: the first fault, in the order of the layers.
     pub fn load(self) -> Result<Config, ConfigError> {
-        let defaults = ::config::Config::try_from(&Config::default()).expect("the defaults are a configuration");
+        // By way of text: the crate's own serializer forgets empty lists.
+        let defaults = ::config::File::from_str(&Config::default().to_toml(), FileFormat::Toml);
         let known: BTreeMap<String, ValueKind> =
             flatten(defaults.collect().expect("the defaults are there")).into_iter().collect();
         let file = self.file.clone().or_else(usual_file);
@@ -103,6 +107,9 @@ impl Layers {
             let Saying { origin, key, value } = saying;
             let refuse = |problem| ConfigError::BadValue { origin: origin.clone(), key: key.clone(), problem };
             match known.get(&key) {
+                Some(_) if SECRETS.contains(&key.as_str()) && !matches!(value, ValueKind::String(_)) => {
+                    return Err(refuse("is not text: write it in quotes".into()));
+                }
                 Some(like) => {
                     let refuse = |problem: String| refuse(format!("{problem} (the default is {like})"));
                     builder = set(builder, &key, fit(value, like).map_err(refuse)?);

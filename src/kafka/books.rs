@@ -13,11 +13,13 @@ use super::progress::Progress;
 pub(super) struct Holding {
     pub tenure: Tenure,
     pub progress: Progress,
+    /// Its end was seen after the last message.
+    ended: bool,
 }
 
 impl Holding {
     fn new() -> Self {
-        Self { tenure: Tenure::begin(), progress: Progress::default() }
+        Self { tenure: Tenure::begin(), progress: Progress::default(), ended: false }
     }
 }
 
@@ -91,6 +93,7 @@ impl Books {
     pub fn taken(&mut self, origin: &Origin) -> Option<Tenure> {
         let holding = self.holdings.get_mut(&origin.partition)?;
         holding.progress.taken(origin.offset);
+        holding.ended = false;
         Some(holding.tenure.clone())
     }
 
@@ -109,6 +112,18 @@ impl Books {
             }
             None => self.acknowledged.push(origin.clone()),
         }
+    }
+
+    /// A partition has no further messages now.
+    pub fn ended(&mut self, partition: i32) {
+        if let Some(holding) = self.holdings.get_mut(&partition) {
+            holding.ended = true;
+        }
+    }
+
+    /// Whether everything that is there is done and committed.
+    pub fn is_idle(&self) -> bool {
+        !self.holdings.is_empty() && self.holdings.values().all(|h| h.ended) && self.in_work() == 0 && self.is_clean()
     }
 
     /// Messages taken and not done.

@@ -309,11 +309,11 @@ pub(super) fn report(watch: &Watch, error: &ClientError, reason: &str) {
     let kind = kind_of(error);
     match code_of(error) {
         Some(Code::PartitionEOF) => return,
-        Some(Code::AllBrokersDown) => watch.status.unreachable("no broker answers"),
+        Some(Code::AllBrokersDown) => watch.status.down(),
         Some(Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed) => {
-            watch.status.unreachable(&format!("the broker refuses us: {reason}"));
+            watch.unreachable(format!("the broker refuses us: {reason}"));
         }
-        Some(Code::Resolve | Code::BrokerTransportFailure) => watch.status.unreachable(reason),
+        Some(Code::Resolve | Code::BrokerTransportFailure) => watch.unreachable(reason.to_owned()),
         _ => {}
     }
     if watch.is_news(&kind) {

@@ -123,7 +123,12 @@ pub(super) struct Ready {
 /// What is written for an outcome.
 pub(super) enum Content {
     Image(Outgoing),
-    Rejected { headers: OwnedHeaders, original: Original },
+    /// `addressed`: with the message's own key and headers, which may be too large.
+    Rejected {
+        headers: OwnedHeaders,
+        addressed: bool,
+        original: Original,
+    },
     Nothing,
 }
 
@@ -288,11 +293,15 @@ impl StreamSink {
     }
 
     fn rejected(&self, image: &ImageId, rejection: &Rejection, incoming: &Incoming) -> Result<Content, PortError> {
-        let headers = |original: &Original| rejected::headers(incoming, image, rejection, &self.software, original);
+        let longest = self.ends.longest().rejected;
         let sizes = incoming.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len));
-        let own = 2 * RECORD_OVERHEAD + rejection.message.len() + rejection.advice.len();
-        let bytes = incoming.payload.len() + sizes.sum::<usize>() + own;
-        let original = if bytes <= self.ends.longest().rejected {
+        let texts = [Some(&rejection.message), Some(&rejection.advice), rejection.file.as_ref()];
+        let own = 2 * RECORD_OVERHEAD + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        let beside = sizes.sum::<usize>() + incoming.key.as_ref().map_or(0, Vec::len) + own;
+        // A record that can never be written would be tried for ever.
+        let addressed = beside + rejected::CUT_BYTES <= longest;
+        let bytes = incoming.payload.len() + if addressed { beside } else { own };
+        let original = if bytes <= longest {
             Original::Whole
         } else {
             let sha256 = format!("{:x}", Sha256::digest(&incoming.payload));
@@ -301,7 +310,8 @@ impl StreamSink {
                 None => Original::Cut { sha256 },
             }
         };
-        Ok(Content::Rejected { headers: headers(&original), original })
+        let headers = rejected::headers(incoming, addressed, image, rejection, &self.software, &original);
+        Ok(Content::Rejected { headers, addressed, original })
     }
 }
 

@@ -32,15 +32,16 @@ pub(super) fn payload<'a>(incoming: &'a Incoming, original: &Original) -> Option
     }
 }
 
-/// The headers: those of the message, then ours.
+/// The headers: those of the message if it is `addressed` as it came, then ours.
 pub(super) fn headers(
     incoming: &Incoming,
+    addressed: bool,
     image: &ImageId,
     rejection: &Rejection,
     software: &Software,
     original: &Original,
 ) -> OwnedHeaders {
-    let theirs = incoming.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+    let theirs = incoming.headers.iter().filter(|(name, _)| addressed && !name.starts_with(PREFIX));
     let headers = theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
@@ -61,6 +62,7 @@ pub(super) fn headers(
     ];
     ours.extend(rejection.file.clone().map(|file| ("file", file)));
     ours.extend(incoming.timestamp_ms.map(|ms| ("timestamp-ms", ms.to_string())));
+    ours.extend((!addressed).then(|| ("headers-cut", "true".into())));
     match original {
         Original::Whole => {}
         Original::Claim { uri, sha256 } => {

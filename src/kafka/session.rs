@@ -79,14 +79,8 @@ impl Keeper {
     pub fn run(self) -> Result<(), KafkaError> {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
-            let mut session = Session {
-                keeper: &self,
-                consumer,
-                backlog: VecDeque::new(),
-                alone: false,
-                eof: Vec::new(),
-                paused_since: None,
-            };
+            let mut session =
+                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, paused_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             context.books().holdings.values().for_each(|h| h.tenure.end());
@@ -117,11 +111,12 @@ impl Keeper {
                 }
                 Err(error) => error,
             };
+            let why = self.watch.why().map_or_else(String::new, |why| format!(": {why}"));
             if let KafkaError::Broker { source, .. } = &told {
-                self.watch.status.unreachable(&told.to_string());
+                self.watch.status.unreachable(&format!("{told}{why}"));
                 self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(source) });
             }
-            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}", wait.as_millis());
+            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}{why}", wait.as_millis());
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }
@@ -129,13 +124,11 @@ impl Keeper {
     }
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
-        self.ends.know(self.topics.ensure(&self.settings)?);
-        let producer = Transactional::new(
-            &self.settings,
-            &self.settings.daemons_id(&self.survey),
-            self.refused.clone(),
-            self.watch.clone(),
-        )?;
+        let id = self.settings.daemons_id(&self.survey);
+        let producer = Transactional::new(&self.settings, &id, self.refused.clone(), self.watch.clone())?;
+        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
+        let there = producer.topics().map_err(broker)?;
+        self.ends.know(self.topics.ensure(&there, &self.settings)?);
         if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
             return Err(KafkaError::Broker { action: "begin transactions", source });
         }
@@ -164,8 +157,6 @@ struct Session<'a> {
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
     alone: bool,
-    /// Partitions whose end was seen.
-    eof: Vec<i32>,
     paused_since: Option<Instant>,
 }
 
@@ -178,7 +169,10 @@ impl Session<'_> {
             self.poll()?;
             self.hand_on();
             self.hold_back();
-            self.rest();
+            self.keeper.watch.status.set_idle(self.context().books().is_idle());
+            if !settled {
+                thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
+            }
             if ending && settled && self.context().books().is_clean() {
                 return Ok(());
             }
@@ -252,9 +246,9 @@ impl Session<'_> {
                 }
                 Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
             }
-            Content::Rejected { headers, original } => {
+            Content::Rejected { headers, addressed, original } => {
                 let payload = rejected::payload(incoming, original);
-                let key = incoming.key.as_deref().unwrap_or(key);
+                let key = incoming.key.as_deref().filter(|_| *addressed).unwrap_or(key);
                 let record = Outbound { topic: &topics.rejected, key, payload, headers: Some(headers.clone()) };
                 producer.send(&record, origin)?;
                 Ok(Some((written(&[]), payload.map_or(0, <[u8]>::len) as u64)))
@@ -278,14 +272,13 @@ impl Session<'_> {
 
     /// Takes messages as long as there is room. Polls in any case: the client's callbacks run in here.
     fn poll(&mut self) -> Result<(), ClientError> {
+        self.context().producer.poll(); // also while nothing is written: its errors pile up
         loop {
             let message = match self.consumer.poll(Duration::ZERO) {
                 None => return Ok(()),
                 Some(Ok(message)) => message,
                 Some(Err(ClientError::PartitionEOF(partition))) => {
-                    if !self.eof.contains(&partition) {
-                        self.eof.push(partition);
-                    }
+                    self.context().books().ended(partition);
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
@@ -296,7 +289,6 @@ impl Session<'_> {
             };
             let incoming = Incoming::read(&message, &self.context().topic);
             drop(message);
-            self.eof.retain(|partition| *partition != incoming.origin.partition);
             self.accept(incoming);
             if self.backlog.len() >= self.room() {
                 return Ok(());
@@ -368,15 +360,5 @@ impl Session<'_> {
             }
             _ => self.paused_since = Some(Instant::now()),
         }
-    }
-
-    /// Notes whether everything that is there is done.
-    fn rest(&self) {
-        let books = self.context().books();
-        let seen = books.holdings.keys().all(|p| self.eof.contains(p));
-        self.keeper
-            .watch
-            .status
-            .set_idle(!books.holdings.is_empty() && seen && books.in_work() == 0 && books.is_clean());
     }
 }

@@ -1,7 +1,7 @@
 //! What readiness asks of the stream; set by the session's threads, read by anybody.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How the session stands. Cheap to clone.
 #[derive(Clone, Default)]
@@ -26,15 +26,18 @@ impl Status {
     /// # Errors
     /// What is wrong.
     pub fn ready(&self) -> Result<(), String> {
-        let trouble = || self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !self.0.reachable.load(Ordering::Relaxed) {
-            let trouble = trouble();
+            let trouble = self.trouble().clone();
             return Err(if trouble.is_empty() { "the broker has not answered yet".into() } else { trouble });
         }
         if !self.0.joined.load(Ordering::Relaxed) {
             return Err("the consumer group has not assigned partitions yet".into());
         }
         Ok(())
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, String> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Partitions that are ours.
@@ -48,11 +51,21 @@ impl Status {
     }
 
     pub(super) fn answered(&self) {
+        self.trouble().clear();
         self.0.reachable.store(true, Ordering::Relaxed);
     }
 
+    /// No broker answers, for a reason that was told before, if any.
+    pub(super) fn down(&self) {
+        let mut trouble = self.trouble();
+        if trouble.is_empty() {
+            "no broker answers".clone_into(&mut trouble);
+        }
+        self.0.reachable.store(false, Ordering::Relaxed);
+    }
+
     pub(super) fn unreachable(&self, trouble: &str) {
-        trouble.clone_into(&mut self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+        trouble.clone_into(&mut self.trouble());
         self.0.reachable.store(false, Ordering::Relaxed);
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ClientError, KafkaError, Settings};
@@ -46,17 +47,16 @@ impl Topics {
         [&self.new_images, &self.sources, &self.masks, &self.images, &self.rejected, &self.replayed]
     }
 
-    /// Sees that all are there, makes them where the settings say so, and asks how long a record they take.
+    /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
     ///
     /// # Errors
     /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`].
-    pub fn ensure(&self, settings: &Settings) -> Result<Longest, KafkaError> {
+    pub fn ensure(&self, there: &[String], settings: &Settings) -> Result<Longest, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
         let timeout = settings.call();
         let broker = |action| move |source| KafkaError::Broker { action, source };
-        let metadata = admin.inner().fetch_metadata(None, timeout).map_err(broker("ask the broker for its topics"))?;
-        let there = |name: &str| metadata.topics().iter().any(|t| t.name() == name && t.error().is_none());
-        let missing: Vec<&str> = self.all().into_iter().filter(|name| !there(name)).collect();
+        let is_missing = |name: &&str| !there.iter().any(|t| t == name);
+        let missing: Vec<&str> = self.all().into_iter().filter(is_missing).collect();
         // Its answers are futures; a runtime of this thread's own waits for them.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|source| KafkaError::Broker {
@@ -101,6 +101,13 @@ impl Topics {
     }
 }
 
+/// Names of the topics that are at the broker of a client.
+pub(super) fn there<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<Vec<String>, ClientError> {
+    let metadata = client.fetch_metadata(None, timeout)?;
+    let there = |topic: &&MetadataTopic| topic.error().is_none();
+    Ok(metadata.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
+}
+
 /// What a broker takes that was told nothing.
 const BROKERS_USUAL_LIMIT: usize = 1_048_588;
 
@@ -120,6 +127,14 @@ pub struct Longest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_are_those_of_the_schemas() {
+        let survey = crate::survey::Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap();
+        let (topics, schemas) = (Topics::new("p", "sdss"), crate::wire::Schemas::new(&survey).unwrap());
+        let of_schemas = schemas.all().map(|schema| schema.topic("p", &survey));
+        assert_eq!(of_schemas, [topics.sources, topics.masks, topics.images]);
+    }
 
     #[test]
     fn names_follow_the_survey() {

@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::context::{report, say};
 use super::delivery::Origin;
 use super::status::Status;
-use super::{KafkaError, Settings};
+use super::{KafkaError, Settings, topics};
 use crate::pipeline::ports::Probe;
 
 /// What a failed step of a transaction asks for.
@@ -56,6 +56,9 @@ pub(super) struct Transactional {
     call: Duration,
 }
 
+/// How long the client's reports are waited for at a time.
+const REPORTS_WAIT: Duration = Duration::from_millis(20);
+
 /// Records that the broker would not take, by the message that led to them.
 pub(super) type Refused = Arc<Mutex<BTreeMap<Origin, String>>>;
 
@@ -68,6 +71,15 @@ impl Transactional {
         let client = settings.producer(id)?;
         let producer = client.create_with_context(Reports { refused, watch }).map_err(KafkaError::Settings)?;
         Ok(Self { producer, call: settings.call() })
+    }
+
+    /// Names of the topics that are there.
+    pub fn topics(&self) -> Result<Vec<String>, ClientError> {
+        let there = topics::there(self.producer.client(), self.call);
+        if there.is_err() {
+            self.producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
+        }
+        there
     }
 
     /// Takes the transactional id, and ends what an earlier holder left open.
@@ -112,8 +124,16 @@ impl Transactional {
         self.producer.commit_transaction(self.call).map_err(Trouble::of)
     }
 
+    /// The client waits for its own reports on the records that it drops, and only we can take those: short waits,
+    /// and the reports between them. With one long wait no abort would ever end.
     pub fn abort(&self) -> Result<(), Trouble> {
-        self.producer.abort_transaction(self.call).map_err(Trouble::of)
+        let until = Instant::now() + self.call;
+        loop {
+            match self.producer.abort_transaction(REPORTS_WAIT).map_err(Trouble::of) {
+                Err(Trouble::Retry(_)) if Instant::now() < until => self.producer.poll(REPORTS_WAIT),
+                ended => return ended,
+            }
+        }
     }
 }
 
@@ -124,6 +144,8 @@ pub(super) struct Watch {
     pub status: Status,
     /// When each kind of error was logged last. Shared by the callbacks of both clients.
     said: Arc<Mutex<BTreeMap<String, Instant>>>,
+    /// Why no broker could be reached, as the clients told it last. Written by the callbacks, taken by the session.
+    why: Arc<Mutex<Option<String>>>,
 }
 
 /// While a broker is away its client reports the same many times a second.
@@ -131,7 +153,26 @@ const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 impl Watch {
     pub fn new(probe: Arc<dyn Probe>, status: Status) -> Self {
-        Self { probe, status, said: Arc::default() }
+        Self { probe, status, said: Arc::default(), why: Arc::default() }
+    }
+
+    /// A client could not reach a broker.
+    pub fn unreachable(&self, why: String) {
+        self.status.unreachable(&why);
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// A call failed: for the reason that a client reported, where one did.
+    pub fn told(&self, action: &'static str, source: ClientError) -> KafkaError {
+        match self.why() {
+            Some(why) => KafkaError::Unreachable { action, why },
+            None => KafkaError::Broker { action, source },
+        }
+    }
+
+    /// Why no broker could be reached since this was asked last.
+    pub fn why(&self) -> Option<String> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether this kind of error is worth a line in the log again.

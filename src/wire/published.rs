@@ -173,7 +173,7 @@ fn the_readme_s_tables_are_the_schemas() {
     let survey = sdss();
     let mut tables = String::from("\n");
     for schema in Schemas::new(&survey).unwrap().all() {
-        table(&schema.topic(&survey), &schema.file_name(), &json_of(schema.text()), &mut tables);
+        table(&schema.topic("twinpeak", &survey), &schema.file_name(), &json_of(schema.text()), &mut tables);
     }
     let readme = at("README.md");
     let text = fs::read_to_string(&readme).unwrap();

@@ -54,7 +54,12 @@ impl fmt::Debug for Credentials {
 ///
 /// # Errors
 /// [`RegistryError`]
-pub fn register(registry: &Registry, schemas: &Schemas, survey: &Survey) -> Result<Framing, RegistryError> {
+pub fn register(
+    registry: &Registry,
+    schemas: &Schemas,
+    prefix: &str,
+    survey: &Survey,
+) -> Result<Framing, RegistryError> {
     let url = registry.url.as_str().trim_end_matches('/').to_owned();
     if !registry.url.username().is_empty() || registry.url.password().is_some() {
         return Err(RegistryError::Credentials);
@@ -72,7 +77,7 @@ pub fn register(registry: &Registry, schemas: &Schemas, survey: &Survey) -> Resu
     }
     let settings = settings.build().map_err(|e| RegistryError::Unreachable { url: url.clone(), problem: words(&e) })?;
     let id = |schema: &RecordSchema| {
-        let subject = format!("{}-value", schema.topic(survey));
+        let subject = format!("{}-value", schema.topic(prefix, survey));
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.text().to_owned());
         let posted = post_schema(&settings, subject.clone(), supplied);
         posted.map(|registered| registered.id).map_err(|e| refusal(&e, &url, subject, schema))

@@ -84,10 +84,10 @@ impl RecordSchema {
         format!("{}-v{}.avsc", self.record, self.version)
     }
 
-    /// Where records of this major go: `twinpeak.<survey>.<record>s-v<MAJOR>`.
-    pub fn topic(&self, survey: &Survey) -> String {
+    /// Where records of this major go: `<prefix>.<survey>.<record>s-v<MAJOR>`.
+    pub fn topic(&self, prefix: &str, survey: &Survey) -> String {
         let major = self.version.split('.').next().unwrap_or(self.version);
-        format!("twinpeak.{}.{}s-v{major}", survey.profile().name, self.record)
+        format!("{prefix}.{}.{}s-v{major}", survey.profile().name, self.record)
     }
 
     /// `head` and the record after it.
@@ -157,7 +157,7 @@ mod tests {
         assert!(
             schemas.source.text().contains("\"twinpeak._2nd_light_a\"") && schemas.source.text().contains("psfMag_y")
         );
-        assert_eq!(schemas.source.topic(&survey), "twinpeak.2nd-light.a.sources-v1");
+        assert_eq!(schemas.source.topic("twinpeak", &survey), "twinpeak.2nd-light.a.sources-v1");
         let differ = |of: fn(&Schemas) -> &RecordSchema| of(&schemas).fingerprint() != of(&sdss).fingerprint();
         assert_eq!((differ(|s| &s.source), differ(|s| &s.mask), differ(|s| &s.image)), (true, false, false));
     }

@@ -1,10 +1,13 @@
 //! What the tests of the program share: a small seeded night, the program itself, and its folder of results.
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+pub mod broker;
 pub mod fits;
+pub mod http;
 pub mod program;
 pub mod results;
 pub mod s3;
+pub mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,16 +81,22 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Runs a Python script on folders; its assertions are the test's. `false`, loudly, where `modules` are not there.
-#[must_use]
-pub fn python(modules: &str, script: &str, folders: &[&Path]) -> bool {
+/// The interpreter of the tests' readers; none, loudly, where `modules` are not there.
+pub fn interpreter(modules: &str) -> Option<PathBuf> {
     let local = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let python = std::env::var_os("TWINPEAK_PYTHON").map_or_else(local, PathBuf::from);
     let has = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
-    if !has.is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED: no {modules} at {} (deploy/setup.sh --tests installs them)", python.display());
-        return false;
+    if has.is_ok_and(|o| o.status.success()) {
+        return Some(python);
     }
+    eprintln!("SKIPPED: no {modules} at {} (deploy/setup.sh --tests installs them)", python.display());
+    None
+}
+
+/// Runs a Python script on folders; its assertions are the test's. `false`, loudly, where `modules` are not there.
+#[must_use]
+pub fn python(modules: &str, script: &str, folders: &[&Path]) -> bool {
+    let Some(python) = interpreter(modules) else { return false };
     let run = Command::new(python).args(["-c", script]).args(folders).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     true

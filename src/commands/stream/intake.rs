@@ -121,6 +121,7 @@ impl Files {
             RemoteError::Forbidden { .. } => (Reason::Forbidden, "see remote.file_roots and remote.s3_buckets"),
             RemoteError::NotFound { .. } => (Reason::MissingBand, "put the file there, then replay the message"),
             RemoteError::TooLarge { .. } => (Reason::TooLarge, "see input.max_file_bytes"),
+            RemoteError::NotAFile { .. } => (Reason::Unreadable, "put the file there, then replay the message"),
             _ => (Reason::Unreachable, "see that the store answers, then replay the message"),
         };
         Rejection { file, ..refuse(reason, error.to_string(), advice) }

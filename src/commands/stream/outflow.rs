@@ -12,7 +12,7 @@ use crate::remote::{Remote, RemoteError};
 use crate::wire::{Mask, MaskBody, Wire};
 
 /// Writes records, and keeps what is too large for a topic in the object store.
-pub(super) struct Records {
+pub struct Records {
     wire: Wire,
     remote: Arc<Remote>,
     inline_mask_bytes: usize,
@@ -20,6 +20,7 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// With masks above `inline_mask_bytes` in the object store, where there is one.
     pub fn new(wire: Wire, remote: Arc<Remote>, inline_mask_bytes: usize, has_objects: bool) -> Self {
         Self { wire, remote, inline_mask_bytes, has_objects }
     }

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The stream's figures with the real nets, on a broker of its own: benches/stream.py latency|cpu|backlog ...
+
+latency  whole fields at a steady rate: from a message's timestamp until a reader of committed data has its end of image
+cpu      the same whole fields by `process` and by `run --kafka`: CPU seconds of each
+backlog  10,000 messages of 64x64 frames wait when the daemon starts: its resident memory on the way
+Run with .venv/bin/python (confluent-kafka) after `cargo build --release`.
+"""
+
+import json, os, pathlib, re, resource, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
+import confluent_kafka
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TWINPEAK = os.environ.get("TWINPEAK", ROOT / "target/release/twinpeak")
+TOPIC = "twinpeak.sdss.new-images"
+
+
+def run(*command, **more):
+    return subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, **more).stdout
+
+
+class Night:
+    """A broker, frames and a daemon, all in one folder."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.bootstrap = run("deploy/kafka.sh", "start", "--dir", self.folder / "kafka").strip()
+        run("deploy/kafka.sh", "topics", "sdss", 4, "--dir", self.folder / "kafka")
+        self.producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        run("deploy/kafka.sh", "stop", "--dir", self.folder / "kafka")
+
+    def simulate(self, fields, *options):
+        run(TWINPEAK, "simulate", "--out", self.folder / "sky", "--fields", fields, "--seed", 77, "--plain", *options)
+        return sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in (self.folder / "sky").glob("frame-r-*.fits"))
+
+    def send(self, image, folder="sky"):
+        bands = {b: f"file://{self.folder}/{folder}/frame-{b}-{image}.fits" for b in "ugriz"}
+        message = {"schema_version": "1.0", "image_id": image, "bands": bands}
+        self.producer.produce(TOPIC, key=image, value=json.dumps(message))
+        self.producer.poll(0)
+
+    def daemon(self, *options):
+        log = open(self.folder / "daemon.log", "w")
+        command = [TWINPEAK, "run", "--kafka", self.bootstrap, "--http", "127.0.0.1:9399", "--set",
+                   f"kafka.state_dir={self.folder}/state", "--set", f"remote.file_roots={self.folder}", *options]
+        return subprocess.Popen([str(c) for c in command], stderr=log, cwd=ROOT)
+
+    def ready(self):
+        for _ in range(600):
+            try:
+                if urllib.request.urlopen("http://127.0.0.1:9399/readyz", timeout=2).status == 200:
+                    return
+            except OSError:
+                time.sleep(0.1)
+        sys.exit("the daemon did not get ready")
+
+    def ends(self):
+        """(image, seconds since its message was written) as committed ends of images come."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "figures",
+                                             "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+        consumer.subscribe(["twinpeak.sdss.images-v1"])
+        while True:
+            message = consumer.poll(0.05)
+            if message is None:
+                yield None
+            elif not message.error():
+                yield message.key().decode(), time.time()
+
+
+def latency(night, fields=40, seconds=1.5):
+    images = night.simulate(8)
+    folder = night.folder / "sky"
+    daemon = night.daemon()
+    night.ready()
+    sent, took, ends = {}, [], night.ends()
+    start = time.time()
+    while len(took) < fields:
+        due = int((time.time() - start) / seconds) + 1
+        while len(sent) < min(due, fields):
+            n = len(sent)
+            image = f"{n + 1:06d}-1-0001"  # the survey's pattern; the same few skies under other names
+            for band in "ugriz":
+                os.link(folder / f"frame-{band}-{images[n % len(images)]}.fits", folder / f"frame-{band}-{image}.fits")
+            sent[image] = time.time()
+            night.send(image)
+            night.producer.flush()
+        end = next(ends)
+        if end:
+            took.append(end[1] - sent[end[0]])
+    daemon.terminate(), daemon.wait()
+    took.sort()
+    print(f"{fields} whole fields, one every {seconds} s: p50 {statistics.median(took):.2f} s, "
+          f"p99 {took[int(0.99 * (len(took) - 1))]:.2f} s, longest {took[-1]:.2f} s")
+
+
+def cpu(night, fields=12):
+    images = night.simulate(fields)
+
+    def spent(wait):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    shares = []
+    for _ in range(3):
+        shutil.rmtree(night.folder / "out", ignore_errors=True)
+        files = spent(lambda: run(TWINPEAK, "process", night.folder / "sky", "--out", night.folder / "out", stderr=subprocess.DEVNULL))
+        for image in images:
+            night.send(image)
+        night.producer.flush()
+        daemon = night.daemon("--until-idle")
+        stream = spent(daemon.wait)
+        shares.append(stream / files)
+        print(f"{fields} whole fields: process {files:.1f} CPU s, run --kafka {stream:.1f} CPU s, ratio {stream / files:.3f}", flush=True)
+    print(f"median ratio {statistics.median(shares):.3f}")
+
+
+def backlog(night, messages=10_000):
+    image = night.simulate(1, "--width", 64, "--height", 64)[0]
+    folder = night.folder / "many"
+    folder.mkdir()
+    for n in range(messages):
+        name = f"{n:06d}-1-0001"
+        for band in "ugriz":
+            os.link(night.folder / f"sky/frame-{band}-{image}.fits", folder / f"frame-{band}-{name}.fits")
+        night.send(name, "many")
+    night.producer.flush()
+    daemon, start = night.daemon("--segmenter", "threshold"), time.time()
+    night.ready()
+    done, told = 0, 0
+    resident = lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.pid}/status").read_text())[1]) / 1024
+    ends = night.ends()
+    while done < messages:
+        done += next(ends) is not None
+        if done >= told:
+            print(f"{done:6d} images done, {time.time() - start:5.0f} s, {resident():.0f} MB", flush=True)
+            told += messages // 10
+    daemon.terminate(), daemon.wait()
+
+
+if __name__ == "__main__":
+    wanted = {"latency": latency, "cpu": cpu, "backlog": backlog}
+    if not sys.argv[1:] or set(sys.argv[1:]) - set(wanted):
+        sys.exit(__doc__)
+    for name in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as folder, Night(folder) as night:
+            wanted[name](night)
