@@ -21,9 +21,51 @@ pub const MAX_ATTEMPTS: u32 = 2;
 struct Claim {
     /// Attempts begun and not ended.
     attempts: u32,
+    /// Who has begun the last of them.
+    #[serde(default)]
+    holder: Option<Holder>,
     /// Objects that they put into the object store, of which an earlier one may be orphaned.
     #[serde(default)]
     objects: Vec<String>,
+}
+
+impl Claim {
+    /// Attempts that ended with the death of the process: not the one of a process that lives.
+    fn deaths(&self) -> u32 {
+        let lives = self.holder.as_ref().is_some_and(Holder::lives);
+        self.attempts - u32::from(lives && self.attempts > 0)
+    }
+}
+
+/// A process: its host, its number there, and when it began, since numbers are used again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    host: String,
+    pid: u32,
+    began: u64,
+}
+
+impl Holder {
+    fn ourselves() -> Self {
+        let pid = std::process::id();
+        Self { host: host(), pid, began: began(pid).unwrap_or(0) }
+    }
+
+    /// Whether it surely lives: it may be stopped, or cut off from the broker.
+    fn lives(&self) -> bool {
+        self.host == host() && began(self.pid) == Some(self.began)
+    }
+}
+
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process began, in the system's ticks; `None` where there is none of that number.
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; the twentieth word after it is the start.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// The folder of claims, and which of them are ours.
@@ -47,7 +89,7 @@ impl Attempts {
     pub fn died(&self, origin: &Origin) -> u32 {
         match self.ours().get(origin) {
             Some(before) => before.attempts,
-            None => self.read(origin).attempts,
+            None => self.read(origin).map_or(0, |claim| claim.deaths()),
         }
     }
 
@@ -57,8 +99,12 @@ impl Attempts {
     /// [`KafkaError::State`] where that cannot be written.
     pub fn begin(&self, origin: &Origin) -> Result<(), KafkaError> {
         let ours = self.ours().get(origin).cloned(); // begun by us in an earlier tenure, and we live
-        let before = ours.unwrap_or_else(|| self.read(origin));
-        self.write(origin, &Claim { attempts: before.attempts + 1, objects: before.objects.clone() })?;
+        let before = ours.unwrap_or_else(|| {
+            let claim = self.read(origin).unwrap_or_default();
+            Claim { attempts: claim.deaths(), holder: None, objects: claim.objects }
+        });
+        let holder = Some(Holder::ourselves());
+        self.write(origin, &Claim { attempts: before.attempts + 1, holder, objects: before.objects.clone() })?;
         self.ours().insert(origin.clone(), before);
         Ok(())
     }
@@ -71,7 +117,8 @@ impl Attempts {
         if objects.is_empty() {
             return Ok(());
         }
-        let mut claim = self.read(origin);
+        // Gone: the message was taken from us, and somebody else has ended it.
+        let Some(mut claim) = self.read(origin) else { return Ok(()) };
         claim.objects.extend(objects.iter().filter(|o| !claim.objects.contains(o)).cloned().collect::<Vec<_>>());
         self.write(origin, &claim)
     }
@@ -80,9 +127,22 @@ impl Attempts {
     /// attempt left and nobody names.
     pub fn committed(&self, origin: &Origin, kept: &[String]) -> Vec<String> {
         self.ours().remove(origin);
-        let claim = self.read(origin);
+        let claim = self.read(origin).unwrap_or_default();
         self.remove(origin);
         claim.objects.into_iter().filter(|o| !kept.contains(o)).collect()
+    }
+
+    /// Everything of a partition before `offset` is committed: claims that a daemon cut off has left there go.
+    pub fn sweep(&self, topic: &str, partition: i32, offset: i64) {
+        let Ok(names) = fs::read_dir(&self.folder) else { return };
+        let start = format!("{topic}-{partition}-");
+        let old =
+            |name: &str| name.strip_prefix(&start)?.strip_suffix(".json")?.parse::<i64>().ok().filter(|o| *o < offset);
+        for name in names.flatten().map(|entry| entry.file_name()) {
+            if name.to_str().and_then(old).is_some() {
+                let _ = fs::remove_file(self.folder.join(name)); // another daemon may have been faster
+            }
+        }
     }
 
     /// A partition's messages go back unfinished and no process died: these attempts do not count.
@@ -98,7 +158,9 @@ impl Attempts {
     }
 
     fn restore(&self, origin: &Origin, before: &Claim) {
-        let claim = Claim { attempts: before.attempts, objects: self.read(origin).objects };
+        // Somebody else's by now, or ended: a daemon that was cut off has no say any more.
+        let Some(claim) = self.read(origin).filter(|c| c.holder == Some(Holder::ourselves())) else { return };
+        let claim = Claim { attempts: before.attempts, holder: None, objects: claim.objects };
         if claim == Claim::default() {
             self.remove(origin);
         } else if let Err(error) = self.write(origin, &claim) {
@@ -106,13 +168,10 @@ impl Attempts {
         }
     }
 
-    /// An unreadable claim still says that its message was begun.
-    fn read(&self, origin: &Origin) -> Claim {
-        let text = fs::read(self.path(origin));
-        text.map_or_else(
-            |_| Claim::default(),
-            |text| serde_json::from_slice(&text).unwrap_or(Claim { attempts: 1, objects: Vec::new() }),
-        )
+    /// `None` where there is no claim; an unreadable one still says that its message was begun.
+    fn read(&self, origin: &Origin) -> Option<Claim> {
+        let text = fs::read(self.path(origin)).ok()?;
+        Some(serde_json::from_slice(&text).unwrap_or(Claim { attempts: 1, ..Claim::default() }))
     }
 
     /// Aside and renamed: a process that dies here leaves the old file or the new one. Not synced, since only the
@@ -159,6 +218,13 @@ mod tests {
         Origin { topic: "t".into(), partition: 3, offset }
     }
 
+    /// As after kill -9: the claim is another process's, which is no more.
+    fn die(attempts: Attempts, origin: &Origin) {
+        let mut claim = attempts.read(origin).unwrap();
+        claim.holder.as_mut().unwrap().began += 1;
+        attempts.write(origin, &claim).unwrap();
+    }
+
     #[test]
     fn only_deaths_count() {
         let dir = tempfile::tempdir().unwrap();
@@ -173,7 +239,8 @@ mod tests {
         for deaths in 0..3 {
             let next = attempts();
             assert_eq!(next.died(&origin(1)), deaths);
-            next.begin(&origin(1)).unwrap(); // and dies
+            next.begin(&origin(1)).unwrap();
+            die(next, &origin(1));
         }
         let last = attempts();
         last.begin(&origin(1)).unwrap();
@@ -194,6 +261,26 @@ mod tests {
         attempts.note(&origin(1), &["b".into(), "c".into()]).unwrap();
         assert_eq!(attempts.committed(&origin(1), &["b".into(), "c".into()]), ["a"]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_daemon_that_is_cut_off_neither_counts_as_dead_nor_leaves_claims() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cut_off, other) = (Attempts::open(dir.path()).unwrap(), Attempts::open(dir.path()).unwrap());
+        cut_off.begin(&origin(1)).unwrap();
+        assert_eq!(other.died(&origin(1)), 0, "its process lives");
+        other.begin(&origin(1)).unwrap();
+        assert!(other.committed(&origin(1), &[]).is_empty());
+        cut_off.note(&origin(1), &["a".into()]).unwrap();
+        cut_off.give_back(3);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        for offset in [1, 2, 10] {
+            cut_off.begin(&origin(offset)).unwrap();
+        }
+        other.sweep("t", 3, 10);
+        other.sweep("t", 4, 100);
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["t-3-10.json"]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ fn delivery_of(receipt: &Receipt) -> &Arc<Delivery> {
 impl StreamSink {
     fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
         let outgoing = self.outflow.records(finished)?;
-        self.attempts.note(origin, &outgoing.objects)?;
+        self.attempts.note(origin, &outgoing.made)?;
         let Longest { sources, masks, images, .. } = self.ends.longest();
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
         for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {

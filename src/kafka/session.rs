@@ -309,6 +309,11 @@ impl Session<'_> {
             if matches!(books.phase, Phase::Aborting | Phase::Seeking) {
                 return; // it comes again
             }
+            let first = books.holdings.get(&incoming.origin.partition).is_some_and(|h| h.progress.known().is_none());
+            if first {
+                let Origin { topic, partition, offset } = &incoming.origin;
+                context.attempts.sweep(topic, *partition, *offset);
+            }
             books.taken(&incoming.origin)
         };
         let Some(tenure) = tenure else { return };

@@ -120,7 +120,12 @@ impl Transactional {
         self.producer.send_offsets_to_transaction(offsets, group, self.call).map_err(Trouble::of)
     }
 
+    /// The client's own wait for its reports sleeps 100 ms at a time: they are taken here first.
     pub fn commit(&self) -> Result<(), Trouble> {
+        let until = Instant::now() + self.call;
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            self.producer.poll(Duration::from_millis(1));
+        }
         self.producer.commit_transaction(self.call).map_err(Trouble::of)
     }
 
