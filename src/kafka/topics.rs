@@ -47,6 +47,18 @@ impl Topics {
         [&self.new_images, &self.sources, &self.masks, &self.images, &self.rejected, &self.replayed]
     }
 
+    /// Asks which topics there are, then as [`Self::ensure`].
+    ///
+    /// # Errors
+    /// As for [`Self::ensure`].
+    pub fn ask(&self, settings: &Settings) -> Result<Longest, KafkaError> {
+        let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
+        let answer = admin.inner().fetch_metadata(None, settings.call());
+        let answer = answer.map_err(|source| KafkaError::Broker { action: "ask the broker for its topics", source })?;
+        let there = answer.topics().iter().filter(|topic| topic.error().is_none());
+        self.ensure(&there.map(|topic| topic.name().to_owned()).collect::<Vec<_>>(), settings)
+    }
+
     /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
     ///
     /// # Errors

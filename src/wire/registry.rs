@@ -198,7 +198,7 @@ mod tests {
             seen
         });
         let at = Registry { url: Url::parse(&url).unwrap(), credentials, timeout: Duration::from_secs(20) };
-        let got = register(&at, &Schemas::new(&sdss()).unwrap(), &sdss());
+        let got = register(&at, &Schemas::new(&sdss()).unwrap(), "twinpeak", &sdss());
         // A connection without a request ends the server.
         drop(TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/')).unwrap());
         (got, server.join().unwrap())
@@ -251,7 +251,7 @@ mod tests {
         }
         let url = Url::parse("http://me:s3cret@127.0.0.1:1/").unwrap();
         let at = Registry { url, credentials: Credentials::None, timeout: Duration::from_secs(1) };
-        let error = register(&at, &Schemas::new(&sdss()).unwrap(), &sdss()).unwrap_err();
+        let error = register(&at, &Schemas::new(&sdss()).unwrap(), "twinpeak", &sdss()).unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
@@ -282,7 +282,7 @@ mod tests {
                 credentials: Credentials::None,
                 timeout: Duration::from_millis(300),
             };
-            let error = register(&at, &schemas, &sdss()).unwrap_err();
+            let error = register(&at, &schemas, "twinpeak", &sdss()).unwrap_err();
             assert!(error.retryable() && error.to_string().contains(&address.to_string()), "{error}");
         }
         let (got, _) = served(Credentials::None, |_, _| (503, json!({"error_code": 50301, "message": "starting"})));
