@@ -201,11 +201,7 @@ mod tests {
         };
         let software = Software { version: "0".into(), model_version: "m".into(), model_hash: "h".into() };
         let image = ImageId::new("a-1").unwrap();
-<<<<<<< HEAD
         let headers = rejected::headers(&message(), addressed, &image, &rejection, &software, original);
-=======
-        let headers = rejected::headers(&message(), true, &image, &rejection, &software, original);
->>>>>>> main
         Rejected::new(Incoming {
             origin: Origin { topic: "rejected".into(), partition: 1, offset: 9 },
             payload: rejected::payload(&message(), original).unwrap_or_default().to_vec(),

@@ -53,10 +53,9 @@ impl Topics {
     /// As for [`Self::ensure`].
     pub fn ask(&self, settings: &Settings) -> Result<Longest, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
-        let answer = admin.inner().fetch_metadata(None, settings.call());
-        let answer = answer.map_err(|source| KafkaError::Broker { action: "ask the broker for its topics", source })?;
-        let there = answer.topics().iter().filter(|topic| topic.error().is_none());
-        self.ensure(&there.map(|topic| topic.name().to_owned()).collect::<Vec<_>>(), settings)
+        let there = there(admin.inner(), settings.call());
+        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
+        self.ensure(&there.map_err(broker)?, settings)
     }
 
     /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
