@@ -63,6 +63,14 @@ pub enum KafkaError {
         /// In the client's words.
         source: ClientError,
     },
+    /// No broker could be reached.
+    #[error("cannot {action}: {why}")]
+    Unreachable {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// In the client's words.
+        why: String,
+    },
     /// Topics that the stream needs are not there.
     #[error("topics are missing: {}; make them, or set kafka.create_partitions", names.join(", "))]
     MissingTopics {

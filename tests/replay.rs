@@ -95,14 +95,25 @@ fn refuse(settings: Settings, survey: &str, objects: Option<Remote>) {
     stream.finish().unwrap();
 }
 
+/// Writes a message.
+fn send(broker: &Broker, topic: &str, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
+    let producer: BaseProducer = broker.client().create().unwrap();
+    queue(&producer, topic, key, payload, headers);
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
 /// Writes messages, each with a header of its own.
 fn write(broker: &Broker, topic: &str, messages: &[(&str, &[u8])]) {
     let producer: BaseProducer = broker.client().create().unwrap();
-    for (key, payload) in messages {
-        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(*key) });
-        producer.send(BaseRecord::to(topic).key(*key).payload(*payload).headers(headers)).map_err(|(e, _)| e).unwrap();
-    }
+    messages.iter().for_each(|(key, payload)| queue(&producer, topic, key, payload, &[("trace", key)]));
     producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+fn queue(producer: &BaseProducer, topic: &str, key: &str, payload: &[u8], headers: &[(&str, &str)]) {
+    let headers = headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (name, value)| headers.insert(Header { key: name, value: Some(*value) }));
+    producer.send(BaseRecord::to(topic).key(key).payload(payload).headers(headers)).map_err(|(e, _)| e).unwrap();
 }
 
 /// Records in an order that does not depend on their partitions.
@@ -116,7 +127,8 @@ fn read(broker: &Broker, topic: &str) -> Vec<Seen> {
 fn copies(broker: &Broker, survey: &str) -> BTreeMap<String, usize> {
     let mut copies = BTreeMap::new();
     for seen in broker.read(&topic(survey, "new-images")) {
-        assert_eq!(seen.headers, [("trace".to_owned(), seen.key.clone())]);
+        assert_eq!(seen.header("trace"), Some(seen.key.as_str()));
+        assert!(seen.headers.iter().all(|(name, _)| !name.starts_with("twinpeak.")), "{:?}", seen.headers);
         *copies.entry(seen.key).or_default() += 1;
     }
     copies
@@ -217,12 +229,10 @@ fn a_replay_that_dies_or_is_cast_out_leaves_none_lost_or_doubled() {
     dead.init_transactions(Duration::from_secs(30)).unwrap();
     dead.begin_transaction().unwrap();
     for rejected in broker.read(&topic(survey, "rejected")).iter().take(20) {
-        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&rejected.key) });
-        let message = BaseRecord::to(&into).key(&rejected.key).payload(&rejected.payload).headers(headers);
-        dead.send(message).map_err(|(e, _)| e).unwrap();
+        queue(&dead, &into, &rejected.key, &rejected.payload, &[("trace", &rejected.key)]);
     }
     for name in (0..2).flat_map(|partition| (0..200).map(move |offset| format!("{partition}-{offset}"))) {
-        dead.send(BaseRecord::to(&replayed).key(&name).payload("{}")).map_err(|(e, _)| e).unwrap();
+        queue(&dead, &replayed, &name, b"{}", &[]);
     }
     dead.flush(Duration::from_secs(30)).unwrap();
 
@@ -264,10 +274,16 @@ fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
     write(&broker, &into, &[("claimed", &large("claimed")), ("changed", &large("changed"))]);
     refuse(settings.clone(), survey, Some(remote()));
     write(&broker, &into, &[("cut", &large("cut"))]);
+    let long = "l".repeat(30_000);
+    send(&broker, &into, "bare", b"bare old", &[("trace", "bare"), ("long", &long)]);
     refuse(settings.clone(), survey, None);
     let rejected = topic(survey, "rejected");
     write(&broker, &rejected, &[("stranger", b"says nothing")]);
-    gone(&broker, &rejected, &into);
+    // Of one only the beginning was kept, and its topic holds it no longer.
+    let gone = [("topic", into.as_str()), ("partition", "0"), ("offset", "1000000"), ("payload-cut", "true")];
+    let names = gone.map(|(name, _)| format!("twinpeak.{name}"));
+    let headers: Vec<_> = names.iter().zip(gone).map(|(name, (_, value))| (name.as_str(), value)).collect();
+    send(&broker, &rejected, "gone", b"g", &headers);
     let changed = broker.read(&rejected).into_iter().find(|s| s.key == "changed").unwrap();
     let uri: Uri = changed.header("twinpeak.payload-uri").unwrap().parse().unwrap();
     let Uri::File(path) = uri else { panic!("{uri}") };
@@ -279,16 +295,20 @@ fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
     let begun = Replay::begin(&settings, survey, &fetch).unwrap();
     let (sent, mut not_sent) = replay(&begun, usize::MAX).unwrap();
     not_sent.sort();
-    assert_eq!(sent.len(), 2, "{not_sent:?}");
+    assert_eq!(sent.len(), 3, "{not_sent:?}");
     let whys = ["SHA-256", "does not say where it came from", "gone from its topic"];
     assert_eq!(not_sent.len(), whys.len(), "{not_sent:?}");
     for why in whys {
         assert!(not_sent.iter().any(|told| told.contains(why)), "{why}: {not_sent:?}");
     }
     let copies = copies(&broker, survey);
-    assert_eq!((copies["claimed"], copies["cut"], copies["changed"]), (2, 2, 1));
-    let all = read(&broker, &into);
-    assert!(all.iter().all(|seen| seen.payload == large(&seen.key)));
+    assert_eq!((copies["claimed"], copies["cut"], copies["changed"], copies["bare"]), (2, 2, 1, 2));
+    for seen in read(&broker, &into) {
+        match seen.key.as_str() {
+            "bare" => assert!(seen.payload == b"bare old" && seen.header("long") == Some(&long)),
+            key => assert!(seen.payload == large(key)),
+        }
+    }
 }
 
 /// Makes the longest record of a topic shorter.
@@ -299,15 +319,4 @@ fn limit(broker: &Broker, topic: &str, bytes: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let changed = runtime.block_on(admin.alter_configs([&change], &AdminOptions::new())).unwrap();
     assert!(changed[0].is_ok(), "{changed:?}");
-}
-
-/// The record of a message of which only the beginning was kept, and which its topic holds no longer.
-fn gone(broker: &Broker, rejected: &str, into: &str) {
-    let headers = [("topic", into), ("partition", "0"), ("offset", "1000000"), ("payload-cut", "true")];
-    let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
-        headers.insert(Header { key: &format!("twinpeak.{name}"), value: Some(*value) })
-    });
-    let producer: BaseProducer = broker.client().create().unwrap();
-    producer.send(BaseRecord::to(rejected).key("gone").payload("g").headers(headers)).map_err(|(e, _)| e).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
 }

@@ -34,8 +34,14 @@ impl History {
     /// [`KafkaError`] where the broker refuses or does not answer.
     pub fn open(settings: &Settings, topic: &str, watch: &Watch) -> Result<Self, KafkaError> {
         let mut history = Self::new(settings, topic, watch)?;
-        let metadata = history.consumer.fetch_metadata(Some(topic), settings.call()).map_err(unread)?;
-        let partitions = metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id());
+        let metadata = history.consumer.fetch_metadata(Some(topic), settings.call());
+        let metadata = metadata.map_err(|source| {
+            let _ = history.consumer.poll(Duration::from_millis(20)); // a call says that it failed, a report why
+            watch.told("read a topic", source)
+        })?;
+        let there = metadata.topics().iter().find(|t| t.error().is_none());
+        let there = there.ok_or_else(|| KafkaError::MissingTopics { names: vec![topic.to_owned()] })?;
+        let partitions = there.partitions().iter().map(|p| p.id());
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             let ends = history.consumer.fetch_watermarks(topic, partition, settings.call());

@@ -8,11 +8,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use super::context::{report, say};
 use super::transaction::Watch;
-use super::{KafkaError, Settings, Status, Topics};
+use super::{KafkaError, Settings, Status, Topics, topics};
 use crate::pipeline::ports::NoProbe;
 
 /// A message that the broker has not acknowledged after so long has failed.
@@ -40,14 +40,19 @@ impl Producer {
     /// # Errors
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn connect(settings: &Settings, survey: &str) -> Result<Self, KafkaError> {
-        let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ask(settings)?;
+        let names = Topics::new(&settings.topic_prefix, survey);
         let mut client = settings.writer()?;
         client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
         let (told, done) = unbounded();
-        let context = Reports { told, watch: Watch::new(Arc::new(NoProbe), Status::default()) };
-        let client = client.create_with_context(context).map_err(KafkaError::Settings)?;
-        Ok(Self { client, topic: topics.new_images, done })
+        let watch = Watch::new(Arc::new(NoProbe), Status::default());
+        let context = Reports { told, watch: watch.clone() };
+        let client: BaseProducer<Reports> = client.create_with_context(context).map_err(KafkaError::Settings)?;
+        let there = topics::there(client.client(), settings.call()).map_err(|source| {
+            client.poll(Duration::from_millis(20)); // a call says that it failed, a report why
+            watch.told("ask the broker for its topics", source)
+        })?;
+        names.ensure(&there, settings)?;
+        Ok(Self { client, topic: names.new_images, done })
     }
 
     /// Where it writes.

@@ -12,9 +12,9 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use serde::Serialize;
 
 use super::context::code_of;
-use super::delivery::Origin;
+use super::delivery::Incoming;
 use super::history::History;
-use super::retrieve::{Kept, NotReplayable, Rejected};
+use super::retrieve::{self, Kept, NotReplayable, Rejected};
 use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
 use super::{KafkaError, Settings, Status, Topics};
 use crate::frame::ImageId;
@@ -60,7 +60,6 @@ impl Rejections {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ask(settings)?;
         let watch = Watch::new(Arc::new(NoProbe), Status::default());
         let mut replayed = BTreeSet::new();
         for note in History::open(settings, &topics.replayed, &watch)? {
@@ -124,13 +123,34 @@ pub struct Replay<'a> {
 /// A message to be sent: whole.
 struct Whole {
     rejected: Rejected,
-    /// Not in the record.
-    fetched: Option<Vec<u8>>,
+    found: Found,
+}
+
+/// What was found of a message beside its record.
+enum Found {
+    /// There was nothing to look for.
+    Nothing,
+    /// Its bytes, in the object store.
+    Bytes(Vec<u8>),
+    /// The message itself, where it came from.
+    Message(Incoming),
 }
 
 impl Whole {
     fn payload(&self) -> &[u8] {
-        self.fetched.as_deref().unwrap_or_else(|| self.rejected.payload())
+        match &self.found {
+            Found::Nothing => &self.rejected.as_message().payload,
+            Found::Bytes(bytes) => bytes,
+            Found::Message(message) => &message.payload,
+        }
+    }
+
+    /// What has the message's key and headers.
+    fn addressed(&self) -> &Incoming {
+        match &self.found {
+            Found::Message(message) => message,
+            Found::Nothing | Found::Bytes(_) => self.rejected.as_message(),
+        }
     }
 }
 
@@ -149,9 +169,10 @@ impl<'a> Replay<'a> {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn begin(settings: &'a Settings, survey: &'a str, fetch: &'a Fetch<'a>) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        topics.ask(settings)?;
         let (watch, refused) = (Watch::new(Arc::new(NoProbe), Status::default()), Refused::default());
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
+        let there = producer.topics().map_err(|source| watch.told("ask the broker for its topics", source))?;
+        topics.ensure(&there, settings)?;
         patiently(|| producer.init()).map_err(|trouble| broken("take over the replay", trouble))?;
         Ok(Self { settings, topics, survey, fetch, watch, producer, refused })
     }
@@ -180,8 +201,8 @@ impl<'a> Replay<'a> {
         while batch.len() < count && bytes < self.settings.transaction_bytes.get() {
             let Some(rejected) = from.next().transpose()? else { break };
             match self.original(&rejected)? {
-                Ok(fetched) => {
-                    let whole = Whole { rejected, fetched };
+                Ok(found) => {
+                    let whole = Whole { rejected, found };
                     bytes += whole.payload().len();
                     batch.push(whole);
                 }
@@ -191,24 +212,25 @@ impl<'a> Replay<'a> {
         Ok(batch)
     }
 
-    /// Its bytes, where its record does not hold them.
-    fn original(&self, rejected: &Rejected) -> Result<Result<Option<Vec<u8>>, NotReplayable>, KafkaError> {
+    /// What a record does not hold of its message.
+    fn original(&self, rejected: &Rejected) -> Result<Result<Found, NotReplayable>, KafkaError> {
         let origin = match rejected.origin(&self.topics.new_images) {
             Ok(origin) => origin,
             Err(why) => return Ok(Err(why)),
         };
-        let (bytes, place) = match rejected.kept() {
-            Kept::Here => return Ok(Ok(None)),
+        Ok(match rejected.kept() {
+            Kept::Here => Ok(Found::Nothing),
             Kept::Object { uri } => match (self.fetch)(uri) {
-                Ok(bytes) => (bytes, uri.to_owned()),
-                Err(source) => return Ok(Err(NotReplayable::NotFetched { source })),
+                Ok(bytes) => rejected.check(&bytes, uri).map(|()| Found::Bytes(bytes)),
+                Err(source) => Err(NotReplayable::NotFetched { source }),
             },
             Kept::AtOrigin => match History::one(self.settings, &origin, &self.watch)? {
-                Some(message) => (message.payload, origin.to_string()),
-                None => return Ok(Err(NotReplayable::Gone { origin })),
+                Some(message) => {
+                    rejected.check(&message.payload, &origin.to_string()).map(|()| Found::Message(message))
+                }
+                None => Err(NotReplayable::Gone { origin }),
             },
-        };
-        Ok(rejected.check(&bytes, &place).map(|()| Some(bytes)))
+        })
     }
 
     /// Sends messages in one transaction; those that the topic does not take are told. Returns how many were sent.
@@ -244,13 +266,13 @@ impl<'a> Replay<'a> {
         self.producer.begin()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         for whole in batch {
-            let Whole { rejected, .. } = whole;
-            let origin: Arc<Origin> = Arc::new(rejected.record().clone());
+            let (rejected, addressed) = (&whole.rejected, whole.addressed());
+            let origin = Arc::new(rejected.record().clone());
             let message = Outbound {
                 topic: &self.topics.new_images,
-                key: rejected.key(),
+                key: addressed.key.as_deref().unwrap_or(rejected.image().as_bytes()),
                 payload: Some(whole.payload()),
-                headers: Some(rejected.headers()),
+                headers: Some(retrieve::headers(addressed)),
             };
             self.producer.send(&message, &origin)?;
             let note = Note {

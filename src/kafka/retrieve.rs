@@ -43,8 +43,8 @@ pub enum NotReplayable {
         /// What the record says.
         expected: String,
     },
-    /// The record holds its beginning alone, and the topic from which it came holds it no longer.
-    #[error("only its beginning was kept, and {origin} is gone from its topic; set remote.objects for the next time")]
+    /// The record holds a part of it alone, and the topic from which it came holds it no longer.
+    #[error("only a part of it was kept, and {origin} is gone from its topic")]
     Gone {
         /// Where it lay.
         origin: Origin,
@@ -57,12 +57,12 @@ pub enum NotReplayable {
     },
 }
 
-/// Where the bytes of a rejected message are.
+/// Where a rejected message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kept<'a> {
     /// In the record.
     Here,
-    /// In the object store.
+    /// Its bytes in the object store, all else in the record.
     Object { uri: &'a str },
     /// Where the message came from.
     AtOrigin,
@@ -98,14 +98,9 @@ impl Rejected {
         self.said("message").unwrap_or_default()
     }
 
-    /// Its key.
-    pub(super) fn key(&self) -> &[u8] {
-        self.record.key.as_deref().unwrap_or_default()
-    }
-
-    /// The record's value: the message, where it is [`Kept::Here`].
-    pub(super) fn payload(&self) -> &[u8] {
-        &self.record.payload
+    /// The record, whose key, headers and value are the message's where it is [`Kept::Here`].
+    pub(super) fn as_message(&self) -> &Incoming {
+        &self.record
     }
 
     /// Where it came from, which must be where the daemons read.
@@ -125,33 +120,29 @@ impl Rejected {
         Ok(Origin { topic: topic.into(), partition, offset })
     }
 
-    /// Where its bytes are.
+    /// Where it is.
     pub(super) fn kept(&self) -> Kept<'_> {
+        let cut = |what| self.said(what).is_some();
         match self.said("payload-uri") {
+            _ if cut("headers-cut") || cut("payload-cut") => Kept::AtOrigin,
             Some(uri) => Kept::Object { uri },
-            None if self.said("payload-cut").is_some() => Kept::AtOrigin,
             None => Kept::Here,
         }
     }
 
-    /// Holds bytes that came from elsewhere against those that were rejected.
+    /// Holds bytes that came from elsewhere against those that were rejected, as far as the record tells these.
     ///
     /// # Errors
     /// [`NotReplayable::Changed`]
     pub(super) fn check(&self, bytes: &[u8], place: &str) -> Result<(), NotReplayable> {
         let found = format!("{:x}", Sha256::digest(bytes));
-        match self.said("payload-sha256").unwrap_or_default() {
-            expected if expected == found => Ok(()),
-            expected => Err(NotReplayable::Changed { place: place.to_owned(), found, expected: expected.to_owned() }),
+        match self.said("payload-sha256") {
+            None => Ok(()),
+            Some(expected) if expected == found => Ok(()),
+            Some(expected) => {
+                Err(NotReplayable::Changed { place: place.to_owned(), found, expected: expected.to_owned() })
+            }
         }
-    }
-
-    /// The headers with which it came.
-    pub(super) fn headers(&self) -> OwnedHeaders {
-        let theirs = self.record.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
-        theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
-            headers.insert(Header { key: name, value: value.as_deref() })
-        })
     }
 
     fn said(&self, name: &str) -> Option<&str> {
@@ -159,6 +150,14 @@ impl Rejected {
         let (_, value) = self.record.headers.iter().find(|(given, _)| ours(given))?;
         std::str::from_utf8(value.as_deref()?).ok()
     }
+}
+
+/// The headers with which a message came, without those that a daemon gave it.
+pub(super) fn headers(message: &Incoming) -> OwnedHeaders {
+    let theirs = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+    theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
+        headers.insert(Header { key: name, value: value.as_deref() })
+    })
 }
 
 #[cfg(test)]
@@ -189,6 +188,10 @@ mod tests {
 
     /// The record that the daemon writes of it, read back.
     fn rejected(original: &Original) -> Rejected {
+        rejected_as(true, original)
+    }
+
+    fn rejected_as(addressed: bool, original: &Original) -> Rejected {
         let rejection = Rejection {
             reason: Reason::TooOld,
             stage: Stage::Ingest,
@@ -198,7 +201,7 @@ mod tests {
         };
         let software = Software { version: "0".into(), model_version: "m".into(), model_hash: "h".into() };
         let image = ImageId::new("a-1").unwrap();
-        let headers = rejected::headers(&message(), true, &image, &rejection, &software, original);
+        let headers = rejected::headers(&message(), addressed, &image, &rejection, &software, original);
         Rejected::new(Incoming {
             origin: Origin { topic: "rejected".into(), partition: 1, offset: 9 },
             payload: rejected::payload(&message(), original).unwrap_or_default().to_vec(),
@@ -212,9 +215,9 @@ mod tests {
         let rejected = rejected(&Original::Whole);
         assert_eq!((rejected.reason(), rejected.image(), rejected.message()), ("too_old", "a-1", "old"));
         assert_eq!(rejected.origin("in").unwrap(), message().origin);
-        assert_eq!((rejected.name().as_str(), rejected.key()), ("1-9", &b"k"[..]));
-        assert_eq!((rejected.kept(), rejected.payload()), (Kept::Here, &message().payload[..]));
-        let headers = rejected.headers();
+        assert_eq!(rejected.name(), "1-9");
+        assert_eq!((rejected.kept(), &rejected.as_message().payload), (Kept::Here, &message().payload));
+        let headers = headers(rejected.as_message());
         let headers: Vec<_> = headers.iter().map(|h| (h.key, h.value)).collect();
         assert_eq!(headers, [("trace", Some(&b"1"[..])), ("empty", None), ("trace", Some(b"2"))]);
     }
@@ -225,7 +228,9 @@ mod tests {
         let claim = Original::Claim { uri: "s3://b/k".into(), sha256: sha256.clone() };
         let (claimed, cut) = (rejected(&claim), rejected(&Original::Cut { sha256 }));
         assert_eq!((claimed.kept(), cut.kept()), (Kept::Object { uri: "s3://b/k" }, Kept::AtOrigin));
-        for rejected in [claimed, cut] {
+        let bare = rejected_as(false, &claim);
+        assert_eq!(bare.kept(), Kept::AtOrigin, "an object has no headers");
+        for rejected in [claimed, cut, bare] {
             rejected.check(&message().payload, "there").unwrap();
             let told = rejected.check(b"other", "there").unwrap_err().to_string();
             assert!(told.contains("there") && told.contains("another one"), "{told}");

@@ -124,12 +124,8 @@ impl Keeper {
     }
 
     fn try_join(&self) -> Result<Taker, KafkaError> {
-        let producer = Transactional::new(
-            &self.settings,
-            &self.settings.daemons_id(&self.survey),
-            self.refused.clone(),
-            self.watch.clone(),
-        )?;
+        let id = self.settings.daemons_id(&self.survey);
+        let producer = Transactional::new(&self.settings, &id, self.refused.clone(), self.watch.clone())?;
         let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
         let there = producer.topics().map_err(broker)?;
         self.ends.know(self.topics.ensure(&there, &self.settings)?);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ClientError, KafkaError, Settings};
@@ -52,10 +53,9 @@ impl Topics {
     /// As for [`Self::ensure`].
     pub fn ask(&self, settings: &Settings) -> Result<Longest, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
-        let answer = admin.inner().fetch_metadata(None, settings.call());
-        let answer = answer.map_err(|source| KafkaError::Broker { action: "ask the broker for its topics", source })?;
-        let there = answer.topics().iter().filter(|topic| topic.error().is_none());
-        self.ensure(&there.map(|topic| topic.name().to_owned()).collect::<Vec<_>>(), settings)
+        let there = there(admin.inner(), settings.call());
+        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
+        self.ensure(&there.map_err(broker)?, settings)
     }
 
     /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
@@ -110,6 +110,13 @@ impl Topics {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", "16000000");
         if name == self.replayed { topic.set("cleanup.policy", "compact") } else { topic }
     }
+}
+
+/// Names of the topics that are at the broker of a client.
+pub(super) fn there<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<Vec<String>, ClientError> {
+    let metadata = client.fetch_metadata(None, timeout)?;
+    let there = |topic: &&MetadataTopic| topic.error().is_none();
+    Ok(metadata.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
 }
 
 /// What a broker takes that was told nothing.

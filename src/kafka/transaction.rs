@@ -9,14 +9,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::context::{report, say};
 use super::delivery::Origin;
 use super::status::Status;
-use super::{KafkaError, Settings};
+use super::{KafkaError, Settings, topics};
 use crate::pipeline::ports::Probe;
 
 /// What a failed step of a transaction asks for.
@@ -76,12 +75,11 @@ impl Transactional {
 
     /// Names of the topics that are there.
     pub fn topics(&self) -> Result<Vec<String>, ClientError> {
-        let answer = self.producer.client().fetch_metadata(None, self.call);
-        if answer.is_err() {
+        let there = topics::there(self.producer.client(), self.call);
+        if there.is_err() {
             self.producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
         }
-        let there = |topic: &&MetadataTopic| topic.error().is_none();
-        Ok(answer?.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
+        there
     }
 
     /// Takes the transactional id, and ends what an earlier holder left open.
@@ -167,6 +165,14 @@ impl Watch {
     pub fn unreachable(&self, why: String) {
         self.status.unreachable(&why);
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// A call failed: for the reason that a client reported, where one did.
+    pub fn told(&self, action: &'static str, source: ClientError) -> KafkaError {
+        match self.why() {
+            Some(why) => KafkaError::Unreachable { action, why },
+            None => KafkaError::Broker { action, source },
+        }
     }
 
     /// Why no broker could be reached since this was asked last.
