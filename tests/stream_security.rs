@@ -142,7 +142,7 @@ fn a_strangers_certificate_is_not_trusted() {
 #[test]
 fn a_client_without_tls_is_told_what_it_speaks_to() {
     let secured = Secured::new();
-    secured.assert_refused("plain", secured.servers(), &[], "connecting to a SSL listener?");
+    secured.assert_refused("plain", secured.servers(), &[], "does kafka.security fit this listener?");
 }
 
 #[test]

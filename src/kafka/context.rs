@@ -266,6 +266,7 @@ impl ConsumerContext for Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.watch.hear(facility, message);
         say(level, facility, message);
     }
 

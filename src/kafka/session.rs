@@ -102,6 +102,7 @@ impl Keeper {
     fn join(&self) -> Result<Option<Taker>, KafkaError> {
         let mut wait = Duration::from_millis(200);
         while !self.ends.asked() {
+            drop(self.watch.why()); // of earlier times
             let told = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
                 Err(

@@ -55,6 +55,11 @@ impl Status {
         self.0.reachable.store(true, Ordering::Relaxed);
     }
 
+    /// Something went wrong that may pass unnoticed.
+    pub(super) fn note(&self, trouble: &str) {
+        trouble.clone_into(&mut self.trouble());
+    }
+
     /// No broker answers, for a reason that was told before, if any.
     pub(super) fn down(&self) {
         let mut trouble = self.trouble();
@@ -65,7 +70,7 @@ impl Status {
     }
 
     pub(super) fn unreachable(&self, trouble: &str) {
-        trouble.clone_into(&mut self.trouble());
+        self.note(trouble);
         self.0.reachable.store(false, Ordering::Relaxed);
     }
 

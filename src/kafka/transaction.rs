@@ -175,6 +175,20 @@ impl Watch {
         }
     }
 
+    /// A line of a client's log. Not every connection that failed is reported as an error too.
+    pub fn hear(&self, facility: &str, line: &str) {
+        if facility != "FAIL" {
+            return;
+        }
+        let line = line.split_once("]: ").map_or(line, |(_thread, line)| line);
+        // A listener that wants TLS says nothing to a client without, and closes.
+        let unheard = line.contains("in state APIVERSION_QUERY");
+        let hint = if unheard { "; does kafka.security fit this listener?" } else { "" };
+        let why = format!("{line}{hint}");
+        self.status.note(&why);
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
+
     /// Why no broker could be reached since this was asked last.
     pub fn why(&self) -> Option<String> {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -199,6 +213,7 @@ struct Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.watch.hear(facility, message);
         say(level, facility, message);
     }
 
