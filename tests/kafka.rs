@@ -1,8 +1,7 @@
 //! The session against a real broker, without an engine: every message leads to one rejection, exactly once, whatever
 //! happens to the group, the transaction or the broker.
 
-#[path = "common/broker.rs"]
-mod broker;
+mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use broker::Broker;
+use common::broker::Broker;
 use twinpeak::frame::ImageId;
 use twinpeak::kafka::{Incoming, Intake, Outflow, Outgoing, Parts, Settings, Software, Stream, Taken};
 use twinpeak::pipeline::flow::Stop;

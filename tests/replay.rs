@@ -1,9 +1,6 @@
 //! Messages sent and sent again, against a real broker: `submit` and `replay` as programs, and replays that are killed,
 //! or run two at once. The daemon here has no engine and refuses every message.
 
-#[path = "common/broker.rs"]
-#[allow(dead_code, reason = "each file of tests uses its part")]
-mod broker;
 mod common;
 
 use std::collections::BTreeMap;
@@ -11,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use broker::{Broker, Seen};
+use common::broker::{Broker, Seen};
 use common::{BANDS, path_of, program};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;

@@ -147,7 +147,13 @@ impl Attempts {
 
     /// A partition's messages go back unfinished and no process died: these attempts do not count.
     pub fn give_back(&self, partition: i32) {
-        let gone: Vec<_> = self.ours().extract_if(.., |origin, _| origin.partition == partition).collect();
+        let gone: Vec<_> = {
+            let mut ours = self.ours();
+            let all = std::mem::take(&mut *ours);
+            let (gone, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|(origin, _)| origin.partition == partition);
+            *ours = kept.into_iter().collect();
+            gone
+        };
         gone.iter().for_each(|(origin, before)| self.restore(origin, before));
     }
 

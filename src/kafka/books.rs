@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::topic_partition_list::TopicPartitionList;
+
 use super::Settings;
 use super::delivery::{Delivery, Origin, Tenure};
 use super::progress::Progress;
@@ -87,6 +89,15 @@ impl Books {
         let partitions: Vec<i32> = self.holdings.keys().copied().collect();
         self.assigned(partitions);
         self.forget();
+    }
+
+    /// All partitions of ours, as the client wants them.
+    pub fn partitions(&self, topic: &str) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in self.holdings.keys() {
+            list.add_partition(topic, *partition);
+        }
+        list
     }
 
     /// A message was taken from the broker. `None` where its partition is no longer ours.

@@ -161,8 +161,7 @@ impl Context {
 
     /// Every partition goes back to what is committed, and begins a new tenure.
     fn seek(&self, consumer: &Taker, books: &mut Books) -> Result<(), ClientError> {
-        let mut list = TopicPartitionList::new();
-        books.holdings.keys().for_each(|partition| drop(list.add_partition(&self.topic, *partition)));
+        let list = books.partitions(&self.topic);
         if list.count() > 0 {
             let committed = consumer.committed_offsets(list, self.call)?;
             let mut to = TopicPartitionList::new();

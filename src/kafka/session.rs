@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
@@ -351,9 +350,7 @@ impl Session<'_> {
             Some(_) if have <= room / 2 => false,
             _ => return,
         };
-        let mut list = TopicPartitionList::new();
-        let partitions: Vec<i32> = self.context().books().holdings.keys().copied().collect();
-        partitions.iter().for_each(|partition| drop(list.add_partition(&self.context().topic, *partition)));
+        let list = self.context().books().partitions(&self.context().topic);
         let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         if let Err(error) = done {
             tracing::debug!("partitions could not be paused or resumed now: {error}");

@@ -133,7 +133,9 @@ impl Broker {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
         let mut list = TopicPartitionList::new();
-        metadata.topics()[0].partitions().iter().for_each(|p| drop(list.add_partition(topic, p.id())));
+        for partition in metadata.topics()[0].partitions() {
+            list.add_partition(topic, partition.id());
+        }
         let committed = consumer.committed_offsets(list, TIMEOUT).unwrap();
         let lag = |partition, offset| {
             let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT).unwrap();
