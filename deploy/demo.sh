@@ -17,7 +17,7 @@ daemon='' night=${NIGHT:-out/demo} address=${ADDRESS:-127.0.0.1:9311} truth=()
 
 deploy/setup.sh
 say() { printf '\ndemo: %s\n' "$*"; }
-say "builds twinpeak (release; the first time compiles its dependencies, some 7 minutes on 2 cores)"
+say "builds twinpeak (release; the first time compiles its dependencies: some minutes)"
 cargo build --release
 twinpeak=target/release/twinpeak
 
