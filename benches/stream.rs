@@ -160,7 +160,8 @@ fn bare(broker: &Broker) -> f64 {
     let image = ImageId::new("image-000000").unwrap();
     let outgoing = outflow().records(&finished(&image, 0)).unwrap();
     let topics = twinpeak::kafka::Topics::new("bare", "sdss");
-    topics.ask(&settings(broker, "bare", Path::new("/nowhere"), 0)).unwrap();
+    // Makes the topics.
+    twinpeak::kafka::Producer::connect(&settings(broker, "bare", Path::new("/nowhere"), 0), "sdss").unwrap();
     let mut client = broker.client();
     client.set("group.id", "bare").set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = client.create().unwrap();

@@ -212,7 +212,7 @@ fn a_replay_that_dies_or_is_cast_out_leaves_none_lost_or_doubled() {
     let (broker, state, survey) = (shared(), tempfile::tempdir().unwrap(), "killed");
     let settings = settings(&broker, survey, state.path());
     let (into, replayed) = (topic(survey, "new-images"), topic(survey, "replayed"));
-    Topics::new("twinpeak", survey).ask(&settings).unwrap();
+    twinpeak::kafka::Producer::connect(&settings, survey).unwrap(); // makes the topics
     let names: Vec<String> = (0..250).map(|n| format!("m{n:03}")).collect();
     let texts: Vec<String> = names.iter().map(|n| format!("{n} old")).collect();
     let messages: Vec<_> = names.iter().zip(&texts).map(|(n, t)| (n.as_str(), t.as_bytes())).collect();
@@ -263,7 +263,7 @@ fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
     let objects = format!("file://{}", std::fs::canonicalize(store.path()).unwrap().display());
     let remote = || Remote::new(&remote::Settings { objects: objects.clone(), ..Default::default() }, 1 << 20).unwrap();
     let settings = settings(&broker, survey, state.path());
-    Topics::new("twinpeak", survey).ask(&settings).unwrap();
+    twinpeak::kafka::Producer::connect(&settings, survey).unwrap(); // makes the topics
     limit(&broker, &topic(survey, "rejected"), 20_000);
 
     let large = |name: &str| format!("{name} old {}", "x".repeat(50_000)).into_bytes();

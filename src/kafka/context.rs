@@ -63,7 +63,10 @@ impl Context {
             return Ok(());
         }
         self.open(&mut books)?;
-        books.phase = Phase::SendingOffsets(offsets);
+        // Where none could be opened it is given up, and that phase stays.
+        if books.open {
+            books.phase = Phase::SendingOffsets(offsets);
+        }
         Ok(())
     }
 

@@ -32,6 +32,14 @@ pub(super) fn payload<'a>(incoming: &'a Incoming, original: &Original) -> Option
     }
 }
 
+/// The headers with which a message came, without those that a daemon gave it.
+pub(super) fn theirs(message: &Incoming) -> OwnedHeaders {
+    let theirs = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+    theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
+        headers.insert(Header { key: name, value: value.as_deref() })
+    })
+}
+
 /// The headers: those of the message if it is `addressed` as it came, then ours.
 pub(super) fn headers(
     incoming: &Incoming,
@@ -41,10 +49,7 @@ pub(super) fn headers(
     software: &Software,
     original: &Original,
 ) -> OwnedHeaders {
-    let theirs = incoming.headers.iter().filter(|(name, _)| addressed && !name.starts_with(PREFIX));
-    let headers = theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
-        headers.insert(Header { key: name, value: value.as_deref() })
-    });
+    let headers = if addressed { theirs(incoming) } else { OwnedHeaders::new() };
     let origin = &incoming.origin;
     let mut ours = vec![
         ("reason", rejection.reason.name().to_owned()),

@@ -14,7 +14,8 @@ use serde::Serialize;
 use super::context::code_of;
 use super::delivery::Incoming;
 use super::history::History;
-use super::retrieve::{self, Kept, NotReplayable, Rejected};
+use super::rejected;
+use super::retrieve::{Kept, NotReplayable, Rejected};
 use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
 use super::{KafkaError, Settings, Status, Topics};
 use crate::frame::ImageId;
@@ -272,7 +273,7 @@ impl<'a> Replay<'a> {
                 topic: &self.topics.new_images,
                 key: addressed.key.as_deref().unwrap_or(rejected.image().as_bytes()),
                 payload: Some(whole.payload()),
-                headers: Some(retrieve::headers(addressed)),
+                headers: Some(rejected::theirs(addressed)),
             };
             self.producer.send(&message, &origin)?;
             let note = Note {

@@ -1,6 +1,5 @@
 //! A rejected message as it lies on its topic, and the message that it once was.
 
-use rdkafka::message::{Header, OwnedHeaders};
 use sha2::{Digest, Sha256};
 
 use super::delivery::{Incoming, Origin};
@@ -152,14 +151,6 @@ impl Rejected {
     }
 }
 
-/// The headers with which a message came, without those that a daemon gave it.
-pub(super) fn headers(message: &Incoming) -> OwnedHeaders {
-    let theirs = message.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
-    theirs.fold(OwnedHeaders::new(), |headers, (name, value)| {
-        headers.insert(Header { key: name, value: value.as_deref() })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use rdkafka::message::Headers;
@@ -217,7 +208,7 @@ mod tests {
         assert_eq!(rejected.origin("in").unwrap(), message().origin);
         assert_eq!(rejected.name(), "1-9");
         assert_eq!((rejected.kept(), &rejected.as_message().payload), (Kept::Here, &message().payload));
-        let headers = headers(rejected.as_message());
+        let headers = rejected::theirs(rejected.as_message());
         let headers: Vec<_> = headers.iter().map(|h| (h.key, h.value)).collect();
         assert_eq!(headers, [("trace", Some(&b"1"[..])), ("empty", None), ("trace", Some(b"2"))]);
     }

@@ -47,17 +47,6 @@ impl Topics {
         [&self.new_images, &self.sources, &self.masks, &self.images, &self.rejected, &self.replayed]
     }
 
-    /// Asks which topics there are, then as [`Self::ensure`].
-    ///
-    /// # Errors
-    /// As for [`Self::ensure`].
-    pub fn ask(&self, settings: &Settings) -> Result<Longest, KafkaError> {
-        let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
-        let there = there(admin.inner(), settings.call());
-        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
-        self.ensure(&there.map_err(broker)?, settings)
-    }
-
     /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
     ///
     /// # Errors
