@@ -3,6 +3,7 @@
 //! same objects.
 
 mod calibration;
+mod marks;
 mod matching;
 mod overlap;
 mod roc;
@@ -10,6 +11,7 @@ mod roc;
 use serde::Serialize;
 
 pub use calibration::{Calibration, Reliability};
+pub use marks::{BinAuc, Marks, ROC_NODES, Scored};
 pub use matching::{nearest, one_to_one};
 pub use overlap::Overlap;
 pub use roc::{Roc, RocPoint, roc};

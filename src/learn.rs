@@ -11,9 +11,12 @@
 pub mod classify;
 mod descent;
 mod error;
+pub mod hierarchy;
 pub mod loss;
+mod prior;
 pub mod sample;
 pub mod segment;
+pub mod whole;
 
 pub use descent::{Curve, Progress, Run};
 pub use error::LearnError;

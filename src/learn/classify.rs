@@ -1,23 +1,25 @@
 //! Training the classification ensemble without labels: auto-encoders of PSF residuals, double-peak VAEs of their
 //! latents, the star peak's name, and the calibration against simulated point sources.
 
-mod autoencoder;
+pub(super) mod autoencoder;
 mod calibration;
 mod naming;
-mod vae;
+pub(super) mod vae;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::loss::DoublePeak;
+use super::whole::Encoded;
 use super::{Curve, LearnError, Run};
 use crate::model::{STAMP, STAMP_LEN};
 use crate::posterior::{Calibration, seed_score};
 use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
 use crate::torch::parameters::{Array, Parameters, Tensors};
 pub use calibration::null_calibration;
-pub use naming::spearman;
+pub use naming::{Doubt, spearman, star_sign};
+pub use vae::VaeSettings;
 
 /// How the ensemble is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,16 +31,8 @@ pub struct Settings {
     pub autoencoder_epochs: usize,
     /// Stamps a step.
     pub autoencoder_batch: usize,
-    /// Passes of a VAE over the latents.
-    pub vae_epochs: usize,
-    /// Latents a step.
-    pub vae_batch: usize,
-    /// Weight of the prior term.
-    pub prior_weight: f64,
-    /// Epochs over which it rises to that.
-    pub warm_up_epochs: usize,
-    /// Weight of the term that keeps the two peaks balanced.
-    pub balance_weight: f64,
+    /// The VAEs' training.
+    pub vae: VaeSettings,
     /// First seed.
     pub seed: u64,
 }
@@ -49,11 +43,7 @@ impl Default for Settings {
             shape: Shape::default(),
             autoencoder_epochs: 20,
             autoencoder_batch: 128,
-            vae_epochs: 50,
-            vae_batch: 256,
-            prior_weight: 0.3,
-            warm_up_epochs: 10,
-            balance_weight: 5.0,
+            vae: VaeSettings::default(),
             seed: 20,
         }
     }
@@ -165,11 +155,17 @@ impl Member {
         }
         let mut seeds = Vec::new();
         for v in 0..shape.vaes {
-            let (mut vae, curve) = vae::train(a, v, &latents, prior, settings, run)?;
+            let net = vae::Net {
+                name: format!("classifier-ae{a}-vae{v}"),
+                shape: shape.vae(),
+                // Far from the auto-encoders' seeds.
+                seed: settings.seed + 1000 * (1 + a as u64) + v as u64,
+            };
+            let (mut vae, curve) = vae::train(&net, &latents, prior, &settings.vae, run)?;
             curves.push(curve);
             let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
             let (found, null) = (log_odds(&latents)?, log_odds(&null_latents)?);
-            let name = naming::star_sign(&found, objects);
+            let name = naming::star_sign(&found, &objects.mag, &objects.concentration);
             let (sign, correlation) = name.map_err(|doubt| doubt.of(a, v))?;
             let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
             seeds.push(Seed { scores: score(&found), null_scores: score(&null), correlation });
@@ -178,6 +174,31 @@ impl Member {
         }
         Ok(Self { parameters, curves, seeds })
     }
+}
+
+/// Latents of training and test stamps by one auto-encoder, trained on the former: what the ensemble's VAEs see before
+/// their batch norm.
+///
+/// # Errors
+/// [`LearnError`]
+pub fn residual_latents(
+    [training, test]: [&[[f32; STAMP_LEN]]; 2],
+    settings: &Settings,
+    run: &Run,
+) -> Result<([Encoded; 2], Curve), LearnError> {
+    let torch = |source| LearnError::Torch { net: "classifier-ae0".to_owned(), source };
+    if training.len() < OBJECTS_MIN {
+        let found = training.len();
+        return Err(LearnError::TooFew { net: "classifier", what: "objects", found, needed: OBJECTS_MIN });
+    }
+    crate::torch::device::start();
+    let training = self::stamps(training).map_err(torch)?;
+    let (encoder, curve) = autoencoder::train(0, &training, settings, run)?;
+    let encode = |stamps: &Tensor| -> Result<Encoded, TchError> {
+        Ok(Encoded { width: settings.shape.latents, values: values(&latents(&encoder, stamps)?)? })
+    };
+    let test = self::stamps(test).map_err(torch)?;
+    Ok(([encode(&training).map_err(torch)?, encode(&test).map_err(torch)?], curve))
 }
 
 /// (n, 21, 21).
@@ -204,7 +225,7 @@ fn log_odds(vae: &Parameters, latents: &Tensor, shape: &Shape) -> Result<Vec<f32
     })
 }
 
-fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let mut values = vec![0.0; tensor.numel()];
     tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)

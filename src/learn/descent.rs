@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::LearnError;
+use super::loss::LossError;
 use crate::torch::parameters::{Parameters, Tensors};
 use adam::Adam;
 use checkpoint::Fingerprint;
@@ -114,15 +115,44 @@ pub(super) struct Descent {
     pub inputs: String,
 }
 
+/// What may go wrong in a step.
+pub(super) enum StepError {
+    /// libtorch failed.
+    Torch(tch::TchError),
+    /// Anything else: data that cannot be read, a loss outside its domain.
+    Learn(LearnError),
+}
+
+impl From<tch::TchError> for StepError {
+    fn from(source: tch::TchError) -> Self {
+        Self::Torch(source)
+    }
+}
+
+impl From<LearnError> for StepError {
+    fn from(source: LearnError) -> Self {
+        Self::Learn(source)
+    }
+}
+
+impl From<LossError> for StepError {
+    fn from(error: LossError) -> Self {
+        match error {
+            LossError::Torch(source) => Self::Torch(source),
+            error => Self::Learn(LearnError::Loss(error)),
+        }
+    }
+}
+
 impl Run<'_> {
     /// Minimises `loss` from `start`. `build` makes the net over the parameters, once; `loss` is given the net, the
     /// step, and the step's own random numbers.
-    pub(super) fn descend<Net>(
+    pub(super) fn descend<Net, E: Into<StepError>>(
         &self,
         descent: &Descent,
         start: &Parameters,
         build: impl FnOnce(&Tensors) -> Result<Net, tch::TchError>,
-        mut loss: impl FnMut(&Net, usize, &mut ChaCha8Rng) -> Result<Tensor, tch::TchError>,
+        mut loss: impl FnMut(&Net, usize, &mut ChaCha8Rng) -> Result<Tensor, E>,
     ) -> Result<(Parameters, Curve), LearnError> {
         crate::torch::device::start();
         let torch = |source| LearnError::Torch { net: descent.net.clone(), source };
@@ -138,7 +168,10 @@ impl Run<'_> {
         for step in curve.loss.len()..descent.steps {
             let mut rng = ChaCha8Rng::seed_from_u64(descent.seed);
             rng.set_stream(step as u64 + 1);
-            let loss = loss(&net, step, &mut rng).map_err(torch)?;
+            let loss = loss(&net, step, &mut rng).map_err(|e| match e.into() {
+                StepError::Torch(source) => torch(source),
+                StepError::Learn(error) => error,
+            })?;
             let value = loss.double_value(&[]) as f32;
             if !value.is_finite() {
                 return Err(LearnError::Diverged { net: descent.net.clone(), step });

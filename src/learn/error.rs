@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::learn::loss::PriorError;
+use crate::learn::classify::Doubt;
+use crate::learn::dataset::DataSetError;
+use crate::learn::loss::{LossError, PriorError};
 use crate::torch::parameters::ParameterError;
 
 /// Why a training ends without a net.
@@ -17,6 +19,12 @@ pub enum LearnError {
         /// In its words.
         source: tch::TchError,
     },
+    /// A loss has no value.
+    #[error(transparent)]
+    Loss(LossError),
+    /// A data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataSetError),
     /// The prior has no two peaks.
     #[error(transparent)]
     Prior(#[from] PriorError),
@@ -57,6 +65,9 @@ pub enum LearnError {
         /// In standard deviations of no correlation.
         significance: f64,
     },
+    /// The same, for a method of the study.
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
     /// A checkpoint cannot be read or written.
     #[error("checkpoint {path:?}: {source}")]
     Checkpoint {

@@ -2,5 +2,6 @@
 
 pub mod cells;
 pub mod classifier;
+pub mod cutouts;
 pub mod layers;
 pub mod segmentation;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -71,9 +72,11 @@ pub enum ParameterError {
 }
 
 /// How weights start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// Normal, variance 2 / fan-in (He et al. 2015): keeps the size of signals through rectifiers. Biases 0.
+    #[default]
     He,
     /// Uniform in +-1/sqrt(fan-in), biases 0.
     Uniform,

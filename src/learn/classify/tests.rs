@@ -36,7 +36,7 @@ fn two_populations(n: usize, seed: u64) -> (Objects, Vec<bool>) {
 
 fn settings() -> Settings {
     let shape = Shape { hidden: [64, 32], autoencoders: 2, vaes: 1, ..Shape::default() };
-    Settings { shape, autoencoder_epochs: 10, vae_epochs: 30, vae_batch: 128, ..Settings::default() }
+    Settings { shape, autoencoder_epochs: 10, vae: VaeSettings { epochs: 30, batch: 128, ..VaeSettings::default() }, ..Settings::default() }
 }
 
 /// Share of (star, galaxy) pairs in which the star scores higher.
@@ -78,7 +78,8 @@ fn two_populations_part_without_labels_and_the_bundle_says_so() {
 #[test]
 fn an_interrupted_ensemble_ends_with_the_same_bits() {
     let (objects, _) = two_populations(400, 3);
-    let settings = Settings { autoencoder_epochs: 4, vae_epochs: 8, ..settings() };
+    let vae = VaeSettings { epochs: 8, ..settings().vae };
+    let settings = Settings { autoencoder_epochs: 4, vae, ..settings() };
     let dir = tempfile::tempdir().unwrap();
     let whole = Run { work_dir: None, checkpoint_steps: 5, progress: &|_| () };
     let expected = train(&objects, &settings, &whole).unwrap();

@@ -1,44 +1,92 @@
-//! A VAE's training: one hidden variable behind 30 latents, pulled into two balanced peaks.
+//! A VAE of latents (A+Vr, figure 4 left): one or two hidden variables behind 30 latents, the first of them pulled into
+//! two balanced peaks.
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
-use super::Settings;
 use super::autoencoder::Batches;
-use crate::learn::descent::{Descent, Schedule, inputs};
-use crate::learn::loss::{DoublePeak, dkl, w1};
+use crate::learn::descent::{Descent, Schedule, StepError, inputs};
+use crate::learn::loss::{DoublePeak, Pull};
+use crate::learn::prior::{Posterior, Prior, bounded};
 use crate::learn::{Curve, LearnError, Run};
-use crate::torch::nets::classifier::{VaeDecoder, VaeEncoder};
+use crate::torch::nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
 use crate::torch::parameters::{Parameters, Start, Tensors};
 
-/// The encoder of auto-encoder `a`'s `v`-th VAE, trained on normalised `latents` (n, width).
-pub(super) fn train(
-    a: usize,
-    v: usize,
+/// How a VAE is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaeSettings {
+    /// What pulls the first hidden variable into two peaks.
+    pub pull: Pull,
+    /// Hidden variables.
+    pub hidden: usize,
+    /// Whether the latents are normalised, with statistics frozen afterwards (batch norm without weights).
+    pub batch_norm: bool,
+    /// Passes over the latents.
+    pub epochs: usize,
+    /// Latents a step.
+    pub batch: usize,
+    /// Weight of the prior term.
+    pub prior_weight: f64,
+    /// Epochs over which it rises to that.
+    pub warm_up_epochs: usize,
+    /// Weight of the term that keeps the two peaks balanced.
+    pub balance_weight: f64,
+    /// How weights start.
+    pub start: Start,
+}
+
+impl Default for VaeSettings {
+    fn default() -> Self {
+        Self {
+            pull: Pull::Dkl,
+            hidden: 1,
+            batch_norm: true,
+            epochs: 50,
+            batch: 256,
+            prior_weight: 0.3,
+            warm_up_epochs: 10,
+            balance_weight: 5.0,
+            start: Start::Uniform,
+        }
+    }
+}
+
+/// One VAE.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::learn) struct Net {
+    /// Its name, of checkpoint and curve.
+    pub name: String,
+    /// Its size.
+    pub shape: VaeShape,
+    /// Its seed.
+    pub seed: u64,
+}
+
+/// Its encoder, trained on normalised `latents` (n, inputs).
+pub(in crate::learn) fn train(
+    net: &Net,
     latents: &Tensor,
     prior: DoublePeak,
-    settings: &Settings,
+    settings: &VaeSettings,
     run: &Run,
 ) -> Result<(Parameters, Curve), LearnError> {
-    let net = format!("classifier-ae{a}-vae{v}");
-    let torch = |source| LearnError::Torch { net: net.clone(), source };
-    // Far from the auto-encoders' seeds.
-    let seed = settings.seed + 1000 * (1 + a as u64) + v as u64;
-    let shapes = [settings.shape.vae_encoder(), settings.shape.vae_decoder()].concat();
-    let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(seed));
-    let mut batches = Batches::new(latents.size()[0] as usize, settings.vae_batch, seed);
-    let quantiles = w1::prior_quantiles(batches.size() as i64, prior).map_err(torch)?.to_kind(Kind::Float);
+    let torch = |source| LearnError::Torch { net: net.name.clone(), source };
+    let shapes = [net.shape.encoder(), net.shape.decoder()].concat();
+    let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(net.seed));
+    let mut batches = Batches::new(latents.size()[0] as usize, settings.batch, net.seed);
+    let prior = Prior::new(prior, batches.size()).map_err(torch)?;
     let descent = Descent {
-        net: net.clone(),
-        steps: batches.steps(settings.vae_epochs),
+        net: net.name.clone(),
+        steps: batches.steps(settings.epochs),
         rate: 3e-3,
         schedule: Schedule::OneCycle { rise: 0.2 },
         weight_decay: 0.0,
         gradient_max: 5.0,
-        seed,
-        inputs: inputs(&format!("{settings:?}"), [super::values(latents).map_err(torch)?.as_slice()]),
+        seed: net.seed,
+        inputs: inputs(&format!("{net:?} {settings:?}"), [super::values(latents).map_err(torch)?.as_slice()]),
     };
     let build = |tensors: &Tensors| -> Result<(VaeEncoder, VaeDecoder), TchError> {
         Ok((VaeEncoder::new(tensors, "")?, VaeDecoder::new(tensors)?))
@@ -46,17 +94,15 @@ pub(super) fn train(
     let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| {
         let x = latents.f_index_select(0, &batches.at(step)?)?;
         let (mu, sigma) = encoder.posterior(&x)?;
-        let noise: Vec<f32> = (0..batches.size()).map(|_| rng.sample(StandardNormal)).collect();
-        let z = sigma.f_mul(&Tensor::f_from_slice(&noise)?)?.f_add(&mu)?;
-        let (made, log_variance) = decoder.decode(&z)?;
+        let posterior = Posterior::sample((bounded(mu, settings.pull, prior.peaks())?, sigma), rng)?;
+        let (made, log_variance) = decoder.decode(&posterior.z)?;
         let miss = x.f_sub(&made)?.f_square()?.f_mul(&log_variance.f_neg()?.f_exp()?)?.f_add(&log_variance)?;
         let reconstruction = miss.f_sum_dim_intlist(1, false, Kind::Float)?.f_mean(Kind::Float)?.f_mul_scalar(0.5)?;
         let warm = ((batches.epoch(step) + 1) as f64 / settings.warm_up_epochs.max(1) as f64).min(1.0);
-        let pull = dkl::dkl(&mu, &sigma, prior, dkl::NODES)?.f_mean(Kind::Float)?;
-        let balance = w1::w1(&z, &quantiles)?;
-        reconstruction
-            .f_add(&pull.f_mul_scalar(settings.prior_weight * warm)?)?
-            .f_add(&balance.f_mul_scalar(settings.balance_weight)?)
+        let pull = prior.of(settings.pull, &posterior)?.f_mul_scalar(settings.prior_weight * warm)?;
+        let loss = reconstruction.f_add(&pull)?;
+        let balance = prior.imbalance(&posterior)?.f_mul_scalar(settings.balance_weight)?;
+        Ok::<_, StepError>(loss.f_add(&balance)?)
     })?;
     parameters.0.retain(|name, _| name.starts_with("encode."));
     Ok((parameters, curve))

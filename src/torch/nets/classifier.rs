@@ -63,15 +63,9 @@ impl Shape {
         Mlp::shapes("decode", &[self.latents, self.hidden[1], self.hidden[0], STAMP_LEN])
     }
 
-    /// Parameters of one variational auto-encoder's encoder.
-    pub fn vae_encoder(&self) -> Shapes {
-        Mlp::shapes("encode", &[self.latents, self.vae_hidden, self.vae_hidden, 2])
-    }
-
-    /// Parameters of its decoder, needed in training alone.
-    pub fn vae_decoder(&self) -> Shapes {
-        let decoder = Mlp::shapes("decode", &[1, self.vae_hidden, self.vae_hidden, self.latents]);
-        [decoder, vec![("log_variance".to_owned(), vec![self.latents])]].concat()
+    /// The size of one variational auto-encoder.
+    pub fn vae(&self) -> VaeShape {
+        VaeShape { inputs: self.latents, width: self.vae_hidden, hidden: 1 }
     }
 
     /// All parameters, as a bundle holds them: for each auto-encoder its encoder and frozen batch norm, for
@@ -86,11 +80,35 @@ impl Shape {
             let norm = ["mean", "deviation"].map(|part| (format!("norm.{part}"), vec![self.latents]));
             all.extend(under(format!("ae{a}"), norm.to_vec()));
             for v in 0..self.vaes {
-                all.extend(under(format!("ae{a}.vae{v}"), self.vae_encoder()));
+                all.extend(under(format!("ae{a}.vae{v}"), self.vae().encoder()));
                 all.push((format!("ae{a}.vae{v}.star_sign"), vec![1]));
             }
         }
         all
+    }
+}
+
+/// A variational auto-encoder's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VaeShape {
+    /// Latents that it encodes.
+    pub inputs: usize,
+    /// Width of its two hidden layers.
+    pub width: usize,
+    /// Hidden variables: the two peaks stand on the first.
+    pub hidden: usize,
+}
+
+impl VaeShape {
+    /// Parameters of the encoder.
+    pub fn encoder(&self) -> Shapes {
+        Mlp::shapes("encode", &[self.inputs, self.width, self.width, 2 * self.hidden])
+    }
+
+    /// Parameters of the decoder, needed in training alone.
+    pub fn decoder(&self) -> Shapes {
+        let decoder = Mlp::shapes("decode", &[self.hidden, self.width, self.width, self.inputs]);
+        [decoder, vec![("log_variance".to_owned(), vec![self.inputs])]].concat()
     }
 }
 
@@ -151,7 +169,7 @@ impl Encoder {
 pub struct VaeEncoder(Mlp);
 
 impl VaeEncoder {
-    /// Over parameters of [`Shape::vae_encoder`] under `prefix` (with its dot, or empty).
+    /// Over parameters of [`VaeShape::encoder`] under `prefix` (with its dot, or empty).
     ///
     /// # Errors
     /// For a parameter that is not there.
@@ -159,23 +177,24 @@ impl VaeEncoder {
         Mlp::new(tensors, &format!("{prefix}encode"), 3).map(Self)
     }
 
-    /// (n, latents), normalised -> mean and deviation of the hidden variable, (n) each.
+    /// (n, latents), normalised -> mean and deviation of the hidden variables, (n, hidden) each.
     ///
     /// # Errors
     /// libtorch's.
     pub fn posterior(&self, latents: &Tensor) -> Result<(Tensor, Tensor), TchError> {
         let out = self.0.forward(latents)?;
-        let log_variance = out.f_select(1, 1)?.f_clamp(LOG_VARIANCE.0, LOG_VARIANCE.1)?;
-        Ok((out.f_select(1, 0)?, log_variance.f_mul_scalar(0.5)?.f_exp()?))
+        let hidden = out.size()[1] / 2;
+        let log_variance = out.f_narrow(1, hidden, hidden)?.f_clamp(LOG_VARIANCE.0, LOG_VARIANCE.1)?;
+        Ok((out.f_narrow(1, 0, hidden)?, log_variance.f_mul_scalar(0.5)?.f_exp()?))
     }
 
-    /// (n) log-odds of the positive peak against the negative one at the posterior's mean.
+    /// (n) log-odds of the positive peak against the negative one at the first variable's posterior mean.
     ///
     /// # Errors
     /// libtorch's.
     pub fn log_odds(&self, latents: &Tensor, shape: &Shape) -> Result<Tensor, TchError> {
         let (mean, _) = self.posterior(latents)?;
-        mean.f_mul_scalar(2.0 * shape.peak / shape.width.powi(2))?.f_clamp(-LOG_ODDS_MAX, LOG_ODDS_MAX)
+        mean.f_select(1, 0)?.f_mul_scalar(2.0 * shape.peak / shape.width.powi(2))?.f_clamp(-LOG_ODDS_MAX, LOG_ODDS_MAX)
     }
 }
 
@@ -187,7 +206,7 @@ pub struct VaeDecoder {
 }
 
 impl VaeDecoder {
-    /// Over parameters of [`Shape::vae_decoder`].
+    /// Over parameters of [`VaeShape::decoder`].
     ///
     /// # Errors
     /// For a parameter that is not there.
@@ -195,13 +214,13 @@ impl VaeDecoder {
         Ok(Self { mlp: Mlp::new(tensors, "decode", 3)?, log_variance: tensors.get("log_variance")? })
     }
 
-    /// (n) hidden -> (n, latents), and the ln variance of each latent.
+    /// (n, hidden) -> (n, latents), and the ln variance of each latent.
     ///
     /// # Errors
     /// libtorch's.
     pub fn decode(&self, hidden: &Tensor) -> Result<(Tensor, Tensor), TchError> {
         let log_variance = self.log_variance.f_clamp(LATENT_LOG_VARIANCE.0, LATENT_LOG_VARIANCE.1)?;
-        Ok((self.mlp.forward(&hidden.f_unsqueeze(1)?)?, log_variance))
+        Ok((self.mlp.forward(hidden)?, log_variance))
     }
 }
 

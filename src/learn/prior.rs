@@ -1,0 +1,70 @@
+//! What the prior adds to a variational auto-encoder's loss when there are several latents: the first one is pulled
+//! towards the two peaks, the others towards N(0, 1). (A double peak on each of d latents would make 2^d clusters.)
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::loss::{self, DoublePeak, Latents, LossError, Pull, vae_kl, w1};
+
+/// A batch's latents: means, deviations, and a sample of each, (n, latents).
+#[derive(Debug)]
+pub(super) struct Posterior {
+    mu: Tensor,
+    sigma: Tensor,
+    /// A sample of each.
+    pub z: Tensor,
+}
+
+impl Posterior {
+    /// Draws a sample of each.
+    pub fn sample((mu, sigma): (Tensor, Tensor), rng: &mut ChaCha8Rng) -> Result<Self, TchError> {
+        let noise: Vec<f32> = (0..mu.numel()).map(|_| rng.sample(StandardNormal)).collect();
+        let z = sigma.f_mul(&Tensor::f_from_slice(&noise)?.f_view_as(&mu)?)?.f_add(&mu)?;
+        Ok(Self { mu, sigma, z })
+    }
+}
+
+/// The mean as a pull wants it: of the first latent through m tanh where that keeps it from running away.
+pub(super) fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tensor, TchError> {
+    if !pull.wants_tanh() {
+        return Ok(mu);
+    }
+    let first = mu.f_narrow(1, 0, 1)?.f_tanh()?.f_mul_scalar(peaks.peak)?;
+    Tensor::f_cat(&[first, mu.f_narrow(1, 1, mu.size()[1] - 1)?], 1)
+}
+
+/// The prior, with what batches of a known size need of it.
+#[derive(Debug)]
+pub(super) struct Prior(loss::Prior);
+
+impl Prior {
+    /// For batches of `batch` objects.
+    pub fn new(peaks: DoublePeak, batch: usize) -> Result<Self, TchError> {
+        loss::Prior::new(peaks, batch as i64, Kind::Float, Device::Cpu).map(Self)
+    }
+
+    /// Where the peaks are.
+    pub fn peaks(&self) -> DoublePeak {
+        self.0.peaks
+    }
+
+    /// The mean over the batch of the pull on the first latent and the KL divergence of the others.
+    pub fn of(&self, pull: Pull, posterior: &Posterior) -> Result<Tensor, LossError> {
+        let Posterior { mu, sigma, z } = posterior;
+        let first = Latents { mu: mu.f_select(1, 0)?, sigma: sigma.f_select(1, 0)?, z: z.f_select(1, 0)? };
+        let pulled = pull.of(&first, &self.0)?;
+        let others = mu.size()[1] - 1;
+        if others == 0 {
+            return Ok(pulled);
+        }
+        let kl = vae_kl::vae_kl(&mu.f_narrow(1, 1, others)?, &sigma.f_narrow(1, 1, others)?)?;
+        Ok(pulled.f_add(&kl.f_sum_dim_intlist(1, false, Kind::Float)?.f_mean(Kind::Float)?)?)
+    }
+
+    /// How far the first latent's samples are from filling both peaks equally.
+    pub fn imbalance(&self, posterior: &Posterior) -> Result<Tensor, TchError> {
+        w1::w1(&posterior.z.f_select(1, 0)?, &self.0.quantiles)
+    }
+}

@@ -1,0 +1,53 @@
+//! A data set's cutouts as a net's mini-batches.
+
+use tch::Tensor;
+
+use super::Batches;
+use crate::frame::{BANDS, PerBand};
+use crate::learn::LearnError;
+use crate::learn::dataset::{self, DataSet, Magnitudes, Order, Part};
+use crate::model::{TILE, TILE_LEN};
+
+/// The first objects of a data set's training part, over and over, each pass in an order of its own.
+pub struct Streamed<'a> {
+    cutouts: Cutouts<'a>,
+    seed: u64,
+    batch: usize,
+    objects: usize,
+    /// The pass that is open, and the step it comes to next.
+    open: Option<(usize, usize, dataset::Batches<'a>)>,
+}
+
+/// A data set as a net sees it.
+#[derive(Clone, Copy)]
+pub struct Cutouts<'a> {
+    /// The data.
+    pub set: &'a DataSet,
+    /// What the net sees of them.
+    pub magnitudes: Magnitudes,
+}
+
+impl<'a> Cutouts<'a> {
+    /// Batches (up to `batch`, 5, 64, 64) of a part's first `limit` objects, in their order. `sky_sigma` are all of
+    /// the part's.
+    pub fn in_order(
+        self,
+        part: Part,
+        sky_sigma: &'a [PerBand<f32>],
+        batch: usize,
+        limit: usize,
+    ) -> impl Iterator<Item = Result<Tensor, LearnError>> + use<'a> {
+        let batches = self.set.batches(part, Order::AsStored, batch, limit);
+        batches.map(move |batch| self.tensor(batch?, sky_sigma))
+    }
+
+    fn tensor(self, mut batch: dataset::Batch, sky_sigma: &[PerBand<f32>]) -> Result<Tensor, LearnError> {
+        for (cutout, &object) in batch.cutouts.chunks_exact_mut(TILE_LEN).zip(&batch.objects) {
+            self.magnitudes.apply(cutout, &sky_sigma[object]);
+        }
+        let side = TILE as i64;
+        Tensor::f_from_slice(&batch.cutouts)
+            .and_then(|t| t.f_view([-1, side, side, BANDS as i64])?.f_permute([0, 3, 1, 2]))
+            .map_err(|source| LearnError::Torch { net: "cutouts".to_owned(), source })
+    }
+}

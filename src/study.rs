@@ -1,0 +1,21 @@
+//! The study: every method of the paper on the same objects, repeated over seeds, with statistics. The paper left
+//! "Repeat" and "Stats?" open in each section; this is the answer.
+//!
+//! A [`Plan`] (config/study.toml) names skies (data sets with a truth of their own), encoders (nets that give latents) and
+//! methods (what is made of these). Each run of a method with a seed leaves one [`Record`], a line of JSON in
+//! `benches/study/runs.jsonl`, and is never made again while its settings stand. Tables and figures are made from the
+//! records alone.
+//!
+//! Truth enters at one place, [`score`], after all training is over.
+
+mod figures;
+mod plan;
+mod record;
+mod score;
+mod table;
+
+pub use figures::{Figure, figures};
+pub use plan::{Encoder, Honesty, How, Method, Plan, PlanError, Sky};
+pub use record::{Ending, Record, Records, RecordsError};
+pub use score::{Answers, Label, score};
+pub use table::results;

@@ -1,0 +1,237 @@
+//! What is to be run: `config/study.toml`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::learn::classify::VaeSettings;
+use crate::learn::dataset::Input;
+use crate::learn::manifold::Step;
+use crate::learn::{classify, eb, whole};
+
+/// A study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Where latents and checkpoints are kept between runs.
+    pub work: PathBuf,
+    /// Cutouts that convolutional nets learn from, at most: the first of a data set's training part.
+    pub cutouts_max: usize,
+    /// Objects that a manifold is laid through, at most.
+    pub manifold_objects_max: usize,
+    /// First seed; the others follow.
+    pub seed: u64,
+    /// Data with a truth of its own.
+    pub sky: Vec<Sky>,
+    /// Nets that give latents.
+    pub encoder: Vec<Encoder>,
+    /// What is compared.
+    pub method: Vec<Method>,
+}
+
+/// Data: what is learned from, what is scored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sky {
+    /// Its name in tables.
+    pub name: String,
+    /// The data set whose training part is learned from.
+    pub data: PathBuf,
+    /// The folder with the truth of its test part; read for scoring alone.
+    pub truth: PathBuf,
+}
+
+/// A net that gives latents, trained without labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// Its name, by which methods ask for it.
+    pub name: String,
+    /// What it sees.
+    pub input: Input,
+    /// A net over whole cutouts, and how it is trained; none: the shipped one over PSF residuals.
+    #[serde(default)]
+    pub whole: Option<whole::Settings>,
+    /// An encoder of this name defines its loss (figure 4, right).
+    #[serde(default)]
+    pub through: Option<String>,
+}
+
+/// A row of the tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Its name.
+    pub name: String,
+    /// Section or figure of the paper, or what else it comes from.
+    pub source: String,
+    /// How often it is repeated.
+    pub seeds: usize,
+    /// What it does.
+    pub how: How,
+}
+
+/// What a method does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum How {
+    /// The frame's half-light radius over the object's.
+    Concentration,
+    /// Minus the half-light radius.
+    HalfLightRadius,
+    /// Minus the chi^2 of the point source.
+    ChiSquared,
+    /// SExtractor's, where it was run on the test frames.
+    ClassStar,
+    /// A manifold or clusters of latents (V+M, Vr+M).
+    Manifold {
+        /// Of which encoder.
+        of: String,
+        /// Which step.
+        step: Step,
+    },
+    /// A variational auto-encoder of latents (A+Vr, figure 4, left).
+    Hierarchy {
+        /// Of which encoder.
+        of: String,
+        /// Its training.
+        vae: VaeSettings,
+    },
+    /// The first latent of a variational encoder is the answer (Vr alone; A+Vr, figure 4, right).
+    Direct {
+        /// Of which encoder.
+        of: String,
+    },
+    /// The shipped ensemble of A+Vr with its calibration.
+    Ensemble {
+        /// Its training.
+        settings: classify::Settings,
+    },
+    /// The likelihood of profiles.
+    Likelihood {
+        /// With the co-trained colour.
+        colour: bool,
+    },
+    /// Saw labels: a net on latents, to say how much they hold.
+    SupervisedProbe {
+        /// Of which encoder.
+        of: String,
+        /// With a hidden layer, else logistic.
+        hidden: bool,
+    },
+}
+
+/// What a method has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honesty {
+    /// Frames alone.
+    LabelFree,
+    /// Nothing: a measured number.
+    Baseline,
+    /// Labels.
+    Supervised,
+}
+
+impl How {
+    /// What it has seen.
+    pub fn honesty(&self) -> Honesty {
+        match self {
+            Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar => Honesty::Baseline,
+            Self::SupervisedProbe { .. } => Honesty::Supervised,
+            _ => Honesty::LabelFree,
+        }
+    }
+
+    /// The encoder it builds on.
+    pub fn encoder(&self) -> Option<&str> {
+        match self {
+            Self::Manifold { of, .. }
+            | Self::Hierarchy { of, .. }
+            | Self::Direct { of }
+            | Self::SupervisedProbe { of, .. } => Some(of),
+            _ => None,
+        }
+    }
+}
+
+/// A plan that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Not a plan.
+    #[error("study: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A name stands twice.
+    #[error("study: two {what}s are called {name:?}")]
+    Twice {
+        /// A method, an encoder, a sky.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An encoder that is not there.
+    #[error("study: {by:?} asks for an encoder {name:?}, which the plan does not have")]
+    NoEncoder {
+        /// Who asks.
+        by: String,
+        /// For which.
+        name: String,
+    },
+    /// No seed, no run.
+    #[error("study: {method:?} has no seeds")]
+    NoSeeds {
+        /// Which method.
+        method: String,
+    },
+}
+
+impl Plan {
+    /// Reads a plan and checks its names.
+    ///
+    /// # Errors
+    /// [`PlanError`]
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let plan: Self = toml::from_str(text)?;
+        unique("sky", plan.sky.iter().map(|s| &s.name))?;
+        unique("encoder", plan.encoder.iter().map(|e| &e.name))?;
+        unique("method", plan.method.iter().map(|m| &m.name))?;
+        let known = |by: &str, name: &str| match plan.encoder(name) {
+            Some(_) => Ok(()),
+            None => Err(PlanError::NoEncoder { by: by.to_owned(), name: name.to_owned() }),
+        };
+        for method in &plan.method {
+            method.how.encoder().map_or(Ok(()), |name| known(&method.name, name))?;
+            if method.seeds == 0 {
+                return Err(PlanError::NoSeeds { method: method.name.clone() });
+            }
+        }
+        for encoder in &plan.encoder {
+            encoder.through.as_deref().map_or(Ok(()), |name| known(&encoder.name, name))?;
+        }
+        Ok(plan)
+    }
+
+    /// The encoder of this name.
+    pub fn encoder(&self, name: &str) -> Option<&Encoder> {
+        self.encoder.iter().find(|e| e.name == name)
+    }
+
+    /// Tells a method's settings, with all it builds on, from any other's: 16 hex digits.
+    pub fn fingerprint(&self, method: &Method, data_sha256: &str) -> String {
+        let encoder = method.how.encoder().and_then(|name| self.encoder(name));
+        let through = encoder.and_then(|e| self.encoder(e.through.as_deref()?));
+        let limits = (self.cutouts_max, self.manifold_objects_max, env!("CARGO_PKG_VERSION"));
+        let all = format!("{data_sha256} {:?} {encoder:?} {through:?} {limits:?}", method.how);
+        Sha256::digest(all).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), PlanError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(PlanError::Twice { what, name: name.clone() });
+        }
+    }
+    Ok(())
+}
