@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-/// KL(N(mu, sigma^2) || N(0, 1)) = 1/2 (mu^2 + sigma^2 - 1 - ln sigma^2), each.
+/// KL(N(mu, sigma^2) || N(0, 1)) = 1/2 (mu^2 + sigma^2 - 1 - ln sigma^2), each (n), in nats.
 ///
 /// # Errors
 /// libtorch's.
@@ -14,14 +14,15 @@ pub fn vae_kl(mu: &Tensor, sigma: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::{POINTS, assert_reference};
+    use crate::learn::loss::reference::{Row, check};
 
     #[test]
-    fn reference_values() {
-        let table = [0.0, 0.443147180560, 1.15397280433, 0.0631435513142, 2.10167494394, 2.93258509299];
-        for ((mu, sigma, ..), reference) in POINTS.into_iter().zip(table) {
-            let found = vae_kl(&Tensor::from_slice(&[mu]), &Tensor::from_slice(&[sigma])).unwrap();
-            assert_reference(found.double_value(&[0]), reference, "VAE KL");
-        }
+    fn reference() {
+        let row = Row {
+            value: [0.0, 0.443147180560, 1.15397280433, 0.0631435513142, 2.10167494394, 2.93258509299],
+            by_mu: [0.0, 0.5, -0.9, 0.2, -2.0, 1.5],
+            by_sigma: [0.0, -1.5, -3.033333333333, -0.45, -0.7285714285714, -9.9],
+        };
+        check("VAE KL", 0.5, &row, |mu, sigma, _| vae_kl(mu, sigma));
     }
 }

@@ -1,5 +1,8 @@
-//! The balance of the two peaks: the Wasserstein-1 distance between a batch of latents and the prior. In one
-//! dimension sorting is the optimal transport, so nothing combinatorial is needed.
+//! The balance of the two peaks: the Wasserstein-1 distance between a batch of latents and the prior.
+//!
+//! Appendix B.3 calls it combinatorial and looks for analogies. In one dimension it is not: sorting is the optimal
+//! transport, so the i-th smallest latent goes to the i-th quantile of Q. Each peak takes its share of the batch and no
+//! more, which is what the per-sample losses cannot ask for. ([`w1_each`](super::w1_each): of one posterior.)
 
 use tch::{Kind, TchError, Tensor};
 
@@ -26,7 +29,8 @@ pub fn prior_quantiles(n: i64, prior: DoublePeak) -> Result<Tensor, TchError> {
     low.f_add(&high)?.f_mul_scalar(0.5)
 }
 
-/// Distance between a batch `z` (n) and the prior, whose [`prior_quantiles`] of the same n are given.
+/// Distance between a batch `z` (n), a sample of each posterior, and the prior, whose [`prior_quantiles`] of the same n,
+/// kind and device are given. A scalar in units of the latent, for any real z.
 ///
 /// # Errors
 /// libtorch's.
@@ -37,7 +41,7 @@ pub fn w1(z: &Tensor, quantiles: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::POINTS;
+    use crate::learn::loss::reference::POINTS;
 
     /// W1(N, Q) of the reference table, with N given by its own quantiles; 2e5 of them reach 1e-5.
     #[test]
