@@ -12,6 +12,7 @@ pub mod classify;
 mod descent;
 mod error;
 pub mod loss;
+pub mod manifold;
 pub mod sample;
 pub mod segment;
 

@@ -16,8 +16,10 @@ use crate::model::{STAMP, STAMP_LEN};
 use crate::posterior::{Calibration, seed_score};
 use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
 use crate::torch::parameters::{Array, Parameters, Tensors};
+pub(super) use autoencoder::Batches;
 pub use calibration::null_calibration;
 pub use naming::spearman;
+pub(super) use naming::star_sign;
 
 /// How the ensemble is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,7 +171,7 @@ impl Member {
             curves.push(curve);
             let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
             let (found, null) = (log_odds(&latents)?, log_odds(&null_latents)?);
-            let name = naming::star_sign(&found, objects);
+            let name = star_sign(&found, &objects.mag, &objects.concentration);
             let (sign, correlation) = name.map_err(|doubt| doubt.of(a, v))?;
             let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
             seeds.push(Seed { scores: score(&found), null_scores: score(&null), correlation });

@@ -1,8 +1,8 @@
 //! Which peak is the stars'? The one whose members are more concentrated relative to the PSF, among objects
 //! bright enough for concentration to tell. No label is needed, and where the answer is not clear none is given.
 
-use super::Objects;
 use crate::learn::LearnError;
+use crate::learn::manifold::ManifoldError;
 
 /// Magnitudes between which concentration tells stars from galaxies.
 const MAG: (f32, f32) = (15.0, 20.5);
@@ -11,7 +11,7 @@ const SIGNIFICANCE_MIN: f64 = 5.0;
 
 /// A name that cannot be given.
 #[derive(Debug, PartialEq)]
-pub(super) struct Doubt {
+pub(in crate::learn) struct Doubt {
     correlation: f64,
     objects: usize,
     significance: f64,
@@ -24,13 +24,19 @@ impl Doubt {
     }
 }
 
-/// +1 where positive log-odds mean star, -1 where negative ones do; and the rank correlation that says so.
-pub(super) fn star_sign(log_odds: &[f32], objects: &Objects) -> Result<(f32, f64), Doubt> {
-    let bright: Vec<usize> = (0..log_odds.len())
-        .filter(|&i| objects.mag[i] > MAG.0 && objects.mag[i] < MAG.1 && objects.concentration[i].is_finite())
-        .collect();
+impl From<Doubt> for ManifoldError {
+    fn from(Doubt { correlation, objects, significance }: Doubt) -> Self {
+        Self::Unnamed { correlation, objects, significance }
+    }
+}
+
+/// +1 where a larger score (log-odds, a scalar) means star, -1 where a smaller one does; and the rank correlation that
+/// says so. All of one length.
+pub(in crate::learn) fn star_sign(score: &[f32], mag: &[f32], concentration: &[f32]) -> Result<(f32, f64), Doubt> {
+    let bright: Vec<usize> =
+        (0..score.len()).filter(|&i| mag[i] > MAG.0 && mag[i] < MAG.1 && concentration[i].is_finite()).collect();
     let pick = |values: &[f32]| bright.iter().map(|&i| values[i]).collect::<Vec<_>>();
-    let correlation = spearman(&pick(log_odds), &pick(&objects.concentration));
+    let correlation = spearman(&pick(score), &pick(concentration));
     let significance = correlation.abs() * (bright.len().saturating_sub(1) as f64).sqrt();
     if significance < SIGNIFICANCE_MIN {
         return Err(Doubt { correlation, objects: bright.len(), significance });
@@ -73,23 +79,23 @@ mod tests {
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), 0.0);
     }
 
-    fn objects(concentration: Vec<f32>) -> Objects {
-        Objects { mag: vec![18.0; concentration.len()], concentration, ..Objects::default() }
+    fn sign(score: &[f32], concentration: &[f32]) -> Result<(f32, f64), Doubt> {
+        star_sign(score, &vec![18.0; score.len()], concentration)
     }
 
     #[test]
     fn the_more_concentrated_peak_is_the_stars() {
         let concentration: Vec<f32> = (0..60).map(|i| i as f32).collect();
         let odds: Vec<f32> = concentration.iter().map(|c| 30.0 - c).collect();
-        assert_eq!(star_sign(&odds, &objects(concentration)), Ok((-1.0, -1.0)));
+        assert_eq!(sign(&odds, &concentration), Ok((-1.0, -1.0)));
     }
 
     #[test]
     fn an_unclear_peak_gets_no_name() {
         let odds: Vec<f32> = (0..60).map(|i| ((i * 37) % 60) as f32).collect();
-        let doubt = star_sign(&odds, &objects((0..60).map(|i| i as f32).collect())).unwrap_err();
+        let doubt = sign(&odds, &(0..60).map(|i| i as f32).collect::<Vec<_>>()).unwrap_err();
         assert!(doubt.significance < 5.0);
-        let few = star_sign(&[1.0, 2.0, 3.0], &objects(vec![1.0, 2.0, 3.0])).unwrap_err();
+        let few = sign(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]).unwrap_err();
         assert!(few.of(1, 0).to_string().contains("over 3 objects"));
     }
 }
