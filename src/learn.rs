@@ -13,6 +13,7 @@ mod descent;
 mod error;
 pub mod hierarchy;
 pub mod loss;
+pub mod manifold;
 mod prior;
 pub mod sample;
 pub mod segment;

@@ -89,6 +89,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("fitsio", &[]), // cfitsio checks ours, in tests; it is not in the program
     ("fitsio_sys", &[]),
     ("tch", &["torch", "learn"]),
+    ("bhtsne", &["learn"]),
     ("parquet", &["store"]),
     ("plotters", &["picture"]),
     ("png", &["picture"]),

@@ -2,6 +2,7 @@
 //! bright enough for concentration to tell. No label is needed, and where the answer is not clear none is given.
 
 use crate::learn::LearnError;
+use crate::learn::manifold::ManifoldError;
 
 /// Magnitudes between which concentration tells stars from galaxies.
 const MAG: (f32, f32) = (15.0, 20.5);
@@ -27,6 +28,12 @@ impl Doubt {
     pub(super) fn of(self, autoencoder: usize, vae: usize) -> LearnError {
         let Self { correlation, objects, significance } = self;
         LearnError::Unnamed { autoencoder, vae, correlation, objects, significance }
+    }
+}
+
+impl From<Doubt> for ManifoldError {
+    fn from(Doubt { correlation, objects, significance }: Doubt) -> Self {
+        Self::Unnamed { correlation, objects, significance }
     }
 }
 
