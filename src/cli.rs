@@ -37,6 +37,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Write simulated fields and the truth about them
     Simulate(SimulateArgs),
+    /// Cut and measure the objects of many frames once, for all trainings
+    Dataset(DatasetArgs),
     /// Train one of the two nets on frames without labels
     Train(TrainArgs),
     /// Tell what came of a night, in a table with a line a field
@@ -263,6 +265,45 @@ fn rate(text: &str) -> Result<f64, String> {
 fn reason(text: &str) -> Result<Reason, String> {
     let all = Reason::ALL.map(Reason::name).join(", ");
     Reason::ALL.into_iter().find(|r| r.name() == text).ok_or_else(|| format!("{text:?} is none of {all}"))
+}
+
+/// `twinpeak dataset`
+#[derive(Args, Debug)]
+pub struct DatasetArgs {
+    /// The data set's folder; an interrupted making goes on where it stopped. What is true of simulated objects lies in
+    /// DIR.truth, which no training reads
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// From simulated fields; no seed and no PSF is in two parts
+    #[arg(long, required_unless_present = "frames", conflicts_with = "frames")]
+    pub simulate: bool,
+    /// From these files of frames, or folders of them; no image is in two parts, and no labels are read
+    #[arg(long, value_name = "FRAMES", num_args = 1..)]
+    pub frames: Vec<PathBuf>,
+    /// Objects to train on; of frames at most so many
+    #[arg(long, value_name = "OBJECTS", default_value_t = 100_000)]
+    pub train: usize,
+    /// Objects to validate on; of frames at most so many
+    #[arg(long, value_name = "OBJECTS", default_value_t = 20_000)]
+    pub validate: usize,
+    /// Objects to test on; of frames at most so many
+    #[arg(long, value_name = "OBJECTS", default_value_t = 20_000)]
+    pub test: usize,
+    /// Of the simulated nights
+    #[arg(long, default_value_t = 1, conflicts_with = "frames")]
+    pub seed: u64,
+    /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
+    #[arg(long, conflicts_with = "frames")]
+    pub flat: bool,
+    /// Pixels in a row of a simulated field
+    #[arg(long, value_name = "PX", default_value_t = 2048, conflicts_with = "frames")]
+    pub width: usize,
+    /// Rows of a simulated field
+    #[arg(long, value_name = "PX", default_value_t = 1489, conflicts_with = "frames")]
+    pub height: usize,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `twinpeak train`

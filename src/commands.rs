@@ -3,6 +3,7 @@
 
 pub mod assemble;
 pub mod check;
+pub mod dataset;
 pub mod evaluate;
 pub mod process;
 pub mod replay;

@@ -9,6 +9,7 @@
 //! memory, and it ends the command, not a daemon.
 
 pub mod classify;
+pub mod dataset;
 mod descent;
 mod error;
 pub mod hierarchy;

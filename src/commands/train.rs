@@ -184,12 +184,13 @@ fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> Extract {
     }
 }
 
-fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
+/// What scores pixels while there is no net.
+pub(super) fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
     ThresholdSegmenter::new(survey, USUAL_FWHM_ARCSEC / survey.profile().pixel_scale_arcsec)
 }
 
 /// What finds objects while there is no net.
-fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
+pub(super) fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
     let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
     Detector { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: [USUAL_FWHM_ARCSEC; BANDS] }
 }

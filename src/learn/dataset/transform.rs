@@ -1,0 +1,233 @@
+//! What a net sees of a cutout.
+//!
+//! The paper turns brightness into magnitudes (its eq 1), m = -2.5 log10 F, which half of all pixels of sky do not
+//! have: their flux is negative. Asinh magnitudes (Lupton, Gunn & Szalay 1999)
+//!
+//! ```text
+//! lupt = -(2.5 / ln 10) [asinh(F / 2b) + ln b],    F and the softening b in maggies (1 nMgy = 1e-9)
+//! ```
+//!
+//! are finite everywhere, and the ordinary magnitude where F is far above b. The softening decides what a net is shown
+//! of the noise. SDSS's own b suit a PSF's aperture: a single pixel, whose noise is some 300 times as large a multiple
+//! of b, then swings between +lupt and -lupt as if it were logarithmic. With b the noise of a pixel of sky, noise is
+//! shown as it is, linear. Both are offered.
+//!
+//! Nets want values of order one: each band is taken relative to the mean, and in units of the deviation, of all pixels
+//! of a sample of the training part. These constants ([`Standards`]) are global, lie in the data set's manifest, and go
+//! into the bundle with the net that was trained with them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::{BANDS, PerBand};
+use crate::measure::asinh_magnitude;
+use crate::survey::Survey;
+
+/// What a net sees of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// The cutout in asinh magnitudes with the survey's softening.
+    MagnitudeSdss,
+    /// The cutout in asinh magnitudes softened by the noise of a pixel of sky.
+    MagnitudeSigma,
+    /// The 21x21 PSF residual of the shape bands (`Features::stamp`), not the cutout.
+    Residual,
+}
+
+/// The scale of asinh magnitudes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Softening {
+    /// b of each band, maggies.
+    Fixed(PerBand<f64>),
+    /// b is the noise of a pixel of the image's own sky.
+    SkyNoise,
+}
+
+impl Softening {
+    /// The asinh magnitude of a pixel of `value` times `sky_sigma_nmgy`, in band `b`.
+    pub fn magnitude(&self, value: f64, sky_sigma_nmgy: f64, b: usize) -> f64 {
+        let softening = match self {
+            Self::Fixed(maggies) => maggies[b],
+            Self::SkyNoise => sky_sigma_nmgy * 1e-9,
+        };
+        asinh_magnitude(value * sky_sigma_nmgy, softening)
+    }
+}
+
+/// Mean and deviation of all pixels' magnitudes, by band.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standard {
+    /// mag
+    pub mean: PerBand<f64>,
+    /// Standard deviation, mag.
+    pub deviation: PerBand<f64>,
+}
+
+/// The constants of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standards {
+    /// Objects of the training part that they were measured on.
+    pub objects: usize,
+    /// Of [`Input::MagnitudeSdss`].
+    pub magnitude_sdss: Standard,
+    /// Of [`Input::MagnitudeSigma`].
+    pub magnitude_sigma: Standard,
+}
+
+/// Turns cutouts into standardised asinh magnitudes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Magnitudes {
+    softening: Softening,
+    standard: Standard,
+}
+
+impl Input {
+    /// The transform of cutouts; `None` for an input that is no cutout's.
+    pub fn magnitudes(self, survey: &Survey, standards: &Standards) -> Option<Magnitudes> {
+        let (softening, standard) = match self {
+            Self::MagnitudeSdss => (fixed(survey), standards.magnitude_sdss),
+            Self::MagnitudeSigma => (Softening::SkyNoise, standards.magnitude_sigma),
+            Self::Residual => return None,
+        };
+        Some(Magnitudes { softening, standard })
+    }
+}
+
+fn fixed(survey: &Survey) -> Softening {
+    Softening::Fixed(survey.profile().asinh_softening_maggies)
+}
+
+impl Magnitudes {
+    /// Transforms a cutout (any number of pixels, NHWC, in units of sky noise) in place; `sky_sigma_nmgy` is its image's.
+    pub fn apply(&self, cutout: &mut [f32], sky_sigma_nmgy: &PerBand<f32>) {
+        for pixel in cutout.chunks_exact_mut(BANDS) {
+            for (b, value) in pixel.iter_mut().enumerate() {
+                let mag = self.softening.magnitude(f64::from(*value), f64::from(sky_sigma_nmgy[b]), b);
+                *value = ((mag - self.standard.mean[b]) / self.standard.deviation[b]) as f32;
+            }
+        }
+    }
+}
+
+/// Measures [`Standards`], cutout by cutout.
+pub struct Measuring {
+    objects: usize,
+    softenings: [Softening; 2],
+    sums: [PerBand<Sum>; 2],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    pixels: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Measuring {
+    /// Nothing measured yet.
+    pub fn new(survey: &Survey) -> Self {
+        Self { objects: 0, softenings: [fixed(survey), Softening::SkyNoise], sums: Default::default() }
+    }
+
+    /// Adds a cutout (NHWC, in units of sky noise) of an image with this sky.
+    pub fn add(&mut self, cutout: &[f32], sky_sigma_nmgy: &PerBand<f32>) {
+        self.objects += 1;
+        for (softening, sums) in self.softenings.iter().zip(&mut self.sums) {
+            for (i, value) in cutout.iter().enumerate() {
+                let b = i % BANDS;
+                sums[b].add(softening.magnitude(f64::from(*value), f64::from(sky_sigma_nmgy[b]), b));
+            }
+        }
+    }
+
+    /// The constants; all pixels alike in a band count as a deviation of 1.
+    pub fn standards(&self) -> Standards {
+        let [sdss, sigma] = self.sums.map(|sums| Standard {
+            mean: sums.map(|s| s.mean),
+            deviation: sums.map(|s| {
+                let deviation = (s.squares / s.pixels).sqrt();
+                if deviation > 0.0 { deviation } else { 1.0 }
+            }),
+        });
+        Standards { objects: self.objects, magnitude_sdss: sdss, magnitude_sigma: sigma }
+    }
+}
+
+impl Sum {
+    /// Welford's sum: magnitudes near 23 leave no digits to a sum of squares.
+    fn add(&mut self, value: f64) {
+        self.pixels += 1.0;
+        let off = value - self.mean;
+        self.mean += off / self.pixels;
+        self.squares += off * (value - self.mean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sdss() -> Survey {
+        Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    #[test]
+    fn no_flux_has_sdss_own_magnitudes() {
+        // As SDSS publishes them: the magnitude of zero flux in u, g, r, i, z.
+        for (b, zero) in [24.63, 25.11, 24.80, 24.36, 22.83].into_iter().enumerate() {
+            assert!((fixed(&sdss()).magnitude(0.0, 0.03, b) - zero).abs() < 5e-3, "{b}");
+        }
+    }
+
+    #[test]
+    fn bright_pixels_have_ordinary_magnitudes() {
+        // asinh(F / 2b) = ln(F / b) + (b / F)^2 + ...: a factor 100 above the softening is 1e-4 mag away.
+        for softening in [fixed(&sdss()), Softening::SkyNoise] {
+            for (b, nmgy) in [100.0, 10.0, 10.0, 30.0, 100.0].into_iter().enumerate() {
+                let mag = softening.magnitude(nmgy / 0.05, 0.05, b);
+                assert!((mag - (22.5 - 2.5 * f64::log10(nmgy))).abs() < 1e-3, "{softening:?} {b}: {mag}");
+            }
+        }
+    }
+
+    #[test]
+    fn softened_by_its_own_noise_the_sky_is_linear() {
+        let at = |v| Softening::SkyNoise.magnitude(v, 0.03, 2);
+        // Slope at 0: -(2.5 / ln 10) / 2 = -0.5429 mag a sigma.
+        for v in [-1.0, -0.5, 0.5, 1.0] {
+            assert!((at(v) - at(0.0) + 0.5429 * v).abs() < 0.03 * v.abs(), "{v}");
+        }
+        // With SDSS's b, .5 sigma of sky and 1 sigma are nearly one thing.
+        let sdss = |v| fixed(&sdss()).magnitude(v, 0.03, 2);
+        assert!((sdss(-1.0) - sdss(1.0)) > 10.0 * (sdss(0.5) - sdss(1.0)));
+    }
+
+    #[test]
+    fn what_constants_were_measured_on_has_mean_0_and_deviation_1() {
+        let survey = sdss();
+        let sky = [0.04f32, 0.017, 0.03, 0.052, 0.181];
+        let cutouts: Vec<Vec<f32>> =
+            (0..4).map(|k| (0..320).map(|i| ((i * 37 + k * 11) % 101) as f32 - 30.0).collect()).collect();
+        let mut measuring = Measuring::new(&survey);
+        cutouts.iter().for_each(|c| measuring.add(c, &sky));
+        let standards = measuring.standards();
+        assert_eq!(standards.objects, 4);
+        for input in [Input::MagnitudeSdss, Input::MagnitudeSigma] {
+            let transform = input.magnitudes(&survey, &standards).unwrap();
+            let mut all = cutouts.concat();
+            transform.apply(&mut all, &sky);
+            for b in 0..BANDS {
+                let band: Vec<f64> = all.iter().skip(b).step_by(BANDS).map(|v| f64::from(*v)).collect();
+                let n = band.len() as f64;
+                let mean = band.iter().sum::<f64>() / n;
+                let variance = band.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+                assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{input:?} {b}: {mean} {variance}");
+            }
+        }
+        assert_eq!(Input::Residual.magnitudes(&survey, &standards), None);
+        let text = toml::to_string(&standards).unwrap();
+        assert_eq!(toml::from_str::<Standards>(&text).unwrap(), standards);
+    }
+}
