@@ -39,6 +39,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Cut and measure the objects of many frames once, for all trainings
     Dataset(DatasetArgs),
+    /// Run every method of the paper, repeated, and write the tables and pictures
+    Study(StudyArgs),
     /// Train one of the two nets on frames without labels
     Train(TrainArgs),
     /// Tell what came of a night, in a table with a line a field
@@ -301,6 +303,23 @@ pub struct DatasetArgs {
     /// Rows of a simulated field
     #[arg(long, value_name = "PX", default_value_t = 1489, conflicts_with = "frames")]
     pub height: usize,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `twinpeak study`
+#[derive(Args, Debug)]
+pub struct StudyArgs {
+    /// What is to be run
+    #[arg(long, value_name = "FILE", default_value = "config/study.toml")]
+    pub plan: PathBuf,
+    /// Where runs, tables and pictures are kept; what was run already is not run again
+    #[arg(long, value_name = "DIR", default_value = "benches/study")]
+    pub out: PathBuf,
+    /// Only methods with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,

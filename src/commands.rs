@@ -10,6 +10,7 @@ pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod stream;
+pub mod study;
 pub mod submit;
 pub mod summary;
 pub mod train;

@@ -70,6 +70,7 @@ pub mod recipe;
 pub mod remote;
 pub mod sim;
 pub mod store;
+pub mod study;
 pub mod survey;
 pub mod telemetry;
 pub mod threshold;

@@ -8,14 +8,18 @@
 //!
 //! Truth enters at one place, [`score`], after all training is over.
 
+mod answer;
+mod bank;
 mod figures;
 mod plan;
 mod record;
 mod score;
 mod table;
 
+pub use answer::{Answer, AnswerError, Asked, Ground, answer};
+pub use bank::{Bank, Learned};
 pub use figures::{Figure, figures};
-pub use plan::{Encoder, Honesty, How, Method, Plan, PlanError, Sky};
+pub use plan::{Encoder, Honesty, How, Method, Plan, PlanError, Sky, Step};
 pub use record::{Ending, Record, Records, RecordsError};
 pub use score::{Answers, Label, score};
 pub use table::results;

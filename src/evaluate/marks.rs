@@ -60,9 +60,8 @@ impl Marks {
     /// Measures them; a NaN score counts as the lowest. Empty where a class is missing.
     pub fn measure(scored: &[Scored]) -> Self {
         let main: Vec<&Scored> = scored.iter().filter(|o| Bin::MAIN.holds(o.mag)).collect();
-        let count = |called: bool, star: bool| {
-            main.iter().filter(|o| o.called_star == called && o.star == star).count() as f64
-        };
+        let count =
+            |called: bool, star: bool| main.iter().filter(|o| o.called_star == called && o.star == star).count() as f64;
         let (star_right, galaxy_right) = (count(true, true), count(false, false));
         let (star_wrong, galaxy_wrong) = (count(true, false), count(false, true));
         let f1 = |right: f64| if right > 0.0 { 2.0 * right / (2.0 * right + star_wrong + galaxy_wrong) } else { 0.0 };

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::learn::classify::Doubt;
-use crate::learn::dataset::DataSetError;
+use crate::learn::dataset::{DataSetError, Input};
 use crate::learn::loss::{LossError, PriorError};
 use crate::torch::parameters::ParameterError;
 
@@ -25,6 +25,12 @@ pub enum LearnError {
     /// A data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataSetError),
+    /// A net over cutouts is told to see something else.
+    #[error("{input:?} is no view of a cutout: a net over whole cutouts sees magnitude-sdss or magnitude-sigma")]
+    NoCutouts {
+        /// What it is told to see.
+        input: Input,
+    },
     /// The prior has no two peaks.
     #[error(transparent)]
     Prior(#[from] PriorError),

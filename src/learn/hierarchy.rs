@@ -74,12 +74,7 @@ pub fn part(
     Ok(Verdict { training, test, correlation, curve })
 }
 
-fn first_means(
-    encoder: &Parameters,
-    latents: &Tensor,
-    pull: Pull,
-    peaks: DoublePeak,
-) -> Result<Vec<f32>, TchError> {
+fn first_means(encoder: &Parameters, latents: &Tensor, pull: Pull, peaks: DoublePeak) -> Result<Vec<f32>, TchError> {
     no_grad(|| {
         let encoder = VaeEncoder::new(&Tensors::upload(encoder, Device::Cpu, Kind::Float)?, "")?;
         values(&bounded(encoder.posterior(latents)?.0, pull, peaks)?.f_select(1, 0)?)
@@ -129,7 +124,8 @@ mod tests {
 
     #[test]
     fn the_plain_prior_and_the_same_seed() {
-        let settings = VaeSettings { pull: Pull::VaeKl, epochs: 3, batch: 128, balance_weight: 0.0, ..VaeSettings::default() };
+        let settings =
+            VaeSettings { pull: Pull::VaeKl, epochs: 3, batch: 128, balance_weight: 0.0, ..VaeSettings::default() };
         let once = parted(&settings).map(|v| v.0.test).map_err(|e| e.to_string());
         assert_eq!(once, parted(&settings).map(|v| v.0.test).map_err(|e| e.to_string()));
     }

@@ -14,6 +14,7 @@
 //! 2^d clusters, so it stands on the first alone and the others keep N(0, 1).
 
 mod latents;
+mod stream;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +29,7 @@ use crate::torch::nets::cutouts::{Decoder, Encoder, Kind, Shape};
 use crate::torch::parameters::{Parameters, Start, Tensors};
 
 pub use latents::{Encoded, encode};
+pub use stream::{Cutouts, Streamed};
 
 /// How a net is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,7 +107,8 @@ pub fn train(
     crate::torch::device::start();
     let torch = |source| LearnError::Torch { net: net.to_owned(), source };
     let shape = settings.shape();
-    let prior = Prior::new(DoublePeak::for_training(1.0, 1.0 / DoublePeak::LEAST_RATIO)?, settings.batch).map_err(torch)?;
+    let prior =
+        Prior::new(DoublePeak::for_training(1.0, 1.0 / DoublePeak::LEAST_RATIO)?, settings.batch).map_err(torch)?;
     let shapes = [shape.encoder(), shape.decoder()].concat();
     let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(seed));
     let a_pass = batches.steps_an_epoch();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::table::slug;
 use super::{How, Method, Plan, Record, Sky};
 use crate::evaluate::ROC_NODES;
-use crate::learn::loss::{DoublePeak, parting};
+use crate::learn::loss::DoublePeak;
+use crate::learn::loss::parting::{Divergence, parting};
 use crate::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
 
 /// Bins of a kept latent histogram, from -[`LATENT_RANGE`] to it.
@@ -32,7 +33,7 @@ pub struct Figure {
 /// # Errors
 /// [`PictureError`]
 pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureError> {
-    let mut charts = vec![("parting".to_owned(), parting_peaks())];
+    let mut charts = Vec::from_iter(parting_peaks().map(|chart| ("parting".to_owned(), chart)));
     for sky in &plan.sky {
         let of = |kind: &str| format!("{}-{kind}", slug(&sky.name));
         for (n, methods) in plan.method.chunks(CURVES).enumerate() {
@@ -118,7 +119,12 @@ fn losses(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
         title: format!("{}: loss of the last net over its end", sky.name),
         x: Axis::named("share of the training").within(0.0, 1.0),
         y: Axis::named("loss / loss at the end"),
-        series: runs.iter().filter(|(m, _)| matches!(m.how, How::Hierarchy { .. } | How::Direct { .. })).filter_map(curve).take(CURVES).collect(),
+        series: runs
+            .iter()
+            .filter(|(m, _)| matches!(m.how, How::Hierarchy { .. } | How::Direct { .. }))
+            .filter_map(curve)
+            .take(CURVES)
+            .collect(),
         legend: Corner::UpperRight,
     }
 }
@@ -131,7 +137,8 @@ fn latents(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
         (!points.is_empty()).then(|| Series { name: method.name.clone(), points, style: Style::Line })
     };
     let width = 1.0 / DoublePeak::LEAST_RATIO;
-    let peak = |z: f64, m: f64| (-0.5 * ((z - m) / width).powi(2)).exp() / (width * (2.0 * std::f64::consts::PI).sqrt());
+    let peak =
+        |z: f64, m: f64| (-0.5 * ((z - m) / width).powi(2)).exp() / (width * (2.0 * std::f64::consts::PI).sqrt());
     let prior = (0..LATENT_BINS).map(|i| (at(i), 0.5 * (peak(at(i), 1.0) + peak(at(i), -1.0)))).collect();
     let prior = Series { name: "prior".to_owned(), points: prior, style: Style::Guide };
     Chart {
@@ -144,17 +151,19 @@ fn latents(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
 }
 
 /// Appendix B.1.
-fn parting_peaks() -> Chart {
-    let series = parting::curves().into_iter().map(|curve| Series {
-        name: curve.name.to_owned(),
-        points: curve.distance.iter().copied().zip(curve.gradient.iter().copied()).collect(),
+fn parting_peaks() -> Option<Chart> {
+    let distance: Vec<f64> = (0..=120).map(|i| f64::from(i) / 20.0).collect();
+    let parted = parting(&distance).ok()?;
+    let slope = |name: &str, of: &Divergence| Series {
+        name: name.to_owned(),
+        points: distance.iter().copied().zip(of.gradient.iter().copied()).collect(),
         style: Style::Line,
-    });
-    Chart {
-        title: "The pull on two peaks that part: KL, JS and W1".to_owned(),
+    };
+    Some(Chart {
+        title: "The pull on two peaks that part: slopes of KL, JS and W1".to_owned(),
         x: Axis::named("distance, in widths of a peak"),
-        y: Axis::named("gradient"),
-        series: series.collect(),
+        y: Axis::named("slope"),
+        series: vec![slope("KL", &parted.kl), slope("JS", &parted.js), slope("W1", &parted.w1)],
         legend: Corner::UpperLeft,
-    }
+    })
 }

@@ -7,8 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::learn::classify::VaeSettings;
 use crate::learn::dataset::Input;
-use crate::learn::manifold::Step;
-use crate::learn::{classify, eb, whole};
+use crate::learn::{classify, whole};
 
 /// A study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +37,12 @@ pub struct Sky {
     pub name: String,
     /// The data set whose training part is learned from.
     pub data: PathBuf,
-    /// The folder with the truth of its test part; read for scoring alone.
-    pub truth: PathBuf,
+    /// The one whose test part is scored, if it is another.
+    #[serde(default)]
+    pub test: Option<PathBuf>,
+    /// Folder of IMAGE_stars.csv and IMAGE_gals.csv; none: the truth of the simulation, beside the data set.
+    #[serde(default)]
+    pub catalogs: Option<PathBuf>,
 }
 
 /// A net that gives latents, trained without labels.
@@ -70,6 +73,20 @@ pub struct Method {
     pub seeds: usize,
     /// What it does.
     pub how: How,
+}
+
+/// From latents to one scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The longest coordinate along the manifold.
+    Isomap,
+    /// The one-dimensional map.
+    Tsne,
+    /// How much nearer one of two centres is.
+    KMeans,
+    /// Log-odds of one of two Gaussians.
+    Mixture,
 }
 
 /// What a method does.

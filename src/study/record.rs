@@ -106,8 +106,11 @@ impl Records {
             OpenOptions::new().write(true).open(path).and_then(|f| f.set_len(whole as u64)).map_err(file)?;
         }
         let line = |(i, line): (usize, &str)| {
-            serde_json::from_str(line)
-                .map_err(|source| RecordsError::Line { path: path.to_owned(), line: i + 1, source })
+            serde_json::from_str(line).map_err(|source| RecordsError::Line {
+                path: path.to_owned(),
+                line: i + 1,
+                source,
+            })
         };
         let all = text[..whole].lines().enumerate().map(line).collect::<Result<_, _>>()?;
         Ok(Self { path: path.to_owned(), all })

@@ -44,7 +44,7 @@ pub(super) fn slug(name: &str) -> String {
 fn of<'a>(records: &'a [Record], sky: &'a Sky, method: &'a Method) -> impl Iterator<Item = &'a Record> {
     // The last run of a seed counts: settings may have changed since the first.
     let is = move |r: &&Record| r.sky == sky.name && r.method == method.name;
-    let last = move |r: &Record| records.iter().filter(is).filter(|o| o.seed == r.seed).next_back() == Some(r);
+    let last = move |r: &Record| records.iter().filter(is).rfind(|o| o.seed == r.seed) == Some(r);
     records.iter().filter(is).filter(move |r| last(r))
 }
 
@@ -84,7 +84,9 @@ fn name(method: &Method) -> String {
 }
 
 fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
-    out.push_str("| method | from | seeds | 14-21 | 14-22 | 21-22 | accuracy | F1 star | F1 galaxy | calibration | s |\n");
+    out.push_str(
+        "| method | from | seeds | 14-21 | 14-22 | 21-22 | accuracy | F1 star | F1 galaxy | calibration | s |\n",
+    );
     out.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for method in &plan.method {
         let runs: Vec<&Record> = of(records, sky, method).collect();
@@ -130,7 +132,10 @@ fn criteria(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
         }
     }
     if !lines.is_empty() {
-        let _ = write!(out, "\nWhat can be said without labels:\n\n| method | criterion | value |\n| --- | --- | --- |\n{lines}");
+        let _ = write!(
+            out,
+            "\nWhat can be said without labels:\n\n| method | criterion | value |\n| --- | --- | --- |\n{lines}"
+        );
     }
 }
 
@@ -159,6 +164,9 @@ mod tests {
     fn quartiles_are_numpys() {
         assert_eq!(spread(vec![8.0, 1.0, f64::NAN, 4.0, 2.0]), Some((3.0, 3.25, 4)));
         assert_eq!(spread(vec![]), None);
-        assert_eq!((cell(vec![0.9]), cell(vec![1.0, 0.5]), cell(vec![])), (".900".into(), ".750 (.250)".into(), "-".into()));
+        assert_eq!(
+            (cell(vec![0.9]), cell(vec![1.0, 0.5]), cell(vec![])),
+            (".900".into(), ".750 (.250)".into(), "-".into())
+        );
     }
 }

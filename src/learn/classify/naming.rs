@@ -43,9 +43,8 @@ impl From<Doubt> for ManifoldError {
 /// # Errors
 /// [`Doubt`] where the correlation is not significant.
 pub fn star_sign(scores: &[f32], mag: &[f32], concentration: &[f32]) -> Result<(f32, f64), Doubt> {
-    let bright: Vec<usize> = (0..scores.len())
-        .filter(|&i| mag[i] > MAG.0 && mag[i] < MAG.1 && concentration[i].is_finite())
-        .collect();
+    let bright: Vec<usize> =
+        (0..scores.len()).filter(|&i| mag[i] > MAG.0 && mag[i] < MAG.1 && concentration[i].is_finite()).collect();
     let pick = |values: &[f32]| bright.iter().map(|&i| values[i]).collect::<Vec<_>>();
     let correlation = spearman(&pick(scores), &pick(concentration));
     let significance = correlation.abs() * (bright.len().saturating_sub(1) as f64).sqrt();

@@ -36,7 +36,12 @@ fn two_populations(n: usize, seed: u64) -> (Objects, Vec<bool>) {
 
 fn settings() -> Settings {
     let shape = Shape { hidden: [64, 32], autoencoders: 2, vaes: 1, ..Shape::default() };
-    Settings { shape, autoencoder_epochs: 10, vae: VaeSettings { epochs: 30, batch: 128, ..VaeSettings::default() }, ..Settings::default() }
+    Settings {
+        shape,
+        autoencoder_epochs: 10,
+        vae: VaeSettings { epochs: 30, batch: 128, ..VaeSettings::default() },
+        ..Settings::default()
+    }
 }
 
 /// Share of (star, galaxy) pairs in which the star scores higher.

@@ -1,6 +1,7 @@
 //! `dataset.toml`: what a data set is made of, and which files it is.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::transform::Standards;
 use crate::frame::PerBand;
@@ -164,4 +165,12 @@ pub struct Manifest {
     pub standards: Standards,
     /// The files, in their order.
     pub shards: Parts<Vec<Entry>>,
+}
+
+impl Manifest {
+    /// Tells this data from any other: the checksums of the training part's shards, which tell all that is learned from.
+    pub fn fingerprint(&self) -> String {
+        let sums = self.shards.train.iter().map(|entry| entry.cutouts_sha256.as_str());
+        Sha256::digest(sums.collect::<String>()).iter().map(|b| format!("{b:02x}")).collect()
+    }
 }

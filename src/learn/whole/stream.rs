@@ -11,6 +11,7 @@ use crate::model::{TILE, TILE_LEN};
 /// The first objects of a data set's training part, over and over, each pass in an order of its own.
 pub struct Streamed<'a> {
     cutouts: Cutouts<'a>,
+    sky_sigma: &'a [PerBand<f32>],
     seed: u64,
     batch: usize,
     objects: usize,
@@ -49,5 +50,46 @@ impl<'a> Cutouts<'a> {
         Tensor::f_from_slice(&batch.cutouts)
             .and_then(|t| t.f_view([-1, side, side, BANDS as i64])?.f_permute([0, 3, 1, 2]))
             .map_err(|source| LearnError::Torch { net: "cutouts".to_owned(), source })
+    }
+}
+
+impl<'a> Streamed<'a> {
+    /// Batches of `batch` of the first `limit` objects, in orders of this seed.
+    pub fn new(cutouts: Cutouts<'a>, sky_sigma: &'a [PerBand<f32>], seed: u64, batch: usize, limit: usize) -> Self {
+        let objects = cutouts.set.len(Part::Train).min(limit);
+        Self { cutouts, sky_sigma, seed, batch: batch.min(objects).max(1), objects, open: None }
+    }
+
+    /// The pass, from this step of it on.
+    fn open(&self, pass: usize, from: usize) -> Result<dataset::Batches<'a>, LearnError> {
+        let order = Order::Shuffled { seed: self.seed, epoch: pass as u64 };
+        let mut batches = self.cutouts.set.batches(Part::Train, order, self.batch, self.objects);
+        for batch in batches.by_ref().take(from) {
+            batch?;
+        }
+        Ok(batches)
+    }
+}
+
+impl Batches for Streamed<'_> {
+    fn steps_an_epoch(&self) -> usize {
+        self.objects / self.batch
+    }
+
+    fn at(&mut self, step: usize) -> Result<Tensor, LearnError> {
+        let a_pass = self.steps_an_epoch().max(1);
+        let (pass, within) = (step / a_pass, step % a_pass);
+        let mut batches = match self.open.take() {
+            Some((open, next, batches)) if (open, next) == (pass, within) => batches,
+            _ => self.open(pass, within)?,
+        };
+        let missing = LearnError::TooFew { net: "cutouts", what: "cutouts", found: self.objects, needed: self.batch };
+        let batch = batches.next().ok_or(missing)??;
+        self.open = Some((pass, within + 1, batches));
+        self.cutouts.tensor(batch, self.sky_sigma)
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("{} {} {}", self.cutouts.set.manifest().fingerprint(), self.objects, self.seed)
     }
 }

@@ -92,7 +92,11 @@ impl Encoder {
     /// For a parameter that is not there.
     pub fn new(tensors: &Tensors, shape: Shape) -> Result<Self, TchError> {
         let level = |name| Conv::new(tensors, name, 2);
-        Ok(Self { levels: [level("e1")?, level("e2")?, level("e3")?, level("e4")?], z: Mlp::new(tensors, "z", 1)?, shape })
+        Ok(Self {
+            levels: [level("e1")?, level("e2")?, level("e3")?, level("e4")?],
+            z: Mlp::new(tensors, "z", 1)?,
+            shape,
+        })
     }
 
     /// (n, 5, 64, 64) -> (n, latents): the latents, or their distributions' means.

@@ -1,0 +1,246 @@
+//! `twinpeak study`: every method with every seed, each once; then the tables and pictures of all runs so far.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::dataset::truth as simulated;
+use super::evaluate::truth as catalogs;
+use crate::cli::{Exit, StudyArgs};
+use crate::evaluate::{Rules, nearest};
+use crate::learn::dataset::{DataSet, Features, MANIFEST, Part};
+use crate::store::write_file;
+use crate::study::{
+    Answer, Answers, Asked, Bank, Ending, Ground, Label, Method, Plan, Record, Records, Sky, answer, figures, results,
+    score,
+};
+use crate::survey::Survey;
+
+/// The study's memory, and what is made of it, in the folder of `--out`.
+const RUNS: &str = "runs.jsonl";
+const RESULTS: &str = "RESULTS.md";
+
+/// Runs it.
+///
+/// # Errors
+/// A plan that cannot be followed, data that cannot be read, a folder that cannot be written. A run that fails is
+/// recorded as such and is no error.
+pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
+    let config = args.config.load()?;
+    let survey = super::survey(&config)?;
+    let named = || args.plan.display().to_string();
+    let plan = Plan::parse(&fs::read_to_string(&args.plan).with_context(named)?).with_context(named)?;
+    let mut records = Records::open(&args.out.join(RUNS))?;
+    let mut there = 0;
+    for sky in &plan.sky {
+        if sky.data.join(MANIFEST).exists() {
+            there += 1;
+            study(&plan, sky, &survey, args, &mut records)?;
+        } else {
+            eprintln!("skipped {}: no data set {}; `twinpeak dataset` makes it", sky.name, sky.data.display());
+        }
+    }
+    ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.plan.display());
+    let pictures = figures(&plan, records.all())?;
+    for picture in &pictures {
+        write(&args.out, &picture.file, &picture.png)?;
+    }
+    let listed: Vec<_> = pictures.iter().map(|p| (p.title.clone(), p.file.display().to_string())).collect();
+    write(&args.out, Path::new(RESULTS), results(&plan, records.all(), &listed).as_bytes())?;
+    println!("{}: {} runs", args.out.join(RESULTS).display(), records.all().len());
+    Ok(Exit::Done)
+}
+
+fn write(folder: &Path, name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_file(folder, &name.to_string_lossy(), bytes).with_context(|| folder.join(name).display().to_string())
+}
+
+/// Makes the runs of a sky that are not there yet.
+fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mut Records) -> anyhow::Result<()> {
+    let set = DataSet::open_for(&sky.data, survey)?;
+    let scored = sky.test.as_ref().map(|folder| DataSet::open_for(folder, survey)).transpose()?;
+    let sha256 =
+        [Some(&sky.data), sky.test.as_ref()].into_iter().flatten().map(|f| digest(f)).collect::<Result<String, _>>()?;
+    let ground = Ground {
+        plan,
+        training: set.features(Part::Train)?,
+        test: scored.as_ref().unwrap_or(&set).features(Part::Test)?,
+        scored: scored.as_ref().unwrap_or(&set),
+        set: &set,
+        survey,
+        work: plan.work.join(&sha256[..12]),
+        sha256,
+    };
+    let chosen = |m: &&Method| args.only.as_ref().is_none_or(|part| m.name.contains(part.as_str()));
+    let jobs: Vec<Job> = (plan.method.iter().filter(chosen))
+        .flat_map(|method| (0..method.seeds as u64).map(move |i| (method, plan.seed + i)))
+        .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &ground.sha256) })
+        .filter(|job| records.find(&sky.name, &job.method.name, &job.settings, job.seed).is_none())
+        .collect();
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let truth = Truth::read(sky, &ground, survey)?;
+    let bar = Bar::new(&sky.name);
+    let failed = encoders(plan, &ground, &jobs, &bar);
+    bar.stage("methods", jobs.len());
+    for together in jobs.chunks(rayon::current_num_threads()) {
+        let made: Vec<Record> = together.par_iter().map(|job| job.run(sky, &ground, &truth, &failed, &bar)).collect();
+        for record in made {
+            records.add(record)?;
+        }
+    }
+    bar.0.finish_and_clear();
+    Ok(())
+}
+
+fn digest(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+    Ok(Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Encoders that could not be trained, by name and seed, with the reason.
+type Failed = BTreeMap<(String, u64), String>;
+
+/// Trains what the jobs build on, each once, those first that others are defined through.
+fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> Failed {
+    let mut stages = [Vec::new(), Vec::new()];
+    for job in jobs {
+        let Some(encoder) = job.method.how.encoder().and_then(|name| plan.encoder(name)) else { continue };
+        let before = encoder.through.as_deref().and_then(|name| plan.encoder(name));
+        for (stage, encoder) in before.map(|e| (0, e)).into_iter().chain([(usize::from(before.is_some()), encoder)]) {
+            if !stages[stage].contains(&(encoder, job.seed)) {
+                stages[stage].push((encoder, job.seed));
+            }
+        }
+    }
+    let mut failed = Failed::new();
+    bar.stage("encoders", stages.iter().map(Vec::len).sum());
+    for stage in stages {
+        failed.par_extend(stage.into_par_iter().filter_map(|(encoder, seed)| {
+            let progress = |p: crate::learn::Progress| bar.progress(&p);
+            let learned = Bank { ground, progress: &progress }.learned(encoder, seed);
+            bar.0.inc(1);
+            Some(((encoder.name.clone(), seed), learned.err()?.to_string()))
+        }));
+    }
+    failed
+}
+
+/// A run to be made.
+struct Job<'a> {
+    method: &'a Method,
+    seed: u64,
+    settings: String,
+}
+
+impl Job<'_> {
+    fn run(&self, sky: &Sky, ground: &Ground, truth: &Truth, failed: &Failed, bar: &Bar) -> Record {
+        let built_on = self.method.how.encoder().unwrap_or_default().to_owned();
+        let answered = match failed.get(&(built_on, self.seed)) {
+            Some(reason) => Err(reason.clone()),
+            None => {
+                let progress = |p: crate::learn::Progress| bar.progress(&p);
+                let how = &self.method.how;
+                let asked = Asked { how, seed: self.seed, labels: &truth.training, progress: &progress };
+                answer(ground, &asked).map_err(|e| e.to_string())
+            }
+        };
+        bar.0.inc(1);
+        let marks = |answer: &Answer| {
+            let probabilities = answer.probabilities.as_deref();
+            let answers = Answers { scores: &answer.scores, threshold: answer.threshold, probabilities };
+            score(&answers, &truth.test)
+        };
+        let (answer, ending) = match answered {
+            Ok(answer) => {
+                let marks = marks(&answer);
+                (answer, Ending::Marks(marks))
+            }
+            Err(reason) => (Answer::default(), Ending::Failed { reason }),
+        };
+        Record {
+            sky: sky.name.clone(),
+            method: self.method.name.clone(),
+            seed: self.seed,
+            settings: self.settings.clone(),
+            objects: answer.objects,
+            training_s: answer.training_s,
+            ending,
+            loss: answer.loss,
+            latent: answer.latent,
+            criteria: answer.criteria,
+        }
+    }
+}
+
+/// What is true, read once all is known of what will be asked; only scoring and supervised probes see it.
+struct Truth {
+    training: Vec<Option<bool>>,
+    test: Vec<Option<Label>>,
+}
+
+impl Truth {
+    fn read(sky: &Sky, ground: &Ground, survey: &Survey) -> anyhow::Result<Self> {
+        if let Some(folder) = &sky.catalogs {
+            let test = labels_of_catalogs(folder, &ground.test, survey)?;
+            return Ok(Self { training: Vec::new(), test });
+        }
+        let reference = survey.reference();
+        let label = |known: simulated::Known| Label { star: known.class.is_point(), mag: known.mag[reference] };
+        let test = sky.test.as_ref().unwrap_or(&sky.data);
+        let known = |folder: &Path, part| -> anyhow::Result<Vec<Option<Label>>> {
+            Ok(simulated::read(folder, part)?.into_iter().map(|k| k.map(label)).collect())
+        };
+        let training = known(&sky.data, Part::Train)?.into_iter().map(|l| l.map(|l| l.star)).collect();
+        Ok(Self { training, test: known(test, Part::Test)? })
+    }
+}
+
+/// Labels from `IMAGE_stars.csv` and `IMAGE_gals.csv`; an image without them has none.
+fn labels_of_catalogs(folder: &Path, objects: &Features, survey: &Survey) -> anyhow::Result<Vec<Option<Label>>> {
+    let radius = Rules::for_scale(survey.profile().pixel_scale_arcsec).label_radius_px;
+    let mut labels = vec![None; objects.len()];
+    for (image, name) in objects.images.iter().enumerate() {
+        let there = catalogs::read(&folder.join(name), survey.band(survey.reference()))?;
+        let here: Vec<usize> = (0..objects.len()).filter(|&i| objects.image[i] as usize == image).collect();
+        let found: Vec<_> = here.iter().map(|&i| (objects.x[i], objects.y[i])).collect();
+        let true_at: Vec<_> = there.iter().map(|t| (t.x, t.y)).collect();
+        for (&i, partner) in here.iter().zip(nearest(&found, &true_at, radius)) {
+            let mag = f64::from(objects.reference_mag[i]);
+            labels[i] = partner.map(|t| Label { star: there[t].star, mag: there[t].mag.unwrap_or(mag) });
+        }
+    }
+    Ok(labels)
+}
+
+/// How far the study is.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(sky: &str) -> Self {
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
+        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(sky.to_owned());
+        Self(bar)
+    }
+
+    fn stage(&self, name: &str, runs: usize) {
+        self.0.set_position(0);
+        self.0.set_length(runs as u64);
+        if !std::io::stderr().is_terminal() {
+            eprintln!("{}: {runs} {name}", self.0.prefix());
+        }
+    }
+
+    fn progress(&self, p: &crate::learn::Progress) {
+        self.0.set_message(format!("{} {}/{} loss {:.4}", p.net, p.step, p.steps, p.loss));
+    }
+}
