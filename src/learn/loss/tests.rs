@@ -96,7 +96,9 @@ fn f32_agrees_with_f64() {
             assert_eq!(low.grad().defined(), high.grad().defined(), "{pull}");
             if low.grad().defined() {
                 let (found, exact) = (low.grad().to_kind(Kind::Double), high.grad());
-                assert!(found.allclose(&exact, 1e-4, 1e-7, false), "{pull}: {:?}", (found - exact).abs().max());
+                let most = |x: Tensor| x.abs().max().double_value(&[]);
+                let (off, scale) = (most(found - &exact), most(exact));
+                assert!(off < 1e-4 * scale, "{pull}: {off} of {scale}");
             }
         }
     }
@@ -120,9 +122,9 @@ fn losses_are_even_save_one_as_printed() {
 
 /// mu from -3 to 3, sigma from .02 to 3, and peaks that stand apart by 0.5 to 8 widths.
 fn grid(mut at: impl FnMut(&Tensor, &Tensor, DoublePeak)) {
-    let side = |low: f64, high: f64| Tensor::linspace(low, high, 31, (Kind::Double, Device::Cpu));
-    let mu = side(-3.0, 3.0).repeat_interleave_self_int(31, None, None);
-    let sigma = side(0.02f64.ln(), 3f64.ln()).exp().repeat([31]);
+    let side = |low: f64, high: f64| Tensor::linspace(low, high, 21, (Kind::Double, Device::Cpu));
+    let mu = side(-3.0, 3.0).repeat_interleave_self_int(21, None, None);
+    let sigma = side(0.02f64.ln(), 3f64.ln()).exp().repeat([21]);
     for width in [2.0, 1.0, 0.5, 0.25, 0.125] {
         for weight in [0.5, 0.7, 0.05] {
             at(&mu, &sigma, DoublePeak { peak: 1.0, width, weight });
@@ -135,9 +137,9 @@ fn sound_losses_are_not_negative() {
     grid(|mu, sigma, peaks| {
         let all = [
             ("VAE KL", vae_kl(mu, sigma).unwrap()),
-            ("DKL", dkl(mu, sigma, peaks, 4097).unwrap()),
+            ("DKL", dkl(mu, sigma, peaks, 1025).unwrap()),
             ("AW", aw(mu, sigma, peaks).unwrap()),
-            ("W1", w1_each(mu, sigma, peaks, 128).unwrap()),
+            ("W1", w1_each(mu, sigma, peaks, 64).unwrap()),
             ("L2", l2(mu, sigma, peaks).unwrap()),
         ];
         for (name, each) in all {
@@ -150,7 +152,7 @@ fn sound_losses_are_not_negative() {
 #[test]
 fn the_bounds_are_in_order() {
     grid(|mu, sigma, peaks| {
-        let exact = dkl(mu, sigma, peaks, 4097).unwrap();
+        let exact = dkl(mu, sigma, peaks, 1025).unwrap();
         let tight = lse(mu, sigma, peaks).unwrap();
         let scaling = sc(mu, sigma, peaks).unwrap();
         for (name, slack) in [("LSE - DKL", &tight - exact), ("SC - LSE", scaling - tight)] {
