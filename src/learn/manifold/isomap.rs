@@ -93,7 +93,7 @@ impl Isomap {
     }
 
     fn locate(&self, object: &[f64]) -> f64 {
-        let near = nearest(&self.points, object, self.neighbours + 1, None);
+        let near = nearest(&self.points, object, self.neighbours, None);
         let way = |ways: &Vec<f64>| {
             near.iter().map(|n| n.distance + ways[n.index].sqrt()).fold(f64::INFINITY, f64::min).powi(2)
         };
