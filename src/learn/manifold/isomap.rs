@@ -93,7 +93,7 @@ impl Isomap {
     }
 
     fn locate(&self, object: &[f64]) -> f64 {
-        let near = nearest(&self.points, object, self.neighbours + 1, None);
+        let near = nearest(&self.points, object, self.neighbours, None);
         let way = |ways: &Vec<f64>| {
             near.iter().map(|n| n.distance + ways[n.index].sqrt()).fold(f64::INFINITY, f64::min).powi(2)
         };
@@ -116,4 +116,88 @@ fn leading_axis(squared: &[Vec<f64>], mean: &[f64]) -> Result<Option<Vec<f64>>, 
     let largest = vector.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
     let scale = largest.signum() / lambda.sqrt();
     Ok((lambda > 0.0).then(|| vector.iter().map(|v| v * scale).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::classify::spearman;
+    use crate::learn::manifold::samples::{self, correlation};
+
+    /// sklearn.manifold.Isomap(n_neighbors=6, n_components=1, eigen_solver="dense") on the same points: `embedding_`
+    /// of four of them and `transform` of two new ones.
+    #[test]
+    fn with_all_landmarks_it_is_scikit_learns() {
+        let points = samples::spiral();
+        let fitted = Isomap::fit(&points, &IsomapSettings { neighbours: 6, landmarks: 80, seed: 1 }).unwrap();
+        let at = |t: f64, u: f64| vec![t * t.cos(), u * t.sin()];
+        let new = Points::new(3, [at(5.0, 5.1), vec![1.0], at(12.0, 12.0), vec![2.0]].concat()).unwrap();
+        let (old, new) = (fitted.scalar(&points).unwrap(), fitted.scalar(&new).unwrap());
+        let expected = [
+            -22.966_113_313_766_314,
+            -12.747_099_006_573_437,
+            3.649_726_333_845_028,
+            -5.560_681_176_337_433,
+            -18.094_274_313_324_078,
+            4.165_473_010_818_788,
+        ];
+        let sign = -old[0].signum();
+        for (found, expected) in [old[0], old[17], old[40], old[79], new[0], new[1]].iter().zip(expected) {
+            assert!((sign * found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_swiss_roll_is_unrolled() {
+        let (roll, arc) = samples::swiss_roll(1500, 3);
+        let settings = IsomapSettings { neighbours: 10, landmarks: 200, seed: 4 };
+        let fitted = Isomap::fit(&roll, &settings).unwrap();
+        assert_eq!(fitted.components(), 1);
+        let found = fitted.scalar(&roll).unwrap();
+        assert!(correlation(&found, &arc).abs() > 0.99, "{}", correlation(&found, &arc));
+        let (new, new_arc) = samples::swiss_roll(200, 5);
+        let found = fitted.scalar(&new).unwrap();
+        assert!(correlation(&found, &new_arc).abs() > 0.99, "{}", correlation(&found, &new_arc));
+    }
+
+    #[test]
+    fn a_line_in_30_dimensions_is_itself() {
+        let (line, along) = samples::line(200, 30, 6);
+        let found = Isomap::fit(&line, &IsomapSettings::default()).unwrap().scalar(&line).unwrap();
+        let mean = along.iter().sum::<f64>() / 200.0;
+        let sign = (found[0] * (along[0] - mean)).signum();
+        let miss = found.iter().zip(&along).map(|(y, a)| (sign * y - (a - mean)).abs()).fold(0.0, f64::max);
+        assert!(miss < 1e-9, "{miss}");
+    }
+
+    #[test]
+    fn a_torn_manifold_is_joined_and_counted() {
+        let two: Vec<f64> = (0..60).map(|i| f64::from(i) + if i < 30 { 0.0 } else { 100.0 }).collect();
+        let two = Points::new(1, two).unwrap();
+        let fitted = Isomap::fit(&two, &IsomapSettings { neighbours: 4, landmarks: 20, seed: 7 }).unwrap();
+        assert_eq!(fitted.components(), 2);
+        let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let order = spearman(&single(&fitted.scalar(&two).unwrap()), &single(two.values()));
+        assert_eq!(order.abs(), 1.0);
+    }
+
+    #[test]
+    fn the_seed_decides_and_threads_do_not() {
+        let (points, _) = samples::two_gaussians(400, 30, 8);
+        let settings = IsomapSettings { neighbours: 8, landmarks: 50, seed: 9 };
+        let fit = |settings| Isomap::fit(&points, &settings).unwrap();
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(fit(settings), one.install(|| fit(settings)));
+        assert_ne!(fit(settings), fit(IsomapSettings { seed: 10, ..settings }));
+    }
+
+    #[test]
+    fn unsound_input_is_refused() {
+        let fit = |values| Isomap::fit(&Points::new(2, values).unwrap(), &IsomapSettings::default());
+        assert!(matches!(fit(vec![1.0; 4]), Err(ManifoldError::TooFew { found: 2, needed: 11, .. })));
+        assert!(matches!(fit(vec![1.0; 40]), Err(ManifoldError::NoSpread { objects: 20 })));
+        let fitted = fit((0..40).map(f64::from).collect()).unwrap();
+        let other = Points::new(1, vec![0.0]).unwrap();
+        assert!(matches!(fitted.scalar(&other), Err(ManifoldError::OtherWidth { found: 1, expected: 2 })));
+    }
 }

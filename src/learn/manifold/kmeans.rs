@@ -1,7 +1,7 @@
 //! Two clusters by k-means (Lloyd 1982), started by k-means++ (Arthur & Vassilvitskii 2007).
 //!
-//! linfa's k-means is not used: it asks ndarray for features that torch's bindings are then built anew with, draws
-//! from an older `rand`, and counts the old centre among its members at each step.
+//! linfa's k-means is not used: it would bring 25 crates and an older `rand` for these two pages, and counts the
+//! old centre among its members at each step.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -108,4 +108,46 @@ fn mean(points: &Points, classes: &[bool], class: bool) -> Vec<f64> {
     let count = members().count() as f64;
     mean.iter_mut().for_each(|m| *m /= count);
     mean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::manifold::samples;
+
+    /// sklearn.cluster.KMeans(2, n_init=50, tol=0) on the same points.
+    #[test]
+    fn the_clusters_are_scikit_learns() {
+        let found = KMeans::fit(&samples::blocks(), &KMeansSettings::default()).unwrap();
+        let expected =
+            [[1.161_016_182_720_227_9, 1.530_135_662_810_686_4], [3.265_684_552_831_13, 2.647_342_925_562_688_4]];
+        for (centre, expected) in found.centres.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((centre - expected).abs() < 1e-12, "{:?}", found.centres);
+        }
+        assert!((found.inertia - 117.570_854_155_329_3).abs() < 1e-9, "{}", found.inertia);
+    }
+
+    #[test]
+    fn two_gaussians_in_30_dimensions_are_told_apart() {
+        let (points, second) = samples::two_gaussians(900, 30, 1);
+        let found = KMeans::fit(&points, &KMeansSettings::default()).unwrap();
+        assert_eq!(found, KMeans::fit(&points, &KMeansSettings::default()).unwrap());
+        let scalar = found.scalar(&points).unwrap();
+        assert!(scalar.iter().zip(second).all(|(s, second)| (*s > 0.0) == second));
+        let [first, second] = found.centres.each_ref().map(|c| Points::new(30, c.clone()).unwrap());
+        let between = found.scalar(&first).unwrap()[0] + found.scalar(&second).unwrap()[0];
+        assert!(between.abs() < 1e-9, "the centres are equally far from the cut: {between}");
+    }
+
+    #[test]
+    fn unsound_input_is_refused() {
+        let one = Points::new(2, vec![1.0, 2.0]).unwrap();
+        let same = Points::new(2, vec![1.0; 20]).unwrap();
+        let fit = |points: &Points| KMeans::fit(points, &KMeansSettings::default());
+        assert!(matches!(fit(&one), Err(ManifoldError::TooFew { found: 1, needed: 2, .. })));
+        assert!(matches!(fit(&same), Err(ManifoldError::NoSpread { objects: 10 })));
+        let two = fit(&Points::new(1, vec![4.0, 2.0]).unwrap()).unwrap();
+        assert_eq!((two.centres.as_slice(), two.inertia), ([vec![2.0], vec![4.0]].as_slice(), 0.0));
+        assert!(matches!(two.scalar(&one), Err(ManifoldError::OtherWidth { found: 2, expected: 1 })));
+    }
 }

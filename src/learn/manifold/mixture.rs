@@ -17,7 +17,7 @@ use super::points::Points;
 const METHOD: &str = "the mixture";
 const STEPS_MAX: usize = 2000;
 /// EM ends when the mean log-likelihood rises by less than this.
-const RISE_MIN: f64 = 1e-8;
+const RISE_MIN: f64 = 1e-10;
 /// Added to the covariances' diagonals, in units of the latents' mean variance.
 const RIDGE: f64 = 1e-6;
 
@@ -172,5 +172,70 @@ impl Components {
         found.sort_by(|a, b| a.1[0].total_cmp(&b.1[0]));
         let [(w1, m1, c1), (w2, m2, c2)] = found;
         Ok(Mixture { weights: [w1, w2], means: [m1, m2], covariances: [c1, c2], log_likelihood })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::manifold::samples;
+
+    fn close(found: &[f64], expected: &[f64], within: f64) {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < within), "{found:?} is not {expected:?}");
+    }
+
+    /// sklearn.mixture.GaussianMixture(2, tol=1e-10, n_init=10) on the same points, with the same ridge.
+    #[test]
+    fn the_components_are_scikit_learns() {
+        let found = Mixture::fit(&samples::gaussians(), &MixtureSettings::default()).unwrap();
+        close(&found.weights, &[0.654_345_358_811_630_7, 0.345_654_641_188_369_3], 1e-3);
+        close(&found.means[0], &[-0.026_264_590_076_191_68, 0.021_892_531_814_281_774], 1e-3);
+        close(&found.means[1], &[2.447_805_615_401_745_3, 0.913_416_220_658_074_8], 1e-3);
+        close(&found.covariances[0], &[0.953_375_092_764, 0.000_371_630, 0.000_371_630, 0.922_889_749_494], 1e-3);
+        close(&found.covariances[1], &[0.277_658_585_408, -0.039_640_320, -0.039_640_320, 2.346_139_797_725], 1e-3);
+        close(&[found.log_likelihood], &[-3.253_529_736_577_501_2], 1e-6);
+        let new = Points::new(2, vec![1.2, 0.5, 3.0, 3.0]).unwrap();
+        close(&found.scalar(&new).unwrap(), &[-2.453_056_368_919_964, 7.566_857_371_768_449], 1e-2);
+    }
+
+    /// Between two components of the same covariance the log-odds are linear: those of Fisher's discriminant.
+    #[test]
+    fn log_odds_of_one_covariance_are_fishers() {
+        let covariance = vec![2.0, 0.5, 0.5, 1.0];
+        let model = Mixture {
+            weights: [0.75, 0.25],
+            means: [vec![0.0, 0.0], vec![1.0, -1.0]],
+            covariances: [covariance.clone(), covariance],
+            log_likelihood: 0.0,
+        };
+        // C^-1 (m2 - m1) = (6/7, -10/7); the midpoint (.5, -.5) has projection 8/7.
+        let fisher = |x: f64, y: f64| (6.0 * x - 10.0 * y) / 7.0 - 8.0 / 7.0 + (0.25f64 / 0.75).ln();
+        let new = Points::new(2, vec![0.3, 0.2, -4.0, 1.0, 1e4, 1e4]).unwrap();
+        let expected = [fisher(0.3, 0.2), fisher(-4.0, 1.0), fisher(1e4, 1e4)];
+        close(&model.scalar(&new).unwrap(), &expected, 1e-6);
+    }
+
+    #[test]
+    fn two_gaussians_in_30_dimensions_are_told_apart_and_far_objects_have_odds() {
+        let (points, second) = samples::two_gaussians(900, 30, 2);
+        let settings = MixtureSettings { restarts: 2, seed: 1 };
+        let found = Mixture::fit(&points, &settings).unwrap();
+        assert_eq!(found, Mixture::fit(&points, &settings).unwrap());
+        let truth = second.iter().filter(|&&s| s).count() as f64 / 900.0;
+        close(&found.weights, &[1.0 - truth, truth], 1e-6);
+        assert!(found.scalar(&points).unwrap().iter().zip(second).all(|(s, second)| (*s > 0.0) == second));
+        let far = Points::new(30, [vec![1e3; 30], vec![-1e3; 30]].concat()).unwrap();
+        assert!(found.scalar(&far).unwrap().iter().all(|s| s.is_finite()));
+    }
+
+    #[test]
+    fn unsound_input_is_refused() {
+        let fit = |values: Vec<f64>| Mixture::fit(&Points::new(2, values).unwrap(), &MixtureSettings::default());
+        assert!(matches!(fit(vec![1.0, 2.0, 3.0, 4.0]), Err(ManifoldError::TooFew { found: 2, needed: 6, .. })));
+        assert!(matches!(fit(vec![1.0; 20]), Err(ManifoldError::NoSpread { objects: 10 })));
+        let outlier: Vec<f64> = (0..40).map(|i| if i < 2 { 1e6 } else { f64::from(i * i % 7) }).collect();
+        let error = fit(outlier).unwrap_err();
+        assert!(matches!(error, ManifoldError::Collapsed { needed: 3, .. }), "{error}");
     }
 }

@@ -116,11 +116,11 @@ impl SupervisedProbe {
     pub fn probability(&self, points: &Points) -> Result<Vec<f64>, ManifoldError> {
         let x = single(&self.scaling.apply(points)?);
         crate::torch::device::start();
-        no_grad(|| {
+        no_grad(|| -> Result<Vec<f64>, TchError> {
             let net = Mlp::new(&Tensors::upload(&self.parameters, Device::Cpu, Kind::Float)?, "probe", self.layers)?;
             let x = Tensor::f_from_slice(&x)?.f_view([-1, points.width() as i64])?;
             let chance = net.forward(&x)?.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?.f_sigmoid()?;
-            Ok::<_, TchError>(Vec::try_from(chance.f_contiguous()?)?)
+            Vec::try_from(chance.f_contiguous()?)
         })
         .map_err(ManifoldError::from)
     }
@@ -139,4 +139,57 @@ pub enum SupervisedProbeError {
     /// Its training failed.
     #[error(transparent)]
     Training(#[from] LearnError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::manifold::samples;
+
+    const RUN: Run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| {} };
+
+    fn train(points: &Points, is_star: &[bool], settings: SupervisedProbeSettings) -> SupervisedProbe {
+        SupervisedProbe::train(points, is_star, &settings, &RUN).unwrap()
+    }
+
+    /// sklearn.linear_model.LogisticRegression without penalty on the same points.
+    #[test]
+    fn without_a_hidden_layer_it_is_logistic_regression() {
+        let third: Vec<bool> = (0..300).map(|i| i % 3 == 0).collect();
+        let settings = SupervisedProbeSettings { epochs: 4000, batch: 300, ..SupervisedProbeSettings::logistic(1) };
+        let probe = train(&samples::gaussians(), &third, settings);
+        let new = Points::new(2, vec![0.0, 0.0, 1.2, 0.5, 2.0, -1.0]).unwrap();
+        let expected = [0.000_458_442_590_184_495_1, 0.104_730_105_893_176_86, 0.645_996_400_247_540_9];
+        for (found, expected) in probe.probability(&new).unwrap().iter().zip(expected) {
+            assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        }
+    }
+
+    /// Classes by the quadrants along and across the line between two Gaussians: no plane parts them.
+    #[test]
+    fn a_hidden_layer_learns_what_no_plane_parts() {
+        let (points, _) = samples::two_gaussians(600, 2, 2);
+        let middle: f64 = points.mean().iter().sum();
+        let odd: Vec<bool> = points.rows().map(|r| (r[0] > r[1]) != (r[0] + r[1] > middle)).collect();
+        let right = |settings| {
+            let found = train(&points, &odd, settings).probability(&points).unwrap();
+            found.iter().zip(&odd).filter(|(p, odd)| (**p > 0.5) == **odd).count()
+        };
+        let found = right(SupervisedProbeSettings::mlp(3));
+        assert!(found > 560, "{found} of 600");
+        assert_eq!(found, right(SupervisedProbeSettings::mlp(3)));
+        assert!(right(SupervisedProbeSettings::logistic(3)) < found);
+    }
+
+    #[test]
+    fn unsound_labels_are_refused() {
+        let points = samples::gaussians();
+        let train = |labels: &[bool]| {
+            SupervisedProbe::train(&points, labels, &SupervisedProbeSettings::logistic(1), &RUN)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(train(&[true]), "1 values of label for 300 objects");
+        assert!(train(&[true; 300]).contains("0 galaxies, at least 20 are needed"), "{}", train(&[true; 300]));
+    }
 }

@@ -93,3 +93,71 @@ impl Tsne {
         near.iter().map(|n| place(n.index) / n.distance).sum::<f64>() / weights
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::manifold::samples;
+
+    #[test]
+    fn two_clusters_part_on_one_scalar_whatever_the_seed() {
+        let (points, second) = samples::two_gaussians(300, 30, 1);
+        for seed in 0..3 {
+            let map = Tsne::fit(&points, &TsneSettings { seed, ..TsneSettings::default() }).unwrap();
+            let scalar = map.scalar(&points).unwrap();
+            let range = |class| {
+                let of = scalar.iter().zip(&second).filter(move |(_, s)| **s == class).map(|(y, _)| *y);
+                of.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)))
+            };
+            let (a, b) = (range(false), range(true));
+            assert!(a.1 < b.0 || b.1 < a.0, "seed {seed}: {a:?} {b:?}");
+        }
+    }
+
+    /// Van der Maaten & Hinton 2008: neighbours stay neighbours.
+    #[test]
+    fn objects_along_a_line_keep_their_neighbours() {
+        let (line, along) = samples::line(200, 30, 2);
+        let map = Tsne::fit(&line, &TsneSettings { perplexity: 10.0, ..TsneSettings::default() }).unwrap();
+        let scalar = map.scalar(&line).unwrap();
+        let ranked = |by: &[f64]| {
+            let mut order: Vec<usize> = (0..by.len()).collect();
+            order.sort_by(|&i, &j| by[i].total_cmp(&by[j]));
+            order
+        };
+        let truth = ranked(&along);
+        let mut place = vec![0usize; truth.len()];
+        truth.iter().enumerate().for_each(|(rank, &i)| place[i] = rank);
+        let near = ranked(&scalar).windows(2).filter(|w| place[w[0]].abs_diff(place[w[1]]) <= 5).count();
+        assert!(near > 180, "{near} of 199 steps on the map are steps of 5 or less on the line");
+    }
+
+    #[test]
+    fn a_new_object_lies_among_its_neighbours_and_a_fitted_one_on_itself() {
+        let (points, _) = samples::two_gaussians(200, 30, 3);
+        let map = Tsne::fit(&points, &TsneSettings { steps: 300, ..TsneSettings::default() }).unwrap();
+        assert_eq!(map.scalar(&points).unwrap(), map.map);
+        let new: Vec<f64> = points.row(7).iter().map(|x| x + 1e-9).collect();
+        let place = map.scalar(&Points::new(30, new).unwrap()).unwrap()[0];
+        assert!((place - map.map[7]).abs() < 1e-6, "{place} {}", map.map[7]);
+    }
+
+    #[test]
+    fn the_seed_decides_and_threads_do_not() {
+        let (points, _) = samples::two_gaussians(200, 30, 4);
+        let settings = TsneSettings { steps: 300, ..TsneSettings::default() };
+        let fit = |settings| Tsne::fit(&points, &settings).unwrap();
+        let three = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert_eq!(fit(settings), three.install(|| fit(settings)));
+        assert_ne!(fit(settings), fit(TsneSettings { seed: 5, ..settings }));
+    }
+
+    #[test]
+    fn unsound_input_is_refused_and_repeated_objects_are_not() {
+        let fit = |values| Tsne::fit(&Points::new(2, values).unwrap(), &TsneSettings::default());
+        assert!(matches!(fit(vec![1.0; 4]), Err(ManifoldError::TooFew { found: 2, needed: 92, .. })));
+        assert!(matches!(fit(vec![1.0; 200]), Err(ManifoldError::NoSpread { objects: 100 })));
+        fit((0..184).map(f64::from).collect()).unwrap();
+        fit((0..400).map(|i| if i < 300 { 1.0 } else { f64::from(i) }).collect()).unwrap();
+    }
+}
