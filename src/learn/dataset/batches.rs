@@ -50,6 +50,7 @@ pub struct Batches<'a> {
     set: &'a DataSet,
     part: Part,
     size: usize,
+    window_objects: usize,
     random: Option<ChaCha8Rng>,
     ahead: VecDeque<Visit<'a>>,
     window: Vec<(&'a Entry, Cutouts)>,
@@ -60,6 +61,16 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Batches of `size` among the part's first `limit` objects.
     pub(super) fn new(set: &'a DataSet, part: Part, order: Order, size: usize, limit: usize) -> Self {
+        Self::with_window(set, part, order, (size, limit), WINDOW_OBJECTS)
+    }
+
+    pub(super) fn with_window(
+        set: &'a DataSet,
+        part: Part,
+        order: Order,
+        (size, limit): (usize, usize),
+        window_objects: usize,
+    ) -> Self {
         let mut random = match order {
             Order::AsStored => None,
             Order::Shuffled { seed, epoch } => {
@@ -81,7 +92,8 @@ impl<'a> Batches<'a> {
             visits.shuffle(random);
         }
         let ahead = visits.into();
-        Self { set, part, size: size.max(1), random, ahead, window: Vec::new(), queue: VecDeque::new() }
+        let (window, queue) = (Vec::new(), VecDeque::new());
+        Self { set, part, size: size.max(1), window_objects, random, ahead, window, queue }
     }
 
     /// Reads the next shards; nothing where there are none.
@@ -89,7 +101,7 @@ impl<'a> Batches<'a> {
         self.window.clear();
         let folder = self.set.folder_of(self.part);
         let mut objects = Vec::new();
-        while objects.len() < WINDOW_OBJECTS {
+        while objects.len() < self.window_objects {
             let Some((entry, first, counting)) = self.ahead.pop_front() else { break };
             let place = self.window.len();
             self.window.push((entry, entry.read_cutouts(&folder)?));
@@ -100,6 +112,12 @@ impl<'a> Batches<'a> {
         }
         self.queue = objects.into();
         Ok(())
+    }
+
+    /// Objects whose cutouts are in memory, packed.
+    #[cfg(test)]
+    pub(super) fn open_objects(&self) -> usize {
+        self.window.iter().map(|(_, cutouts)| cutouts.len()).sum()
     }
 
     fn fill(&mut self) -> Result<Option<Batch>, DataSetError> {
