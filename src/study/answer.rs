@@ -7,16 +7,26 @@ use std::time::Instant;
 use super::bank::{Bank, Learned};
 use super::figures::{LATENT_BINS, LATENT_RANGE};
 use super::{How, Plan, Step};
-use crate::learn::classify::VaeSettings;
-use crate::learn::dataset::{DataSet, Features};
+use crate::learn::classify::{self, VaeSettings};
+use crate::learn::dataset::{DataSet, Features, stamp};
 use crate::learn::hierarchy::{self, Naming, Verdict};
 use crate::learn::manifold::{
     Isomap, IsomapSettings, KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Points, PriorThreshold,
     StarFraction, SupervisedProbe, SupervisedProbeError, SupervisedProbeSettings, Tsne, TsneSettings,
 };
+use crate::learn::sample::TEACHING_MAG;
 use crate::learn::whole::Encoded;
 use crate::learn::{LearnError, Progress, Run};
+use crate::model::{Classifier, ModelError, STAMP_LEN};
 use crate::survey::Survey;
+use crate::torch::bundle::ClassifierPart;
+use crate::torch::device::{DeviceError, Wanted, choose};
+use crate::torch::infer::TorchClassifier;
+
+/// Stamps classified at a time.
+const BATCH: usize = 64;
+/// An ensemble uses some dozens of seeds from its first on.
+const SEEDS_APART: u64 = 100_000;
 
 /// A sky's objects, without truth.
 pub struct Ground<'a> {
@@ -71,6 +81,12 @@ pub enum AnswerError {
     /// The supervised probe.
     #[error(transparent)]
     Probe(#[from] SupervisedProbeError),
+    /// The trained nets do not run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// There is no device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The plan names an encoder that it does not have.
     #[error("the plan has no encoder {name:?}")]
     NoEncoder {
@@ -119,7 +135,8 @@ pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
         How::SupervisedProbe { of, hidden } => probe(learned(of)?, *hidden, asked, &run)?,
         How::ChiSquared => return Err(AnswerError::NotMeasured { what: "chi^2" }),
         How::ClassStar => return Err(AnswerError::NotMeasured { what: "CLASS_STAR" }),
-        How::Ensemble { .. } | How::Likelihood { .. } => return Err(AnswerError::NotMeasured { what: "EB" }),
+        How::Ensemble => ensemble(ground, asked.seed, &run)?,
+        How::Likelihood { .. } => return Err(AnswerError::NotMeasured { what: "EB" }),
     };
     answer.training_s += start.elapsed().as_secs_f64();
     Ok(answer)
@@ -259,6 +276,48 @@ fn probe(learned: Learned, hidden: bool, asked: &Asked, run: &Run) -> Result<Ans
     let scores = probe.probability(&points(test, usize::MAX)?)?;
     let (objects, training_s) = (labelled.len(), learned.training_s);
     Ok(Answer { probabilities: Some(scores.clone()), scores, threshold: 0.5, objects, training_s, ..Answer::default() })
+}
+
+/// The shipped ensemble, trained anew, as the daemon runs it.
+fn ensemble(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+    let known = &ground.training;
+    let taught: Vec<usize> = (0..known.len()).filter(|&i| TEACHING_MAG.contains(&known.reference_mag[i])).collect();
+    let objects = classify::Objects {
+        stamps: taught.iter().map(|&i| stamp(&known.stamp[i])).collect(),
+        null_stamps: taught.iter().map(|&i| stamp(&known.null_stamp[i])).collect(),
+        mag: taught.iter().map(|&i| known.reference_mag[i]).collect(),
+        concentration: taught.iter().map(|&i| known.concentration[i]).collect(),
+    };
+    let usual = classify::Settings::default();
+    let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
+    let trained = classify::train(&objects, &settings, run)?;
+    let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape };
+    let mut classifier = TorchClassifier::of(&trained.parameters, &part, &choose(Wanted::Cpu)?)?;
+    let mut scores = Vec::with_capacity(ground.test.len());
+    let mut log_odds = vec![0.0; BATCH * classifier.seeds()];
+    let mags = ground.test.reference_mag.chunks(BATCH);
+    for (stamps, mags) in ground.test.stamp.chunks(BATCH).zip(mags) {
+        let mut batch: Vec<f32> = stamps.iter().flat_map(stamp).collect();
+        batch.resize(BATCH * STAMP_LEN, 0.0);
+        classifier.classify(&batch, &mut log_odds)?;
+        let rows = log_odds.chunks_exact(classifier.seeds()).zip(mags);
+        // Beyond the calibrated magnitudes there is no probability: undecided.
+        scores.extend(
+            rows.map(|(odds, &mag)| {
+                trained.calibration.star_probability(odds, mag).map_or(0.5, |p| f64::from(p.value))
+            }),
+        );
+    }
+    let weakest = trained.naming.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
+    Ok(Answer {
+        probabilities: Some(scores.clone()),
+        scores,
+        threshold: 0.5,
+        objects: taught.len(),
+        loss: trained.curves.last().map_or_else(Vec::new, |curve| thinned(&curve.loss)),
+        criteria: BTreeMap::from([("naming_correlation".to_owned(), weakest)]),
+        ..Answer::default()
+    })
 }
 
 fn logistic(log_odds: f64) -> f64 {

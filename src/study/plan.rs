@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::learn::classify::VaeSettings;
 use crate::learn::dataset::Input;
-use crate::learn::{classify, whole};
+use crate::learn::whole;
 
 /// A study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,10 +121,7 @@ pub enum How {
         of: String,
     },
     /// The shipped ensemble of A+Vr with its calibration.
-    Ensemble {
-        /// Its training.
-        settings: classify::Settings,
-    },
+    Ensemble,
     /// The likelihood of profiles.
     Likelihood {
         /// With the co-trained colour.
