@@ -29,7 +29,7 @@ def decoded(message):
             schemas[prefix] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
     return fastavro.schemaless_reader(io.BytesIO(message[len(prefix) :]), schemas[prefix])
 
-def checked(mask):
+def checked(mask):  # claims in a folder (file://) alone; from a bucket (s3://) get them with its own client, e.g. boto3
     uri = urllib.parse.urlparse(mask["uri"] or "")
     data = mask["bytes"] if mask["uri"] is None else pathlib.Path(urllib.request.url2pathname(uri.path)).read_bytes()
     if hashlib.sha256(data).hexdigest() != mask["sha256"]:
