@@ -3,6 +3,7 @@
 
 Says when an image is complete: its end-of-image record is there, and as many rows and masks as that names. No order
 holds across topics, so the record may come first. Rows are kept by sourceId: an image sent twice gives the same ones.
+Masks that are not in their message are read from file:// alone; for s3://, get them with a client of the store's.
 """
 
 import argparse, collections, hashlib, io, json, pathlib, sys, time, urllib.parse, urllib.request
@@ -29,7 +30,7 @@ def decoded(message):
             schemas[prefix] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
     return fastavro.schemaless_reader(io.BytesIO(message[len(prefix) :]), schemas[prefix])
 
-def checked(mask):  # claims in a folder (file://) alone; from a bucket (s3://) get them with its own client, e.g. boto3
+def checked(mask):
     uri = urllib.parse.urlparse(mask["uri"] or "")
     data = mask["bytes"] if mask["uri"] is None else pathlib.Path(urllib.request.url2pathname(uri.path)).read_bytes()
     if hashlib.sha256(data).hexdigest() != mask["sha256"]:
