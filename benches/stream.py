@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The stream's figures with the real nets, on a broker of its own: benches/stream.py latency|cpu|backlog ...
+"""The stream's figures with the real nets, on a broker of its own: benches/stream.py latency|cpu|backlog|blocked ...
 
 latency  whole fields at a steady rate: from a message's timestamp until a reader of committed data has its end of image
 cpu      the same whole fields by `process` and by `run --kafka`: CPU seconds of each
 backlog  10,000 messages of 64x64 frames wait when the daemon starts: its resident memory on the way
+blocked  a daemon is killed with a transaction open: how long a reader of committed data waits for what others wrote after
+         it, until the broker ends the transaction (kafka.transaction_timeout_s, then its next look, every
+         transaction.abort.timed.out.transaction.cleanup.interval.ms: 10 s unless set, 1 s here), or the daemon is back
 Run with .venv/bin/python (confluent-kafka) after `cargo build --release`.
 """
 
@@ -45,7 +48,7 @@ class Night:
         self.producer.poll(0)
 
     def daemon(self, *options):
-        log = open(self.folder / "daemon.log", "w")
+        log = open(self.folder / "daemon.log", "a")
         command = [TWINPEAK, "run", "--kafka", self.bootstrap, "--http", "127.0.0.1:9399", "--set",
                    f"kafka.state_dir={self.folder}/state", "--set", f"remote.file_roots={self.folder}", *options]
         return subprocess.Popen([str(c) for c in command], stderr=log, cwd=ROOT)
@@ -57,7 +60,7 @@ class Night:
                     return
             except OSError:
                 time.sleep(0.1)
-        sys.exit("the daemon did not get ready")
+        sys.exit("the daemon did not get ready: " + (self.folder / "daemon.log").read_text()[-2000:])
 
     def ends(self):
         """(image, seconds since its message was written) as committed ends of images come."""
@@ -144,8 +147,47 @@ def backlog(night, messages=10_000):
     daemon.terminate(), daemon.wait()
 
 
+def blocked(night, times=3):
+    images, topic = night.simulate(6), "twinpeak.sdss.images-v1"
+
+    def reader(level):
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": night.bootstrap, "group.id": f"figures-{level}",
+                                             "auto.offset.reset": "earliest", "isolation.level": level})
+        consumer.subscribe([topic])
+        return consumer
+
+    def mark(text):
+        for partition in range(4):
+            night.producer.produce(topic, partition=partition, value=text)
+        night.producer.flush()
+
+    def read(consumer, until=None):
+        """Until it has seen a mark on each partition; without one, a record."""
+        seen = set()
+        while len(seen) < (4 if until else 1):
+            message = consumer.poll(0.05)
+            if message is not None and not message.error() and until in (None, message.value().decode(errors="replace")):
+                seen.add(message.partition())
+
+    dirty, clean = reader("read_uncommitted"), reader("read_committed")
+    for n in range(2 * times):
+        mark(f"before {n}"), read(dirty, f"before {n}")
+        # It commits only with its last image, and has begun once somebody who reads all sees a record of its first.
+        daemon = night.daemon("--set", "kafka.transaction_s=600", "--set", "kafka.transaction_timeout_s=20")
+        night.ready()
+        for image in images:
+            night.send(image)
+        night.producer.flush()
+        read(dirty)
+        daemon.kill(), daemon.wait()
+        killed, back = time.time(), night.daemon("--until-idle") if n % 2 else None
+        mark(f"after {n}"), read(clean, f"after {n}")
+        print(f"blocked for {time.time() - killed:.1f} s after kill -9" + (", started again at once" if back else ""), flush=True)
+        (back or night.daemon("--until-idle")).wait()
+
+
 if __name__ == "__main__":
-    wanted = {"latency": latency, "cpu": cpu, "backlog": backlog}
+    wanted = {"latency": latency, "cpu": cpu, "backlog": backlog, "blocked": blocked}
     if not sys.argv[1:] or set(sys.argv[1:]) - set(wanted):
         sys.exit(__doc__)
     for name in sys.argv[1:]:

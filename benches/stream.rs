@@ -76,8 +76,8 @@ fn finished(image: &ImageId, sequence: u64) -> Finished {
 struct Named;
 impl Intake for Named {
     fn take(&self, incoming: &Arc<Incoming>) -> Taken {
-        let image_id = ImageId::new(std::str::from_utf8(&incoming.payload).unwrap()).unwrap();
-        Taken { image_id, load: Box::new(|| Ok(Loaded::Nothing)) }
+        let image_id = ImageId::new(std::str::from_utf8(incoming.bytes()).unwrap()).unwrap();
+        Taken::new(image_id, || Ok(Loaded::Nothing))
     }
 }
 

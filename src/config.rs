@@ -3,7 +3,7 @@
 //! Layers, each over the one before: built-in defaults, the file, environment variables
 //! `TWINPEAK__SECTION__KEY`, command-line flags. A key that does not exist, or a value that makes no sense, is
 //! refused with where it was said, its key and the nearest key that exists. This module is the only one that reads
-//! the environment.
+//! the program's own variables; `remote::credentials` reads the object store's usual ones.
 
 mod layers;
 mod sections;

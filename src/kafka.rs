@@ -20,11 +20,13 @@ mod context;
 mod delivery;
 mod ends;
 mod history;
+mod lines;
 mod produce;
 mod progress;
 mod records;
 mod rejected;
 mod replay;
+mod reports;
 mod retrieve;
 mod session;
 mod settings;
@@ -76,6 +78,18 @@ pub enum KafkaError {
     MissingTopics {
         /// Their names.
         names: Vec<String>,
+    },
+    /// The topic of rejected messages cannot hold even the shortest rejection.
+    #[error(
+        "the topic {topic} takes records of {limit} bytes at most: raise its max.message.bytes to {needed} or more"
+    )]
+    ShortRecords {
+        /// The topic.
+        topic: String,
+        /// Its limit, bytes.
+        limit: usize,
+        /// What it has to be at least, bytes.
+        needed: usize,
     },
     /// The password's file cannot be read.
     #[error("kafka.password_file {file:?} cannot be read: {source}")]

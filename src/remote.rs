@@ -21,13 +21,14 @@ mod credentials;
 mod error;
 mod fetching;
 mod folder;
+mod looking;
 mod objects;
 mod reach;
 mod roots;
 mod settings;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,6 +36,7 @@ use crate::message::Uri;
 
 pub use error::{Ban, RemoteError};
 pub use fetching::Fetching;
+pub use looking::Looking;
 pub use settings::Settings;
 
 use reach::Reach;
@@ -43,9 +45,6 @@ use reach::Reach;
 const WORKERS: usize = 2;
 /// Threads that read and write files: as many can hang on a dead disk before others have to wait.
 const DISK_THREADS: usize = 64;
-/// Pauses between two looks for files that are still to come grow from the first to the longest.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// A claim check that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,29 +87,15 @@ impl Remote {
         Fetching::start(self.runtime().handle(), &self.reach, uris)
     }
 
-    /// Looks which of five files are there, until `until` has seen enough or the deadline has passed; at least
-    /// once, and at most `fetch_timeout_s` beyond the deadline. `until` is asked at least once a second, so it
-    /// can also say that the program is to end.
-    ///
-    /// # Errors
-    /// [`RemoteError`] where that cannot be told of one, e.g. because its store does not answer.
-    pub fn present(
+    /// Starts to look which of five files are there and returns at once. Looks at least once, until there are `enough`
+    /// or the deadline has passed, and at most `fetch_timeout_s` beyond that.
+    pub fn look(
         &self,
-        uris: &[Uri; 5],
-        until: &dyn Fn(&[bool; 5]) -> bool,
+        uris: [Uri; 5],
+        enough: impl Fn(&[bool; 5]) -> bool + Send + 'static,
         deadline: Instant,
-    ) -> Result<[bool; 5], RemoteError> {
-        let mut there = [false; 5];
-        let mut pause = FIRST_LOOK;
-        loop {
-            there = self.runtime().block_on(self.reach.look(uris, there))?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if until(&there) || left.is_zero() {
-                return Ok(there);
-            }
-            std::thread::sleep(pause.min(left));
-            pause = (2 * pause).min(LONGEST_LOOK);
-        }
+    ) -> Looking {
+        Looking::start(self.runtime().handle(), &self.reach, uris, enough, deadline)
     }
 
     /// Keeps bytes below `remote.objects` under a name made of their SHA-256,

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,26 +12,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::broker::Broker;
-use twinpeak::frame::ImageId;
-use twinpeak::kafka::{Incoming, Intake, Outflow, Outgoing, Parts, Settings, Software, Stream, Taken};
+use common::session;
+use twinpeak::kafka::{Outflow, Outgoing, Parts, Settings};
 use twinpeak::pipeline::flow::Stop;
 use twinpeak::pipeline::ports::*;
+use twinpeak::units::Seconds;
 
 const SURVEY: &str = "sdss";
 const IN: &str = "twinpeak.sdss.new-images";
 const REJECTED: &str = "twinpeak.sdss.rejected";
-
-/// Refuses every message, for a reason that holds its text.
-struct RefuseAll;
-impl Intake for RefuseAll {
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
-        let message = String::from_utf8_lossy(&incoming.payload).into_owned();
-        let rejection =
-            Rejection { reason: Reason::BadMessage, stage: Stage::Ingest, file: None, message, advice: "none".into() };
-        let name = format!("m{}-{}", incoming.origin.partition, incoming.origin.offset);
-        Taken { image_id: ImageId::new(&name).unwrap(), load: Box::new(move || Err(rejection)) }
-    }
-}
 
 struct NoRecords;
 impl Outflow for NoRecords {
@@ -47,15 +37,22 @@ impl Outflow for NoRecords {
 struct Counts {
     aborted: AtomicUsize,
     committed: AtomicUsize,
-    paused: AtomicUsize,
+    /// How many partitions were ours after each.
+    rebalances: Mutex<Vec<usize>>,
+    /// Most images, and most bytes, of one commit.
+    largest: Mutex<(u64, u64)>,
     failed: Mutex<BTreeMap<String, usize>>,
 }
 impl Probe for Counts {
     fn stream(&self, event: &StreamEvent) {
         match event {
+            StreamEvent::Committed { images, bytes, .. } => {
+                self.committed.fetch_add(1, Ordering::SeqCst);
+                let mut largest = self.largest.lock().unwrap();
+                *largest = (largest.0.max(*images), largest.1.max(*bytes));
+            }
             StreamEvent::Aborted => drop(self.aborted.fetch_add(1, Ordering::SeqCst)),
-            StreamEvent::Committed { .. } => drop(self.committed.fetch_add(1, Ordering::SeqCst)),
-            StreamEvent::Paused { .. } => drop(self.paused.fetch_add(1, Ordering::SeqCst)),
+            StreamEvent::Rebalanced { partitions } => self.rebalances.lock().unwrap().push(*partitions),
             StreamEvent::Failed { kind } => *self.failed.lock().unwrap().entry(kind.clone()).or_default() += 1,
             _ => {}
         }
@@ -71,33 +68,14 @@ struct Daemon {
 
 impl Daemon {
     fn start(settings: Settings, work: Duration) -> Self {
-        let _ = tracing_subscriber::fmt().with_test_writer().try_init(); // shown where a test fails
         let (stop, counts) = (Stop::default(), Arc::new(Counts::default()));
-        let software = Software { version: "0".into(), model_version: "m".into(), model_hash: "h".into() };
-        let parts = Parts {
-            settings,
-            survey: SURVEY.into(),
-            intake: Box::new(RefuseAll),
-            outflow: Arc::new(NoRecords),
-            software,
-            probe: counts.clone(),
-            ahead: 4,
-        };
-        let (mut source, sink, stream) = Stream::start(parts).unwrap();
-        let asked = stop.clone();
-        let thread = thread::spawn(move || {
-            for sequence in 0.. {
-                let Some(arrival) = source.next(&asked).unwrap() else { break };
-                thread::sleep(work);
-                let Err(rejection) = (arrival.load)() else { continue }; // stale
-                let outcome = Outcome::Rejected(rejection);
-                let finished = Finished { image_id: arrival.image_id, sequence, timings_s: BTreeMap::new(), outcome };
-                let encoded = sink.encode(&finished, &arrival.receipt).unwrap();
-                sink.publish(&finished, &encoded, &arrival.receipt).unwrap();
-            }
-            drop((source, sink));
-            stream.finish().unwrap();
+        let intake = session::RefuseAll(|incoming| {
+            let name = format!("m{}-{}", incoming.origin.partition, incoming.origin.offset);
+            (name, Reason::BadMessage, String::from_utf8_lossy(incoming.bytes()).into_owned())
         });
+        let parts = session::parts(settings, SURVEY, intake, Arc::new(NoRecords));
+        let (parts, asked) = (Parts { probe: counts.clone(), ..parts }, stop.clone());
+        let thread = thread::spawn(move || session::work(parts, &asked, false, work));
         Self { stop, counts, thread }
     }
 
@@ -184,5 +162,48 @@ fn a_broker_that_dies_and_comes_back_loses_nothing() {
     wait_for(&broker, 300);
     let counts = daemon.end();
     assert!(!counts.failed.lock().unwrap().is_empty(), "the broker's death was told");
+    assert_exactly(&broker, &all);
+}
+
+#[test]
+fn work_that_outlasts_the_interval_of_polls_costs_no_partition() {
+    let (broker, state) = (Broker::start(&[]), tempfile::tempdir().unwrap());
+    broker.topics(SURVEY, 2);
+    let all = messages(3);
+    produce(&broker, &all);
+    let mut settings = settings(&broker, state.path(), "a");
+    settings.max_poll_interval_s = Seconds::of(6.0); // no less than the session's timeout
+    let daemon = Daemon::start(settings, Duration::from_secs(8));
+    wait_for(&broker, all.len());
+    let counts = daemon.end();
+    assert_eq!(*counts.rebalances.lock().unwrap(), [2, 0], "when it came, and when it left");
+    assert_eq!(counts.aborted.load(Ordering::SeqCst), 0);
+    assert!(!counts.failed.lock().unwrap().contains_key("PollExceeded"));
+    assert_exactly(&broker, &all);
+}
+
+#[test]
+fn more_than_a_transaction_may_hold_goes_over_several() {
+    let broker = Broker::start(&[]);
+    broker.topics(SURVEY, 2);
+    let mut all = Vec::new();
+    // Three messages by count; by bytes, two of 6000 and no third.
+    for (round, (images, bytes)) in [(3, 1 << 20), (1000, 10_000)].into_iter().enumerate() {
+        let state = tempfile::tempdir().unwrap();
+        let long = |n: usize| (format!("k{round}-{n}"), format!("{n:06000}").into_bytes());
+        let batch: Vec<_> = (0..40).map(long).collect();
+        produce(&broker, &batch);
+        all.extend(batch);
+        let mut settings = settings(&broker, state.path(), "a");
+        settings.transaction_images = NonZeroUsize::new(images).unwrap();
+        settings.transaction_bytes = NonZeroUsize::new(bytes).unwrap();
+        settings.transaction_s = Seconds::of(60.0);
+        let daemon = Daemon::start(settings, Duration::ZERO);
+        wait_for(&broker, all.len());
+        let counts = daemon.end();
+        let expected = [(3, 18_000), (2, 12_000)][round];
+        assert_eq!(*counts.largest.lock().unwrap(), expected, "the bounds were reached, and never passed");
+        assert!(counts.committed.load(Ordering::SeqCst) >= 40 / expected.0 as usize);
+    }
     assert_exactly(&broker, &all);
 }

@@ -95,20 +95,20 @@ fn siblings_that_come_later_are_waited_for_until_the_deadline() {
     let without_i = [true, true, true, false, true];
 
     let soon = Instant::now() + Duration::from_millis(300);
-    assert_eq!(remote.present(&five("later"), &all, soon).unwrap(), without_i);
+    assert_eq!(remote.look(five("later"), all, soon).wait().unwrap(), without_i);
     // A deadline long past, as after a restart: one look.
-    assert_eq!(remote.present(&five("later"), &all, Instant::now()).unwrap(), without_i);
+    assert_eq!(remote.look(five("later"), all, Instant::now()).wait().unwrap(), without_i);
 
     let there = std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(300));
             moto.object("frames", "later/i.fits", b"x");
         });
-        remote.present(&five("later"), &all, Instant::now() + DEADLINE).unwrap()
+        remote.look(five("later"), all, Instant::now() + DEADLINE).wait().unwrap()
     });
     assert_eq!(there, [true; 5]);
     let since = Instant::now();
-    assert_eq!(remote.present(&five("later"), &all, Instant::now() + DEADLINE).unwrap(), [true; 5]);
+    assert_eq!(remote.look(five("later"), all, Instant::now() + DEADLINE).wait().unwrap(), [true; 5]);
     println!("five looks: {:?}", since.elapsed());
 }
 
@@ -187,7 +187,7 @@ fn what_is_not_allowed_is_not_even_asked_for() {
         assert!(band == 0 && matches!(error, RemoteError::Forbidden { .. }) && !error.retryable(), "{error}");
         assert!(matches!(remote.get(&uri), Err(RemoteError::Forbidden { .. })));
         let uris = BANDS.map(|_| uri.clone());
-        let looked = remote.present(&uris, &|_| true, Instant::now());
+        let looked = remote.look(uris.clone(), |_| true, Instant::now()).wait();
         assert!(matches!(looked, Err(RemoteError::Forbidden { .. })));
     }
     let file = Uri::File("/etc/passwd".into());
@@ -221,7 +221,7 @@ fn a_server_that_is_down_is_unreachable() {
     let error = fault(&remote);
     assert!(matches!(error, RemoteError::Unreachable { .. }) && error.retryable(), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
-    let looked = remote.present(&five("n"), &|_| true, Instant::now());
+    let looked = remote.look(five("n"), |_| true, Instant::now()).wait();
     assert!(matches!(looked, Err(RemoteError::Unreachable { .. })), "{looked:?}");
     assert!(matches!(remote.put(b"x", "fits"), Err(RemoteError::Unreachable { .. })));
 }
@@ -341,10 +341,10 @@ fn files_are_fetched_and_waited_for_too() {
     let settings = Settings { file_roots: vec![folder.path().into()], objects, ..Settings::default() };
     let remote = Remote::new(&settings, LIMIT).unwrap();
     let first = |there: &[bool; 5]| there[0];
-    assert_eq!(remote.present(&uris, &first, Instant::now()).unwrap(), [false, true, true, true, true]);
+    assert_eq!(remote.look(uris.clone(), first, Instant::now()).wait().unwrap(), [false, true, true, true, true]);
     assert!(matches!(remote.fetch(uris.clone()).wait(), Err((0, RemoteError::NotFound { .. }))));
     std::fs::write(at("u"), &files[0]).unwrap();
-    assert_eq!(remote.present(&uris, &first, Instant::now() + DEADLINE).unwrap(), [true; 5]);
+    assert_eq!(remote.look(uris.clone(), first, Instant::now() + DEADLINE).wait().unwrap(), [true; 5]);
     assert!(remote.fetch(uris).wait().unwrap() == files);
 
     let stored = remote.put(b"mask", "fits").unwrap();

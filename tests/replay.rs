@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use common::broker::{Broker, Seen};
-use common::{BANDS, path_of, program};
+use common::{BANDS, path_of, program, session};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use twinpeak::frame::ImageId;
 use twinpeak::kafka::*;
 use twinpeak::message::{self, Message, Uri};
 use twinpeak::pipeline::flow::Stop;
@@ -45,18 +44,6 @@ fn settings(broker: &Broker, survey: &str, state: &Path) -> Settings {
     toml::from_str(&text).unwrap()
 }
 
-/// Refuses every message, as too old where it says so; its key is the image's name.
-struct RefuseAll;
-impl Intake for RefuseAll {
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
-        let text = String::from_utf8_lossy(&incoming.payload[..incoming.payload.len().min(40)]).into_owned();
-        let reason = if text.contains("old") { Reason::TooOld } else { Reason::BadMessage };
-        let image = ImageId::new(std::str::from_utf8(incoming.key.as_deref().unwrap()).unwrap()).unwrap();
-        let rejection = Rejection { reason, stage: Stage::Ingest, file: None, message: text, advice: "none".into() };
-        Taken { image_id: image, load: Box::new(move || Err(rejection)) }
-    }
-}
-
 /// Keeps what is too large in the object store, if there is one.
 struct Keep(Option<Remote>);
 impl Outflow for Keep {
@@ -69,27 +56,16 @@ impl Outflow for Keep {
     fn discard(&self, _: &str) {}
 }
 
-/// Refuses everything that is on the topic of new images and was not refused yet.
+/// Refuses everything that is on the topic of new images and was not refused yet, as too old where it says so; its key
+/// is the image's name.
 fn refuse(settings: Settings, survey: &str, objects: Option<Remote>) {
-    let _ = tracing_subscriber::fmt().with_test_writer().try_init(); // shown where a test fails
-    let software = Software { version: "0".into(), model_version: "m".into(), model_hash: "h".into() };
-    let (survey, outflow) = (survey.to_owned(), Arc::new(Keep(objects)));
-    let intake = Box::new(RefuseAll);
-    let probe = Arc::new(NoProbe);
-    let parts = Parts { settings, survey, intake, outflow, software, probe, ahead: 4 };
-    let (source, sink, stream) = Stream::start(parts).unwrap();
-    let mut source = source.until_idle();
-    let stop = Stop::default();
-    for sequence in 0.. {
-        let Some(arrival) = source.next(&stop).unwrap() else { break };
-        let Err(rejection) = (arrival.load)() else { continue }; // stale
-        let outcome = Outcome::Rejected(rejection);
-        let finished = Finished { image_id: arrival.image_id, sequence, timings_s: BTreeMap::new(), outcome };
-        let encoded = sink.encode(&finished, &arrival.receipt).unwrap();
-        sink.publish(&finished, &encoded, &arrival.receipt).unwrap();
-    }
-    drop((source, sink));
-    stream.finish().unwrap();
+    let intake = session::RefuseAll(|incoming| {
+        let text = String::from_utf8_lossy(&incoming.bytes()[..incoming.bytes().len().min(40)]).into_owned();
+        let reason = if text.contains("old") { Reason::TooOld } else { Reason::BadMessage };
+        (String::from_utf8(incoming.key.clone().unwrap()).unwrap(), reason, text)
+    });
+    let parts = session::parts(settings, survey, intake, Arc::new(Keep(objects)));
+    session::work(parts, &Stop::default(), true, Duration::ZERO);
 }
 
 /// Writes a message.
@@ -306,6 +282,30 @@ fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
             key => assert!(seen.payload == large(key)),
         }
     }
+}
+
+#[test]
+fn a_topic_of_rejections_made_anew_is_replayed_anew() {
+    let (broker, state, survey) = (shared(), tempfile::tempdir().unwrap(), "anew");
+    let settings = settings(&broker, survey, state.path());
+    twinpeak::kafka::Producer::connect(&settings, survey).unwrap(); // makes the topics
+    let (into, rejected) = (topic(survey, "new-images"), topic(survey, "rejected"));
+    let before: Vec<_> = ["a", "b", "c"].map(|key| (key, &b"old"[..])).into();
+    write(&broker, &into, &before);
+    refuse(settings.clone(), survey, None);
+    let sent = || replay(&Replay::begin(&settings, survey, &nothing_to_fetch).unwrap(), usize::MAX).unwrap().0;
+    let first = sent();
+    assert_eq!((first.len(), sent().len()), (3, 0));
+
+    let admin: AdminClient<DefaultClientContext> = broker.client().create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let gone = runtime.block_on(admin.delete_topics(&[&rejected], &AdminOptions::new())).unwrap();
+    assert!(gone[0].is_ok(), "{gone:?}");
+    common::until("the topic can be made again", || twinpeak::kafka::Producer::connect(&settings, survey).is_ok());
+    refuse(settings.clone(), survey, None); // those that were replayed
+    let second = sent();
+    assert_eq!((&second, sent().len()), (&first, 0), "names of records come again, and are others");
+    assert_eq!(copies(&broker, survey).into_values().collect::<Vec<_>>(), [3, 3, 3]);
 }
 
 /// Makes the longest record of a topic shorter.

@@ -6,6 +6,8 @@ mod bad;
 mod common;
 #[path = "stream/large.rs"]
 mod large;
+#[path = "stream/registry.rs"]
+mod registry;
 #[path = "stream/store.rs"]
 mod store;
 
@@ -57,12 +59,24 @@ fn container_data(file: &[u8]) -> Vec<u8> {
     data
 }
 
-/// `deploy/examples/consumer.py` until so many images are complete; none, loudly, where it cannot run.
-fn consumer(broker: &Broker, images: usize) -> Option<Output> {
-    let mut example = Command::new(interpreter("confluent_kafka, fastavro")?);
-    example.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/consumer.py"));
-    example.args([&broker.bootstrap, "sdss", "--idle-s", "30", "--until", &images.to_string()]);
-    Some(example.output().unwrap())
+/// `deploy/examples/consumer.py` until so many images are complete.
+struct Consumer<'a> {
+    broker: &'a Broker,
+    images: usize,
+    registry: Option<&'a str>,
+}
+
+impl Consumer<'_> {
+    /// None, loudly, where it cannot run.
+    fn run(&self) -> Option<Output> {
+        let mut example = Command::new(interpreter("confluent_kafka, fastavro")?);
+        example.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/consumer.py"));
+        example.args([&self.broker.bootstrap, "sdss", "--idle-s", "30", "--until", &self.images.to_string()]);
+        if let Some(url) = self.registry {
+            example.args(["--registry", url]);
+        }
+        Some(example.output().unwrap())
+    }
 }
 
 /// Log lines that belong to a message: all that were told while it was in work carry where it lies.
@@ -152,7 +166,8 @@ fn the_stream_carries_what_file_mode_writes_and_a_consumer_knows_when_it_is_comp
     site.work_off(&[]);
     assert!(site.records() == records, "a daemon that starts again does nothing again");
 
-    let Some(read) = consumer(broker, 3) else { return };
+    let example = Consumer { broker, images: 3, registry: None };
+    let Some(read) = example.run() else { return };
     let told = String::from_utf8_lossy(&read.stdout).into_owned();
     assert!(read.status.success(), "{read:?}");
     for field in night() {
@@ -161,7 +176,7 @@ fn the_stream_carries_what_file_mode_writes_and_a_consumer_knows_when_it_is_comp
     }
     let object = masks[2]["uri"].as_str().unwrap().strip_prefix("file://").unwrap();
     fs::write(object, "not the masks").unwrap();
-    let read = consumer(broker, 3).unwrap();
+    let read = example.run().unwrap();
     let told = String::from_utf8_lossy(&read.stderr);
     assert!(!read.status.success() && told.contains("is not the one announced"), "{told}");
 }
@@ -177,6 +192,15 @@ fn topics_that_are_missing_are_named() {
     let names = [&t.new_images, &t.masks, &t.images, &t.rejected, &t.replayed].map(String::as_str).join(", ");
     let expected = format!("topics are missing: {names}; make them, or set kafka.create_partitions");
     assert!(ended.last_words().ends_with(&expected), "{}", ended.last_words());
+}
+
+#[test]
+fn a_topic_too_short_for_any_rejection_is_told_at_the_start() {
+    let site = Site::new(Broker::shared(&[]), "short", 1, "16383");
+    let ended = start(site.daemon(&[])).wait();
+    ended.assert_code(9);
+    let expected = format!("{} takes records of 16383 bytes at most: raise its", site.topics.rejected);
+    assert!(ended.last_words().contains(&expected), "{}", ended.last_words());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 Says when an image is complete: its end-of-image record is there, and as many rows and masks as that names. No order
 holds across topics, so the record may come first. Rows are kept by sourceId: an image sent twice gives the same ones.
+Masks that are not in their message are read from file:// alone; for s3://, get them with a client of the store's.
 """
 
 import argparse, collections, hashlib, io, json, pathlib, sys, time, urllib.parse, urllib.request

@@ -17,11 +17,13 @@ pub(super) struct Holding {
     pub progress: Progress,
     /// Its end was seen after the last message.
     ended: bool,
+    /// The client takes nothing from it for now.
+    paused: bool,
 }
 
 impl Holding {
-    fn new() -> Self {
-        Self { tenure: Tenure::begin(), progress: Progress::default(), ended: false }
+    fn new(paused: bool) -> Self {
+        Self { tenure: Tenure::begin(), progress: Progress::default(), ended: false, paused }
     }
 }
 
@@ -65,11 +67,17 @@ pub(super) struct Books {
     done: usize,
 }
 
+fn list<'a>(topic: &str, partitions: impl Iterator<Item = &'a i32>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    partitions.for_each(|partition| _ = list.add_partition(topic, *partition));
+    list
+}
+
 impl Books {
     /// Partitions that came: each begins a tenure.
     pub fn assigned(&mut self, partitions: impl IntoIterator<Item = i32>) {
         for partition in partitions {
-            if let Some(old) = self.holdings.insert(partition, Holding::new()) {
+            if let Some(old) = self.holdings.insert(partition, Holding::new(false)) {
                 old.tenure.end();
             }
         }
@@ -86,18 +94,31 @@ impl Books {
 
     /// Ends all tenures and begins new ones: everything is taken again.
     pub fn begin_again(&mut self) {
-        let partitions: Vec<i32> = self.holdings.keys().copied().collect();
-        self.assigned(partitions);
+        for holding in self.holdings.values_mut() {
+            holding.tenure.end();
+            *holding = Holding::new(holding.paused);
+        }
         self.forget();
     }
 
     /// All partitions of ours, as the client wants them.
     pub fn partitions(&self, topic: &str) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for partition in self.holdings.keys() {
-            list.add_partition(topic, *partition);
+        list(topic, self.holdings.keys())
+    }
+
+    /// Partitions to be paused, or else resumed: those that are not as it is `wanted`.
+    pub fn pausable(&self, topic: &str, pause: bool, wanted: impl Fn(i32) -> bool) -> TopicPartitionList {
+        let pausable = self.holdings.iter().filter(|(p, h)| h.paused != pause && wanted(**p) == pause);
+        list(topic, pausable.map(|(partition, _)| partition))
+    }
+
+    /// Partitions were paused, or else resumed.
+    pub fn paused(&mut self, list: &TopicPartitionList, paused: bool) {
+        for element in list.elements() {
+            if let Some(holding) = self.holdings.get_mut(&element.partition()) {
+                holding.paused = paused;
+            }
         }
-        list
     }
 
     /// A message was taken from the broker. `None` where its partition is no longer ours.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -16,7 +16,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::attempts::Attempts;
 use super::books::{Books, Phase, Written};
 use super::ends::Outflow;
-use super::transaction::{Transactional, Trouble, Watch};
+use super::reports::{Watch, code_of, kind_of};
+use super::transaction::{Transactional, Trouble};
 use crate::pipeline::ports::StreamEvent;
 
 /// A consumer with our callbacks.
@@ -35,8 +36,6 @@ pub(super) struct Context {
     pub call: Duration,
     // The client's callbacks get a shared reference; all run on the session's thread, so it is never waited for.
     pub books: Mutex<Books>,
-    /// The stream is held back: partitions that come are paused at once.
-    pub paused: std::sync::atomic::AtomicBool,
 }
 
 impl Context {
@@ -225,6 +224,13 @@ impl Context {
         if unsafe_now {
             self.give_up(&mut books, &ClientError::Rebalance(Code::AssignmentLost));
         }
+        // The client would remember a pause until the partition comes back.
+        let paused = books.pausable(&self.topic, false, |partition| !partitions.contains(&partition));
+        if paused.count() > 0
+            && let Err(error) = consumer.resume(&paused)
+        {
+            tracing::warn!("partitions that go could not be resumed: {error}");
+        }
         books.revoked(partitions.iter().copied());
         partitions.iter().for_each(|p| self.attempts.give_back(*p));
         for partition in partitions {
@@ -251,13 +257,7 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn post_rebalance(&self, consumer: &Taker, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(list) = rebalance
-            && self.paused.load(std::sync::atomic::Ordering::Relaxed)
-            && let Err(error) = consumer.pause(list)
-        {
-            tracing::warn!("partitions that came could not be paused: {error}");
-        }
+    fn post_rebalance(&self, _: &Taker, _: &Rebalance<'_>) {
         let partitions: Vec<i32> = self.books().holdings.keys().copied().collect();
         tracing::info!(?partitions, "the group's work is shared out");
         self.watch.status.answered();
@@ -268,12 +268,11 @@ impl ConsumerContext for Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.watch.hear(facility, message);
-        say(level, facility, message);
+        self.watch.log(level, facility, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        report(&self.watch, &error, reason);
+        self.watch.error(&error, reason);
     }
 
     /// Lag: from what is committed to the end of what may be read.
@@ -292,49 +291,5 @@ impl ClientContext for Context {
                 self.tell(StreamEvent::Lag { partition: *partition, messages });
             }
         }
-    }
-}
-
-pub(super) fn code_of(error: &ClientError) -> Option<RDKafkaErrorCode> {
-    match error {
-        ClientError::Transaction(error) => Some(error.code()),
-        other => other.rdkafka_error_code(),
-    }
-}
-
-/// The client's name for the kind of error.
-pub(super) fn kind_of(error: &ClientError) -> String {
-    code_of(error).map_or_else(|| "Other".into(), |code| format!("{code:?}"))
-}
-
-/// What a client reports outside of any call.
-pub(super) fn report(watch: &Watch, error: &ClientError, reason: &str) {
-    let kind = kind_of(error);
-    match code_of(error) {
-        Some(Code::PartitionEOF) => return,
-        Some(Code::AllBrokersDown) => watch.status.down(),
-        Some(Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed) => {
-            watch.unreachable(format!("the broker refuses us: {reason}"));
-        }
-        Some(Code::Resolve | Code::BrokerTransportFailure) => watch.unreachable(reason.to_owned()),
-        _ => {}
-    }
-    if watch.is_news(&kind) {
-        tracing::warn!(error_type = kind, "the broker's client reports: {reason}");
-    }
-    watch.probe.stream(&StreamEvent::Failed { kind });
-}
-
-/// The client's own log lines, among ours.
-pub(super) fn say(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::warn!(facility, "{message}");
-        }
-        // Errors come to `report` too, each with its kind.
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-            tracing::debug!(facility, "{message}");
-        }
-        RDKafkaLogLevel::Debug => tracing::trace!(facility, "{message}"),
     }
 }

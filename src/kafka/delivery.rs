@@ -31,8 +31,8 @@ pub struct Incoming {
     pub timestamp_ms: Option<i64>,
     /// Its key.
     pub key: Option<Vec<u8>>,
-    /// Its value; empty where there is none.
-    pub payload: Vec<u8>,
+    /// Its value; a tombstone has none.
+    pub payload: Option<Vec<u8>>,
     /// Its headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -47,9 +47,14 @@ impl Incoming {
             origin: Origin { topic: topic.clone(), partition: message.partition(), offset: message.offset() },
             timestamp_ms: message.timestamp().to_millis(),
             key: message.key().map(<[u8]>::to_vec),
-            payload: message.payload().unwrap_or_default().to_vec(),
+            payload: message.payload().map(<[u8]>::to_vec),
             headers,
         }
+    }
+
+    /// Its value; a tombstone's is empty.
+    pub fn bytes(&self) -> &[u8] {
+        self.payload.as_deref().unwrap_or_default()
     }
 }
 

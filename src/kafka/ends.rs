@@ -11,11 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::delivery::{Delivery, Incoming, Origin};
+use super::lines::{Lines, Pending};
 use super::records::Outgoing;
-use super::rejected::{self, Original};
+use super::rejected::{self, Original, RECORD_OVERHEAD};
+use super::reports::Watch;
 use super::session::{Ends, Keeper};
 use super::topics::Longest;
-use super::transaction::Watch;
 use super::{KafkaError, Settings, Status, Topics};
 use crate::frame::ImageId;
 use crate::pipeline::flow::Stop;
@@ -30,6 +31,25 @@ pub struct Taken {
     pub image_id: ImageId,
     /// Gives the frame, or says why there is none.
     pub load: Load,
+    /// Whether it may be asked for; until then the message waits outside the engine, and its partition with it.
+    ready: Option<Box<dyn Fn() -> bool + Send>>,
+}
+
+impl Taken {
+    /// An image to work on as soon as there is room.
+    pub fn new(image_id: ImageId, load: impl FnOnce() -> Result<Loaded, Rejection> + Send + 'static) -> Self {
+        Self { image_id, load: Box::new(load), ready: None }
+    }
+
+    /// But only once something has come.
+    #[must_use]
+    pub fn once(self, come: impl Fn() -> bool + Send + 'static) -> Self {
+        Self { ready: Some(Box::new(come)), ..self }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.as_ref().is_none_or(|ready| ready())
+    }
 }
 
 /// Understands messages.
@@ -96,11 +116,11 @@ pub struct Stream {
 /// Messages as the engine's frames.
 pub struct StreamSource {
     from_session: Receiver<Arc<Delivery>>,
-    /// Taken, but not noted on disk yet.
-    held: Option<Arc<Delivery>>,
+    lines: Lines,
     intake: Box<dyn Intake>,
     attempts: Arc<Attempts>,
     status: Status,
+    ends: Ends,
     until_idle: bool,
 }
 
@@ -161,10 +181,11 @@ impl Stream {
         let keeper = keeper.map_err(|_| KafkaError::Died)?;
         let source = StreamSource {
             from_session,
-            held: None,
+            lines: Lines::default(),
             intake,
             attempts: attempts.clone(),
             status: status.clone(),
+            ends: ends.clone(),
             until_idle: false,
         };
         let sink = StreamSink { to_session, outflow, attempts: attempts.clone(), software, ends: ends.clone() };
@@ -201,65 +222,76 @@ impl StreamSource {
         self
     }
 
-    fn arrival(&self, delivery: Arc<Delivery>) -> Arrival {
-        let incoming = &delivery.incoming;
-        let Origin { topic, partition, offset } = &incoming.origin;
-        let Taken { image_id, load } = self.intake.take(incoming);
-        let span = tracing::info_span!("frame", image = %image_id, %topic, partition, offset);
-        let verdict = verdict(&delivery, &image_id);
-        let tenure = delivery.tenure.clone();
-        let load: Load = Box::new(move || match verdict {
-            Some(rejection) => Err(rejection),
-            None if !tenure.holds() => Ok(Loaded::Nothing),
-            None => load(),
-        });
-        Arrival { image_id, load, span, receipt: Box::new(delivery) }
+    /// What a message asks for, by itself or by what became of it before.
+    fn pending(&self, delivery: Arc<Delivery>) -> Pending {
+        let taken = self.intake.take(&delivery.incoming);
+        let taken = match verdict(&delivery, &taken.image_id) {
+            Some(rejection) => Taken::new(taken.image_id, move || Err(rejection)),
+            None => taken,
+        };
+        Pending { delivery, taken }
     }
+}
+
+fn arrival(Pending { delivery, taken }: Pending) -> Arrival {
+    let Taken { image_id, load, .. } = taken;
+    let Origin { topic, partition, offset } = &delivery.incoming.origin;
+    let span = tracing::info_span!("frame", image = %image_id, %topic, partition, offset);
+    let tenure = delivery.tenure.clone();
+    let load: Load = Box::new(move || if tenure.holds() { load() } else { Ok(Loaded::Nothing) });
+    Arrival { image_id, load, span, receipt: Box::new(delivery) }
 }
 
 /// A message that is refused before it is read.
 fn verdict(delivery: &Delivery, image: &ImageId) -> Option<Rejection> {
-    let refuse = |reason, stage, message, advice: &str| {
-        Some(Rejection { reason, stage, file: None, message, advice: advice.into() })
-    };
-    if let Some(told) = &delivery.refused {
-        let advice = "raise the topic's max.message.bytes, or set remote.objects and lower kafka.inline_mask_bytes";
-        return refuse(Reason::TooLarge, Stage::Publish, told.clone(), advice);
-    }
     let died = delivery.died;
-    if died >= MAX_ATTEMPTS {
-        let message = format!("the process died {died} times while it worked on image {image}");
-        let advice = "look in the log for why (memory, a crash), then replay it";
-        return refuse(Reason::Crashed, Stage::Ingest, message, advice);
+    let crashed = || Rejection {
+        reason: Reason::Crashed,
+        stage: Stage::Ingest,
+        file: None,
+        message: format!("the process died {died} times while it worked on image {image}"),
+        advice: "look in the log for why (memory, a crash), then replay it".into(),
+    };
+    let refused = delivery.refused.clone().map(too_large);
+    refused.or_else(|| (died >= MAX_ATTEMPTS).then(crashed))
+}
+
+/// Its results do not fit into a topic.
+fn too_large(message: String) -> Rejection {
+    Rejection {
+        reason: Reason::TooLarge,
+        stage: Stage::Publish,
+        file: None,
+        message,
+        advice: "raise the topic's max.message.bytes, or set remote.objects and lower kafka.inline_mask_bytes".into(),
     }
-    None
 }
 
 impl FrameSource for StreamSource {
     fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
         loop {
-            if stop.requested() || (self.until_idle && self.held.is_none() && self.status.idle()) {
+            if stop.requested() || (self.until_idle && self.lines.is_empty() && self.status.idle()) {
                 return Ok(None);
             }
-            let delivery = match self.held.take() {
-                Some(held) => held,
-                None => match self.from_session.recv_timeout(Duration::from_millis(50)) {
-                    Ok(delivery) => delivery,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    // Why is told by `Stream::finish`.
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(PortError::EndSession(Box::new(KafkaError::Died)));
+            let next = self.lines.next();
+            self.ends.wait(self.lines.partitions());
+            if let Some(next) = next {
+                return match self.attempts.begin(&next.delivery.incoming.origin) {
+                    Ok(()) => Ok(Some(arrival(next))),
+                    Err(error) => {
+                        self.lines.give_back(next);
+                        Err(error.into())
                     }
-                },
-            };
-            if !delivery.tenure.holds() {
-                continue;
+                };
             }
-            if let Err(error) = self.attempts.begin(&delivery.incoming.origin) {
-                self.held = Some(delivery);
-                return Err(error.into());
+            match self.from_session.recv_timeout(Duration::from_millis(50)) {
+                Ok(delivery) if delivery.tenure.holds() => self.lines.join(self.pending(delivery)),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                // Why is told by `Stream::finish`.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PortError::EndSession(Box::new(KafkaError::Died)));
+                }
             }
-            return Ok(Some(self.arrival(delivery)));
         }
     }
 }
@@ -277,16 +309,9 @@ impl StreamSink {
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
         for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {
             if bytes + RECORD_OVERHEAD > longest {
-                return Err(PortError::Refused(Box::new(Rejection {
-                    reason: Reason::TooLarge,
-                    stage: Stage::Publish,
-                    file: None,
-                    message: format!(
-                        "a record of {bytes} bytes is more than the topic of {topic} takes, {longest} bytes"
-                    ),
-                    advice: "raise its max.message.bytes, or set remote.objects and lower kafka.inline_mask_bytes"
-                        .into(),
-                })));
+                let told =
+                    format!("a record of {bytes} bytes is more than the topic of {topic} takes, {longest} bytes");
+                return Err(PortError::Refused(Box::new(too_large(told))));
             }
         }
         Ok(Content::Image(outgoing))
@@ -300,12 +325,12 @@ impl StreamSink {
         let beside = sizes.sum::<usize>() + incoming.key.as_ref().map_or(0, Vec::len) + own;
         // A record that can never be written would be tried for ever.
         let addressed = beside + rejected::CUT_BYTES <= longest;
-        let bytes = incoming.payload.len() + if addressed { beside } else { own };
+        let bytes = incoming.bytes().len() + if addressed { beside } else { own };
         let original = if bytes <= longest {
             Original::Whole
         } else {
-            let sha256 = format!("{:x}", Sha256::digest(&incoming.payload));
-            match self.outflow.keep(&incoming.payload)? {
+            let sha256 = format!("{:x}", Sha256::digest(incoming.bytes()));
+            match self.outflow.keep(incoming.bytes())? {
                 Some(uri) => Original::Claim { uri, sha256 },
                 None => Original::Cut { sha256 },
             }
@@ -314,9 +339,6 @@ impl StreamSink {
         Ok(Content::Rejected { headers, addressed, original })
     }
 }
-
-/// What a record needs beside its value, at most.
-const RECORD_OVERHEAD: usize = 1024;
 
 impl CatalogSink for StreamSink {
     fn encode(&self, finished: &Finished, receipt: &Receipt) -> Result<Encoded, PortError> {

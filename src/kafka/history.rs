@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::context::{code_of, report, say};
 use super::delivery::{Incoming, Origin};
-use super::transaction::Watch;
+use super::reports::{REPORTS_WAIT, Reports, Watch, code_of};
 use super::{KafkaError, Settings};
 
 /// A broker that gives nothing for so long is given up.
@@ -36,7 +33,7 @@ impl History {
         let mut history = Self::new(settings, topic, watch)?;
         let metadata = history.consumer.fetch_metadata(Some(topic), settings.call());
         let metadata = metadata.map_err(|source| {
-            let _ = history.consumer.poll(Duration::from_millis(20)); // a call says that it failed, a report why
+            let _ = history.consumer.poll(REPORTS_WAIT); // a call says that it failed, a report why
             watch.told("read a topic", source)
         })?;
         let there = metadata.topics().iter().find(|t| t.error().is_none());
@@ -79,7 +76,7 @@ impl History {
     fn new(settings: &Settings, topic: &str, watch: &Watch) -> Result<Self, KafkaError> {
         let mut client = settings.consumer()?;
         client.set("statistics.interval.ms", "0");
-        let consumer = client.create_with_context(Reports(watch.clone())).map_err(KafkaError::Settings)?;
+        let consumer = client.create_with_context(Reports::of_consumer(watch.clone())).map_err(KafkaError::Settings)?;
         Ok(Self { consumer, topic: topic.into(), ends: BTreeMap::new() })
     }
 }
@@ -104,10 +101,7 @@ impl Iterator for History {
                 }
                 // Where what the end counts are no records: marks of transactions, or what was aborted.
                 Some(Err(ClientError::PartitionEOF(partition))) => drop(self.ends.remove(&partition)),
-                Some(Err(error)) => {
-                    report(&self.consumer.context().0, &error, &error.to_string());
-                    last = error;
-                }
+                Some(Err(error)) => last = error,
                 None => {}
             }
             if since.elapsed() > PATIENCE {
@@ -122,18 +116,3 @@ impl Iterator for History {
 fn unread(source: ClientError) -> KafkaError {
     KafkaError::Broker { action: "read a topic", source }
 }
-
-/// The consumer's callbacks.
-struct Reports(Watch);
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        say(level, facility, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        report(&self.0, &error, reason);
-    }
-}
-
-impl ConsumerContext for Reports {}

@@ -1,26 +1,21 @@
 //! Messages written one by one, outside of transactions, and what became of each.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 
-use super::context::{report, say};
-use super::transaction::Watch;
-use super::{KafkaError, Settings, Status, Topics, topics};
-use crate::pipeline::ports::NoProbe;
+use super::reports::{Reports, Watch};
+use super::{KafkaError, Settings, Topics, topics};
 
 /// A message that the broker has not acknowledged after so long has failed.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Writes to the topic of new images; the broker keeps each message once, however often the client has to repeat it.
 pub struct Producer {
-    client: BaseProducer<Reports>,
+    client: BaseProducer<Reports<Sender<Delivered>>>,
     topic: String,
     done: Receiver<Delivered>,
 }
@@ -44,13 +39,9 @@ impl Producer {
         let mut client = settings.writer()?;
         client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
         let (told, done) = unbounded();
-        let watch = Watch::new(Arc::new(NoProbe), Status::default());
-        let context = Reports { told, watch: watch.clone() };
-        let client: BaseProducer<Reports> = client.create_with_context(context).map_err(KafkaError::Settings)?;
-        let there = topics::there(client.client(), settings.call()).map_err(|source| {
-            client.poll(Duration::from_millis(20)); // a call says that it failed, a report why
-            watch.told("ask the broker for its topics", source)
-        })?;
+        let context = Reports::of_producer(Watch::of_none(), told);
+        let client: BaseProducer<_> = client.create_with_context(context).map_err(KafkaError::Settings)?;
+        let there = topics::there(&client, settings.call())?;
         names.ensure(&there, settings)?;
         Ok(Self { client, topic: names.new_images, done })
     }
@@ -88,28 +79,12 @@ fn unwritten(source: ClientError) -> KafkaError {
     KafkaError::Broker { action: "write a message", source }
 }
 
-/// The client's callbacks.
-struct Reports {
-    told: Sender<Delivered>,
-    watch: Watch,
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        say(level, facility, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        report(&self.watch, &error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
+impl ProducerContext for Reports<Sender<Delivered>> {
     type DeliveryOpaque = Box<String>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, key: Box<String>) {
         let result = result.as_ref().map(|_| ()).map_err(|(source, _)| unwritten(source.clone()));
         // Nobody listens any more once the producer is dropped.
-        let _ = self.told.send(Delivered { key: *key, result });
+        let _ = self.to.send(Delivered { key: *key, result });
     }
 }

@@ -23,12 +23,18 @@ pub(super) enum Original {
 /// Bytes of a beginning that is kept where the whole cannot be.
 pub(super) const CUT_BYTES: usize = 4096;
 
+/// What a record needs beside its value, at most.
+pub(super) const RECORD_OVERHEAD: usize = 1024;
+
+/// Every rejection fits into a record so long: a beginning, our headers, and texts that name a file or two.
+pub(super) const SHORTEST_LIMIT: usize = 16 << 10;
+
 /// The value, as far as it goes into the record.
 pub(super) fn payload<'a>(incoming: &'a Incoming, original: &Original) -> Option<&'a [u8]> {
     match original {
-        Original::Whole => Some(&incoming.payload),
+        Original::Whole => incoming.payload.as_deref(),
         Original::Claim { .. } => None,
-        Original::Cut { .. } => Some(&incoming.payload[..incoming.payload.len().min(CUT_BYTES)]),
+        Original::Cut { .. } => Some(&incoming.bytes()[..incoming.bytes().len().min(CUT_BYTES)]),
     }
 }
 
@@ -60,7 +66,7 @@ pub(super) fn headers(
         ("topic", origin.topic.to_string()),
         ("partition", origin.partition.to_string()),
         ("offset", origin.offset.to_string()),
-        ("bytes", incoming.payload.len().to_string()),
+        ("bytes", incoming.bytes().len().to_string()),
         ("model-version", software.model_version.clone()),
         ("model-hash", software.model_hash.clone()),
         ("software-version", software.version.clone()),

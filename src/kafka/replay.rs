@@ -4,23 +4,23 @@
 //! are written in one transaction. Whoever replays takes the one transactional id that all replays share before it
 //! reads those notes: what an earlier one left open is then ended, and what it committed is there to be read.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::context::code_of;
 use super::delivery::Incoming;
 use super::history::History;
 use super::rejected;
+use super::reports::{Watch, code_of};
 use super::retrieve::{Kept, NotReplayable, Rejected};
-use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
-use super::{KafkaError, Settings, Status, Topics};
+use super::transaction::{Outbound, Refused, Transactional, Trouble};
+use super::{KafkaError, Settings, Topics};
 use crate::frame::ImageId;
 use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{NoProbe, Reason};
+use crate::pipeline::ports::Reason;
 
 /// Most messages of one transaction; `kafka.transaction_bytes` bounds it too.
 const BATCH: usize = 100;
@@ -50,7 +50,8 @@ impl Wish {
 pub struct Rejections {
     history: History,
     wish: Wish,
-    replayed: BTreeSet<String>,
+    /// By name, when the record was written: one of the same name in a topic that was made anew is another.
+    replayed: BTreeMap<String, Option<i64>>,
     before: usize,
 }
 
@@ -61,17 +62,16 @@ impl Rejections {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        let watch = Watch::new(Arc::new(NoProbe), Status::default());
-        let mut replayed = BTreeSet::new();
+        let watch = Watch::of_none();
+        let mut replayed = BTreeMap::new();
         for note in History::open(settings, &topics.replayed, &watch)? {
             let note = note?;
             let name = String::from_utf8_lossy(note.key.as_deref().unwrap_or_default()).into_owned();
             // A note without a value takes the earlier one back.
-            if note.payload.is_empty() {
-                replayed.remove(&name);
-            } else {
-                replayed.insert(name);
-            }
+            match serde_json::from_slice::<Note>(note.bytes()) {
+                Ok(note) => replayed.insert(name, note.rejected_at_unix_ms),
+                Err(_) => replayed.remove(&name),
+            };
         }
         let history = History::open(settings, &topics.rejected, &watch)?;
         Ok(Self { history, wish, replayed, before: 0 })
@@ -95,7 +95,7 @@ impl Iterator for Rejections {
             if !self.wish.covers(&rejected) {
                 continue;
             }
-            if self.replayed.contains(&rejected.name()) {
+            if self.replayed.get(&rejected.name()) == Some(&rejected.as_message().timestamp_ms) {
                 self.before += 1;
                 continue;
             }
@@ -138,11 +138,11 @@ enum Found {
 }
 
 impl Whole {
-    fn payload(&self) -> &[u8] {
+    fn payload(&self) -> Option<&[u8]> {
         match &self.found {
-            Found::Nothing => &self.rejected.as_message().payload,
-            Found::Bytes(bytes) => bytes,
-            Found::Message(message) => &message.payload,
+            Found::Nothing => self.rejected.as_message().payload.as_deref(),
+            Found::Bytes(bytes) => Some(bytes),
+            Found::Message(message) => message.payload.as_deref(),
         }
     }
 
@@ -156,10 +156,12 @@ impl Whole {
 }
 
 /// The value of a note in the topic of replayed messages.
-#[derive(Serialize)]
-struct Note<'a> {
-    reason: &'a str,
-    image_id: &'a str,
+#[derive(Serialize, Deserialize)]
+struct Note {
+    reason: String,
+    image_id: String,
+    /// When the rejected message's record was written.
+    rejected_at_unix_ms: Option<i64>,
     replayed_at_unix_ms: u64,
 }
 
@@ -170,9 +172,9 @@ impl<'a> Replay<'a> {
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn begin(settings: &'a Settings, survey: &'a str, fetch: &'a Fetch<'a>) -> Result<Self, KafkaError> {
         let topics = Topics::new(&settings.topic_prefix, survey);
-        let (watch, refused) = (Watch::new(Arc::new(NoProbe), Status::default()), Refused::default());
+        let (watch, refused) = (Watch::of_none(), Refused::default());
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
-        let there = producer.topics().map_err(|source| watch.told("ask the broker for its topics", source))?;
+        let there = producer.topics()?;
         topics.ensure(&there, settings)?;
         patiently(|| producer.init()).map_err(|trouble| broken("take over the replay", trouble))?;
         Ok(Self { settings, topics, survey, fetch, watch, producer, refused })
@@ -204,7 +206,7 @@ impl<'a> Replay<'a> {
             match self.original(&rejected)? {
                 Ok(found) => {
                     let whole = Whole { rejected, found };
-                    bytes += whole.payload().len();
+                    bytes += whole.payload().map_or(0, <[u8]>::len);
                     batch.push(whole);
                 }
                 Err(why) => tell(&rejected, Some(&why)),
@@ -226,9 +228,7 @@ impl<'a> Replay<'a> {
                 Err(source) => Err(NotReplayable::NotFetched { source }),
             },
             Kept::AtOrigin => match History::one(self.settings, &origin, &self.watch)? {
-                Some(message) => {
-                    rejected.check(&message.payload, &origin.to_string()).map(|()| Found::Message(message))
-                }
+                Some(message) => rejected.check(message.bytes(), &origin.to_string()).map(|()| Found::Message(message)),
                 None => Err(NotReplayable::Gone { origin }),
             },
         })
@@ -272,13 +272,14 @@ impl<'a> Replay<'a> {
             let message = Outbound {
                 topic: &self.topics.new_images,
                 key: addressed.key.as_deref().unwrap_or(rejected.image().as_bytes()),
-                payload: Some(whole.payload()),
+                payload: whole.payload(),
                 headers: Some(rejected::theirs(addressed)),
             };
             self.producer.send(&message, &origin)?;
             let note = Note {
-                reason: rejected.reason(),
-                image_id: rejected.image(),
+                reason: rejected.reason().into(),
+                image_id: rejected.image().into(),
+                rejected_at_unix_ms: rejected.as_message().timestamp_ms,
                 replayed_at_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             };
             let note = serde_json::to_vec(&note).expect("texts and a number can be written as JSON");

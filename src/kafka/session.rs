@@ -1,6 +1,6 @@
 //! The thread that owns the consumer and the producer, and builds both anew when the broker has cast them out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,12 +12,13 @@ use rdkafka::error::KafkaError as ClientError;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
-use super::context::{Context, Taker, kind_of, report};
+use super::context::{Context, Taker};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::ends::{Content, Outflow, Ready};
 use super::rejected;
+use super::reports::{Watch, kind_of};
 use super::topics::Longest;
-use super::transaction::{Outbound, Refused, Transactional, Trouble, Watch};
+use super::transaction::{Outbound, Refused, Transactional, Trouble};
 use super::{KafkaError, Settings, Topics};
 use crate::pipeline::ports::StreamEvent;
 
@@ -36,6 +37,8 @@ struct EndsInner {
     asked: AtomicBool,
     /// Written once a session begins, read by the workers that encode.
     longest: Mutex<Option<Longest>>,
+    /// Partitions from which messages wait for their time. Written by the source, read by the session.
+    waiting: Mutex<BTreeSet<i32>>,
 }
 
 impl Ends {
@@ -52,6 +55,15 @@ impl Ends {
     pub fn longest(&self) -> Longest {
         let known = *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner);
         known.unwrap_or(Longest { sources: 0, masks: 0, images: 0, rejected: 0 })
+    }
+
+    /// Messages of these partitions wait, of others not: nothing more of them is wished for.
+    pub fn wait(&self, partitions: BTreeSet<i32>) {
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
+    }
+
+    fn waits(&self, partition: i32) -> bool {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&partition)
     }
 
     fn know(&self, longest: Longest) {
@@ -79,13 +91,15 @@ impl Keeper {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
             let mut session =
-                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, paused_since: None };
+                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, full_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             context.books().holdings.values().for_each(|h| h.tenure.end());
             self.attempts.forgive();
             self.watch.status.lost();
-            self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(&error) });
+            if !matches!(error, ClientError::MessageConsumptionFatal(_)) {
+                self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(&error) }); // else it is reported
+            }
             tracing::error!("the session with the broker is lost, and built anew: {error}");
             let now = Instant::now();
             losses.push_back(now);
@@ -105,18 +119,25 @@ impl Keeper {
             let told = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
                 Err(
-                    error @ (KafkaError::Settings(_) | KafkaError::Password { .. } | KafkaError::MissingTopics { .. }),
+                    error @ (KafkaError::Settings(_)
+                    | KafkaError::Password { .. }
+                    | KafkaError::MissingTopics { .. }
+                    | KafkaError::ShortRecords { .. }),
                 ) => {
                     return Err(error);
                 }
+                Err(KafkaError::Broker { action, source }) => {
+                    let kind = kind_of(&source);
+                    let told = self.watch.told(action, source);
+                    if let KafkaError::Broker { .. } = &told {
+                        self.watch.probe.stream(&StreamEvent::Failed { kind }); // else it is reported
+                    }
+                    told
+                }
                 Err(error) => error,
             };
-            let why = self.watch.why().map_or_else(String::new, |why| format!(": {why}"));
-            if let KafkaError::Broker { source, .. } = &told {
-                self.watch.status.unreachable(&format!("{told}{why}"));
-                self.watch.probe.stream(&StreamEvent::Failed { kind: kind_of(source) });
-            }
-            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}{why}", wait.as_millis());
+            self.watch.status.unreachable(&told.to_string());
+            tracing::warn!("no session with the broker yet, trying again in {} ms: {told}", wait.as_millis());
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }
@@ -126,8 +147,7 @@ impl Keeper {
     fn try_join(&self) -> Result<Taker, KafkaError> {
         let id = self.settings.daemons_id(&self.survey);
         let producer = Transactional::new(&self.settings, &id, self.refused.clone(), self.watch.clone())?;
-        let broker = |source| KafkaError::Broker { action: "ask the broker for its topics", source };
-        let there = producer.topics().map_err(broker)?;
+        let there = producer.topics()?;
         self.ends.know(self.topics.ensure(&there, &self.settings)?);
         if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
             return Err(KafkaError::Broker { action: "begin transactions", source });
@@ -140,7 +160,6 @@ impl Keeper {
             watch: self.watch.clone(),
             call: self.settings.call(),
             books: Mutex::default(),
-            paused: AtomicBool::new(false),
         };
         let consumer: Taker = self.settings.consumer()?.create_with_context(context).map_err(KafkaError::Settings)?;
         let joined = consumer.subscribe(&[&self.topics.new_images]);
@@ -157,7 +176,8 @@ struct Session<'a> {
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
     alone: bool,
-    paused_since: Option<Instant>,
+    /// There is no room for messages.
+    full_since: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -282,10 +302,7 @@ impl Session<'_> {
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
-                Some(Err(error)) => {
-                    report(&self.keeper.watch, &error, &error.to_string());
-                    return Ok(());
-                }
+                Some(Err(_)) => return Ok(()), // the client has reported it
             };
             let incoming = Incoming::read(&message, &self.context().topic);
             drop(message);
@@ -303,7 +320,7 @@ impl Session<'_> {
 
     fn accept(&mut self, incoming: Incoming) {
         let context = self.context();
-        context.tell(StreamEvent::Received { bytes: incoming.payload.len() as u64 });
+        context.tell(StreamEvent::Received { bytes: incoming.bytes().len() as u64 });
         let tenure = {
             let mut books = context.books();
             if matches!(books.phase, Phase::Aborting | Phase::Seeking) {
@@ -342,26 +359,28 @@ impl Session<'_> {
         }
     }
 
-    /// Pauses the partitions while there is no room, and resumes them once half of it is free.
+    /// Pauses all partitions while there is no room, until half of it is free; and each from which messages wait.
     fn hold_back(&mut self) {
         let (have, room) = (self.backlog.len(), self.room());
-        let paused = match self.paused_since {
-            None if have >= room => true,
-            Some(_) if have <= room / 2 => false,
-            _ => return,
-        };
-        let list = self.context().books().partitions(&self.context().topic);
-        let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-        if let Err(error) = done {
-            tracing::debug!("partitions could not be paused or resumed now: {error}");
-            return;
-        }
-        self.context().paused.store(paused, Ordering::Relaxed);
-        match self.paused_since.take() {
-            Some(since) if !paused => {
+        match self.full_since {
+            None if have >= room => self.full_since = Some(Instant::now()),
+            Some(since) if have <= room / 2 => {
+                self.full_since = None;
                 self.context().tell(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
             }
-            _ => self.paused_since = Some(Instant::now()),
+            _ => {}
+        }
+        let context = self.context();
+        let wanted = |partition| self.full_since.is_some() || self.keeper.ends.waits(partition);
+        for pause in [true, false] {
+            let list = context.books().pausable(&context.topic, pause, wanted);
+            if list.count() == 0 {
+                continue;
+            }
+            match if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) } {
+                Ok(()) => context.books().paused(&list, pause),
+                Err(error) => tracing::debug!("partitions could not be paused or resumed now: {error}"),
+            }
         }
     }
 }

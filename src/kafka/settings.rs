@@ -53,6 +53,8 @@ pub struct Settings {
     pub transaction_timeout_s: Seconds,
     /// A daemon that is silent for so long loses its partitions, s.
     pub session_timeout_s: Seconds,
+    /// One whose own thread does not ask for messages for so long does too, however busy its engine may be, s.
+    pub max_poll_interval_s: Seconds,
     /// Masks up to this size go into the topic, larger ones into the object store, bytes.
     pub inline_mask_bytes: usize,
     /// Folder that remembers which messages are in work; shared by the group's daemons where they share a disk.
@@ -83,6 +85,7 @@ impl Default for Settings {
             transaction_s: Seconds::of(0.5),
             transaction_timeout_s: Seconds::of(20.0),
             session_timeout_s: Seconds::of(10.0),
+            max_poll_interval_s: Seconds::of(300.0),
             inline_mask_bytes: 256 << 10,
             state_dir: "../night/state".into(),
             schema_registry: String::new(),
@@ -198,6 +201,10 @@ impl Settings {
             .set("enable.partition.eof", "true")
             .set("session.timeout.ms", millis(self.session_timeout_s.duration()))
             .set("heartbeat.interval.ms", millis(self.session_timeout_s.duration() / 4))
+            .set(
+                "max.poll.interval.ms",
+                millis(self.max_poll_interval_s.duration().max(self.session_timeout_s.duration())),
+            )
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", (self.max_message_bytes.get() + (64 << 10)).to_string())
             .set("statistics.interval.ms", "2000");

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::rejected;
+use super::reports::{REPORTS_WAIT, Reports};
 use super::{ClientError, KafkaError, Settings};
 
 /// Names of all topics of a survey.
@@ -50,7 +53,8 @@ impl Topics {
     /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
     ///
     /// # Errors
-    /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`].
+    /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`],
+    /// [`KafkaError::ShortRecords`].
     pub fn ensure(&self, there: &[String], settings: &Settings) -> Result<Longest, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
         let timeout = settings.call();
@@ -92,6 +96,10 @@ impl Topics {
             .map(|limit| limit.unwrap_or(BROKERS_USUAL_LIMIT))
             .collect();
         let limit = |topic: usize| limits.get(topic).copied().unwrap_or(BROKERS_USUAL_LIMIT);
+        if limit(3) < rejected::SHORTEST_LIMIT {
+            let (topic, limit) = (self.rejected.clone(), limit(3));
+            return Err(KafkaError::ShortRecords { topic, limit, needed: rejected::SHORTEST_LIMIT });
+        }
         Ok(Longest { sources: limit(0), masks: limit(1), images: limit(2), rejected: limit(3) })
     }
 
@@ -101,9 +109,18 @@ impl Topics {
     }
 }
 
-/// Names of the topics that are at the broker of a client.
-pub(super) fn there<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<Vec<String>, ClientError> {
-    let metadata = client.fetch_metadata(None, timeout)?;
+/// Names of the topics that are at a producer's broker.
+///
+/// # Errors
+/// [`KafkaError`] where the broker does not answer.
+pub(super) fn there<To>(producer: &BaseProducer<Reports<To>>, timeout: Duration) -> Result<Vec<String>, KafkaError>
+where
+    Reports<To>: ProducerContext,
+{
+    let metadata = producer.client().fetch_metadata(None, timeout).map_err(|source| {
+        producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
+        producer.context().watch.told("ask the broker for its topics", source)
+    })?;
     let there = |topic: &&MetadataTopic| topic.error().is_none();
     Ok(metadata.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
 }

@@ -4,19 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::context::{report, say};
 use super::delivery::Origin;
-use super::status::Status;
+use super::reports::{REPORTS_WAIT, Reports, Watch};
 use super::{KafkaError, Settings, topics};
-use crate::pipeline::ports::Probe;
 
 /// What a failed step of a transaction asks for.
 #[derive(Debug)]
@@ -52,12 +48,9 @@ pub(super) struct Outbound<'a> {
 
 /// The producer of one session.
 pub(super) struct Transactional {
-    producer: BaseProducer<Reports>,
+    producer: BaseProducer<Reports<Refused>>,
     call: Duration,
 }
-
-/// How long the client's reports are waited for at a time.
-const REPORTS_WAIT: Duration = Duration::from_millis(20);
 
 /// Records that the broker would not take, by the message that led to them.
 pub(super) type Refused = Arc<Mutex<BTreeMap<Origin, String>>>;
@@ -69,17 +62,17 @@ impl Transactional {
     /// [`KafkaError::Settings`], [`KafkaError::Password`].
     pub fn new(settings: &Settings, id: &str, refused: Refused, watch: Watch) -> Result<Self, KafkaError> {
         let client = settings.producer(id)?;
-        let producer = client.create_with_context(Reports { refused, watch }).map_err(KafkaError::Settings)?;
+        let producer =
+            client.create_with_context(Reports::of_producer(watch, refused)).map_err(KafkaError::Settings)?;
         Ok(Self { producer, call: settings.call() })
     }
 
     /// Names of the topics that are there.
-    pub fn topics(&self) -> Result<Vec<String>, ClientError> {
-        let there = topics::there(self.producer.client(), self.call);
-        if there.is_err() {
-            self.producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
-        }
-        there
+    ///
+    /// # Errors
+    /// [`KafkaError`] where the broker does not answer.
+    pub fn topics(&self) -> Result<Vec<String>, KafkaError> {
+        topics::there(&self.producer, self.call)
     }
 
     /// Takes the transactional id, and ends what an earlier holder left open.
@@ -142,87 +135,7 @@ impl Transactional {
     }
 }
 
-/// Who is told what the clients report.
-#[derive(Clone)]
-pub(super) struct Watch {
-    pub probe: Arc<dyn Probe>,
-    pub status: Status,
-    /// When each kind of error was logged last. Shared by the callbacks of both clients.
-    said: Arc<Mutex<BTreeMap<String, Instant>>>,
-    /// Why no broker could be reached, as the clients told it last. Written by the callbacks, taken by the session.
-    why: Arc<Mutex<Option<String>>>,
-}
-
-/// While a broker is away its client reports the same many times a second.
-const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
-
-impl Watch {
-    pub fn new(probe: Arc<dyn Probe>, status: Status) -> Self {
-        Self { probe, status, said: Arc::default(), why: Arc::default() }
-    }
-
-    /// A client could not reach a broker.
-    pub fn unreachable(&self, why: String) {
-        self.status.unreachable(&why);
-        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-    }
-
-    /// A call failed: for the reason that a client reported, where one did.
-    pub fn told(&self, action: &'static str, source: ClientError) -> KafkaError {
-        match self.why() {
-            Some(why) => KafkaError::Unreachable { action, why },
-            None => KafkaError::Broker { action, source },
-        }
-    }
-
-    /// A line of a client's log. Not every connection that failed is reported as an error too.
-    pub fn hear(&self, facility: &str, line: &str) {
-        if facility != "FAIL" {
-            return;
-        }
-        let line = line.split_once("]: ").map_or(line, |(_thread, line)| line);
-        // A listener that wants TLS says nothing to a client without, and closes.
-        let unheard = line.contains("in state APIVERSION_QUERY");
-        let hint = if unheard { "; does kafka.security fit this listener?" } else { "" };
-        let why = format!("{line}{hint}");
-        self.status.note(&why);
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-    }
-
-    /// Why no broker could be reached since this was asked last.
-    pub fn why(&self) -> Option<String> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Whether this kind of error is worth a line in the log again.
-    pub fn is_news(&self, kind: &str) -> bool {
-        let (mut said, now) = (self.said.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
-        let news = said.get(kind).is_none_or(|at| now.duration_since(*at) > SAY_AGAIN_AFTER);
-        if news {
-            said.insert(kind.to_owned(), now);
-        }
-        news
-    }
-}
-
-/// The producer's callbacks.
-struct Reports {
-    refused: Refused,
-    watch: Watch,
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.watch.hear(facility, message);
-        say(level, facility, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        report(&self.watch, &error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
+impl ProducerContext for Reports<Refused> {
     type DeliveryOpaque = Arc<Origin>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, origin: Arc<Origin>) {
@@ -231,7 +144,7 @@ impl ProducerContext for Reports {
         if let ClientError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) = error {
             let bytes = record.payload().map_or(0, <[u8]>::len);
             let told = format!("a record of {bytes} bytes is more than the topic {} takes", record.topic());
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert((*origin).clone(), told);
+            self.to.lock().unwrap_or_else(PoisonError::into_inner).insert((*origin).clone(), told);
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Seen {
     pub offset: i64,
     pub key: String,
     pub payload: Vec<u8>,
+    /// It has no value, not even an empty one.
+    pub tombstone: bool,
     pub headers: Vec<(String, String)>,
 }
 
@@ -200,6 +202,7 @@ impl Broker {
                     offset: message.offset(),
                     key: text(message.key()),
                     payload: message.payload().unwrap_or_default().to_vec(),
+                    tombstone: message.payload().is_none(),
                     headers: message
                         .headers()
                         .map_or_else(Vec::new, |all| all.iter().map(|h| (h.key.to_owned(), text(h.value))).collect()),

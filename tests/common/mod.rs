@@ -7,6 +7,7 @@ pub mod http;
 pub mod program;
 pub mod results;
 pub mod s3;
+pub mod session;
 pub mod site;
 
 use std::fs;

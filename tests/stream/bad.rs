@@ -152,6 +152,7 @@ fn assert_rejected(case: &Case, sent: &Seen, rejected: &[Seen], topic: &str) {
     assert!(header("twinpeak.message").contains(case.says), "{kind}: {}", header("twinpeak.message"));
     assert_eq!((header("twinpeak.stage"), header("twinpeak.topic")), (case.stage, topic), "{kind}");
     assert!(record.payload == sent.payload && record.key == sent.key, "{kind}: as it came");
+    assert_eq!(record.tombstone, case.payload.is_none(), "{kind}: none stays none");
     assert_eq!(header("twinpeak.bytes"), sent.payload.len().to_string(), "{kind}");
     assert_eq!(header("trace"), "abc", "{kind}: the message's own headers");
     for name in ["advice", "image-id", "model-version", "model-hash", "software-version", "timestamp-ms"] {

@@ -1,12 +1,13 @@
 //! Notifications of an object store, moto's: five become one frame, in whatever order they come.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::terminate;
+use super::{readiness, terminate};
 use crate::common::broker::{Broker, Sent};
 use crate::common::s3::Moto;
 use crate::common::site::{LONGEST_RECORD, Site};
@@ -48,19 +49,31 @@ fn send(site: &Site, notices: &[Value]) {
     site.send_all(&sent.collect::<Vec<_>>());
 }
 
-#[test]
-fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
-    let Some(moto) = Moto::start(&[]) else { return };
+/// A bucket, and the settings with which a daemon reads it.
+fn store(site: &Site) -> Option<(Moto, [String; 4])> {
+    let moto = Moto::start(&[])?;
     moto.bucket(BUCKET);
-    let site = Site::new(Broker::shared(&[]), "store", 3, LONGEST_RECORD);
     let credentials = site.objects().join("credentials");
     std::fs::write(&credentials, "aws_access_key_id=me\naws_secret_access_key=s3cr3t\n").unwrap();
-    let credentials = format!("remote.s3_credentials_file={}", credentials.display());
-    let (endpoint, buckets) =
-        (format!("remote.s3_endpoint={}", moto.endpoint()), format!("remote.s3_buckets={BUCKET}"));
-    let ours = [&*endpoint, &*buckets, &*credentials, "remote.s3_allow_http=true"];
+    let settings = [
+        format!("remote.s3_endpoint={}", moto.endpoint()),
+        format!("remote.s3_buckets={BUCKET}"),
+        format!("remote.s3_credentials_file={}", credentials.display()),
+        "remote.s3_allow_http=true".into(),
+    ];
+    Some((moto, settings))
+}
+
+fn name(band: &str, field: &Field) -> String {
+    format!("frame-{band}-{}.fits", field.id)
+}
+
+#[test]
+fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
+    let site = Site::new(Broker::shared(&[]), "store", 3, LONGEST_RECORD);
+    let Some((moto, ours)) = store(&site) else { return };
+    let ours = ours.each_ref().map(String::as_str);
     let [early, late, never] = [0, 1, 2].map(|n| &night()[n]);
-    let name = |band: &str, field: &Field| format!("frame-{band}-{}.fits", field.id);
 
     // All there before their notices come, shuffled.
     BANDS.iter().for_each(|band| put(&moto, early, band));
@@ -100,4 +113,36 @@ fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
     assert_eq!(rejected.header("twinpeak.image-id"), Some(&*never.id));
     assert!(rejected.header("twinpeak.message").unwrap().contains("bands g, r have not come"), "{rejected:?}");
     assert!(rejected.key.ends_with(&name("u", never)), "the first band that came tells it: {}", rejected.key);
+}
+
+#[test]
+fn who_waits_holds_up_its_own_partition_alone_and_no_end_of_the_daemon() {
+    let site = Site::new(Broker::shared(&[]), "waits", 6, LONGEST_RECORD);
+    let Some((moto, ours)) = store(&site) else { return };
+    let ours = ours.each_ref().map(String::as_str);
+    // As many wait as there are frames in flight: each would hold a permit, and two a worker.
+    for field in night() {
+        BANDS.iter().filter(|band| **band != "z").for_each(|band| put(&moto, field, band));
+        send(&site, &[notice(&name("r", field))]);
+    }
+    let waiting: Vec<i32> = site.sent().iter().map(|message| message.partition).collect();
+    let keys: Vec<String> = (0..120).map(|n| format!("no image {n}")).collect();
+    let behind = keys.iter().map(|key| Sent { key, payload: Some(b"no JSON"), ..Sent::default() });
+    site.send_all(&behind.collect::<Vec<_>>());
+    let beside = site.sent().iter().filter(|message| !waiting.contains(&message.partition)).count();
+    assert!((10..120).contains(&beside), "{beside} of {} on other partitions than {waiting:?}", keys.len());
+
+    let (daemon, address) = site.start(&[&ours[..], &["kafka.bands_wait_s=1000"]].concat());
+    site.until_visible(0, beside);
+    until("readiness", || readiness(&address).0);
+    terminate(daemon); // by its own, not by the end of its patience
+    let [_, _, images, rejected] = site.records();
+    assert_eq!((images.len(), rejected.len()), (0, beside), "what waits and what is behind it is not done");
+
+    night().iter().for_each(|field| put(&moto, field, "z"));
+    site.work_off(&[&ours[..], &["kafka.bands_wait_s=1000", "kafka.transaction_bytes=1"]].concat());
+    let [_, masks, images, rejected] = site.records();
+    assert_eq!((masks.len(), images.len(), rejected.len()), (3, 3, keys.len()), "it came again, and each once");
+    let told: BTreeSet<&str> = rejected.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(told.len(), keys.len());
 }

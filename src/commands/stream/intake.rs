@@ -8,8 +8,8 @@ use crate::fits::{self, NamedBytes};
 use crate::frame::{BANDS, Frame, ImageId, PerBand};
 use crate::kafka::{Incoming, Intake, Taken};
 use crate::message::{self, Message, ObjectCreated, Uri};
-use crate::pipeline::ports::{Load, Loaded, Reason, Rejection, Stage};
-use crate::remote::{Remote, RemoteError};
+use crate::pipeline::ports::{Loaded, Reason, Rejection, Stage};
+use crate::remote::{Looking, Remote, RemoteError};
 use crate::survey::Survey;
 
 /// Understands the messages of `new-images`.
@@ -42,7 +42,7 @@ impl Messages {
 
     /// What must not be looked into, or no longer be done.
     fn refusal(&self, incoming: &Incoming, age: Duration) -> Option<Rejection> {
-        let bytes = incoming.payload.len();
+        let bytes = incoming.bytes().len();
         if bytes > self.max_bytes {
             let message =
                 format!("the message has {bytes} bytes, more than kafka.max_message_bytes, {}", self.max_bytes);
@@ -68,24 +68,25 @@ impl Intake for Messages {
             })
         };
         if let Some(rejection) = self.refusal(incoming, age) {
-            let named = (incoming.payload.len() <= self.max_bytes).then(|| message::named_image(&incoming.payload));
+            let named = (incoming.bytes().len() <= self.max_bytes).then(|| message::named_image(incoming.bytes()));
             return refused(named.flatten().unwrap_or_else(unknown), rejection);
         }
-        match message::parse(&incoming.payload, &self.survey) {
+        match message::parse(incoming.bytes(), &self.survey) {
             Ok(Message::NewImage(image)) => {
                 let (files, id) = (self.files.clone(), image.image_id.clone());
-                let load: Load = Box::new(move || files.frame(&image.image_id, image.bands).map(Loaded::from));
-                Taken { image_id: id, load }
+                Taken::new(id, move || files.frame(&image.image_id, image.bands).map(Loaded::from))
             }
             Ok(Message::ObjectCreated(created)) => {
                 let since = created.event_time_unix_ms.or(incoming.timestamp_ms);
                 let deadline = Instant::now() + self.bands_wait.saturating_sub(age_of(since));
                 let (files, id) = (self.files.clone(), created.image_id.clone());
-                Taken { image_id: id, load: Box::new(move || files.lead(*created, deadline)) }
+                let looking = files.look(&created, deadline);
+                let come = looking.over();
+                Taken::new(id, move || files.lead(*created, looking)).once(come)
             }
-            Ok(Message::Nothing) => Taken { image_id: unknown(), load: Box::new(|| Ok(Loaded::Nothing)) },
+            Ok(Message::Nothing) => Taken::new(unknown(), || Ok(Loaded::Nothing)),
             Err(error) => {
-                let named = message::named_image(&incoming.payload).unwrap_or_else(unknown);
+                let named = message::named_image(incoming.bytes()).unwrap_or_else(unknown);
                 refused(named, error.rejection())
             }
         }
@@ -98,7 +99,7 @@ fn age_of(unix_ms: Option<i64>) -> Duration {
 }
 
 fn refused(image_id: ImageId, rejection: Rejection) -> Taken {
-    Taken { image_id, load: Box::new(move || Err(rejection)) }
+    Taken::new(image_id, move || Err(rejection))
 }
 
 fn refuse(reason: Reason, message: String, advice: &str) -> Rejection {
@@ -127,17 +128,24 @@ impl Files {
         Rejection { file, ..refuse(reason, error.to_string(), advice) }
     }
 
-    /// Follows a notification. The reference band's leads: it waits for the others and becomes a frame. Another
-    /// band's waits for the reference alone; if that does not come, the first band that did tells it. No memory of
-    /// other messages is needed, so neither a restart nor a rebalance can break it.
-    fn lead(&self, created: ObjectCreated, deadline: Instant) -> Result<Loaded, Rejection> {
+    /// What a notification waits for: the reference band's for all files, another's for the reference alone.
+    fn look(&self, created: &ObjectCreated, deadline: Instant) -> Looking {
+        let (band, reference) = (created.band, self.survey.reference());
+        let enough = move |there: &[bool; BANDS]| match band == reference {
+            true => there.iter().all(|t| *t),
+            false => there[reference],
+        };
+        self.remote.look(created.siblings.clone(), enough, deadline)
+    }
+
+    /// Follows a notification, once it has waited. The reference band's leads and becomes a frame. Another band's does
+    /// nothing; but if the reference has not come, the first band that did tells it. No memory of other messages is
+    /// needed, so neither a restart nor a rebalance can break it.
+    fn lead(&self, created: ObjectCreated, looking: Looking) -> Result<Loaded, Rejection> {
         let ObjectCreated { image_id, band, siblings, .. } = created;
         let reference = self.survey.reference();
-        let enough =
-            |there: &[bool; BANDS]| if band == reference { there.iter().all(|t| *t) } else { there[reference] };
-        let there = self.remote.present(&siblings, &enough, deadline);
-        let there = there.map_err(|error| self.unreachable(None, &error))?;
-        if band == reference && enough(&there) {
+        let there = looking.wait().map_err(|error| self.unreachable(None, &error))?;
+        if band == reference && there.iter().all(|t| *t) {
             return self.frame(&image_id, siblings).map(Loaded::from);
         }
         let tells = if there[reference] { band == reference } else { there.iter().position(|t| *t) == Some(band) };
