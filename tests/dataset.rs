@@ -138,5 +138,5 @@ fn frames_from_disk_are_dealt_whole() {
     assert!(!dir.path().join("set.truth").exists());
     let none =
         run(&["dataset", "--frames", dir.path().to_str().unwrap(), "--out", dir.path().join("n").to_str().unwrap()]);
-    assert!(none.assert_code(1).last_words().contains("no object"), "{}", none.told);
+    assert!(none.assert_code(1).last_words().contains("validate needs an image"), "{}", none.told);
 }
