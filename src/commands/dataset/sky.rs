@@ -6,8 +6,8 @@
 //! five to training, one to validation, one to testing, as the paper's numbers of objects are. So the parts' seeings
 //! are spread alike, and yet a net is judged on PSFs that it has not met.
 //!
-//! *From frames.* An image belongs to one part: in order of their names, each goes to the part that is furthest behind
-//! its share.
+//! *From frames.* An image belongs to one part: in order of their names, the first go to a part each, and every further
+//! one to the part that is furthest behind its share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Sky {
     /// As the arguments say.
     ///
     /// # Errors
-    /// A seed beyond a part's range.
+    /// A seed beyond a part's range, too few images.
     pub(super) fn new(args: &DatasetArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<Self> {
         if args.simulate {
             ensure!(args.seed < SEEDS, "--seed is {}: it must be below {SEEDS}", args.seed);
@@ -77,8 +77,15 @@ impl Sky {
             let field = Spec { width: args.width, height: args.height, counts, ..Spec::default() };
             return Ok(Self::Simulated { nights: nights(args.seed), field: Box::new(field), survey: survey.clone() });
         }
-        let images = Fields::new(&args.frames, survey.clone()).collect();
-        Ok(Self::Frames { images: deal(images, &objects(args)), loader: loader(config, survey) })
+        let images = deal(Fields::new(&args.frames, survey.clone()).collect(), &objects(args));
+        for part in Part::ALL.into_iter().filter(|part| *objects(args).get(*part) > 0) {
+            let name = part.name();
+            ensure!(
+                !images.get(part).is_empty(),
+                "part {name} needs an image: give more frames, or --{name} 0 to do without"
+            );
+        }
+        Ok(Self::Frames { images, loader: loader(config, survey) })
     }
 
     /// As the plan names it.
@@ -165,13 +172,16 @@ fn seeing(spec: &Spec, part: Part) -> Seeing {
     Seeing { median_fwhm_arcsec: own.unwrap_or(usual.median_fwhm_arcsec), sigma_ln: 0.0, ..usual.clone() }
 }
 
-/// Deals images, in their order, to the part that is furthest behind its share.
+/// Deals images, in their order, to the part that is furthest behind its share; one without any comes first.
 fn deal<T>(images: Vec<T>, shares: &Parts<usize>) -> Parts<Vec<T>> {
     let share = |part: Part| *shares.get(part) as f64;
     let all: f64 = Part::ALL.into_iter().map(share).sum();
     let mut dealt: Parts<Vec<T>> = Parts::of(|_| Vec::new());
     for (i, image) in images.into_iter().enumerate() {
-        let behind = |part: Part| (i + 1) as f64 * share(part) / all - dealt.get(part).len() as f64;
+        let behind = |part: Part| match dealt.get(part).len() {
+            0 if share(part) > 0.0 => f64::INFINITY,
+            has => (i + 1) as f64 * share(part) / all - has as f64,
+        };
         let most = |a: &Part, b: &Part| behind(*a).total_cmp(&behind(*b)).then(b.cmp(a));
         let part = Part::ALL.into_iter().max_by(most).unwrap_or(Part::Train);
         dealt.get_mut(part).push(image);

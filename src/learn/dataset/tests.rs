@@ -79,7 +79,7 @@ fn columns_and_cutouts_are_of_the_same_objects() {
     assert_eq!((set.len(Part::Train), set.is_empty(Part::Test)), (10, true));
     assert_eq!(objects(set.batches(Part::Train, Order::AsStored, 4, usize::MAX)), (0..10).collect::<Vec<_>>());
     assert_eq!(objects(set.batches(Part::Train, Order::AsStored, 4, 6)), (0..6).collect::<Vec<_>>());
-    let sizes: Vec<_> = set.batches(Part::Train, Order::AsStored, 4, usize::MAX).map(|b| b.unwrap().objects.len());
+    let sizes = set.batches(Part::Train, Order::AsStored, 4, usize::MAX).map(|b| b.unwrap().objects.len());
     assert_eq!(sizes.collect::<Vec<_>>(), [4, 4, 2]);
     assert_eq!(set.batches(Part::Test, Order::AsStored, 4, usize::MAX).count(), 0);
 }
