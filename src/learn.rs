@@ -9,7 +9,9 @@
 //! memory, and it ends the command, not a daemon.
 
 pub mod classify;
+pub mod colour;
 mod descent;
+pub mod eb;
 mod error;
 pub mod loss;
 pub mod sample;

@@ -16,6 +16,7 @@ use crate::model::{STAMP, STAMP_LEN};
 use crate::posterior::{Calibration, seed_score};
 use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
 use crate::torch::parameters::{Array, Parameters, Tensors};
+pub(super) use autoencoder::Batches;
 pub use calibration::null_calibration;
 pub use naming::spearman;
 

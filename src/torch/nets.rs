@@ -2,5 +2,6 @@
 
 pub mod cells;
 pub mod classifier;
+pub mod colour;
 pub mod layers;
 pub mod segmentation;

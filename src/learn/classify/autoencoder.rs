@@ -48,7 +48,7 @@ pub(super) fn train(
 }
 
 /// Shuffled batches, a new order each epoch; a smaller last batch is left out, as it would make a noisy step.
-pub(super) struct Batches {
+pub(in crate::learn) struct Batches {
     n: usize,
     batch: usize,
     seed: u64,
@@ -57,7 +57,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(n: usize, batch: usize, seed: u64) -> Self {
+    pub(in crate::learn) fn new(n: usize, batch: usize, seed: u64) -> Self {
         Self { n, batch: batch.min(n).max(1), seed, epoch: None, order: Vec::new() }
     }
 
@@ -65,20 +65,20 @@ impl Batches {
         self.n / self.batch
     }
 
-    pub(super) fn steps(&self, epochs: usize) -> usize {
+    pub(in crate::learn) fn steps(&self, epochs: usize) -> usize {
         epochs * self.steps_an_epoch()
     }
 
-    pub(super) fn epoch(&self, step: usize) -> usize {
+    pub(in crate::learn) fn epoch(&self, step: usize) -> usize {
         step / self.steps_an_epoch()
     }
 
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::learn) fn size(&self) -> usize {
         self.batch
     }
 
     /// Indices of step `step`'s batch: a function of the seed and the step alone.
-    pub(super) fn at(&mut self, step: usize) -> Result<Tensor, TchError> {
+    pub(in crate::learn) fn at(&mut self, step: usize) -> Result<Tensor, TchError> {
         let epoch = self.epoch(step);
         if self.epoch != Some(epoch) {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed_0f0e_2de2);
