@@ -114,5 +114,11 @@ fn chunks(packed: &Packed) -> impl Iterator<Item = &[f32; LANES]> {
 }
 
 fn dot(a: &Packed, b: &Packed) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    let mut lanes = [0.0f64; LANES];
+    for (a, b) in chunks(a).zip(chunks(b)) {
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(a[lane]) * f64::from(b[lane]);
+        }
+    }
+    lanes.iter().sum()
 }

@@ -10,6 +10,8 @@
 //! frame, to the three stamps, and an object costs a weighted sum. Only pixels that enter fluxes are kept, packed in a
 //! row; the rest of the row is 0.
 
+use std::sync::LazyLock;
+
 use rayon::prelude::*;
 
 use super::FLUX_WITHIN_PX;
@@ -64,14 +66,13 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// Convolves: some 10 ms.
+    /// Convolves: some 10 ms of one core.
     pub fn new(psf: &Psf) -> Self {
-        let kernels: Vec<Kernel> = (0..GALAXIES).map(Kernel::new).collect();
         let each: Vec<[Packed; TERMS]> = (0..BANDS * GALAXIES)
             .into_par_iter()
             .map(|i| {
                 let terms = psf.terms(i / GALAXIES);
-                std::array::from_fn(|t| kernels[i % GALAXIES].convolve(&terms[t]))
+                std::array::from_fn(|t| KERNELS[i % GALAXIES].convolve(&terms[t]))
             })
             .collect();
         Self { psf: psf.clone(), terms: std::array::from_fn(|b| each[b * GALAXIES..(b + 1) * GALAXIES].to_vec()) }
@@ -93,6 +94,9 @@ pub(super) fn pack(pixel: impl Fn(usize) -> f32) -> Packed {
     }
     packed
 }
+
+/// The profiles are the same for every frame, and take longer than a frame's convolutions.
+static KERNELS: LazyLock<Vec<Kernel>> = LazyLock::new(|| (0..GALAXIES).map(Kernel::new).collect());
 
 /// A profile without its negligible rim.
 struct Kernel {
@@ -121,20 +125,20 @@ impl Kernel {
         for (to, from) in padded.iter_mut().zip(stamp.chunks_exact(SIDE)) {
             to[RADIUS..RADIUS + SIDE].copy_from_slice(from);
         }
-        let mut out = [[0.0f32; COLUMNS]; ROWS];
-        for (y, to) in out.iter_mut().enumerate() {
-            for (dy, row) in self.pixels.chunks_exact(2 * self.reach + 1).enumerate() {
+        let row = |y: usize| {
+            let mut out = [0.0f32; COLUMNS];
+            for (dy, weights) in self.pixels.chunks_exact(2 * self.reach + 1).enumerate() {
                 let from = (y + RIM + self.reach).checked_sub(dy).and_then(|from| padded.get(from));
                 let Some(from) = from else { continue };
                 // Backwards: the last weight meets the first pixel.
                 let from = from[RIM + RADIUS - self.reach..].windows(COLUMNS);
-                for (&weight, from) in row.iter().rev().zip(from) {
-                    for (t, f) in to.iter_mut().zip(from) {
-                        *t += weight * f;
-                    }
+                for (&weight, from) in weights.iter().rev().zip(from.filter_map(<[f32]>::first_chunk)) {
+                    accumulate(&mut out, weight, from);
                 }
             }
-        }
+            out
+        };
+        let out: [[f32; COLUMNS]; ROWS] = std::array::from_fn(row);
         pack(|i| out[i / SIDE - RIM][i % SIDE - RIM])
     }
 }
@@ -158,4 +162,10 @@ fn circular(half_light_radius_px: f64, de_vaucouleurs: bool) -> Vec<f32> {
     let pixels: Vec<f64> = (0..AREA).map(pixel).collect();
     let sum: f64 = pixels.iter().sum();
     pixels.into_iter().map(|p| (p / sum) as f32).collect()
+}
+
+fn accumulate(to: &mut [f32; COLUMNS], weight: f32, from: &[f32; COLUMNS]) {
+    for (t, f) in to.iter_mut().zip(from) {
+        *t += weight * f;
+    }
 }
