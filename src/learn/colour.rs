@@ -129,8 +129,9 @@ mod tests {
 
     const RUN: Run<'static> = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
 
-    /// Fainter objects are galaxies more often. Where colour tells, stars have a first colour of +1, galaxies of -1, each with a
-    /// scatter of 1: the true log-ratio is 2 c. And the true log-ratios.
+    /// Fainter objects are galaxies more often. Stars have a first colour of + `colour_tells`, galaxies of minus
+    /// that, with a scatter of 1. And the true log-ratios. The teacher is sure: a cap on its log-odds would cap
+    /// what colour can add, by magnitude.
     fn objects(n: usize, colour_tells: f32, seed: u64) -> (Objects, Vec<f32>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut objects, mut truth) = (Objects::default(), vec![]);
@@ -141,9 +142,8 @@ mod tests {
             let mut x: [f32; INPUTS] = std::array::from_fn(|_| rng.sample(StandardNormal));
             x[0] += if star { colour_tells } else { -colour_tells };
             x[INPUTS - 1] = mag;
-            // The teacher is unsure: it says .9 where it should say 1.
             objects.inputs.push(x);
-            objects.star_prob.push(if star { 0.9 } else { 0.1 });
+            objects.star_prob.push(if star { 1.0 } else { 0.0 });
             truth.push(2.0 * colour_tells * x[0]);
         }
         (objects, truth)

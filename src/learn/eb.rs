@@ -144,8 +144,8 @@ mod tests {
 
     use super::*;
 
-    /// Each object is a number that scatters by 1 about its model's own: chi^2_k = (x - 6 k)^2. Of `shares_at(mag)`, the models
-    /// 0, 5 and 9 have some. At S/N 0 nothing is damped.
+    /// Each object is a number that scatters by 1 about its model's own: chi^2_k = (x - 6 k)^2. Models 0, 5 and 9 have
+    /// shares. At S/N 0 nothing is damped.
     fn mixture(n: usize, mag: impl Fn(&mut ChaCha8Rng) -> f32, shares_at: impl Fn(f32) -> [f32; 3]) -> Objects {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut objects = Objects::default();
