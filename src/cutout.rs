@@ -3,12 +3,16 @@
 
 mod dataset;
 mod point_source;
+mod profile_fit;
+mod profiles;
 mod recentre;
 mod residual;
 mod usable;
 
 pub use dataset::cutout64;
 pub use point_source::{Noise, PointSource, fit_point_source};
+pub use profile_fit::ProfileFit;
+pub use profiles::{GALAXIES, MODELS, Profiles};
 pub use recentre::recentre;
 
 use crate::frame::{PerBand, Plane};
@@ -94,16 +98,22 @@ impl Cutout {
         cutout
     }
 
-    /// Fits the flux in every band from its own pixels; from its neighbours' too where it has too few of its own.
+    /// Fits the flux in every band.
     fn fit(&mut self) {
         for b in 0..self.pixels.len() {
-            let usable = |i: usize| in_aperture(i) && self.is_usable(b, i);
-            let own: [bool; AREA] = std::array::from_fn(|i| usable(i) && !self.masked[i]);
-            let used = if count(&own) > FEWEST_USABLE { own } else { std::array::from_fn(usable) };
-            if count(&used) > FEWEST_USABLE {
+            if let Some(used) = self.used(b) {
                 self.point_source[b] = fit_point_source(&self.pixels[b], &self.psf[b], &used, &self.noise[b]);
             }
         }
+    }
+
+    /// The pixels of `band` from which fluxes are fitted: the object's own, or its neighbours' too where it has too
+    /// few; `None` where there are too few of any.
+    fn used(&self, band: usize) -> Option<[bool; AREA]> {
+        let usable = |i: usize| in_aperture(i) && self.is_usable(band, i);
+        let own: [bool; AREA] = std::array::from_fn(|i| usable(i) && !self.masked[i]);
+        let used = if count(&own) > FEWEST_USABLE { own } else { std::array::from_fn(usable) };
+        (count(&used) > FEWEST_USABLE).then_some(used)
     }
 
     fn is_usable(&self, band: usize, i: usize) -> bool {

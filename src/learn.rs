@@ -9,8 +9,10 @@
 //! memory, and it ends the command, not a daemon.
 
 pub mod classify;
+pub mod colour;
 pub mod dataset;
 mod descent;
+pub mod eb;
 mod error;
 pub mod hierarchy;
 pub mod loss;

@@ -1,5 +1,10 @@
 //! From the ensemble's log-odds to a calibrated probability of being a star.
 
+mod mixture;
+
+pub use mixture::ProfileMixture;
+pub(crate) use mixture::relative_likelihoods;
+
 use serde::{Deserialize, Serialize};
 
 /// Log-odds of star by magnitude and ensemble score, learned without labels (see `learn`): a table on a grid,

@@ -25,7 +25,7 @@ pub const SIDE: usize = 2 * RADIUS + 1;
 /// Pixels of a PSF stamp.
 pub const AREA: usize = SIDE * SIDE;
 /// Position terms: 1, u, v with u, v in -1..1 over the reference frame.
-const TERMS: usize = 3;
+pub(crate) const TERMS: usize = 3;
 
 /// A 31x31 image, row by row, its object on the middle pixel.
 pub type Stamp = [f32; AREA];
@@ -106,21 +106,39 @@ impl Psf {
         psf
     }
 
+    /// The same everywhere.
+    #[cfg(test)]
+    pub(crate) fn constant(stamps: &PerBand<Stamp>) -> Self {
+        let terms = |stamp: &Stamp| [stamp.map(f64::from).to_vec(), vec![0.0; AREA], vec![0.0; AREA]];
+        let bands = stamps.each_ref().map(|stamp| BandPsf::new(Some(terms(stamp)), 3.0));
+        Self { bands, half_size_px: (1024.0, 744.5), half_light_radius_px: 2.0 }
+    }
+
     /// The PSF of `band` at reference pixel (x, y): unit sum, centred on the middle pixel.
     pub fn at(&self, band: usize, x: f64, y: f64) -> Stamp {
-        let psf = &self.bands[band];
-        let (u, v) = (x / self.half_size_px.0 - 1.0, y / self.half_size_px.1 - 1.0);
-        let norm = psf.sums[0] + u * psf.sums[1] + v * psf.sums[2];
-        // Far outside of the frame the linear terms may take the sum anywhere; the constant one is always sound.
-        let sound = norm.is_finite() && norm > 0.5 * psf.sums[0];
-        let [one, u, v] =
-            if sound { [1.0 / norm, u / norm, v / norm] } else { [1.0 / psf.sums[0], 0.0, 0.0] }.map(|c| c as f32);
-        let [a, b, c] = &psf.terms;
+        let [one, u, v] = self.weights(band, x, y);
+        let [a, b, c] = self.terms(band);
         let mut stamp = [0.0; AREA];
         for (((p, &a), &b), &c) in stamp.iter_mut().zip(a).zip(b).zip(c) {
             *p = one * a + u * b + v * c;
         }
         stamp
+    }
+
+    /// The stamps of which the PSF of `band` is a sum, with [`Psf::weights`]; what is linear in the PSF needs to be
+    /// done to these alone.
+    pub(crate) fn terms(&self, band: usize) -> &[Vec<f32>; TERMS] {
+        &self.bands[band].terms
+    }
+
+    /// Weights of the terms at reference pixel (x, y), for a PSF of unit sum.
+    pub(crate) fn weights(&self, band: usize, x: f64, y: f64) -> [f32; TERMS] {
+        let sums = &self.bands[band].sums;
+        let (u, v) = (x / self.half_size_px.0 - 1.0, y / self.half_size_px.1 - 1.0);
+        let norm = sums[0] + u * sums[1] + v * sums[2];
+        // Far outside of the frame the linear terms may take the sum anywhere; the constant one is always sound.
+        let sound = norm.is_finite() && norm > 0.5 * sums[0];
+        if sound { [1.0 / norm, u / norm, v / norm] } else { [1.0 / sums[0], 0.0, 0.0] }.map(|c| c as f32)
     }
 
     /// The PSF of `band` at the frame's centre.

@@ -19,6 +19,11 @@ impl Noise {
     pub fn variance(&self, source: f64) -> f64 {
         self.sigma * self.sigma + self.nmgy_per_electron * source.max(0.0)
     }
+
+    /// A pixel's weight in fits, nMgy^-2: the inverse of its variance and of the PSF model's own error there.
+    pub(super) fn weight(&self, source: f64) -> f64 {
+        1.0 / (self.variance(source) + (PSF_MODEL_ERROR * source).powi(2))
+    }
 }
 
 /// A flux and its standard error, nMgy.
@@ -51,8 +56,7 @@ pub fn fit_point_source(pixels: &Stamp, psf: &Stamp, used: &[bool; AREA], noise:
     let first = (yp / pp).max(0.0);
     let (mut yp, mut pp) = (0.0, 0.0);
     for (y, p) in of_use() {
-        let source = first * p;
-        let weight = 1.0 / (noise.variance(source) + (PSF_MODEL_ERROR * source).powi(2));
+        let weight = noise.weight(first * p);
         yp += y * p * weight;
         pp += p * p * weight;
     }

@@ -124,33 +124,38 @@ fn the_64_px_cut_has_the_object_on_index_32_and_no_neighbour() {
     assert_eq!(cut, cutout64(&ready.source(), 1, (60.0, 80.0), 3));
 }
 
-/// The reference's own cuts, PSFs and masks must give its fluxes and classifier inputs: nothing here is random, so
-/// rounding is the only excuse.
-#[test]
-fn the_references_cuts_give_its_stamps() {
-    let Some(file) = scene::reference("dev_stamps.npz") else { return };
-    let Some(folder) = scene::python("arrays.py", &file) else { return };
-    let array = |name: &str| scene::doubles(&folder.path().join(format!("{name}.f64")));
+/// The reference's cutouts, without fluxes; and all of its arrays by name.
+fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
+    let folder = scene::python("arrays.py", &scene::reference("dev_stamps.npz")?)?;
+    let array = move |name: &str| scene::doubles(&folder.path().join(format!("{name}.f64")));
     let (cuts, psfs, masks) = (array("cut"), array("psf"), array("mask"));
     let (sigmas, photons) = (array("sigma"), array("nmgy_per_electron"));
-    let (fluxes, errors, inputs) = (array("flux"), array("error"), array("ae_input"));
-    let n = inputs.len() / STAMP_LEN;
-    assert_eq!(n, 20);
-    for o in 0..n {
+    let cutout = |o: usize| {
         let image =
             |from: &[f64], b: usize| -> Stamp { std::array::from_fn(|i| from[(o * BANDS + b) * AREA + i] as f32) };
-        let mut cutout = Cutout {
+        let noise = |b: usize| Noise { sigma: sigmas[o * BANDS + b], nmgy_per_electron: photons[o * BANDS + b] };
+        Cutout {
             pixels: std::array::from_fn(|b| image(&cuts, b)),
             psf: std::array::from_fn(|b| image(&psfs, b)),
             masked: std::array::from_fn(|i| masks[o * AREA + i] > 0.0),
             unusable: std::array::from_fn(|_| None),
-            noise: std::array::from_fn(|b| Noise {
-                sigma: sigmas[o * BANDS + b],
-                nmgy_per_electron: photons[o * BANDS + b],
-            }),
+            noise: std::array::from_fn(noise),
             point_source: [PointSource::NONE; BANDS],
             shape_bands: [1, 2, 3],
-        };
+        }
+    };
+    let cutouts = (0..sigmas.len() / BANDS).map(cutout).collect();
+    Some((cutouts, array))
+}
+
+/// The reference's own cuts, PSFs and masks must give its fluxes and classifier inputs: nothing here is random, so
+/// rounding is the only excuse.
+#[test]
+fn the_references_cuts_give_its_stamps() {
+    let Some((cutouts, array)) = references_cutouts() else { return };
+    let (fluxes, errors, inputs) = (array("flux"), array("error"), array("ae_input"));
+    assert_eq!(cutouts.len(), 20);
+    for (o, mut cutout) in cutouts.into_iter().enumerate() {
         cutout.fit();
         for b in 0..BANDS {
             let p = cutout.point_source[b];
@@ -164,3 +169,130 @@ fn the_references_cuts_give_its_stamps() {
         }
     }
 }
+
+/// measure.fit_models of the reference on the same cuts, the models being its stored PSFs and
+/// scipy.signal.fftconvolve(psf, profile, mode="same") of its PROFILES: chi^2 over g, r, i of objects 0, 5, 12, 19,
+/// and the best galaxy's flux and error in u and r.
+#[test]
+fn the_references_cuts_give_its_chi2() {
+    let Some((cutouts, _)) = references_cutouts() else { return };
+    for (o, chi2, fluxes) in REFERENCE_FITS {
+        let mut cutout = cutouts[o].clone();
+        cutout.fit();
+        let psf = Psf::constant(&cutout.psf);
+        let fit = cutout.fit_profiles(&Profiles::new(&psf), (0.0, 0.0)).unwrap();
+        let power = power(&cutout);
+        for (k, (&found, expected)) in fit.chi2.iter().zip(chi2).enumerate() {
+            // chi^2 is what is left of the pixels' power: f32 sums leave 1e-6 of that.
+            assert!((f64::from(found) - expected).abs() < 2e-6 * power, "{o} {k}: {found} is not {expected}");
+        }
+        for (b, [flux, error]) in [(0, fluxes[0]), (2, fluxes[1])] {
+            assert!((f64::from(fit.best_flux[b]) / flux - 1.0).abs() < 2e-5, "{o} {b}: {}", fit.best_flux[b]);
+            assert!((f64::from(fit.best_flux_error[b]) / error - 1.0).abs() < 2e-5, "{o} {b}");
+        }
+    }
+}
+
+/// Sum of (pixel / sigma)^2 in the shape bands, an upper bound of what the fits sum up.
+fn power(cutout: &Cutout) -> f64 {
+    let band = |&b: &usize| {
+        let used = cutout.used(b).unwrap();
+        let sigma = cutout.noise[b].sigma;
+        (0..AREA).filter(|&i| used[i]).map(|i| (f64::from(cutout.pixels[b][i]) / sigma).powi(2)).sum::<f64>()
+    };
+    cutout.shape_bands.iter().map(band).sum()
+}
+const REFERENCE_FITS: [(usize, [f64; MODELS], [[f64; 2]; 2]); 4] = [
+    (
+        0,
+        [
+            16123138.0, 15667948.0, 16024577.0, 14732691.0, 15112949.0, 12909784.0, 12377125.0, 9742741.8, 8924606.8,
+            5843840.6, 6436455.5, 3901902.4, 5409673.9, 5058570.4, 5452708.3, 8200635.4, 6089950.4,
+        ],
+        [[929.71886, 3.8753727], [3607.7929, 0.99884735]],
+    ),
+    (
+        5,
+        [
+            2865.3764, 2353.1181, 2773.1405, 3817.0411, 2770.3122, 8904.958, 5208.0638, 19632.134, 15461.631,
+            38892.027, 33744.763, 65586.639, 53991.111, 91013.88, 70133.068, 114403.9, 84819.438,
+        ],
+        [[179.79204, 1.4852263], [659.05401, 2.5431168]],
+    ),
+    (
+        12,
+        [
+            891.80157, 1088.8967, 887.77092, 2694.7899, 1049.8425, 6653.8302, 2397.9311, 14230.443, 6916.0155,
+            26572.954, 15814.126, 41949.702, 27057.438, 55677.357, 36803.732, 68067.56, 46042.336,
+        ],
+        [[14.65221, 0.42359838], [246.66633, 1.2456114]],
+    ),
+    (
+        19,
+        [
+            965.92744, 1168.8359, 972.49387, 2497.2907, 1134.0225, 5602.1807, 2063.351, 11341.955, 4930.2083,
+            20513.989, 10765.616, 31853.098, 18593.787, 41971.462, 25759.517, 51133.773, 32817.779,
+        ],
+        [[3.8026995, 0.29396694], [136.68237, 0.82575217]],
+    ),
+];
+
+/// The frame's PSF convolved once must be, at any position, the PSF of that position convolved: a Gaussian source of
+/// another width tells, as Gaussians convolve to Gaussians and an exponential does not care where it is.
+#[test]
+fn profiles_follow_the_psf_over_the_frame() {
+    let ready = Ready::new(vec![]);
+    let profiles = Profiles::new(&ready.psf);
+    for at in [(31.0, 350.0), (256.0, 200.0), (480.0, 20.0)] {
+        let mut cutout = Cutout::take(&ready.source(), 1, at);
+        let there = Psf::constant(&cutout.psf);
+        cutout.pixels = cutout.psf.map(|p| p.map(|v| 30.0 * v));
+        cutout.fit();
+        let (moving, standing) = (cutout.fit_profiles(&profiles, at), cutout.fit_profiles(&Profiles::new(&there), at));
+        let (moving, standing) = (moving.unwrap(), standing.unwrap());
+        for (a, b) in moving.chi2.iter().zip(standing.chi2) {
+            // What is left of a sum of squares of some 1e6.
+            assert!((a - b).abs() < 2e-6 * power(&cutout) as f32, "{a} is not {b}");
+        }
+    }
+}
+
+#[test]
+fn a_source_is_fitted_best_by_what_it_is() {
+    let ready = Ready::new(vec![star(60.0, 80.0, 50.0)]);
+    let profiles = Profiles::new(&ready.psf);
+    let mut cutout = Cutout::take(&ready.source(), 1, (60.0, 80.0));
+    let point = cutout.fit_profiles(&profiles, (60.0, 80.0)).unwrap();
+    assert!(point.chi2[5..].iter().all(|&c| c > point.chi2[0] + 10.0), "{point:?}");
+    // Pixels that are a galaxy's: nothing is left of it.
+    let truth = 9;
+    for b in 0..BANDS {
+        let light = profiles.galaxy(b, truth - 1, (60.0, 80.0));
+        let at = profiles::pack(|i| i as f32);
+        for (&light, &i) in light.iter().zip(&at).filter(|(_, i)| **i > 0.0) {
+            cutout.pixels[b][i as usize] = 8.0 * light;
+        }
+    }
+    cutout.fit();
+    let galaxy = cutout.fit_profiles(&profiles, (60.0, 80.0)).unwrap();
+    assert!(galaxy.chi2[truth].abs() < 0.1 && galaxy.chi2[0] > 100.0, "{galaxy:?}");
+    for (flux, error) in galaxy.best_flux.into_iter().zip(galaxy.best_flux_error) {
+        assert!((flux / 8.0 - 1.0).abs() < 1e-3 && error > 0.0, "{galaxy:?}");
+    }
+}
+
+/// likelihood.asinh_colours of the reference with best_flux [-.2, 1, 3, 0, 50], error [.4, .2, .1, .3, 2].
+#[test]
+fn colours_are_defined_at_any_flux() {
+    let fit = ProfileFit {
+        chi2: [1.0; MODELS],
+        best_flux: [-0.2, 1.0, 3.0, 0.0, 50.0],
+        best_flux_error: [0.4, 0.2, 0.1, 0.3, 2.0],
+    };
+    for (colour, expected) in fit.colours().into_iter().zip(REFERENCE_COLOURS) {
+        assert!((colour - expected).abs() < 1e-5, "{colour} is not {expected}");
+    }
+    let missing = ProfileFit { best_flux: [1.0, f32::NAN, 3.0, 1.0, 2.0], ..fit };
+    assert!(missing.colours()[0].is_nan() && missing.colours()[1].is_nan() && missing.colours()[2].is_finite());
+}
+const REFERENCE_COLOURS: [f32; 4] = [0.984_426, 1.127_931, -2.217_175, 5.272_687];

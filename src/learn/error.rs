@@ -46,6 +46,16 @@ pub enum LearnError {
         /// How many it takes.
         needed: usize,
     },
+    /// What teaches says that nearly all objects are of one kind.
+    #[error("training {net}: {objects} objects nearly all of one kind ({stars:.0} stars); give frames that show both")]
+    OneClass {
+        /// Which net.
+        net: &'static str,
+        /// Sum of their probabilities of being stars.
+        stars: f64,
+        /// How many objects there are.
+        objects: usize,
+    },
     /// The loss is no number any more.
     #[error("training {net}: the loss is not finite at step {step}; try another seed or a lower rate")]
     Diverged {

@@ -8,9 +8,11 @@ use crate::model::ModelError;
 use crate::torch::device::{Chosen, Precision};
 
 mod classifier;
+mod colour;
 mod segmenter;
 
 pub use classifier::TorchClassifier;
+pub use colour::TorchColour;
 pub use segmenter::TorchSegmenter;
 
 /// Largest difference of a score between f32 and bf16, times the score where that is beyond 1. Measured with the

@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod classifier;
+pub mod colour;
 pub mod cutouts;
 pub mod layers;
 pub mod segmentation;
