@@ -61,6 +61,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["pipeline", "frame", "catalog", "model"]),
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
+    ("study", &["CORE", "learn", "torch", "picture"]),
     ("config", &["CORE", "pipeline", "fits", "store", "kafka", "remote"]),
     ("cli", &["commands", "config", "frame", "pipeline"]),
     (
@@ -78,6 +79,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "telemetry",
             "torch",
             "learn",
+            "study",
             "config",
             "cli",
         ],

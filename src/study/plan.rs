@@ -127,6 +127,8 @@ pub enum How {
         /// With the co-trained colour.
         colour: bool,
     },
+    /// The mean of the shipped ensemble's and EB's log-odds, and colour.
+    Combination,
     /// Saw labels: a net on latents, to say how much they hold.
     SupervisedProbe {
         /// Of which encoder.

@@ -11,7 +11,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Damage;
-use crate::frame::PerBand;
+use crate::cutout::MODELS;
+use crate::frame::{BANDS, PerBand};
 use crate::model::STAMP_LEN;
 
 /// Name of the image in the file's header.
@@ -88,7 +89,10 @@ columns! {
     stamp: [f16; STAMP_LEN],
     /// The same of a simulated point source in its place (`cutout::Cutout::null_stamp`).
     null_stamp: [f16; STAMP_LEN],
-    // Columns of further measurements (chi^2 of fitted profiles, their best fluxes) come here.
+    /// chi^2 over the shape bands of the point source, then of each galaxy (`cutout::ProfileFit`); NaN without a fit.
+    chi2: [f32; MODELS],
+    /// Asinh colours of neighbouring bands by the best galaxy's fluxes; NaN where a band has none.
+    colours: [f32; BANDS - 1],
 }
 
 impl Features {
@@ -242,6 +246,8 @@ pub(super) mod tests {
             sn: v.sqrt(),
             stamp: halves(&std::array::from_fn(|k| (k as f32 - 220.0) * 0.01 * v)),
             null_stamp: halves(&[v; STAMP_LEN]),
+            chi2: [v; MODELS],
+            colours: [0.5, v, -v, f32::MIN],
         }
     }
 

@@ -9,7 +9,7 @@ use super::cutouts::{Cutouts, pack};
 use super::features::{Features, ObjectFeatures, halves};
 use super::manifest::Entry;
 use super::{Damage, DataSetError, seal};
-use crate::cutout::{Cutout, Source, cutout64};
+use crate::cutout::{Cutout, MODELS, ProfileFit, Profiles, Source, cutout64};
 use crate::frame::{BANDS, ImageId, PerBand};
 use crate::learn::sample::TEACHING_MAG;
 use crate::measure::Measured;
@@ -54,11 +54,12 @@ impl Shard {
         let scale = source.survey.profile().pixel_scale_arcsec;
         let fwhm_px = found.quality.map(|q| (q.fwhm_arcsec / scale) as f32);
         let seed = seed_of(image);
+        let profiles = Profiles::new(source.psf);
         let taken: Vec<(ObjectFeatures, Vec<u8>)> = found
             .measure()
             .par_iter()
             .filter(|m| TEACHING_MAG.contains(&m.reference_mag) && m.row.concentration.is_finite())
-            .filter_map(|m| one(&source, m, fwhm_px, seed))
+            .filter_map(|m| one(&source, m, (&profiles, fwhm_px), seed))
             .collect();
         let mut features = Features { images: vec![image.to_string()], ..Features::default() };
         let mut packed = Vec::with_capacity(taken.len());
@@ -147,13 +148,14 @@ impl Entry {
 fn one(
     source: &Source,
     measured: &Measured,
-    psf_fwhm_px: PerBand<f32>,
+    (profiles, psf_fwhm_px): (&Profiles, PerBand<f32>),
     seed: u64,
 ) -> Option<(ObjectFeatures, Vec<u8>)> {
     let stamp = measured.stamp.as_deref()?;
     let row = &measured.row;
     let seed = seed ^ u64::from(row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let cutout = Cutout::take(source, row.number, measured.centre);
+    let fit = cutout.fit_profiles(profiles, measured.centre);
     let sky_sigma = source.prepared.sky.map(|s| s.sigma_nmgy);
     let mut pixels = cutout64(source, row.number, measured.centre, seed);
     for pixel in pixels.chunks_exact_mut(BANDS) {
@@ -174,6 +176,8 @@ fn one(
         sn: cutout.sn() as f32,
         stamp: halves(stamp),
         null_stamp: halves(&cutout.null_stamp(seed)),
+        chi2: fit.as_ref().map_or([f32::NAN; MODELS], |f| f.chi2),
+        colours: fit.as_ref().map_or([f32::NAN; BANDS - 1], ProfileFit::colours),
     };
     Some((object, pack(&pixels)))
 }
