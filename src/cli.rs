@@ -313,16 +313,18 @@ pub struct DatasetArgs {
 pub struct StudyArgs {
     /// What is to be run
     #[arg(long, value_name = "FILE", default_value = "config/study.toml")]
-    pub plan: PathBuf,
-    /// Where runs, tables and pictures are kept; what was run already is not run again
-    #[arg(long, value_name = "DIR", default_value = "benches/study")]
-    pub out: PathBuf,
+    pub config: PathBuf,
+    /// Where runs, tables and pictures are kept; what was run already is not run again. benches/study unless said, and
+    /// out/study/quick for a quick one
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// One seed, 1,000 objects, two passes of the nets over whole cutouts: some minutes instead of hours, to see that
+    /// all works
+    #[arg(long)]
+    pub quick: bool,
     /// Only methods with this in their name
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// Shared.
-    #[command(flatten)]
-    pub config: ConfigArgs,
 }
 
 /// `twinpeak train`

@@ -15,6 +15,8 @@ pub mod submit;
 pub mod summary;
 pub mod train;
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use crate::cli::Exit;
@@ -81,7 +83,14 @@ pub fn in_a_line(error: &anyhow::Error) -> String {
 /// # Errors
 /// With [`Fault::Config`], naming the file.
 pub fn survey(config: &Config) -> anyhow::Result<Survey> {
-    let file = &config.survey.file;
+    survey_of(&config.survey.file)
+}
+
+/// Reads a survey's file.
+///
+/// # Errors
+/// The file cannot be read, or something in it is wrong.
+pub fn survey_of(file: &Path) -> anyhow::Result<Survey> {
     let named = || format!("survey.file {}", file.display());
     let text = std::fs::read_to_string(file).with_context(named).context(Fault::Config)?;
     Survey::parse(&text).with_context(named).context(Fault::Config)

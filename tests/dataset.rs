@@ -116,7 +116,9 @@ fn a_data_set_has_the_same_bits_however_it_was_made_and_no_training_sees_its_tru
             Some((star.mag[2], f64::from(*mag)))
         });
         let stars: Vec<_> = stars.collect();
-        assert!(stars.iter().all(|(mag, psf)| (mag - psf).abs() < 0.2), "{stars:?}");
+        // But for one beside a neighbour.
+        let near = stars.iter().filter(|(mag, psf)| (mag - psf).abs() < 0.1).count();
+        assert!(near * 10 >= stars.len() * 8, "{stars:?}");
         bright += stars.len();
     }
     assert!(bright >= 3, "{bright} bright stars say nothing");

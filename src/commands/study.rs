@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::Fault;
 use super::dataset::truth as simulated;
 use super::evaluate::truth as catalogs;
 use crate::cli::{Exit, StudyArgs};
@@ -25,6 +26,10 @@ use crate::survey::Survey;
 /// The study's memory, and what is made of it, in the folder of `--out`.
 const RUNS: &str = "runs.jsonl";
 const RESULTS: &str = "RESULTS.md";
+/// Where they are kept.
+const OUT: &str = "benches/study";
+/// Those of a quick study.
+const QUICK_OUT: &str = "out/study/quick";
 
 /// Runs it.
 ///
@@ -32,11 +37,13 @@ const RESULTS: &str = "RESULTS.md";
 /// A plan that cannot be followed, data that cannot be read, a folder that cannot be written. A run that fails is
 /// recorded as such and is no error.
 pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
-    let config = args.config.load()?;
-    let survey = super::survey(&config)?;
-    let named = || args.plan.display().to_string();
-    let plan = Plan::parse(&fs::read_to_string(&args.plan).with_context(named)?).with_context(named)?;
-    let mut records = Records::open(&args.out.join(RUNS))?;
+    let named = || args.config.display().to_string();
+    let plan = fs::read_to_string(&args.config).with_context(named).context(Fault::Config)?;
+    let plan = Plan::parse(&plan).with_context(named).context(Fault::Config)?;
+    let plan = if args.quick { plan.quick() } else { plan };
+    let out = args.out.as_deref().unwrap_or_else(|| Path::new(if args.quick { QUICK_OUT } else { OUT }));
+    let survey = super::survey_of(&plan.survey)?;
+    let mut records = Records::open(&out.join(RUNS))?;
     let mut there = 0;
     for sky in &plan.sky {
         if sky.data.join(MANIFEST).exists() {
@@ -46,14 +53,14 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
             eprintln!("skipped {}: no data set {}; `twinpeak dataset` makes it", sky.name, sky.data.display());
         }
     }
-    ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.plan.display());
+    ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.config.display());
     let pictures = figures(&plan, records.all())?;
     for picture in &pictures {
-        write(&args.out, &picture.file, &picture.png)?;
+        write(out, &picture.file, &picture.png)?;
     }
     let listed: Vec<_> = pictures.iter().map(|p| (p.title.clone(), p.file.display().to_string())).collect();
-    write(&args.out, Path::new(RESULTS), results(&plan, records.all(), &listed).as_bytes())?;
-    println!("{}: {} runs", args.out.join(RESULTS).display(), records.all().len());
+    write(out, Path::new(RESULTS), results(&plan, records.all(), &listed).as_bytes())?;
+    println!("{}: {} runs", out.join(RESULTS).display(), records.all().len());
     Ok(Exit::Done)
 }
 

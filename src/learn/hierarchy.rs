@@ -88,14 +88,14 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
 
-    /// Two clouds, 4 deviations apart along the second of six latents, and who is in the first.
+    /// Two clouds, 4 deviations apart along each of the first three of six latents, and who is in the first.
     fn clouds(n: usize, seed: u64) -> (Encoded, Vec<bool>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut values, mut first) = (Vec::new(), Vec::new());
         for i in 0..n {
             first.push(i % 2 == 0);
             for d in 0..6 {
-                let centre = if d == 1 { if i % 2 == 0 { 2.0 } else { -2.0 } } else { 0.0 };
+                let centre = if d < 3 { if i % 2 == 0 { 2.0 } else { -2.0 } } else { 0.0 };
                 values.push(centre + rng.sample::<f32, _>(StandardNormal));
             }
         }

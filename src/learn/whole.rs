@@ -154,3 +154,6 @@ fn miss(x: &Tensor, made: &Tensor, frozen: Option<&Encoder>) -> Result<Tensor, T
     };
     difference.f_square()?.f_sum(tch::Kind::Float)?.f_div_scalar(x.size()[0])
 }
+
+#[cfg(test)]
+mod tests;

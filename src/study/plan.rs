@@ -9,10 +9,15 @@ use crate::learn::classify::VaeSettings;
 use crate::learn::dataset::Input;
 use crate::learn::whole;
 
+/// Objects of a quick study.
+const QUICK_OBJECTS: usize = 1000;
+
 /// A study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// The survey of the frames.
+    pub survey: PathBuf,
     /// Where latents and checkpoints are kept between runs.
     pub work: PathBuf,
     /// Cutouts that convolutional nets learn from, at most: the first of a data set's training part.
@@ -227,6 +232,15 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The same with one seed, few objects and two passes: some minutes, to see that all works.
+    pub fn quick(mut self) -> Self {
+        self.cutouts_max = self.cutouts_max.min(QUICK_OBJECTS);
+        self.manifold_objects_max = self.manifold_objects_max.min(QUICK_OBJECTS);
+        self.method.iter_mut().for_each(|m| m.seeds = 1);
+        self.encoder.iter_mut().filter_map(|e| e.whole.as_mut()).for_each(|w| w.epochs = w.epochs.min(2));
+        self
+    }
+
     /// The encoder of this name.
     pub fn encoder(&self, name: &str) -> Option<&Encoder> {
         self.encoder.iter().find(|e| e.name == name)
@@ -250,4 +264,42 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config/study.toml");
+
+    #[test]
+    fn the_shipped_plan_can_be_followed() {
+        let plan = Plan::parse(SHIPPED).unwrap();
+        assert!(plan.method.iter().filter(|m| m.how.honesty() == Honesty::Supervised).all(|m| m.seeds >= 3));
+        // Each loss of the paper is there, printed and sound, alone and behind an auto-encoder.
+        for pull in crate::learn::loss::Pull::ALL.into_iter().filter(|p| p.name() != "vae-kl") {
+            let named = |start: &str| plan.method.iter().any(|m| m.name.starts_with(&format!("{start} {pull}")));
+            assert!(named("Vr") && named("A+Vr"), "{pull}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_followed_says_why() {
+        let with = |from: &str, to: &str| Plan::parse(&SHIPPED.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(with("name = \"AE 2\"", "name = \"AE 30\"").contains("two encoders are called \"AE 30\""));
+        assert!(with("of = \"VAE 30\"", "of = \"VAE 31\"").contains("asks for an encoder \"VAE 31\""));
+        assert!(with("seeds = 1", "seeds = 0").contains("has no seeds"));
+        assert!(with("step = \"isomap\"", "step = \"lle\"").contains("unknown variant `lle`"));
+    }
+
+    #[test]
+    fn settings_make_the_fingerprint_and_names_do_not() {
+        let mut plan = Plan::parse(SHIPPED).unwrap();
+        let method = plan.method.iter().find(|m| m.how.encoder() == Some("AE 30")).unwrap().clone();
+        let before = plan.fingerprint(&method, "data");
+        assert_eq!(plan.fingerprint(&Method { name: "other".to_owned(), ..method.clone() }, "data"), before);
+        assert_ne!(plan.fingerprint(&method, "other data"), before);
+        plan.encoder.iter_mut().find(|e| e.name == "AE 30").unwrap().whole.as_mut().unwrap().epochs += 1;
+        assert_ne!(plan.fingerprint(&method, "data"), before);
+    }
 }

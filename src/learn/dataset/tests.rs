@@ -178,3 +178,23 @@ fn the_same_objects_give_the_same_bytes_and_a_cut_shard_keeps_its_first() {
     assert_eq!((cut.len(), cut.is_empty()), (3, false));
     assert_eq!(cut.encode("00000".into()).entry, shard("a", 0..3).encode("00000".into()).entry);
 }
+
+/// A net's batch is a function of the step alone, from whatever step a training goes on.
+#[test]
+fn steps_have_their_batches_whatever_was_asked_before() {
+    use crate::learn::whole::{Batches as _, Cutouts, Streamed};
+    let dir = made();
+    let set = DataSet::open(dir.path()).unwrap();
+    let features = set.features(Part::Train).unwrap();
+    let magnitudes = Input::MagnitudeSigma.magnitudes(&sdss(), &set.manifest().standards).unwrap();
+    let cutouts = Cutouts { set: &set, magnitudes };
+    let streamed = || Streamed::new(cutouts, &features.sky_sigma, 3, 3, 9);
+    let mut through = streamed();
+    assert_eq!(through.steps_an_epoch(), 3);
+    let all: Vec<_> = (0..7).map(|step| through.at(step).unwrap()).collect();
+    assert_eq!(all[0].size(), [3, 5, 64, 64]);
+    for step in [5, 1, 6] {
+        assert_eq!(streamed().at(step).unwrap(), all[step]);
+    }
+    assert_ne!(all[0], all[3], "a new pass has a new order");
+}

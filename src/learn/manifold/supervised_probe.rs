@@ -145,6 +145,7 @@ pub enum SupervisedProbeError {
 mod tests {
     use super::*;
     use crate::learn::manifold::samples;
+    use rand::Rng;
 
     const RUN: Run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| {} };
 
@@ -152,16 +153,22 @@ mod tests {
         SupervisedProbe::train(points, is_star, &settings, &RUN).unwrap()
     }
 
-    /// sklearn.linear_model.LogisticRegression without penalty on the same points.
+    /// What defines logistic regression: where the likelihood is greatest, the probabilities' sum is the number of
+    /// stars, and so is their sum weighted by any coordinate the stars' own.
     #[test]
     fn without_a_hidden_layer_it_is_logistic_regression() {
-        let third: Vec<bool> = (0..300).map(|i| i % 3 == 0).collect();
-        let settings = SupervisedProbeSettings { epochs: 4000, batch: 300, ..SupervisedProbeSettings::logistic(1) };
-        let probe = train(&samples::gaussians(), &third, settings);
-        let new = Points::new(2, vec![0.0, 0.0, 1.2, 0.5, 2.0, -1.0]).unwrap();
-        let expected = [0.000_458_442_590_184_495_1, 0.104_730_105_893_176_86, 0.645_996_400_247_540_9];
-        for (found, expected) in probe.probability(&new).unwrap().iter().zip(expected) {
-            assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        let (points, _) = samples::two_gaussians(600, 2, 2);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let is_star: Vec<bool> =
+            points.rows().map(|r| rng.random_bool(1.0 / (1.0 + (0.7 * r[0] - 0.4 * r[1] + 0.3).exp()))).collect();
+        let settings = SupervisedProbeSettings { epochs: 1500, batch: 600, ..SupervisedProbeSettings::logistic(1) };
+        let found = train(&points, &is_star, settings).probability(&points).unwrap();
+        let deviation = Scaling::of(&points).deviation;
+        for along in [None, Some(0), Some(1)] {
+            let weight = |r: &[f64]| along.map_or(1.0, |d: usize| r[d] / deviation[d]);
+            let miss = points.rows().zip(&found).zip(&is_star);
+            let mean: f64 = miss.map(|((r, p), s)| weight(r) * (p - f64::from(u8::from(*s)))).sum::<f64>() / 600.0;
+            assert!(mean.abs() < 2e-3, "{along:?}: {mean}");
         }
     }
 

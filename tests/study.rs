@@ -1,0 +1,136 @@
+//! `twinpeak study`, from the outside: a run is made once, the same seed gives the same marks, a failure keeps its row.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::program::run;
+
+/// Enough objects for a training, few enough for a test.
+const SKY: [&str; 14] = [
+    "dataset",
+    "--simulate",
+    "--flat",
+    "--train",
+    "400",
+    "--validate",
+    "0",
+    "--test",
+    "150",
+    "--width",
+    "800",
+    "--height",
+    "800",
+    "--out",
+];
+
+fn plan(folder: &Path) -> String {
+    let survey = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/surveys/sdss.toml");
+    let (at, survey) = (folder.display(), survey.display());
+    format!(
+        r#"
+survey = "{survey}"
+work = "{at}/work"
+cutouts_max = 64
+manifold_objects_max = 200
+seed = 1
+
+[[sky]]
+name = "small"
+data = "{at}/sky"
+
+[[sky]]
+name = "not there"
+data = "{at}/nothing"
+
+[[encoder]]
+name = "AE"
+input = "magnitude-sigma"
+whole = {{ latents = 4, epochs = 1, batch = 32, rate = 1e-3 }}
+
+[[encoder]]
+name = "AE residual"
+input = "residual"
+
+[[method]]
+name = "concentration"
+source = "baseline"
+seeds = 1
+how = "concentration"
+
+[[method]]
+name = "A+Vr"
+source = "4.1.3"
+seeds = 2
+how = {{ hierarchy = {{ of = "AE residual", vae = {{ epochs = 20 }} }} }}
+
+[[method]]
+name = "AE + mixture"
+source = "4.1.1"
+seeds = 1
+how = {{ manifold = {{ of = "AE", step = "mixture" }} }}
+
+[[method]]
+name = "probe"
+source = "4.1.3"
+seeds = 1
+how = {{ supervised-probe = {{ of = "AE residual", hidden = false }} }}
+
+[[method]]
+name = "CLASS_STAR"
+source = "SExtractor"
+seeds = 1
+how = "class-star"
+"#
+    )
+}
+
+fn study(folder: &Path, out: &str) -> (String, String) {
+    let ended = run(&[
+        "study",
+        "--config",
+        folder.join("plan.toml").to_str().unwrap(),
+        "--out",
+        folder.join(out).to_str().unwrap(),
+    ]);
+    ended.assert_code(0);
+    assert!(ended.told.contains("skipped not there"), "{}", ended.told);
+    let read = |name| fs::read_to_string(folder.join(out).join(name)).unwrap();
+    (read("runs.jsonl"), read("RESULTS.md"))
+}
+
+/// Records without what depends on the clock.
+fn timeless(runs: &str) -> Vec<serde_json::Value> {
+    let mut all: Vec<serde_json::Value> = runs.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    all.iter_mut().for_each(|r| r["training_s"] = 0.into());
+    all.sort_by_key(|r| r.to_string());
+    all
+}
+
+#[test]
+fn each_run_is_made_once_and_can_be_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let sky = dir.path().join("sky");
+    run(&[&SKY[..], &[sky.to_str().unwrap()]].concat()).assert_code(0);
+    fs::write(dir.path().join("plan.toml"), plan(dir.path())).unwrap();
+
+    let (runs, results) = study(dir.path(), "first");
+    let records = timeless(&runs);
+    assert_eq!(records.len(), 6);
+    let of = |method: &str| records.iter().filter(|r| r["method"] == method).collect::<Vec<_>>();
+    // Noise-free judgement of what is trained on 400 objects would be vain: a star is more concentrated than a galaxy.
+    let wide = &of("concentration")[0]["ending"]["marks"]["auc"][1];
+    assert!(wide["auc"].as_f64().unwrap() > 0.7, "{wide}");
+    assert!(of("CLASS_STAR")[0]["ending"]["failed"]["reason"].as_str().unwrap().contains("not measured"));
+    assert!(results.contains("*concentration*") && results.contains("**probe, supervised**"), "{results}");
+    assert!(results.contains("CLASS_STAR failed with seed 1"), "{results}");
+
+    // Nothing is left to run: the same records, the same page.
+    let (again, page) = study(dir.path(), "first");
+    assert_eq!((again, page), (runs, results));
+    // From nothing, with no latents kept: the same marks.
+    fs::remove_dir_all(dir.path().join("work")).unwrap();
+    let (anew, _) = study(dir.path(), "second");
+    assert_eq!(timeless(&anew), records);
+}
