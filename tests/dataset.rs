@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use common::program::{Ended, command, run, start};
 use common::{frames, until};
+use twinpeak::catalog::flag;
 use twinpeak::commands::dataset::truth;
 use twinpeak::learn::dataset::{Batch, DataSet, Features, Order, Origin, Part};
 use twinpeak::sim::Class;
@@ -110,9 +111,10 @@ fn a_data_set_has_the_same_bits_however_it_was_made_and_no_training_sees_its_tru
         assert_eq!(known.len(), features.len());
         let seen: BTreeSet<usize> = batches.iter().flat_map(|b| b.objects.clone()).collect();
         assert_eq!(seen, (0..features.len()).collect());
-        // A star's PSF magnitude is its own: the lines are those of the same objects.
-        let stars = known.iter().zip(&features.reference_mag).filter_map(|(known, mag)| {
-            let star = known.filter(|k| k.class == Class::Star && k.mag[2] < 19.5)?;
+        // A star's PSF magnitude is its own, unless a neighbour's light is in it: the lines are of the same objects.
+        let measured = features.reference_mag.iter().zip(&features.flags);
+        let stars = known.iter().zip(measured).filter_map(|(known, (mag, flags))| {
+            let star = known.filter(|k| k.class == Class::Star && k.mag[2] < 19.5 && flags & flag::BLENDED == 0)?;
             Some((star.mag[2], f64::from(*mag)))
         });
         let stars: Vec<_> = stars.collect();
