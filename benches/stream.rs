@@ -158,7 +158,7 @@ fn daemons(broker: &Broker, count: usize) -> f64 {
 /// The same bytes by the client alone: take, write, commit every 16 messages.
 fn bare(broker: &Broker) -> f64 {
     let image = ImageId::new("image-000000").unwrap();
-    let outgoing = outflow().records(&finished(&image, 0)).unwrap();
+    let outgoing = outflow().records(&finished(&image, 0), "bare").unwrap();
     let topics = twinpeak::kafka::Topics::new("bare", "sdss");
     // Makes the topics.
     twinpeak::kafka::Producer::connect(&settings(broker, "bare", Path::new("/nowhere"), 0), "sdss").unwrap();
@@ -205,6 +205,10 @@ fn bare(broker: &Broker) -> f64 {
         }
         let group = consumer.group_metadata().unwrap();
         producer.send_offsets_to_transaction(&list, &group, Duration::from_secs(20)).unwrap();
+        // As the daemon does: the client's own wait for its reports sleeps 100 ms at a time.
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+        }
         producer.commit_transaction(Duration::from_secs(20)).unwrap();
     }
     IMAGES as f64 * f64::from(ROWS) / since.elapsed().as_secs_f64()

@@ -56,22 +56,25 @@ stream() {
     ready
     say "sends a message for each field, one a second"
     "$twinpeak" submit --kafka "$broker" --rate 1 "$frames"
+    deploy/kafka.sh read twinpeak.sdss.new-images --dir "$night/kafka" >"$night/new-images.txt"
+    sent=$(wc -l <"$night/new-images.txt")
     images() { curl -sf "http://$address/metrics" | sed -n 's/^twinpeak_kafka_committed_images_total //p'; }
-    lag() { curl -sf "http://$address/metrics" | awk '/^twinpeak_kafka_consumer_lag_messages/ { n += $2 } END { print n + 0 }'; }
-    sleep 3
-    for _ in $(seq 120); do
-        printf '\r  %s images committed, %s messages to do ' "$(images)" "$(lag)"
-        if (($(lag) == 0)); then break; fi
+    for _ in $(seq 180); do
+        printf '\r  %s of %s messages are done and committed ' "$(images)" "$sent"
+        if (($(images) >= sent)); then break; fi
+        kill -0 "$daemon" 2>/dev/null || break
         sleep 1
     done
-    kill -TERM "$daemon"
-    wait "$daemon" || true
+    kill -TERM "$daemon" 2>/dev/null || true
+    wait "$daemon" || { echo; echo "demo: the daemon failed; it said" >&2; cat "$night/daemon.log" >&2; exit 1; }
     say "what a reader of committed records sees: partition, offset, headers, image, size"
     for topic in images-v1 sources-v1 rejected; do
         deploy/kafka.sh read "twinpeak.sdss.$topic" --dir "$night/kafka" >"$night/$topic.txt"
         printf '  %s records on twinpeak.sdss.%s\n' "$(wc -l <"$night/$topic.txt")" "$topic"
         sed -n '1,3s/^/    /p' "$night/$topic.txt"
     done
+    settled=$(cat "$night/images-v1.txt" "$night/rejected.txt" | wc -l)
+    if ((settled != sent)); then echo "demo: $sent messages were sent, $settled came out" >&2; exit 1; fi
     deploy/kafka.sh stop --dir "$night/kafka"
     trap - EXIT
 }

@@ -57,6 +57,14 @@ pub enum KafkaError {
     /// The client refused its settings.
     #[error("the Kafka client refuses its settings: {0}")]
     Settings(#[source] ClientError),
+    /// A setting cannot be used.
+    #[error("kafka.{key} {problem}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: &'static str,
+    },
     /// The broker refused, or did not answer.
     #[error("cannot {action}: {source}")]
     Broker {
@@ -112,7 +120,8 @@ pub enum KafkaError {
     /// The session was lost too often.
     #[error(
         "the session with the broker was lost {times} times within {within_s} s, at last: {source}; where another \
-         daemon has the same kafka.instance, give each its own"
+         daemon has the same kafka.instance, give each its own; where commits take longer than \
+         kafka.transaction_timeout_s, raise that"
     )]
     LostTooOften {
         /// So often.

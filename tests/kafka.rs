@@ -24,10 +24,10 @@ const REJECTED: &str = "twinpeak.sdss.rejected";
 
 struct NoRecords;
 impl Outflow for NoRecords {
-    fn records(&self, _: &Finished) -> Result<Outgoing, PortError> {
+    fn records(&self, _: &Finished, _: &str) -> Result<Outgoing, PortError> {
         unreachable!("nothing is processed here")
     }
-    fn keep(&self, _: &[u8]) -> Result<Option<String>, PortError> {
+    fn keep(&self, _: &[u8], _: &str) -> Result<Option<String>, PortError> {
         Ok(None)
     }
     fn discard(&self, _: &str) {}

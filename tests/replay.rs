@@ -47,11 +47,11 @@ fn settings(broker: &Broker, survey: &str, state: &Path) -> Settings {
 /// Keeps what is too large in the object store, if there is one.
 struct Keep(Option<Remote>);
 impl Outflow for Keep {
-    fn records(&self, _: &Finished) -> Result<Outgoing, PortError> {
+    fn records(&self, _: &Finished, _: &str) -> Result<Outgoing, PortError> {
         unreachable!("nothing is processed here")
     }
-    fn keep(&self, bytes: &[u8]) -> Result<Option<String>, PortError> {
-        Ok(self.0.as_ref().map(|remote| remote.put(bytes, "message").unwrap().uri))
+    fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError> {
+        Ok(self.0.as_ref().map(|remote| remote.put(bytes, &format!("{message}.message")).unwrap().uri))
     }
     fn discard(&self, _: &str) {}
 }

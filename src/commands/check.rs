@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use anyhow::Context;
+
+use super::Fault;
 use super::assemble::{bundle, device, device_threads};
 use crate::cli::{CheckArgs, Exit};
 use crate::config::{Config, Layers, SegmenterKind};
@@ -21,6 +24,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 
 /// The effective configuration, and as comments what its survey, bundle and device are: still TOML.
 fn describe(config: &Config) -> anyhow::Result<String> {
+    config.remote.check().context(Fault::Config)?;
+    config.kafka.check().context(Fault::Config)?;
     let survey = super::survey(config)?;
     let bundle = bundle(config, &survey)?;
     let chosen = device(config.device.choice)?;
@@ -120,6 +125,8 @@ mod tests {
         for (change, exit, says) in [
             ((|c| c.survey.file = "/no/such.toml".into()) as fn(&mut Config), Exit::BadConfig, "/no/such.toml"),
             (|c| c.model.bundle = "/no/such".into(), Exit::BadModel, "/no/such/manifest.toml"),
+            (|c| c.kafka.schema_registry = "http://u:pw@h".into(), Exit::BadConfig, "kafka.schema_registry holds"),
+            (|c| c.remote.file_roots = vec!["here".into()], Exit::BadConfig, "is relative"),
             (|c| c.device.choice = DeviceChoice::Cuda(99), Exit::BadDevice, "cuda:99 is not there"),
         ] {
             let (code, message) = fails(change);

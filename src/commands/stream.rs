@@ -38,6 +38,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let survey = models.survey.clone();
     let max_file_bytes = config.input.max_file_bytes.get() as u64;
     let remote = Arc::new(Remote::new(&config.remote, max_file_bytes).context(Fault::Config)?);
+    config.kafka.check().context(Fault::Config)?;
     let framing = framing(config, &survey, &ending.stop)?;
     let wire = Wire::new(&survey, framing).context(Fault::Config)?;
     let identity = &models.identity;

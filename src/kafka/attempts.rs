@@ -76,13 +76,14 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Opens the folder, made where it is missing.
+    /// Opens the group's folder below `folder`, made where it is missing: groups count apart.
     ///
     /// # Errors
     /// [`KafkaError::State`] where it cannot be made.
-    pub fn open(folder: &Path) -> Result<Self, KafkaError> {
-        fs::create_dir_all(folder).map_err(|source| state("make the folder", folder, source))?;
-        Ok(Self { folder: folder.to_owned(), ours: Mutex::default() })
+    pub fn open(folder: &Path, group: &str) -> Result<Self, KafkaError> {
+        let folder = folder.join(format!("group-{}", group.replace('/', "_")));
+        fs::create_dir_all(&folder).map_err(|source| state("make the folder", &folder, source))?;
+        Ok(Self { folder, ours: Mutex::default() })
     }
 
     /// How often a process died on a message, by what is on disk now.
@@ -184,7 +185,7 @@ impl Attempts {
     /// death of the process counts, and what the system has been given outlives that.
     fn write(&self, origin: &Origin, claim: &Claim) -> Result<(), KafkaError> {
         let text = serde_json::to_vec(claim).expect("a number and texts can be written as JSON");
-        let (path, aside) = (self.path(origin), self.folder.join(format!(".tmp-{origin}")));
+        let (path, aside) = (self.path(origin), self.folder.join(format!(".tmp-{}-{origin}", std::process::id())));
         let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path));
         written.map_err(|source| {
             let _ = fs::remove_file(&aside);
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn only_deaths_count() {
         let dir = tempfile::tempdir().unwrap();
-        let attempts = || Attempts::open(dir.path()).unwrap();
+        let attempts = || Attempts::open(dir.path(), "g").unwrap();
         let first = attempts();
         first.begin(&origin(1)).unwrap();
         assert_eq!(first.died(&origin(1)), 0, "we live");
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn objects_of_an_attempt_that_failed_are_known_to_the_one_that_commits() {
         let dir = tempfile::tempdir().unwrap();
-        let attempts = Attempts::open(dir.path()).unwrap();
+        let attempts = Attempts::open(dir.path(), "g").unwrap();
         attempts.begin(&origin(1)).unwrap();
         attempts.note(&origin(1), &["a".into(), "b".into()]).unwrap();
         attempts.give_back(3);
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn a_daemon_that_is_cut_off_neither_counts_as_dead_nor_leaves_claims() {
         let dir = tempfile::tempdir().unwrap();
-        let (cut_off, other) = (Attempts::open(dir.path()).unwrap(), Attempts::open(dir.path()).unwrap());
+        let (cut_off, other) = (Attempts::open(dir.path(), "g").unwrap(), Attempts::open(dir.path(), "g").unwrap());
         cut_off.begin(&origin(1)).unwrap();
         assert_eq!(other.died(&origin(1)), 0, "its process lives");
         other.begin(&origin(1)).unwrap();
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_none_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Attempts::open(file.path()).err().unwrap().to_string();
+        let error = Attempts::open(file.path(), "g").err().unwrap().to_string();
         assert!(error.contains(file.path().to_str().unwrap()), "{error}");
     }
 }

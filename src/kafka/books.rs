@@ -63,8 +63,6 @@ pub(super) struct Books {
     pub bytes: u64,
     /// Done without a record: acknowledged.
     pub acknowledged: Vec<Origin>,
-    /// Images done since the last commit, with records or without.
-    done: usize,
 }
 
 fn list<'a>(topic: &str, partitions: impl Iterator<Item = &'a i32>) -> TopicPartitionList {
@@ -83,13 +81,22 @@ impl Books {
         }
     }
 
-    /// Partitions that went: what was begun in them is stale.
+    /// Partitions that went: what was begun in them is stale, and what was acknowledged is for others to commit.
     pub fn revoked(&mut self, partitions: impl IntoIterator<Item = i32>) {
         for partition in partitions {
             if let Some(old) = self.holdings.remove(&partition) {
                 old.tenure.end();
             }
+            self.acknowledged.retain(|origin| origin.partition != partition);
         }
+        if self.done_count() == 0 {
+            self.since = None;
+        }
+    }
+
+    /// Messages done since the last commit, with records or without.
+    fn done_count(&self) -> usize {
+        self.written.len() + self.acknowledged.len()
     }
 
     /// Ends all tenures and begins new ones: everything is taken again.
@@ -136,7 +143,6 @@ impl Books {
             holding.progress.done(origin.offset);
         }
         self.since.get_or_insert(now);
-        self.done += 1;
         match written {
             Some((written, bytes)) => {
                 self.bytes += bytes;
@@ -165,15 +171,15 @@ impl Books {
 
     /// Whether nothing waits for a commit.
     pub fn is_clean(&self) -> bool {
-        self.done == 0 && !self.open && matches!(self.phase, Phase::Gathering)
+        self.done_count() == 0 && !self.open && matches!(self.phase, Phase::Gathering)
     }
 
     /// Whether it is time to commit: the transaction is large or old enough, or nothing else is in work.
     pub fn due(&self, settings: &Settings, others_in_work: usize, now: Instant) -> bool {
         let age = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.done > 0
+        self.done_count() > 0
             && (others_in_work == 0
-                || self.done >= settings.transaction_images.get()
+                || self.done_count() >= settings.transaction_images.get()
                 || self.bytes >= settings.transaction_bytes.get() as u64
                 || age >= settings.transaction_s.duration())
     }
@@ -202,12 +208,49 @@ impl Books {
         self.since = None;
         self.written.clear();
         self.acknowledged.clear();
-        (self.bytes, self.done) = (0, 0);
+        self.bytes = 0;
     }
 
     /// The transaction cannot be committed: everything of ours is stale from here.
     pub fn give_up(&mut self) {
         self.holdings.values().for_each(|h| h.tenure.end());
         self.phase = if self.open { Phase::Aborting } else { Phase::Seeking };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::delivery::Incoming;
+    use super::*;
+
+    fn take(books: &mut Books, partition: i32, offset: i64) -> Delivery {
+        let origin = Origin { topic: "t".into(), partition, offset };
+        let tenure = books.taken(&origin).unwrap();
+        let (timestamp_ms, key, payload, headers) = (None, None, None, Vec::new());
+        let incoming = Arc::new(Incoming { origin, timestamp_ms, key, payload, headers });
+        Delivery { incoming, tenure, died: 0, refused: None }
+    }
+
+    /// An acknowledgement opens no transaction, so nothing else remembers it when its partition is lost: it must not
+    /// be waited for.
+    #[test]
+    fn what_was_acknowledged_on_a_lost_partition_is_forgotten() {
+        let (mut books, settings) = (Books::default(), Settings::default());
+        let then = Instant::now();
+        let later = then + Duration::from_secs(60);
+        books.assigned([0, 1]);
+        let lost = take(&mut books, 0, 7);
+        books.done(&lost, None, then);
+        assert!(books.due(&settings, 5, later));
+        books.revoked([0]);
+        assert!(!books.due(&settings, 0, later) && books.is_clean());
+        // Of two, the other one stays due.
+        books.assigned([0]);
+        let (lost, kept) = (take(&mut books, 0, 7), take(&mut books, 1, 3));
+        books.done(&lost, None, then);
+        books.done(&kept, None, then);
+        books.revoked([0]);
+        assert!(books.due(&settings, 0, later));
+        assert_eq!(books.offsets(), BTreeMap::from([(1, 4)]));
     }
 }

@@ -38,6 +38,11 @@ pub(super) struct Context {
     pub books: Mutex<Books>,
 }
 
+/// Whether the broker has given our transactional id to another, or ended our transaction for its age.
+pub(super) fn is_fenced(error: &ClientError) -> bool {
+    matches!(code_of(error), Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch))
+}
+
 impl Context {
     pub fn books(&self) -> MutexGuard<'_, Books> {
         // A panic on the session's thread ends the session, books and all.
@@ -58,7 +63,15 @@ impl Context {
             return Ok(());
         }
         let offsets = books.offsets();
-        if offsets.is_empty() && !books.open {
+        if offsets.is_empty() {
+            if books.open {
+                // Records without the offsets of their messages would come twice.
+                self.give_up(&mut books, &ClientError::Global(Code::NoOffset));
+            } else {
+                // Nothing of it is ours to commit.
+                let (_, acknowledged, _) = books.committed(&offsets);
+                acknowledged.iter().for_each(|origin| drop(self.attempts.committed(origin, &[])));
+            }
             return Ok(());
         }
         self.open(&mut books)?;
@@ -187,10 +200,6 @@ impl Context {
     }
 
     fn failed(&self, error: &ClientError) {
-        let code = code_of(error);
-        if matches!(code, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)) {
-            self.tell(StreamEvent::Fenced);
-        }
         self.tell(StreamEvent::Failed { kind: kind_of(error) });
     }
 

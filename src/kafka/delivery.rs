@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use sha2::{Digest, Sha256};
 
 /// Where a message lies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,15 @@ pub struct Origin {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+}
+
+impl Origin {
+    /// Tells the message, and the group that works on it, from any other: 16 hexadecimal digits. Objects carry it in
+    /// their names, so that what one message leaves is never another's.
+    pub(super) fn mark(&self, group: &str) -> String {
+        let digest = Sha256::digest(format!("{group} {self}"));
+        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 impl std::fmt::Display for Origin {

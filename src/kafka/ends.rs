@@ -60,17 +60,18 @@ pub trait Intake: Send {
 
 /// Turns results into records, and keeps what is too large for a topic.
 pub trait Outflow: Send + Sync {
-    /// The records of an image's products.
+    /// The records of an image's products; `message` tells the message that asked for them from any other, for
+    /// objects that are to be this message's own.
     ///
     /// # Errors
     /// [`PortError`]: to be tried again, or to be refused.
-    fn records(&self, finished: &Finished) -> Result<Outgoing, PortError>;
+    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError>;
 
-    /// Stores bytes in the object store and gives their URI; `None` where there is no store.
+    /// Stores bytes of `message` in the object store and gives their URI; `None` where there is no store.
     ///
     /// # Errors
     /// [`PortError::Retry`] where it cannot be done now.
-    fn keep(&self, bytes: &[u8]) -> Result<Option<String>, PortError>;
+    fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError>;
 
     /// Removes an object that no record names; best effort.
     fn discard(&self, uri: &str);
@@ -128,6 +129,7 @@ pub struct StreamSource {
 pub struct StreamSink {
     to_session: Sender<Ready>,
     outflow: Arc<dyn Outflow>,
+    group: String,
     attempts: Arc<Attempts>,
     software: Software,
     ends: Ends,
@@ -159,7 +161,8 @@ impl Stream {
     /// [`KafkaError`] where the settings or the folder of claims cannot be used.
     pub fn start(parts: Parts) -> Result<(StreamSource, StreamSink, Self), KafkaError> {
         let Parts { settings, survey, intake, outflow, software, probe, ahead } = parts;
-        let attempts = Arc::new(Attempts::open(&settings.state_dir)?);
+        let group = settings.group.clone();
+        let attempts = Arc::new(Attempts::open(&settings.state_dir, &group)?);
         settings.client()?; // an unreadable password is told now
         let status = Status::default();
         let ends = Ends::default();
@@ -188,7 +191,8 @@ impl Stream {
             ends: ends.clone(),
             until_idle: false,
         };
-        let sink = StreamSink { to_session, outflow, attempts: attempts.clone(), software, ends: ends.clone() };
+        let (noted, asked) = (attempts.clone(), ends.clone());
+        let sink = StreamSink { to_session, outflow, group, attempts: noted, software, ends: asked };
         Ok((source, sink, Self { keeper, ends, attempts, status }))
     }
 
@@ -303,7 +307,7 @@ fn delivery_of(receipt: &Receipt) -> &Arc<Delivery> {
 
 impl StreamSink {
     fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
-        let outgoing = self.outflow.records(finished)?;
+        let outgoing = self.outflow.records(finished, &origin.mark(&self.group))?;
         self.attempts.note(origin, &outgoing.made)?;
         let Longest { sources, masks, images, .. } = self.ends.longest();
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
@@ -330,7 +334,7 @@ impl StreamSink {
             Original::Whole
         } else {
             let sha256 = format!("{:x}", Sha256::digest(incoming.bytes()));
-            match self.outflow.keep(incoming.bytes())? {
+            match self.outflow.keep(incoming.bytes(), &incoming.origin.mark(&self.group))? {
                 Some(uri) => Original::Claim { uri, sha256 },
                 None => Original::Cut { sha256 },
             }

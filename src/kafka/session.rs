@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError as ClientError;
 
 use super::attempts::{Attempts, MAX_ATTEMPTS};
 use super::books::{Phase, Written};
-use super::context::{Context, Taker};
+use super::context::{Context, Taker, is_fenced};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::ends::{Content, Outflow, Ready};
 use super::rejected;
@@ -94,7 +94,14 @@ impl Keeper {
                 Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, full_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
-            context.books().holdings.values().for_each(|h| h.tenure.end());
+            let open = {
+                let books = context.books();
+                books.holdings.values().for_each(|h| h.tenure.end());
+                books.open
+            };
+            // The broker ends the transaction of a session that is gone.
+            let ends = [(open, StreamEvent::Aborted), (is_fenced(&error), StreamEvent::Fenced)];
+            ends.into_iter().filter(|end| end.0).for_each(|(_, event)| self.watch.probe.stream(&event));
             self.attempts.forgive();
             self.watch.status.lost();
             if !matches!(error, ClientError::MessageConsumptionFatal(_)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::KafkaError;
 use crate::units::Seconds;
@@ -150,6 +151,41 @@ impl Settings {
         if host.is_empty() { "daemon".into() } else { host.to_owned() }
     }
 
+    /// Holds the settings against what they can mean, before anything is done with them.
+    ///
+    /// # Errors
+    /// [`KafkaError::Setting`]: the first that cannot be used. A URL is not repeated: it may hold a password.
+    pub fn check(&self) -> Result<(), KafkaError> {
+        let url = (!self.schema_registry.is_empty()).then(|| Url::parse(&self.schema_registry));
+        let holds_credentials = |url: &Url| !url.username().is_empty() || url.password().is_some();
+        let faults = [
+            (
+                matches!(url, Some(Err(_))),
+                "schema_registry",
+                "is no URL: write http://host:port or https://host:port, or nothing",
+            ),
+            (
+                matches!(&url, Some(Ok(url)) if holds_credentials(url)),
+                "schema_registry",
+                "holds a user or a password: it is shown in logs, write it without",
+            ),
+            (
+                self.transaction_s.duration() >= self.transaction_timeout_s.duration(),
+                "transaction_s",
+                "is not below kafka.transaction_timeout_s: the broker would end each transaction before it is committed",
+            ),
+            (
+                self.security.is_sasl() && self.username.is_empty(),
+                "username",
+                "is empty, and kafka.security asks for one",
+            ),
+        ];
+        match faults.into_iter().find(|fault| fault.0) {
+            Some((_, key, problem)) => Err(KafkaError::Setting { key, problem }),
+            None => Ok(()),
+        }
+    }
+
     /// How long a call to the broker may take before it is tried again.
     pub(super) fn call(&self) -> Duration {
         Duration::from_secs(5)
@@ -257,6 +293,21 @@ fn nonzero(value: usize) -> NonZeroUsize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_refused() {
+        let refused = |text: &str| toml::from_str::<Settings>(text).unwrap().check().unwrap_err().to_string();
+        for (text, says) in [
+            ("schema_registry = \"http://user:hunter2@host\"", "kafka.schema_registry holds a user or a password"),
+            ("schema_registry = \"somewhere\"", "kafka.schema_registry is no URL"),
+            ("transaction_s = 20.0\ntransaction_timeout_s = 20.0", "kafka.transaction_s is not below"),
+            ("security = \"sasl_ssl\"", "kafka.username is empty"),
+        ] {
+            let told = refused(text);
+            assert!(told.contains(says) && !told.contains("hunter2"), "{told}");
+        }
+        Settings::default().check().unwrap();
+    }
 
     #[test]
     fn secrets_are_not_shown() {

@@ -1,5 +1,5 @@
-//! Claim checks: objects named by the SHA-256 of their bytes, so that the same bytes are one object whoever
-//! stores them and however often.
+//! Claim checks: objects named by the SHA-256 of their bytes, and by an ending that says whose they are: the same bytes
+//! stored again by the same owner are one object, and no owner ever removes another's.
 
 use std::path::PathBuf;
 

@@ -46,7 +46,7 @@ fn not_kept(error: RemoteError) -> PortError {
 }
 
 impl Outflow for Records {
-    fn records(&self, finished: &Finished) -> Result<Outgoing, PortError> {
+    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError> {
         let Outcome::Processed(products) = &finished.outcome else {
             return Err(PortError::Fatal("only results have records".into()));
         };
@@ -55,7 +55,7 @@ impl Outflow for Records {
         let (sha256, stored);
         let mut made = Vec::new();
         let body = if masks.len() > self.inline_mask_bytes && self.has_objects {
-            stored = self.remote.put(&masks, "masks.fits").map_err(not_kept)?;
+            stored = self.remote.put(&masks, &format!("{message}.masks.fits")).map_err(not_kept)?;
             sha256 = stored.sha256.clone();
             made.extend(stored.created.then(|| stored.uri.clone()));
             MaskBody::Claim(&stored.uri)
@@ -77,11 +77,11 @@ impl Outflow for Records {
         })
     }
 
-    fn keep(&self, bytes: &[u8]) -> Result<Option<String>, PortError> {
+    fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError> {
         if !self.has_objects {
             return Ok(None);
         }
-        self.remote.put(bytes, "message").map(|stored| Some(stored.uri)).map_err(not_kept)
+        self.remote.put(bytes, &format!("{message}.message")).map(|stored| Some(stored.uri)).map_err(not_kept)
     }
 
     fn discard(&self, uri: &str) {
