@@ -197,7 +197,9 @@ def main(folder):
         f" orphans {len(objects - named)}, attempts still noted {len(claims)}"
     )
     print(f"lost {len(verdict.lost)} doubled {len(verdict.doubled)} rejected {len(verdict.rejected)}")
-    return 0 if verdict.holds() else 1
+    # A good message is set aside only after two deaths of a daemon, and nothing may be left behind.
+    tidy = len(verdict.innocent) <= events["kill_daemon"] and not objects - named and not claims
+    return 0 if verdict.holds() and tidy else 1
 
 
 if __name__ == "__main__":
