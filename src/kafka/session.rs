@@ -369,14 +369,15 @@ impl Session<'_> {
     /// Pauses all partitions while there is no room, until half of it is free; and each from which messages wait.
     fn hold_back(&mut self) {
         let (have, room) = (self.backlog.len(), self.room());
-        match self.full_since {
-            None if have >= room => self.full_since = Some(Instant::now()),
-            Some(since) if have <= room / 2 => {
-                self.full_since = None;
-                self.context().tell(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
-            }
-            _ => {}
+        // Told as it goes, so that a long standstill can be seen while it lasts.
+        if let Some(since) = self.full_since {
+            self.context().tell(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
         }
+        self.full_since = match self.full_since {
+            None if have >= room => Some(Instant::now()),
+            Some(_) if have > room / 2 => Some(Instant::now()),
+            _ => None,
+        };
         let context = self.context();
         let wanted = |partition| self.full_since.is_some() || self.keeper.ends.waits(partition);
         for pause in [true, false] {

@@ -1,5 +1,7 @@
 //! What Prometheus reads of the stream.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::metrics::{counter, counters, gauge, gauges, opts, register};
@@ -23,6 +25,7 @@ pub(super) struct Stream {
     received: IntCounter,
     produced: IntCounter,
     failures: IntCounterVec,
+    last_failure: IntGaugeVec,
     latency: Histogram,
     commit: Histogram,
 }
@@ -47,6 +50,12 @@ impl Stream {
             received: counter(r, &named("received_bytes_total"), "Bytes of messages taken"),
             produced: counter(r, &named("committed_bytes_total"), "Bytes of records committed, before compression"),
             failures: counters(r, &named("errors_total"), "Failures by the client's name for them", &["error_type"]),
+            last_failure: gauges(
+                r,
+                &named("last_error_timestamp_seconds"),
+                "When a failure of this kind was last, Unix time",
+                &["error_type"],
+            ),
             latency: histogram("latency_seconds", "From an image's message to its commit", &LATENCY_S),
             commit: histogram("commit_seconds", "From the call of a commit to its answer", &COMMIT_S),
         }
@@ -76,7 +85,11 @@ impl Stream {
             }
             StreamEvent::Fenced => self.fenced.inc(),
             StreamEvent::Paused { seconds } => self.paused.inc_by(*seconds),
-            StreamEvent::Failed { kind } => self.failures.with_label_values(&[kind.as_str()]).inc(),
+            StreamEvent::Failed { kind } => {
+                self.failures.with_label_values(&[kind.as_str()]).inc();
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+                self.last_failure.with_label_values(&[kind.as_str()]).set(now);
+            }
         }
     }
 }
