@@ -140,7 +140,8 @@ fn every_message_comes_out_once_while_daemons_come_and_go() {
     second.end();
     third.end();
     assert_exactly(&broker, &all);
-    assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0, "no claim is left");
+    let claims = state.path().join(format!("group-{}", Settings::default().group));
+    assert_eq!(std::fs::read_dir(claims).unwrap().count(), 0, "no claim is left");
     let one = &broker.read(REJECTED)[0];
     assert_eq!(one.header("twinpeak.reason"), Some("bad_message"));
     assert_eq!(one.header("twinpeak.topic"), Some(IN));

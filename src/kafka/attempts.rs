@@ -242,7 +242,7 @@ mod tests {
         first.give_back(3);
         first.begin(&origin(2)).unwrap();
         first.forgive();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("group-g")).unwrap().count(), 0);
         for deaths in 0..3 {
             let next = attempts();
             assert_eq!(next.died(&origin(1)), deaths);
@@ -267,7 +267,7 @@ mod tests {
         attempts.begin(&origin(1)).unwrap();
         attempts.note(&origin(1), &["b".into(), "c".into()]).unwrap();
         assert_eq!(attempts.committed(&origin(1), &["b".into(), "c".into()]), ["a"]);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("group-g")).unwrap().count(), 0);
     }
 
     #[test]
@@ -280,13 +280,13 @@ mod tests {
         assert!(other.committed(&origin(1), &[]).is_empty());
         cut_off.note(&origin(1), &["a".into()]).unwrap();
         cut_off.give_back(3);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("group-g")).unwrap().count(), 0);
         for offset in [1, 2, 10] {
             cut_off.begin(&origin(offset)).unwrap();
         }
         other.sweep("t", 3, 10);
         other.sweep("t", 4, 100);
-        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(dir.path().join("group-g")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["t-3-10.json"]);
     }
 
