@@ -14,6 +14,7 @@ pub use point_source::{Noise, PointSource, fit_point_source};
 pub use profile_fit::ProfileFit;
 pub use profiles::{GALAXIES, MODELS, Profiles};
 pub use recentre::recentre;
+pub use residual::SN_FLOOR;
 
 use crate::frame::{PerBand, Plane};
 use crate::preprocess::Prepared;

@@ -10,7 +10,7 @@ use crate::model::{STAMP, STAMP_LEN};
 use crate::psf::{AREA, RADIUS, SIDE, Stamp};
 
 /// Beyond this S/N the PSF model's error, not noise, rules the residual.
-const SN_FLOOR: f64 = 30.0;
+pub const SN_FLOOR: f64 = 30.0;
 const MARGIN: usize = RADIUS - STAMP / 2;
 
 impl Cutout {

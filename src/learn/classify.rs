@@ -146,9 +146,7 @@ impl Member {
         let latents = latents(&parameters, &stamps).map_err(torch)?;
         let null_latents = self::latents(&parameters, &nulls).map_err(torch)?;
 
-        // Batch norm without weights, its statistics frozen.
-        let mean = latents.mean_dim(&[0i64][..], false, Kind::Float);
-        let deviation = latents.std_dim(&[0i64][..], false, false) + 1e-6;
+        let [mean, deviation] = batch_norm(&latents);
         let (latents, null_latents) = ((latents - &mean) / &deviation, (null_latents - &mean) / &deviation);
         for (name, tensor) in [("norm.mean", &mean), ("norm.deviation", &deviation)] {
             let values = values(tensor).map_err(torch)?;
@@ -200,6 +198,12 @@ pub fn residual_latents(
     };
     let test = self::stamps(test).map_err(torch)?;
     Ok(([encode(&training).map_err(torch)?, encode(&test).map_err(torch)?], curve))
+}
+
+/// Mean and deviation of each latent, (width) each: a batch norm without weights, its statistics frozen.
+pub(super) fn batch_norm(latents: &Tensor) -> [Tensor; 2] {
+    let mean = latents.mean_dim(&[0i64][..], false, Kind::Float);
+    [mean, latents.std_dim(&[0i64][..], false, false) + 1e-6]
 }
 
 /// (n, 21, 21).

@@ -9,7 +9,7 @@
 //! pi(m) is linear between nodes .25 mag apart. What EM raises at each node is sum_i K ln sum_k pi_k L_ik, nearly: an
 //! object's r is that of its own magnitude, not of the node's. Nothing is random.
 
-use crate::cutout::MODELS;
+use crate::cutout::{MODELS, SN_FLOOR};
 use crate::posterior::{ProfileMixture, relative_likelihoods};
 
 use super::LearnError;
@@ -27,8 +27,6 @@ const ITERATIONS: usize = 60;
 const SHARE_MIN: f64 = 1e-4;
 /// The point source and the two galaxies of half-light radius .35 px.
 const POINT_LIKE: usize = 3;
-/// S/N at which the PSF model's error equals the noise: as for the residual stamps (see `cutout`).
-const SN_FLOOR: f32 = 30.0;
 /// Fewest objects from which shares are learned.
 const OBJECTS_MIN: usize = 300;
 
@@ -64,7 +62,7 @@ pub fn train(objects: &Objects) -> Result<ProfileMixture, LearnError> {
         mag_nodes: (0..NODES).map(|n| node_mag(n) as f32).collect(),
         shares: shares.as_flattened().iter().map(|&s| s as f32).collect(),
         point_like: POINT_LIKE,
-        sn_floor: SN_FLOOR,
+        sn_floor: SN_FLOOR as f32,
     })
 }
 
@@ -90,7 +88,7 @@ impl Problem {
     fn new(objects: &Objects) -> Self {
         let (mut likelihood, mut mags) = (Vec::new(), Vec::new());
         for ((chi2, &sn), &mag) in objects.chi2.iter().zip(&objects.sn).zip(&objects.mag) {
-            if let Some(relative) = relative_likelihoods(chi2, sn, SN_FLOOR).filter(|_| mag.is_finite()) {
+            if let Some(relative) = relative_likelihoods(chi2, sn, SN_FLOOR as f32).filter(|_| mag.is_finite()) {
                 let mut row = [0.0; MODELS];
                 row.iter_mut().zip(relative).for_each(|(to, l)| *to = l);
                 likelihood.push(row);

@@ -3,7 +3,7 @@
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::classify::{VaeSettings, star_sign, vae, values};
+use super::classify::{VaeSettings, batch_norm, star_sign, vae, values};
 use super::loss::{DoublePeak, Pull};
 use super::prior::bounded;
 use super::whole::Encoded;
@@ -60,8 +60,7 @@ pub fn part(
     let prior = DoublePeak::for_training(1.0, 1.0 / DoublePeak::LEAST_RATIO)?;
     let (mut training, mut test) = (training.tensor().map_err(torch)?, test.tensor().map_err(torch)?);
     if settings.batch_norm {
-        let mean = training.mean_dim(&[0i64][..], false, Kind::Float);
-        let deviation = training.std_dim(&[0i64][..], false, false) + 1e-6;
+        let [mean, deviation] = batch_norm(&training);
         (training, test) = ((training - &mean) / &deviation, (test - &mean) / &deviation);
     }
     let shape = VaeShape { inputs: training.size()[1] as usize, width: WIDTH, hidden: settings.hidden };

@@ -35,6 +35,11 @@ pub(super) fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tenso
     Tensor::f_cat(&[first, mu.f_narrow(1, 1, mu.size()[1] - 1)?], 1)
 }
 
+/// The share of the prior's weight in a pass (from 0), while it rises over the first `passes`.
+pub(super) fn warmth(pass: usize, passes: usize) -> f64 {
+    ((pass + 1) as f64 / passes.max(1) as f64).min(1.0)
+}
+
 /// The prior, with what batches of a known size need of it.
 #[derive(Debug)]
 pub(super) struct Prior(loss::Prior);

@@ -23,7 +23,7 @@ use tch::{Device, TchError, Tensor, no_grad};
 
 use super::descent::{Descent, Schedule, StepError, inputs};
 use super::loss::{DoublePeak, Pull};
-use super::prior::{Posterior, Prior, bounded};
+use super::prior::{Posterior, Prior, bounded, warmth};
 use super::{Curve, LearnError, Run};
 use crate::torch::nets::cutouts::{Decoder, Encoder, Kind, Shape};
 use crate::torch::parameters::{Parameters, Start, Tensors};
@@ -138,7 +138,7 @@ pub fn train(
         let (mu, sigma) = encoder.posterior(&x)?;
         let posterior = Posterior::sample((bounded(mu, pull, prior.peaks())?, sigma), rng)?;
         let made = miss(&x, &decoder.cutouts(&posterior.z)?, frozen.as_ref())?;
-        let warm = ((step / a_pass + 1) as f64 / settings.warm_up_epochs.max(1) as f64).min(1.0);
+        let warm = warmth(step / a_pass, settings.warm_up_epochs);
         let prior = prior.of(pull, &posterior)?;
         Ok(made.f_mul_scalar(0.5)?.f_add(&prior.f_mul_scalar(settings.prior_weight * warm)?)?)
     })?;

@@ -9,7 +9,7 @@ use tch::{Kind, TchError, Tensor};
 use super::autoencoder::Batches;
 use crate::learn::descent::{Descent, Schedule, StepError, inputs};
 use crate::learn::loss::{DoublePeak, Pull};
-use crate::learn::prior::{Posterior, Prior, bounded};
+use crate::learn::prior::{Posterior, Prior, bounded, warmth};
 use crate::learn::{Curve, LearnError, Run};
 use crate::torch::nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
 use crate::torch::parameters::{Parameters, Start, Tensors};
@@ -98,7 +98,7 @@ pub(in crate::learn) fn train(
         let (made, log_variance) = decoder.decode(&posterior.z)?;
         let miss = x.f_sub(&made)?.f_square()?.f_mul(&log_variance.f_neg()?.f_exp()?)?.f_add(&log_variance)?;
         let reconstruction = miss.f_sum_dim_intlist(1, false, Kind::Float)?.f_mean(Kind::Float)?.f_mul_scalar(0.5)?;
-        let warm = ((batches.epoch(step) + 1) as f64 / settings.warm_up_epochs.max(1) as f64).min(1.0);
+        let warm = warmth(batches.epoch(step), settings.warm_up_epochs);
         let pull = prior.of(settings.pull, &posterior)?.f_mul_scalar(settings.prior_weight * warm)?;
         let loss = reconstruction.f_add(&pull)?;
         let balance = prior.imbalance(&posterior)?.f_mul_scalar(settings.balance_weight)?;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, AnswerError, Ground};
-use crate::cutout::MODELS;
+use crate::cutout::{MODELS, SN_FLOOR};
 use crate::learn::dataset::Features;
 use crate::learn::manifold::{ManifoldError, PriorThreshold, StarFraction};
 
-/// S/N beyond which the PSF model's error rules chi^2, as in `posterior`.
-const SN_FLOOR: f64 = 30.0;
 /// The score of what was not measured.
 const LOWEST: f64 = -1e9;
 

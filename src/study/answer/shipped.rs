@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Answer, AnswerError, Ground, logistic, thinned};
 use crate::learn::dataset::{Features, stamp};
 use crate::learn::sample::TEACHING_MAG;
-use crate::learn::{Run, classify, colour, eb};
+use crate::learn::{Curve, Run, classify, colour, eb};
 use crate::model::{Classifier, STAMP_LEN};
 use crate::torch::bundle::ClassifierPart;
 use crate::torch::device::{Wanted, choose};
@@ -60,26 +60,36 @@ pub(super) fn ensemble(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, 
 
 /// EB's log-odds of the test objects, with what colour adds.
 pub(super) fn likelihood(ground: &Ground, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
-    let known = &ground.training;
-    let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
-    let mixture = eb::train(&objects)?;
-    let log_odds = |features: &Features| -> Vec<f64> {
-        let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
-        // Without a fit there is no telling.
-        (0..features.len()).map(|i| of(i).map_or(0.0, f64::from)).collect()
-    };
-    let mut scores = log_odds(&ground.test);
+    let [training, mut scores] = log_odds(ground)?;
     let mut loss = Vec::new();
     if coloured {
-        let star_prob = log_odds(known).into_iter().map(|odds| logistic(odds) as f32).collect();
-        let settings = colour::Settings { seed, ..colour::Settings::default() };
-        let (nets, curve) = colour::train(&colour::Objects { inputs: inputs(known), star_prob }, &settings, run)?;
-        let ratios = TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&ground.test))?;
+        let (ratios, curve) = colour_ratios(ground, &training, seed, run)?;
         scores.iter_mut().zip(ratios).for_each(|(score, ratio)| *score += f64::from(ratio));
         loss = thinned(&curve.loss);
     }
     let probabilities = Some(scores.iter().map(|&odds| logistic(odds)).collect());
-    Ok(Answer { scores, threshold: 0.0, probabilities, objects: known.len(), loss, ..Answer::default() })
+    Ok(Answer { scores, threshold: 0.0, probabilities, objects: ground.training.len(), loss, ..Answer::default() })
+}
+
+/// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
+fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
+    let known = &ground.training;
+    let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
+    let mixture = eb::train(&objects)?;
+    Ok([known, &ground.test].map(|features| {
+        let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
+        // Without a fit there is no telling.
+        (0..features.len()).map(|i| of(i).map_or(0.0, f64::from)).collect()
+    }))
+}
+
+/// What colour adds to the test objects' log-odds, learned from the `training` ones' by EB.
+fn colour_ratios(ground: &Ground, training: &[f64], seed: u64, run: &Run) -> Result<(Vec<f32>, Curve), AnswerError> {
+    let star_prob = training.iter().map(|&odds| logistic(odds) as f32).collect();
+    let settings = colour::Settings { seed, ..colour::Settings::default() };
+    let objects = colour::Objects { inputs: inputs(&ground.training), star_prob };
+    let (nets, curve) = colour::train(&objects, &settings, run)?;
+    Ok((TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&ground.test))?, curve))
 }
 
 /// Colours and magnitude, as the nets of colour see them.
@@ -91,13 +101,13 @@ fn inputs(features: &Features) -> Vec<[f32; 5]> {
 /// The mean of the ensemble's log-odds and EB's, and colour.
 pub(super) fn combination(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
     let ensemble = ensemble(ground, seed, run)?;
-    let (plain, coloured) = (likelihood(ground, false, seed, run)?, likelihood(ground, true, seed, run)?);
-    let scores: Vec<f64> = (0..ground.test.len())
-        .map(|i| {
-            let p = ensemble.scores[i].clamp(1e-6, 1.0 - 1e-6);
-            0.5 * ((p / (1.0 - p)).ln() + plain.scores[i]) + coloured.scores[i] - plain.scores[i]
-        })
-        .collect();
+    let [training, test] = log_odds(ground)?;
+    let (ratios, _) = colour_ratios(ground, &training, seed, run)?;
+    let one = |((p, eb), ratio): ((&f64, f64), f32)| {
+        let p = p.clamp(1e-6, 1.0 - 1e-6);
+        0.5 * ((p / (1.0 - p)).ln() + eb) + f64::from(ratio)
+    };
+    let scores: Vec<f64> = ensemble.scores.iter().zip(test).zip(ratios).map(one).collect();
     let probabilities = Some(scores.iter().map(|&odds| logistic(odds)).collect());
     Ok(Answer { scores, threshold: 0.0, probabilities, ..ensemble })
 }
