@@ -369,6 +369,9 @@ pub struct SummaryArgs {
     /// Folder of the truth that `simulate` wrote (truth-IMAGE.csv): adds how complete and how right the catalogues are
     #[arg(long, value_name = "DIR")]
     pub truth: Option<PathBuf>,
+    /// Write the scores of all fields into this model bundle's manifest, as what it was measured to do
+    #[arg(long, value_name = "BUNDLE", requires = "truth")]
+    pub record: Option<PathBuf>,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,

@@ -2,6 +2,7 @@
 //! [`Cutout`] holds one object's pixels and lives no longer than its measurement.
 
 mod dataset;
+mod evidence;
 mod point_source;
 mod profile_fit;
 mod profiles;
@@ -10,9 +11,10 @@ mod residual;
 mod usable;
 
 pub use dataset::cutout64;
+pub use evidence::{Evidence, Measurements};
 pub use point_source::{Noise, PointSource, fit_point_source};
 pub use profile_fit::ProfileFit;
-pub use profiles::{GALAXIES, MODELS, Profiles};
+pub use profiles::{GALAXIES, HALF_LIGHT_RADII_PX, MODELS, Profiles};
 pub use recentre::recentre;
 pub use residual::SN_FLOOR;
 
@@ -39,6 +41,8 @@ pub struct Source<'a> {
     pub splines: &'a Splines,
     /// Its PSF.
     pub psf: &'a Psf,
+    /// Galaxies through it.
+    pub profiles: &'a Profiles,
     /// 0 for sky, else an object's number.
     pub segmentation: &'a Plane<u32>,
 }

@@ -17,6 +17,7 @@ mod error;
 pub mod hierarchy;
 pub mod loss;
 pub mod manifold;
+pub mod posterior;
 mod prior;
 pub mod sample;
 pub mod segment;

@@ -1,4 +1,4 @@
-//! What the catalogue says of each object: position, shape, fluxes, flags, and its stamp for the classifier. All
+//! What the catalogue says of each object: position, shape, fluxes, flags, and what its class is told from. All
 //! but the class is filled in here. One object costs a bounded time, whatever its footprint.
 
 mod isophote;
@@ -12,10 +12,9 @@ use rayon::prelude::*;
 
 use crate::aperture::{Shape, shapes};
 use crate::catalog::{Row, flag, source_id};
-use crate::cutout::{Cutout, Source, recentre};
+use crate::cutout::{Cutout, Evidence, Source, recentre};
 use crate::extract::{Footprint, Footprints};
 use crate::frame::{BANDS, Plane, mask};
-use crate::model::STAMP_LEN;
 use crate::preprocess::Prepared;
 use crate::survey::Survey;
 use isophote::Isophote;
@@ -26,10 +25,8 @@ use photometry::Photometry;
 pub struct Measured {
     /// Its row, without star probability and class.
     pub row: Row,
-    /// The classifier's input; `None` where there is no basis for a class (the row is then flagged `NO_CLASS`).
-    pub stamp: Option<Box<[f32; STAMP_LEN]>>,
-    /// Magnitude of the PSF flux in the reference band, by which probabilities are calibrated.
-    pub reference_mag: f32,
+    /// What its class is told from; `None` where there is no basis for one (the row is then flagged `NO_CLASS`).
+    pub evidence: Option<Evidence>,
     /// Where the PSF fits best: the position of the stamp and of the PSF fluxes, reference px.
     pub centre: (f64, f64),
 }
@@ -60,11 +57,13 @@ fn one(source: &Source, detection: &Plane<f32>, footprint: &Footprint, shape: &S
     let position = position::measure(source, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let psf = cutout.point_source;
-    let stamp = (source.is_inside(here.0, here.1) && cutout.has_basis()).then(|| cutout.stamp());
+    let mag = magnitude(psf[reference].flux) as f32;
+    let has_basis = source.is_inside(here.0, here.1) && cutout.has_basis();
+    let evidence = has_basis.then(|| cutout.evidence(source.profiles, centre, mag));
 
     let mut flags = footprint.flags | flags(source, isophote);
     let set = |flags: &mut u32, bit, when: bool| *flags |= if when { bit } else { 0 };
-    set(&mut flags, flag::NO_CLASS, stamp.is_none());
+    set(&mut flags, flag::NO_CLASS, evidence.is_none());
     set(&mut flags, flag::NEIGHBOURS, kron.neighbours);
     set(&mut flags, flag::TRUNCATED, kron.truncated);
     set(&mut flags, flag::MISSING_BAND, psf.iter().any(|p| p.flux.is_nan()));
@@ -103,7 +102,7 @@ fn one(source: &Source, detection: &Plane<f32>, footprint: &Footprint, shape: &S
         primary: is_primary(source, here),
         flags,
     };
-    Measured { row, stamp, reference_mag: magnitude(psf[reference].flux) as f32, centre }
+    Measured { row, evidence, centre }
 }
 
 /// The half-light radius, or NaN where the curve of growth never came to half.

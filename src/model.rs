@@ -14,6 +14,10 @@ pub const TILE_PIXELS: usize = TILE * TILE;
 pub const STAMP: usize = 21;
 /// Values in one stamp.
 pub const STAMP_LEN: usize = STAMP * STAMP;
+/// What is seen of an object's colour: the colours of neighbouring bands, then the reference-band magnitude.
+pub const COLOUR_LEN: usize = BANDS;
+/// Values in one object: its stamp, then its colours and magnitude.
+pub const OBJECT_LEN: usize = STAMP_LEN + COLOUR_LEN;
 
 /// Scores pixels: how surely each belongs to an object.
 pub trait Segmenter: Send {
@@ -37,28 +41,34 @@ pub trait Segmenter: Send {
     }
 }
 
-/// Scores objects: log-odds of star against galaxy from each of its seeds.
+/// Scores objects: log-odds of star against galaxy by shape from each of its seeds, and what colour adds to them.
 pub trait Classifier: Send {
-    /// Stamps in every batch.
+    /// Objects in every batch.
     fn batch(&self) -> usize;
 
-    /// Seeds (members of the ensemble), each giving one number a stamp.
+    /// Seeds: members of the ensemble.
     fn seeds(&self) -> usize;
 
-    /// `stamps`: `batch() * STAMP_LEN` PSF residuals in units of noise (see `cutout`); unused slots are zeros.
-    /// `log_odds`: `batch() * seeds()` results, seed fastest, positive for a star.
+    /// Values of one object's answer: log-odds, positive for a star, from each seed; then colour's log-ratio.
+    fn answer_len(&self) -> usize {
+        self.seeds() + 1
+    }
+
+    /// `objects`: `batch() * OBJECT_LEN` values, each object as `cutout::Evidence` writes it; unused slots are zeros.
+    /// `answers`: `batch() * answer_len()` results, object by object.
     ///
     /// # Errors
     /// [`ModelError`] when the device failed.
-    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError>;
+    fn classify(&mut self, objects: &[f32], answers: &mut [f32]) -> Result<(), ModelError>;
 
     /// A real inference, its answer judged: whether the device can be trusted now.
     ///
     /// # Errors
     /// [`ModelError`] where it cannot.
     fn probe(&mut self) -> Result<(), ModelError> {
-        let (stamps, mut log_odds) = (vec![0.0; self.batch() * STAMP_LEN], vec![0.0; self.batch() * self.seeds()]);
-        self.classify(&stamps, &mut log_odds)
+        let n = self.batch();
+        let (objects, mut answers) = (vec![0.0; n * OBJECT_LEN], vec![0.0; n * self.answer_len()]);
+        self.classify(&objects, &mut answers)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From scores to measured objects: the one road that the daemon and the trainer both take.
 
-use crate::cutout::Source;
+use crate::cutout::{Profiles, Source};
 use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
 use crate::frame::{PerBand, Plane};
@@ -21,6 +21,7 @@ pub struct Objects<'a> {
     shapes: Vec<crate::aperture::Shape>,
     splines: Splines,
     psf: Psf,
+    profiles: Profiles,
 }
 
 /// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
@@ -43,7 +44,8 @@ impl<'a> Objects<'a> {
         let shapes = measure::footprint_shapes(prepared, survey, &footprints);
         let splines = Splines::new(&prepared.frame);
         let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);
-        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf }
+        let profiles = Profiles::new(&psf);
+        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles }
     }
 
     /// What cuts are made from.
@@ -53,6 +55,7 @@ impl<'a> Objects<'a> {
             survey: self.survey,
             splines: &self.splines,
             psf: &self.psf,
+            profiles: &self.profiles,
             segmentation: &self.footprints.segmentation,
         }
     }

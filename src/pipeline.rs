@@ -5,7 +5,7 @@
 //!  source -> ingest -> prepare workers -> batcher -> device threads -> collector
 //!                          |                ^  (segment)                  | score of every pixel
 //!                          |                |                             v
-//!                          |             stamps <---------------- extract workers
+//!                          |            objects <---------------- extract workers
 //!                          |                |  (classify)
 //!                          |                +-> device threads -> collector -> finish workers
 //!                          | rejected                                             |
@@ -141,7 +141,7 @@ pub fn run(
 ) -> Result<Summary, EngineError> {
     let Some(first) = devices.first() else { return Err(EngineError::Died("device")) };
     let sizes = (first.segmenter.batch(), first.classifier.batch());
-    let seeds = first.classifier.seeds();
+    let answer_len = first.classifier.answer_len();
     let room = limits.frames_in_flight;
     let permits = Permits::new(room);
     let (to_prepare, from_ingest) = bounded::<Admitted>(room);
@@ -223,7 +223,7 @@ pub fn run(
             });
         }
         drop((work, to_collector));
-        stage!("collector", move || cycle::collector(&events, &to_extract, &to_finish, seeds, broken, probe));
+        stage!("collector", move || cycle::collector(&events, &to_extract, &to_finish, answer_len, broken, probe));
         stage!("finish", move || for frame in classified {
             if to_encode.send(road::finish(frame, models)).is_err() {
                 return;

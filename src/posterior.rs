@@ -1,4 +1,11 @@
-//! From the ensemble's log-odds to a calibrated probability of being a star.
+//! From what is known of an object to a calibrated probability of being a star. Three opinions are added as log-odds:
+//!
+//! ```text
+//! log-odds = w nets(residual | m) + (1 - w) profiles(chi^2 | m) + colour(colours | m)
+//! ```
+//!
+//! The nets (A+Vr, calibrated) and the profiles (EB) judge the same pixels, so they are averaged; colours are
+//! other pixels' doing, so they add.
 
 mod mixture;
 
@@ -6,6 +13,40 @@ pub use mixture::ProfileMixture;
 pub(crate) use mixture::relative_likelihoods;
 
 use serde::{Deserialize, Serialize};
+
+use crate::cutout::Measurements;
+
+/// How an object's probability is found, as a bundle holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Posterior {
+    /// Share of the nets' opinion of an object's shape, 0 to 1; the rest is the profiles'.
+    pub nets_weight: f32,
+    /// From the nets' log-odds to calibrated ones.
+    pub nets: Calibration,
+    /// The profiles' log-odds.
+    pub profiles: ProfileMixture,
+}
+
+impl Posterior {
+    /// The probability of an object to which the classifier gave `answer`: log-odds from each seed, then colour's
+    /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without colours
+    /// or a fit of profiles the others decide.
+    pub fn star_probability(&self, answer: &[f32], known: &Measurements) -> Option<StarProbability> {
+        let (&colour, seeds) = answer.split_last()?;
+        if seeds.is_empty() || !known.mag.is_finite() || answer.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let profiles = self.profiles.log_odds(&known.chi2, known.sn, known.mag);
+        let colour = if known.colour_inputs().is_some() { colour } else { 0.0 };
+        let of = |score: f32| -> Option<f32> {
+            let nets = self.nets.log_odds(score, known.mag)?;
+            let shape = profiles.map_or(nets, |p| self.nets_weight * nets + (1.0 - self.nets_weight) * p);
+            Some(probability(shape + colour))
+        };
+        probability_of(seeds, of)
+    }
+}
 
 /// Log-odds of star by magnitude and ensemble score, learned without labels (see `learn`): a table on a grid,
 /// read by bilinear interpolation.
@@ -39,23 +80,17 @@ pub fn seed_score(log_odds: f32) -> f32 {
 }
 
 impl Calibration {
-    /// The probability of an object of reference-band PSF magnitude `mag` with these log-odds, one a seed.
-    /// `None` where there is no basis: no seeds, no finite number.
+    /// The probability by the nets alone of an object of reference-band PSF magnitude `mag` with these log-odds, one a
+    /// seed. `None` where there is no basis: no seeds, no finite number.
     pub fn star_probability(&self, log_odds: &[f32], mag: f32) -> Option<StarProbability> {
         if log_odds.is_empty() || !mag.is_finite() || log_odds.iter().any(|v| !v.is_finite()) {
             return None;
         }
-        let n = log_odds.len() as f32;
-        let probability = |score: f32| Some(1.0 / (1.0 + (-self.at(score, mag)?).exp()));
-        let value = probability(log_odds.iter().map(|&v| seed_score(v)).sum::<f32>() / n)?;
-        let each = log_odds.iter().map(|&v| probability(seed_score(v))).collect::<Option<Vec<_>>>()?;
-        let mean = each.iter().sum::<f32>() / n;
-        let variance = each.iter().map(|p| (p - mean).powi(2)).sum::<f32>() / (n - 1.0).max(1.0);
-        Some(StarProbability { value, error: variance.sqrt() })
+        probability_of(log_odds, |score| Some(probability(self.log_odds(score, mag)?)))
     }
 
     /// Calibrated log-odds at a score and magnitude; `None` for an empty or misshapen table.
-    fn at(&self, score: f32, mag: f32) -> Option<f32> {
+    pub fn log_odds(&self, score: f32, mag: f32) -> Option<f32> {
         let ((row, down), (column, along)) = (place(&self.mag_nodes, mag)?, place(&self.score_nodes, score)?);
         let width = self.score_nodes.len();
         let node = |row: usize, column: usize| self.log_odds.get(row * width + column).copied();
@@ -65,6 +100,20 @@ impl Calibration {
         let lower = node(below, column)? * (1.0 - along) + node(below, right)? * along;
         Some(upper * (1.0 - down) + lower * down + TIE_BREAK * score)
     }
+}
+
+/// The probability at the seeds' mean score, and how far the seeds, each alone, are from each other.
+fn probability_of(seeds: &[f32], of: impl Fn(f32) -> Option<f32>) -> Option<StarProbability> {
+    let n = seeds.len() as f32;
+    let value = of(seeds.iter().map(|&v| seed_score(v)).sum::<f32>() / n)?;
+    let each = seeds.iter().map(|&v| of(seed_score(v))).collect::<Option<Vec<_>>>()?;
+    let mean = each.iter().sum::<f32>() / n;
+    let variance = each.iter().map(|p| (p - mean).powi(2)).sum::<f32>() / (n - 1.0).max(1.0);
+    Some(StarProbability { value, error: variance.sqrt() })
+}
+
+fn probability(log_odds: f32) -> f32 {
+    1.0 / (1.0 + (-log_odds).exp())
 }
 
 /// The node before `value` and the share of the way to the next one; clamped to the grid's ends.
@@ -81,6 +130,7 @@ fn place(nodes: &[f32], value: f32) -> Option<(usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cutout::MODELS;
 
     fn table() -> Calibration {
         Calibration {
@@ -98,10 +148,10 @@ mod tests {
     #[test]
     fn between_nodes_it_is_bilinear() {
         let expected = -0.583_333_3 - 0.5e-3;
-        assert!((table().at(-0.5, 21.0).unwrap() - expected).abs() < 1e-5, "{:?}", table().at(-0.5, 21.0));
+        assert!((table().log_odds(-0.5, 21.0).unwrap() - expected).abs() < 1e-5, "{:?}", table().log_odds(-0.5, 21.0));
         for (row, &mag) in table().mag_nodes.iter().enumerate() {
             for (column, &score) in table().score_nodes.iter().enumerate() {
-                let value = table().at(score, mag).unwrap();
+                let value = table().log_odds(score, mag).unwrap();
                 assert!((value - table().log_odds[row * 3 + column] - 1e-3 * score).abs() < 1e-5);
             }
         }
@@ -113,6 +163,46 @@ mod tests {
         assert_eq!(p(0.3, 10.0), p(0.3, 16.0));
         assert_eq!(p(0.3, 30.0), p(0.3, 23.0));
         assert!(p(2.5, 23.0) > p(1.5, 23.0) && p(-3.0, 23.0) < p(-2.5, 23.0));
+    }
+
+    fn posterior(nets_weight: f32) -> Posterior {
+        let profiles = ProfileMixture {
+            mag_nodes: vec![20.0],
+            shares: [[0.5], [0.5]].concat().into_iter().chain([0.0; MODELS - 2]).collect(),
+            point_like: 1,
+            sn_floor: 30.0,
+        };
+        Posterior { nets_weight, nets: table(), profiles }
+    }
+
+    /// Two profiles, the first likelier by e^2 at S/N 0.
+    fn known() -> Measurements {
+        let chi2 = std::array::from_fn(|k| if k == 0 { 900.0 } else { 904.0 });
+        Measurements { mag: 20.0, sn: 0.0, chi2, colours: [0.1; 4] }
+    }
+
+    /// At 20 and score 0 the nets say .5, the profiles 2, colour -.7.
+    #[test]
+    fn opinions_are_weighted_and_colour_adds() {
+        let p = |w: f32, known| posterior(w).star_probability(&[0.0, 0.0, -0.7], &known).unwrap().value;
+        let logit = |p: f32| (p / (1.0 - p)).ln();
+        for (w, expected) in [(1.0, 0.5 - 0.7), (0.0, 2.0 - 0.7), (0.25, 0.125 + 1.5 - 0.7)] {
+            assert!((logit(p(w, known())) - expected).abs() < 1e-4, "{w}: {}", logit(p(w, known())));
+        }
+        let mut bare = known();
+        bare.chi2[3] = f32::NAN;
+        bare.colours[1] = f32::NAN;
+        assert!((logit(p(0.25, bare)) - 0.5).abs() < 1e-4, "what is missing leaves it to the others");
+    }
+
+    #[test]
+    fn seeds_disagree_as_far_as_the_nets_count() {
+        let error = |w| posterior(w).star_probability(&[-20.0, 9.0, 0.0], &known()).unwrap().error;
+        assert!(error(0.0) == 0.0 && error(0.3) > 0.0 && error(1.0) > error(0.3));
+        let none = |answer: &[f32]| posterior(0.3).star_probability(answer, &known());
+        assert!(none(&[]).is_none() && none(&[1.0]).is_none() && none(&[1.0, f32::NAN]).is_none());
+        let dark = Measurements { mag: f32::NAN, ..known() };
+        assert_eq!(posterior(0.3).star_probability(&[1.0, 0.0], &dark), None);
     }
 
     #[test]

@@ -19,6 +19,6 @@ pub struct Recipe {
     pub extract: extract::Settings,
     /// Seeing to fall back on where a frame has too few stars, arcsec.
     pub fallback_fwhm_arcsec: PerBand<f64>,
-    /// From the classifier's log-odds to a probability.
-    pub calibration: posterior::Calibration,
+    /// From what is known of an object to a probability.
+    pub posterior: posterior::Posterior,
 }

@@ -44,7 +44,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("cutout", &["frame", "model", "psf", "extract", "preprocess", "survey"]),
     ("measure", &["frame", "model", "aperture", "psf", "cutout", "extract", "preprocess", "survey", "catalog"]),
     ("objects", &["aperture", "cutout", "extract", "filter", "frame", "measure", "preprocess", "psf", "survey"]),
-    ("posterior", &[]),
+    ("posterior", &["cutout"]),
     ("catalog", &["frame", "survey"]),
     ("recipe", &["frame", "preprocess", "extract", "posterior"]),
     ("sim", &["frame", "survey", "wcs"]),

@@ -3,13 +3,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use twinpeak::cutout::{Evidence, MODELS};
 use twinpeak::frame::{BANDS, Frame};
 use twinpeak::learn::{classify, sample};
-use twinpeak::model::{Classifier, ModelError, STAMP_LEN, Segmenter, TILE_LEN};
+use twinpeak::model::{Classifier, ModelError, OBJECT_LEN, Segmenter, TILE_LEN};
 use twinpeak::pipeline::flow::Stop;
 use twinpeak::pipeline::ports::*;
 use twinpeak::pipeline::{Device, Limits, ModelIdentity, Models, run};
-use twinpeak::posterior::Calibration;
+use twinpeak::posterior::{Calibration, Posterior, ProfileMixture};
 use twinpeak::recipe::Recipe;
 use twinpeak::sim::{Spec, simulate};
 use twinpeak::survey::Survey;
@@ -46,9 +47,9 @@ impl Classifier for ListeningClassifier {
     fn seeds(&self) -> usize {
         1
     }
-    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError> {
-        keep(&self.0, stamps, STAMP_LEN);
-        log_odds.fill(0.0);
+    fn classify(&mut self, objects: &[f32], answers: &mut [f32]) -> Result<(), ModelError> {
+        keep(&self.0, objects, OBJECT_LEN);
+        answers.fill(0.0);
         Ok(())
     }
 }
@@ -90,11 +91,20 @@ fn trainer_and_daemon_see_the_same_tensors() {
         tile_overlap_px: 16,
         extract: settings.clone(),
         fallback_fwhm_arcsec: [1.4; BANDS],
-        calibration: Calibration { mag_nodes: vec![20.0], score_nodes: vec![0.0], log_odds: vec![0.0] },
+        posterior: Posterior {
+            nets_weight: 1.0,
+            nets: Calibration { mag_nodes: vec![20.0], score_nodes: vec![0.0], log_odds: vec![0.0] },
+            profiles: ProfileMixture {
+                mag_nodes: vec![20.0],
+                shares: vec![1.0 / MODELS as f32; MODELS],
+                point_like: 1,
+                sn_floor: 30.0,
+            },
+        },
     };
     let filter = ThresholdSegmenter::new(&survey, 3.5);
 
-    let (tiles, stamps) = (Seen::default(), Seen::default());
+    let (tiles, objects) = (Seen::default(), Seen::default());
     let models = Models {
         survey: survey.clone(),
         recipe: recipe.clone(),
@@ -104,7 +114,7 @@ fn trainer_and_daemon_see_the_same_tensors() {
     let device = Device {
         name: "stub".into(),
         segmenter: Box::new(Listening { filter: filter.clone(), seen: tiles.clone() }),
-        classifier: Box::new(ListeningClassifier(stamps.clone())),
+        classifier: Box::new(ListeningClassifier(objects.clone())),
     };
     let (mut source, stop) = (One(Some(made.frame.clone())), Stop::default());
     run(&mut source, &models, vec![device], &Nowhere, &Limits::default(), &stop, &NoProbe).unwrap();
@@ -118,17 +128,20 @@ fn trainer_and_daemon_see_the_same_tensors() {
         fallback_fwhm_arcsec: recipe.fallback_fwhm_arcsec,
     };
     let found = sample::find(&prepared, &survey, &mut by).unwrap();
+    let mut known = Vec::new();
     let mut taught = classify::Objects::default();
-    sample::add_objects(&found, 1, &mut taught);
+    sample::add_objects(&found, 1, &mut taught, &mut known);
 
     let tiles = tiles.lock().unwrap();
     assert!(tiles.len() >= 40 && *tiles == *taught_tiles.lock().unwrap(), "{} tiles", tiles.len());
-    // The trainer leaves out objects of magnitudes that do not teach, so its stamps are some of the daemon's, in order.
-    let stamps = stamps.lock().unwrap();
-    let mut rest = stamps.iter();
-    assert!(taught.stamps.len() >= 15, "{} stamps", taught.stamps.len());
-    for stamp in &taught.stamps {
-        let bits: Vec<u32> = stamp.iter().map(|v| v.to_bits()).collect();
-        assert!(rest.any(|seen| *seen == bits), "a stamp that the daemon never saw");
+    // The trainer leaves out objects of magnitudes that do not teach, so its objects are some of the daemon's, in order.
+    let objects = objects.lock().unwrap();
+    let mut rest = objects.iter();
+    assert!(taught.stamps.len() >= 15 && known.len() == taught.stamps.len(), "{} stamps", taught.stamps.len());
+    for (stamp, measured) in taught.stamps.iter().zip(known) {
+        let mut seen_by_nets = vec![0.0; OBJECT_LEN];
+        Evidence { stamp: Box::new(*stamp), measured }.write(&mut seen_by_nets);
+        let bits: Vec<u32> = seen_by_nets.iter().map(|v| v.to_bits()).collect();
+        assert!(rest.any(|seen| *seen == bits), "an object that the daemon never saw");
     }
 }

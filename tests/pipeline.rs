@@ -11,12 +11,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Normal;
 
+use twinpeak::cutout::MODELS;
 use twinpeak::frame::{BANDS, Band, FieldIds, Frame, ImageId, Plane};
-use twinpeak::model::{Classifier, ModelError, STAMP_LEN, Segmenter, TILE_LEN};
+use twinpeak::model::{Classifier, ModelError, OBJECT_LEN, STAMP_LEN, Segmenter, TILE_LEN};
 use twinpeak::pipeline::flow::Stop;
 use twinpeak::pipeline::ports::*;
 use twinpeak::pipeline::{Device, EngineError, Limits, ModelIdentity, Models, Summary, run};
-use twinpeak::posterior::Calibration;
+use twinpeak::posterior::{Calibration, Posterior, ProfileMixture};
 use twinpeak::recipe::Recipe;
 use twinpeak::survey::Survey;
 use twinpeak::wcs::Wcs;
@@ -37,7 +38,12 @@ impl Segmenter for SumSegmenter {
     }
 }
 
-/// Scores a stamp by its mean.
+/// Every profile as likely as any other.
+fn flat() -> ProfileMixture {
+    ProfileMixture { mag_nodes: vec![20.0], shares: vec![1.0 / MODELS as f32; MODELS], point_like: 1, sn_floor: 30.0 }
+}
+
+/// Scores an object by its stamp's mean.
 struct MeanClassifier;
 impl Classifier for MeanClassifier {
     fn batch(&self) -> usize {
@@ -46,10 +52,10 @@ impl Classifier for MeanClassifier {
     fn seeds(&self) -> usize {
         2
     }
-    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError> {
-        for (out, stamp) in log_odds.chunks_exact_mut(2).zip(stamps.chunks_exact(STAMP_LEN)) {
-            let mean = stamp.iter().sum::<f32>() / STAMP_LEN as f32;
-            out.copy_from_slice(&[mean, 2.0 * mean]);
+    fn classify(&mut self, objects: &[f32], answers: &mut [f32]) -> Result<(), ModelError> {
+        for (out, object) in answers.chunks_exact_mut(3).zip(objects.chunks_exact(OBJECT_LEN)) {
+            let mean = object[..STAMP_LEN].iter().sum::<f32>() / STAMP_LEN as f32;
+            out.copy_from_slice(&[mean, 2.0 * mean, 0.0]);
         }
         Ok(())
     }
@@ -83,7 +89,7 @@ fn device(segmenter: impl Segmenter + 'static) -> Device {
 }
 
 fn models() -> Models {
-    let calibration =
+    let nets =
         Calibration { mag_nodes: vec![15.0, 25.0], score_nodes: vec![-5.0, 5.0], log_odds: vec![-4.0, 4.0, -2.0, 2.0] };
     Models {
         survey: Arc::new(Survey::parse(include_str!("../config/surveys/sdss.toml")).unwrap()),
@@ -100,7 +106,7 @@ fn models() -> Models {
                 max_component_px: 100_000,
             },
             fallback_fwhm_arcsec: [1.4; BANDS],
-            calibration,
+            posterior: Posterior { nets_weight: 1.0, nets, profiles: flat() },
         },
         identity: ModelIdentity { version: "stub".into(), hash: "0".repeat(64) },
         device: "stub".into(),

@@ -13,7 +13,7 @@ use super::Fault;
 use crate::cli::Exit;
 use crate::fits;
 use crate::frame::{BANDS, Frame};
-use crate::sim::{Counts, LAST_FIELD, Spec, simulate};
+use crate::sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
 use crate::store::write_file;
 use crate::survey::Survey;
 
@@ -50,6 +50,9 @@ pub struct SimulateArgs {
     /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
+    /// Median width of the PSF in the reference band; each field's scatters about it
+    #[arg(long, value_name = "ARCSEC", default_value_t = Seeing::default().median_fwhm_arcsec)]
+    pub seeing: f64,
     /// Write plain files instead of packed ones (.bz2)
     #[arg(long)]
     pub plain: bool,
@@ -76,6 +79,7 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
             counts: if args.flat { Counts::Flat } else { Counts::Physical },
             density: args.density,
             sources: args.sources,
+            seeing: Seeing { median_fwhm_arcsec: args.seeing, ..Seeing::default() },
             ..Spec::default()
         };
         let made = simulate(&spec, &survey)?;

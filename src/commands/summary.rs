@@ -1,14 +1,17 @@
 //! `twinpeak summary`: what came of a night, a line a field; with the truth about it, how good it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
 
+use super::Fault;
 use super::evaluate::{catalog, truth};
 use crate::cli::{Exit, SummaryArgs};
 use crate::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate};
 use crate::store::{DoneRecord, Night};
 use crate::survey::Survey;
+use crate::torch::bundle::Bundle;
 
 /// Between fields that are scored together, px: nothing of one can be taken for another's.
 const APART_PX: f64 = 1e6;
@@ -25,6 +28,11 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
         None => None,
     };
     print!("{}", render(&night, scores.as_ref(), &survey));
+    if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
+        let profile = survey.profile();
+        let bundle = Bundle::load(folder, &profile.name, &profile.bands).context(Fault::Model)?;
+        bundle.with_figures(scores.figures())?.save(folder).context(Fault::Output)?;
+    }
     Ok(Exit::Done)
 }
 
@@ -57,6 +65,19 @@ impl Scores {
         any.then_some(()).with_context(|| format!("{}: no truth-IMAGE.csv of these fields", truth_folder.display()))?;
         Ok(Self { fields, all: evaluate(&objects, &trues, &rules) })
     }
+
+    /// What a bundle's manifest says of itself, measured on truth that its training never saw.
+    fn figures(&self) -> BTreeMap<String, f64> {
+        let mut figures = BTreeMap::from([("measured_objects".to_owned(), self.all.labelled as f64)]);
+        figures.extend(self.all.auc(Method::StarProb).map(|auc| ("measured_auc_14_22".to_owned(), auc)));
+        if let Some(calibration) = &self.all.calibration {
+            let [low, high] = calibration.interval;
+            for (end, value) in [("", calibration.error), ("_low", low), ("_high", high)] {
+                figures.insert(format!("measured_calibration_error_14_22{end}"), value);
+            }
+        }
+        figures
+    }
 }
 
 fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
@@ -79,7 +100,14 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
     rows.push(total);
     let mut out = aligned(&rows);
     out += "\nseconds: all stages of a field added up; stages and fields overlap, so that the night took less\n";
-    if scores.is_some() {
+    if let Some(scores) = scores {
+        if let Some(c) = &scores.all.calibration {
+            let [low, high] = c.interval;
+            let (error, objects) = (c.error, c.objects);
+            out += &format!(
+                "calibration error of starProb at {band} 14-22: {error:.3} (95 % interval {low:.3} to {high:.3}; {objects} objects)\n"
+            );
+        }
         out += "complete: share of the true objects that were found; AUC: star against galaxy by starProb, and by \
                 concentration\nrelative to the PSF on the same objects. No truth went into the catalogues.\n";
     }
@@ -229,6 +257,8 @@ mod tests {
         std::fs::write(path("c.done.json"), serde_json::to_vec(&done("c", 4)).unwrap()).unwrap();
         let night = Night::read(folder.path()).unwrap();
         let scores = Scores::of(&night, folder.path(), folder.path(), &survey()).unwrap();
+        let figures = scores.figures();
+        assert_eq!((figures["measured_auc_14_22"], figures["measured_objects"]), (1.0, 8.0));
         let text = render(&night, Some(&scores), &survey());
         assert_eq!(words(&text, "a ")[7..], ["1.000", "-", "1.0000", "1.0000"]);
         assert_eq!(words(&text, "b ")[7..], ["0.667", "-", "1.0000", "1.0000"]);
@@ -238,6 +268,7 @@ mod tests {
         let args = SummaryArgs {
             out: folder.path().into(),
             truth: Some(folder.path().join("nowhere")),
+            record: None,
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
                 ..ConfigArgs::default()

@@ -18,8 +18,8 @@ use super::FLUX_WITHIN_PX;
 use crate::frame::{BANDS, PerBand};
 use crate::psf::{AREA, DISTANCE_SQUARED, Psf, RADIUS, SIDE, TERMS};
 
-/// Half-light radii, px: from a third of what a pixel shows to what the aperture holds.
-const HALF_LIGHT_RADII_PX: [f64; 8] = [0.35, 0.6, 0.9, 1.3, 1.9, 2.8, 4.0, 6.0];
+/// Half-light radii of the galaxies, px: from a third of what a pixel shows to what the aperture holds.
+pub const HALF_LIGHT_RADII_PX: [f64; 8] = [0.35, 0.6, 0.9, 1.3, 1.9, 2.8, 4.0, 6.0];
 /// Profiles of galaxies: by rising radius, exponential before de Vaucouleurs.
 pub const GALAXIES: usize = 2 * HALF_LIGHT_RADII_PX.len();
 /// The point source, then the galaxies.
@@ -151,15 +151,20 @@ fn circular(half_light_radius_px: f64, de_vaucouleurs: bool) -> Vec<f32> {
         true if q < 8.0 => (-7.669 * ((q + 1e-4).powf(0.25) - 1.0)).exp(),
         true => 0.0,
     };
-    let pixel = |i: usize| {
-        let (x, y) = ((i % SIDE) as f64 - RADIUS as f64, (i / SIDE) as f64 - RADIUS as f64);
+    let pixel = |x: usize, y: usize| {
         let samples = (0..SAMPLES * SAMPLES).map(|s| {
-            let r = (x + offset(s % SAMPLES)).hypot(y + offset(s / SAMPLES));
+            let r = (x as f64 + offset(s % SAMPLES)).hypot(y as f64 + offset(s / SAMPLES));
             light(r / half_light_radius_px)
         });
         samples.sum::<f64>()
     };
-    let pixels: Vec<f64> = (0..AREA).map(pixel).collect();
+    // An eighth of the stamp is all of it: every run of the program waits for these.
+    let eighth: Vec<Vec<f64>> = (0..=RADIUS).map(|x| (0..=x).map(|y| pixel(x, y)).collect()).collect();
+    let mirrored = |i: usize| {
+        let (x, y) = ((i % SIDE).abs_diff(RADIUS), (i / SIDE).abs_diff(RADIUS));
+        eighth[x.max(y)][x.min(y)]
+    };
+    let pixels: Vec<f64> = (0..AREA).map(mirrored).collect();
     let sum: f64 = pixels.iter().sum();
     pixels.into_iter().map(|p| (p / sum) as f32).collect()
 }

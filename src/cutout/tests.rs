@@ -14,6 +14,7 @@ struct Ready {
     survey: Survey,
     splines: Splines,
     psf: Psf,
+    profiles: Profiles,
 }
 
 impl Ready {
@@ -24,7 +25,8 @@ impl Ready {
         let splines = Splines::new(&scene.prepared.frame);
         let shapes = footprint_shapes(&scene.prepared, &survey, &scene.footprints);
         let (psf, _) = crate::psf::measure(&scene.prepared, &survey, &splines, &shapes, &[1.4; 5]);
-        Self { scene, survey, splines, psf }
+        let profiles = Profiles::new(&psf);
+        Self { scene, survey, splines, psf, profiles }
     }
 
     fn source(&self) -> Source<'_> {
@@ -33,6 +35,7 @@ impl Ready {
             survey: &self.survey,
             splines: &self.splines,
             psf: &self.psf,
+            profiles: &self.profiles,
             segmentation: &self.scene.footprints.segmentation,
         }
     }

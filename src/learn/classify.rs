@@ -71,6 +71,8 @@ pub struct TrainedClassifier {
     pub parameters: Parameters,
     /// From its log-odds to a probability.
     pub calibration: Calibration,
+    /// Mean score over the seeds of each object that was learned from (see [`seed_score`]).
+    pub scores: Vec<f32>,
     /// Losses of all nets.
     pub curves: Vec<Curve>,
     /// Rank correlation with concentration that named each seed's star peak.
@@ -111,7 +113,7 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<Traine
         parameters.insert_under(&format!("ae{a}"), member.parameters);
         curves.extend(member.curves);
     }
-    Ok(TrainedClassifier { parameters, calibration, curves, naming })
+    Ok(TrainedClassifier { parameters, calibration, scores, curves, naming })
 }
 
 /// One auto-encoder with its VAEs.

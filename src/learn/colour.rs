@@ -13,7 +13,8 @@ use tch::{Reduction, TchError, Tensor};
 use super::classify::Batches;
 use super::descent::{Descent, Schedule, inputs};
 use super::{Curve, LearnError, Run};
-use crate::torch::nets::colour::{INPUTS, Nets, Shape};
+use crate::model::COLOUR_LEN as INPUTS;
+use crate::torch::nets::colour::{Nets, Shape};
 use crate::torch::parameters::{Array, Parameters, Start};
 
 const NET: &str = "colour";
@@ -89,12 +90,17 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
     let tensor = |values: &[f32], width: i64| Tensor::f_from_slice(values)?.f_view([-1, width]);
     let x = tensor(x.as_flattened(), INPUTS as i64).map_err(torch)?;
     let teacher = tensor(&teacher, 1).and_then(|t| t.f_squeeze_dim(1)).map_err(torch)?;
-    let (mut parameters, curve) = run.descend(&descent, &start, Nets::new, |nets, step, _| {
-        let batch = batches.at(step)?;
-        let p = teacher.f_index_select(0, &batch)?;
-        let (both, magnitude) = nets.log_odds(&x.f_index_select(0, &batch)?)?;
-        cross_entropy(&both, &p)?.f_add(&cross_entropy(&magnitude, &p)?)
-    })?;
+    let (mut parameters, curve) = run.descend(
+        &descent,
+        &start,
+        |t| Nets::new(t, ""),
+        |nets, step, _| {
+            let batch = batches.at(step)?;
+            let p = teacher.f_index_select(0, &batch)?;
+            let (both, magnitude) = nets.log_odds(&x.f_index_select(0, &batch)?)?;
+            cross_entropy(&both, &p)?.f_add(&cross_entropy(&magnitude, &p)?)
+        },
+    )?;
     for (part, values) in ["mean", "deviation"].into_iter().zip(constants) {
         parameters.0.insert(format!("input.{part}"), Array { shape: vec![INPUTS], values: values.to_vec() });
     }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use crate::learn::classify::Doubt;
 use crate::learn::dataset::{DataSetError, Input};
 use crate::learn::loss::{LossError, PriorError};
+use crate::model::ModelError;
+use crate::torch::device::DeviceError;
 use crate::torch::parameters::ParameterError;
 
 /// Why a training ends without a net.
@@ -19,6 +21,12 @@ pub enum LearnError {
         /// In its words.
         source: tch::TchError,
     },
+    /// A trained net does not run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// There is no processor to run it on.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A loss has no value.
     #[error(transparent)]
     Loss(LossError),

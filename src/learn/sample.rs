@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use super::classify;
 use super::segment::TrainingFrame;
 use super::segment::teacher::{Weights, teach};
-use crate::cutout::Cutout;
+use crate::catalog::Row;
+use crate::cutout::{Cutout, Evidence, Measurements};
 use crate::extract;
 use crate::extract::calibrate::noise_only;
 use crate::frame::PerBand;
@@ -50,24 +51,29 @@ pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u
 }
 
 /// Adds what the classifier learns from a frame: every object that would be classified, within [`TEACHING_MAG`].
-/// `seed` is that of the noise nulls.
-pub fn add_objects(found: &Objects, seed: u64, to: &mut classify::Objects) {
+/// `seed` is that of the noise nulls. What was measured of each goes to `known`.
+pub fn add_objects(found: &Objects, seed: u64, to: &mut classify::Objects, known: &mut Vec<Measurements>) {
     let source = found.source();
     let taught: Vec<_> = found
         .measure()
         .par_iter()
-        .filter(|m| TEACHING_MAG.contains(&m.reference_mag) && m.row.concentration.is_finite())
         .filter_map(|m| {
-            let stamp = m.stamp.as_deref()?;
+            let evidence = m.evidence.as_ref().filter(|e| teaches(e, &m.row))?;
             let cutout = Cutout::take(&source, m.row.number, m.centre);
             let null = *cutout.null_stamp(seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            Some((*stamp, null, m.reference_mag, m.row.concentration))
+            Some((evidence.clone(), null, m.row.concentration))
         })
         .collect();
-    for (stamp, null, mag, concentration) in taught {
-        to.stamps.push(stamp);
+    for (evidence, null, concentration) in taught {
+        to.stamps.push(*evidence.stamp);
         to.null_stamps.push(null);
-        to.mag.push(mag);
+        to.mag.push(evidence.measured.mag);
         to.concentration.push(concentration);
+        known.push(evidence.measured);
     }
+}
+
+/// Whether an object teaches the classifier.
+pub fn teaches(evidence: &Evidence, row: &Row) -> bool {
+    TEACHING_MAG.contains(&evidence.measured.mag) && row.concentration.is_finite()
 }

@@ -11,6 +11,7 @@ fn measured(scene: &Scene) -> Vec<Measured> {
         survey: &survey,
         splines: &splines,
         psf: &psf,
+        profiles: &crate::cutout::Profiles::new(&psf),
         segmentation: &scene.footprints.segmentation,
     };
     measure(&source, &scene.footprints, &scene.detection, &shapes)
@@ -42,7 +43,9 @@ fn stars_are_measured_as_they_were_made() {
             assert!((f64::from(row.ap_flux[b]) / (100.0 * within) - 1.0).abs() < 0.01, "{:?}", row.ap_flux);
         }
         assert!((f64::from(row.a) / 1.5 - 1.0).abs() < 0.1 && row.b <= row.a && (row.concentration - 1.0).abs() < 0.1);
-        assert!(row.flags == 0 && m.stamp.is_some() && (m.reference_mag - 17.5).abs() < 0.03);
+        assert!(
+            row.flags == 0 && m.evidence.is_some() && (m.evidence.as_ref().unwrap().measured.mag - 17.5).abs() < 0.03
+        );
         let scale = 1.1e-4 * f64::from(row.x_err);
         assert!((f64::from(row.ra_err) / scale - 1.0).abs() < 0.01, "{} {scale}", row.ra_err);
     }
@@ -72,7 +75,7 @@ fn negative_flux_stays_and_its_magnitude_is_finite() {
     let row = &found[0].row;
     assert!(row.psf_flux.iter().all(|f| *f < -2.5 && *f > -4.5), "{:?}", row.psf_flux);
     assert!(row.psf_mag.iter().all(|m| m.is_finite()) && row.ap_flux[2] < 0.0);
-    assert!(found[0].stamp.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
+    assert!(found[0].evidence.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn edges_masks_and_margins_are_flagged() {
     assert_eq!(flags[0], flag::TRUNCATED | flag::NO_CLASS | flag::MISSING_BAND);
     assert_eq!(flags[1], flag::SATURATED | flag::MISSING_BAND);
     assert!(found[1].row.psf_flux[4].is_nan() && found[1].row.psf_mag[4].is_nan() && found[1].row.ap_flux[4].is_nan());
-    assert!(found[1].stamp.is_some() && found[0].stamp.is_none());
+    assert!(found[1].evidence.is_some() && found[0].evidence.is_none());
     assert_eq!(found.iter().map(|m| m.row.primary).collect::<Vec<_>>(), [true, true, false]);
 }
 
@@ -115,8 +118,8 @@ fn one_huge_or_impossible_footprint_harms_nothing() {
     scene.footprints.objects.extend(odd);
     let found = measured(&scene);
     assert_eq!(found.len(), 15);
-    assert!(found[12].row.kron_radius <= 100.0 && found[13].stamp.is_none() && found[14].stamp.is_none());
-    assert!(found[..12].iter().all(|m| m.stamp.is_some()));
+    assert!(found[12].row.kron_radius <= 100.0 && found[13].evidence.is_none() && found[14].evidence.is_none());
+    assert!(found[..12].iter().all(|m| m.evidence.is_some()));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ports::Stage;
-use crate::model::{STAMP_LEN, TILE_LEN};
+use crate::cutout::Evidence;
+use crate::model::{OBJECT_LEN, TILE_LEN};
 use crate::preprocess::Prepared;
 use crate::tile::Tiling;
 
@@ -61,12 +62,11 @@ impl Items for Tiles {
     }
 }
 
-/// The stamps of a frame's objects.
-#[allow(clippy::vec_box, reason = "a stamp has 1.8 kB and comes in its box")]
-pub(super) struct Stamps(pub Vec<Box<[f32; STAMP_LEN]>>);
+/// A frame's objects, those that can be classified.
+pub(super) struct Objects(pub Vec<Evidence>);
 
-impl Items for Stamps {
-    const LEN: usize = STAMP_LEN;
+impl Items for Objects {
+    const LEN: usize = OBJECT_LEN;
     const STAGE: Stage = Stage::Classify;
 
     fn count(&self) -> usize {
@@ -74,7 +74,7 @@ impl Items for Stamps {
     }
 
     fn copy(&self, index: usize, out: &mut [f32]) {
-        out.copy_from_slice(&self.0[index][..]);
+        self.0[index].write(out);
     }
 }
 
@@ -126,10 +126,15 @@ impl<I: Items> Queue<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cutout::{MODELS, Measurements};
+    use crate::frame::BANDS;
+    use crate::model::STAMP_LEN;
     use proptest::prelude::*;
 
-    fn stamps(frame: u64, n: usize) -> Stamps {
-        Stamps((0..n).map(|i| Box::new([(frame * 1000) as f32 + i as f32; STAMP_LEN])).collect())
+    fn objects(frame: u64, n: usize) -> Objects {
+        let measured = Measurements { mag: 20.0, sn: 10.0, chi2: [900.0; MODELS], colours: [0.5; BANDS - 1] };
+        let object = |i| Evidence { stamp: Box::new([(frame * 1000) as f32 + i as f32; STAMP_LEN]), measured };
+        Objects((0..n).map(object).collect())
     }
 
     proptest! {
@@ -140,18 +145,18 @@ mod tests {
         ) {
             let mut queue = Queue::new(size);
             for (frame, n) in counts.iter().enumerate() {
-                queue.push(frame as u64, stamps(frame as u64, *n));
+                queue.push(frame as u64, objects(frame as u64, *n));
             }
             let wanted: Vec<Slot> = counts.iter().enumerate()
                 .flat_map(|(f, n)| (0..*n).map(move |index| Slot { sequence: f as u64, index })).collect();
             let mut got = Vec::new();
             while let Some(batch) = queue.take() {
-                prop_assert_eq!(batch.input.len(), size * STAMP_LEN);
+                prop_assert_eq!(batch.input.len(), size * OBJECT_LEN);
                 prop_assert!(batch.slots.len() == size || queue.is_empty());
-                for (slot, values) in batch.slots.iter().zip(batch.input.chunks_exact(STAMP_LEN)) {
+                for (slot, values) in batch.slots.iter().zip(batch.input.chunks_exact(OBJECT_LEN)) {
                     prop_assert_eq!(values[0], (slot.sequence * 1000) as f32 + slot.index as f32);
                 }
-                prop_assert!(batch.input[batch.slots.len() * STAMP_LEN..].iter().all(|v| *v == 0.0));
+                prop_assert!(batch.input[batch.slots.len() * OBJECT_LEN..].iter().all(|v| *v == 0.0));
                 got.extend(batch.slots);
             }
             prop_assert_eq!(got, wanted);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
 
-use super::batch::{Batch, Items, Queue, Slot, Stamps, Tiles};
+use super::batch::{Batch, Items, Objects, Queue, Slot, Tiles};
 use super::ports::{Probe, Stage};
 use super::road::{Classified, Extracted, Scored, Ticket};
 use super::{Device, EngineError};
@@ -30,18 +30,18 @@ pub(super) struct ToSegment {
 }
 
 /// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
-/// stamps or without, which is how the batcher knows when the cycle is empty.
+/// objects or without, which is how the batcher knows when the cycle is empty.
 pub(super) struct ToClassify {
     pub extracted: Extracted,
-    pub stamps: Stamps,
+    pub objects: Objects,
 }
 
 /// What the collector hears.
 pub(super) enum Event {
     /// A frame's tiles are about to be handed out.
     Segmenting { ticket: Ticket, prepared: Arc<Prepared>, tiling: Arc<Tiling> },
-    /// A frame's stamps are about to be handed out.
-    Classifying { extracted: Extracted, stamps: usize },
+    /// A frame's objects are about to be handed out.
+    Classifying { extracted: Extracted, objects: usize },
     /// A batch's answers: `width` values a slot.
     Answer { stage: Stage, slots: Vec<Slot>, values: Vec<f32>, width: usize },
 }
@@ -55,7 +55,7 @@ pub(super) fn batcher(
     sizes: (usize, usize),
 ) {
     let mut tiles = Queue::<Tiles>::new(sizes.0);
-    let mut stamps = Queue::<Stamps>::new(sizes.1);
+    let mut objects = Queue::<Objects>::new(sizes.1);
     let mut in_cycle = 0usize;
     let mut open = true;
     loop {
@@ -64,7 +64,7 @@ pub(super) fn batcher(
             match classify.try_recv() {
                 Ok(job) => {
                     in_cycle -= 1;
-                    if begin_classify(job, &mut stamps, &events).is_err() {
+                    if begin_classify(job, &mut objects, &events).is_err() {
                         return;
                     }
                     continue;
@@ -86,7 +86,7 @@ pub(super) fn batcher(
                 Err(TryRecvError::Empty) => break,
             }
         }
-        if let Some(batch) = stamps.take().or_else(|| tiles.take()) {
+        if let Some(batch) = objects.take().or_else(|| tiles.take()) {
             if work.send(batch).is_err() {
                 return;
             }
@@ -101,7 +101,7 @@ pub(super) fn batcher(
             recv(classify) -> job => match job {
                 Ok(job) => {
                     in_cycle -= 1;
-                    if begin_classify(job, &mut stamps, &events).is_err() {
+                    if begin_classify(job, &mut objects, &events).is_err() {
                         return;
                     }
                 }
@@ -131,11 +131,11 @@ fn begin_segment(job: ToSegment, tiles: &mut Queue<Tiles>, events: &Sender<Event
     Ok(())
 }
 
-fn begin_classify(job: ToClassify, stamps: &mut Queue<Stamps>, events: &Sender<Event>) -> Result<(), Gone> {
+fn begin_classify(job: ToClassify, objects: &mut Queue<Objects>, events: &Sender<Event>) -> Result<(), Gone> {
     let sequence = job.extracted.ticket.sequence;
-    let begin = Event::Classifying { extracted: job.extracted, stamps: job.stamps.count() };
+    let begin = Event::Classifying { extracted: job.extracted, objects: job.objects.count() };
     events.send(begin).map_err(|_| Gone)?;
-    stamps.push(sequence, job.stamps);
+    objects.push(sequence, job.objects);
     Ok(())
 }
 
@@ -161,7 +161,7 @@ pub(super) fn serve(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
         let started = Instant::now();
-        let width = if batch.stage == Stage::Segment { TILE_PIXELS } else { device.classifier.seeds() };
+        let width = if batch.stage == Stage::Segment { TILE_PIXELS } else { device.classifier.answer_len() };
         let mut values = vec![0.0; batch.size * width];
         let mut once = |device: &mut Device| {
             let answer = catch_unwind(AssertUnwindSafe(|| match batch.stage {
@@ -212,10 +212,10 @@ struct Segmenting {
     since: Instant,
 }
 
-/// A frame whose stamps are being scored.
+/// A frame whose objects are being scored.
 struct Classifying {
     extracted: Extracted,
-    log_odds: Vec<f32>,
+    answers: Vec<f32>,
     missing: usize,
     since: Instant,
 }
@@ -226,7 +226,7 @@ pub(super) fn collector(
     events: &Receiver<Event>,
     scored: &Sender<Scored>,
     classified: &Sender<Classified>,
-    seeds: usize,
+    answer_len: usize,
     broken: &AtomicBool,
     probe: &dyn Probe,
 ) {
@@ -246,10 +246,10 @@ pub(super) fn collector(
                 let frame = Segmenting { prepared, tiling, score, missing, since: Instant::now(), ticket };
                 segmenting.insert(frame.ticket.sequence, frame);
             }
-            Event::Classifying { extracted, stamps } => {
-                let log_odds = vec![0.0; stamps * seeds];
-                let frame = Classifying { log_odds, missing: stamps, since: Instant::now(), extracted };
-                if stamps == 0 {
+            Event::Classifying { extracted, objects } => {
+                let answers = vec![0.0; objects * answer_len];
+                let frame = Classifying { answers, missing: objects, since: Instant::now(), extracted };
+                if objects == 0 {
                     if classified.send(finish_classifying(frame, probe)).is_err() {
                         return;
                     }
@@ -268,7 +268,7 @@ pub(super) fn collector(
                         frame.is_none_or(|f| scored.send(finish_segmenting(f, probe)).is_ok())
                     } else {
                         let Some(frame) = classifying.get_mut(&slot.sequence) else { continue };
-                        frame.log_odds[slot.index * width..(slot.index + 1) * width].copy_from_slice(value);
+                        frame.answers[slot.index * width..(slot.index + 1) * width].copy_from_slice(value);
                         frame.missing -= 1;
                         let done = frame.missing == 0;
                         let frame = if done { classifying.remove(&slot.sequence) } else { None };
@@ -292,5 +292,5 @@ fn finish_segmenting(frame: Segmenting, probe: &dyn Probe) -> Scored {
 fn finish_classifying(frame: Classifying, probe: &dyn Probe) -> Classified {
     let mut extracted = frame.extracted;
     extracted.ticket.took(Stage::Classify, frame.since, probe);
-    Classified { extracted, log_odds: frame.log_odds }
+    Classified { extracted, answers: frame.answers }
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::Stamps;
+use super::batch;
 use super::cycle::{ToClassify, ToSegment};
 use super::flow::Permit;
 use super::ports::{
@@ -14,6 +14,7 @@ use super::ports::{
 };
 use super::{ModelIdentity, Models};
 use crate::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
+use crate::cutout::Measurements;
 use crate::frame::{ImageId, PerBand, Plane};
 use crate::measure;
 use crate::objects::Objects;
@@ -62,14 +63,14 @@ pub(super) struct Scored {
 pub(super) struct Extracted {
     pub ticket: Ticket,
     pub products: Box<Products>,
-    /// For each stamp, in order: its row and the magnitude for the calibration.
-    pub stamped: Vec<(usize, f32)>,
+    /// For each object that can be classified, in order: its row, and what was measured of it.
+    pub measured: Vec<(usize, Measurements)>,
 }
 
-/// After the classifier: `seeds` log-odds for each stamp.
+/// After the classifier: its answer to each object, one after another.
 pub(super) struct Classified {
     pub extracted: Extracted,
-    pub log_odds: Vec<f32>,
+    pub answers: Vec<f32>,
 }
 
 /// The end of the road: published in order.
@@ -159,11 +160,11 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
         Err(rejection) => return Err(Ended::rejected(ticket, rejection)),
     };
     let mut rows = Vec::with_capacity(objects.len());
-    let (mut stamps, mut stamped) = (Vec::new(), Vec::new());
+    let (mut evidence, mut measured) = (Vec::new(), Vec::new());
     for (index, object) in objects.into_iter().enumerate() {
-        if let Some(stamp) = object.stamp {
-            stamps.push(stamp);
-            stamped.push((index, object.reference_mag));
+        if let Some(known) = object.evidence {
+            measured.push((index, known.measured));
+            evidence.push(known);
         }
         rows.push(object.row);
     }
@@ -186,7 +187,7 @@ pub(super) fn extract(scored: Scored, models: &Models, probe: &dyn Probe) -> Res
         tiles,
         device: models.device.clone(),
     });
-    Ok(ToClassify { extracted: Extracted { ticket, products, stamped }, stamps: Stamps(stamps) })
+    Ok(ToClassify { extracted: Extracted { ticket, products, measured }, objects: batch::Objects(evidence) })
 }
 
 /// A source's id has room for so many numbers; more objects are no field of the sky.
@@ -234,10 +235,10 @@ fn provenance(model: &ModelIdentity, survey: &str, frame: &crate::frame::Frame) 
 
 /// Gives every row that has a basis its probability and class.
 pub(super) fn finish(classified: Classified, models: &Models) -> Box<Ended> {
-    let Classified { extracted: Extracted { ticket, mut products, stamped }, log_odds } = classified;
-    let seeds = log_odds.len() / stamped.len().max(1);
-    for ((index, magnitude), log_odds) in stamped.into_iter().zip(log_odds.chunks_exact(seeds.max(1))) {
-        let probability = models.recipe.calibration.star_probability(log_odds, magnitude);
+    let Classified { extracted: Extracted { ticket, mut products, measured }, answers } = classified;
+    let answer_len = answers.len() / measured.len().max(1);
+    for ((index, measured), answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
+        let probability = models.recipe.posterior.star_probability(answer, &measured);
         classify(&mut products.catalog.rows[index], probability);
     }
     Box::new(Ended { ticket, outcome: Outcome::Processed(products) })

@@ -125,8 +125,8 @@ pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
         How::ChiSquared => baseline::chi_squared(ground)?,
         How::ClassStar => return Err(AnswerError::NotMeasured { what: "CLASS_STAR" }),
         How::Ensemble => shipped::ensemble(ground, asked.seed, &run)?,
-        How::Likelihood { colour } => shipped::likelihood(ground, *colour, asked.seed, &run)?,
-        How::Combination => shipped::combination(ground, asked.seed, &run)?,
+        How::Profiles { colour } => shipped::profiles(ground, *colour, asked.seed, &run)?,
+        How::Shipped => shipped::shipped(ground, asked.seed, &run)?,
     };
     answer.training_s += start.elapsed().as_secs_f64();
     Ok(answer)

@@ -127,13 +127,13 @@ pub enum How {
     },
     /// The shipped ensemble of A+Vr with its calibration.
     Ensemble,
-    /// The likelihood of profiles.
-    Likelihood {
+    /// EB: the likelihood of profiles.
+    Profiles {
         /// With the co-trained colour.
         colour: bool,
     },
-    /// The mean of the shipped ensemble's and EB's log-odds, and colour.
-    Combination,
+    /// All that ships: the ensemble and EB, weighted, and colour.
+    Shipped,
     /// Saw labels: a net on latents, to say how much they hold.
     SupervisedProbe {
         /// Of which encoder.

@@ -3,7 +3,7 @@
 //! ```text
 //! manifest.toml            recipe, sizes of the nets, what they were trained on, measured figures, file hashes
 //! segmenter.safetensors    auto-encoder and head
-//! classifier.safetensors   encoders, frozen batch norms, VAE encoders and star signs of all seeds
+//! classifier.safetensors   encoders, frozen batch norms, VAE encoders and star signs of all seeds; nets of colour
 //! ```
 //!
 //! A bundle that loads is sound: every file is there and unaltered, is for this survey, and holds exactly the
@@ -11,13 +11,14 @@
 
 mod manifest;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use manifest::{ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
+pub use manifest::{COLOUR, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
 
 use super::parameters::{ParameterError, Parameters};
 
@@ -212,6 +213,16 @@ impl Bundle {
         Ok(())
     }
 
+    /// The same with these measured figures beside those that it has, or in their place.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_figures(&self, figures: BTreeMap<String, f64>) -> Result<Self, BundleError> {
+        let mut manifest = self.manifest.clone();
+        manifest.figures.extend(figures);
+        Self::new(manifest, self.segmenter.clone(), self.classifier.clone())
+    }
+
     /// All that is not weights.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -234,7 +245,7 @@ impl Bundle {
 
     fn check(&self, folder: &Path) -> Result<(), BundleError> {
         self.manifest.check(&folder.join(MANIFEST))?;
-        let (segmenter, classifier) = (&self.manifest.segmenter.shape, &self.manifest.classifier.shape);
+        let (segmenter, classifier) = (&self.manifest.segmenter.shape, &self.manifest.classifier);
         let at = |name: &str| folder.join(name);
         self.segmenter.check(&segmenter.parameters()).map_err(|e| misfit(&at(SEGMENTER), e))?;
         self.classifier.check(&classifier.parameters()).map_err(|e| misfit(&at(CLASSIFIER), e))

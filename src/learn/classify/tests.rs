@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::*;
-use crate::model::Classifier;
-use crate::torch::bundle::{self, Bundle};
+use crate::model::{Classifier, OBJECT_LEN};
+use crate::torch::bundle::{self, Bundle, COLOUR};
 use crate::torch::device::{Wanted, choose};
 use crate::torch::infer::TorchClassifier;
 
@@ -62,17 +62,23 @@ fn two_populations_part_without_labels_and_the_bundle_says_so() {
     // Through the bundle, the port and the posterior, on objects that were never seen.
     let mut manifest = bundle::testing::manifest();
     manifest.classifier.shape = settings().shape;
-    manifest.recipe.calibration = trained.calibration;
-    let bundle = Bundle::new(manifest, bundle::testing::bundle().segmenter().clone(), trained.parameters).unwrap();
+    manifest.recipe.posterior.nets = trained.calibration;
+    let (other, mut parameters) = (bundle::testing::bundle(), trained.parameters);
+    let colour = other.classifier().0.iter().filter(|(name, _)| name.starts_with(COLOUR));
+    parameters.0.extend(colour.map(|(name, array)| (name.clone(), array.clone())));
+    let bundle = Bundle::new(manifest, other.segmenter().clone(), parameters).unwrap();
     let mut classifier = TorchClassifier::new(&bundle, &choose(Wanted::Cpu).unwrap()).unwrap();
     let (unseen, star) = two_populations(512, 2);
     let mut p = vec![];
     for (stamps, mags) in unseen.stamps.chunks_exact(64).zip(unseen.mag.chunks_exact(64)) {
-        let mut log_odds = vec![0.0; 64 * classifier.seeds()];
-        classifier.classify(stamps.as_flattened(), &mut log_odds).unwrap();
-        let calibration = &bundle.manifest().recipe.calibration;
-        let each = log_odds.chunks_exact(classifier.seeds()).zip(mags);
-        p.extend(each.map(|(odds, &mag)| calibration.star_probability(odds, mag).unwrap().value));
+        let (mut objects, mut answers) = (vec![0.0; 64 * OBJECT_LEN], vec![0.0; 64 * classifier.answer_len()]);
+        for (object, stamp) in objects.chunks_exact_mut(OBJECT_LEN).zip(stamps) {
+            object[..STAMP_LEN].copy_from_slice(stamp);
+        }
+        classifier.classify(&objects, &mut answers).unwrap();
+        let each = answers.chunks_exact(classifier.answer_len()).zip(mags);
+        let nets = &bundle.manifest().recipe.posterior.nets;
+        p.extend(each.map(|(a, &mag)| nets.star_probability(&a[..classifier.seeds()], mag).unwrap().value));
     }
     let (auc, mean) = (auc(&p, &star), p.iter().sum::<f32>() / p.len() as f32);
     println!("AUC {auc:.3}, mean p(star) {mean:.3}, naming {:?}", trained.naming);

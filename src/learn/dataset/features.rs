@@ -11,7 +11,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Damage;
-use crate::cutout::MODELS;
+use crate::cutout::{MODELS, Measurements};
 use crate::frame::{BANDS, PerBand};
 use crate::model::STAMP_LEN;
 
@@ -104,6 +104,15 @@ impl Features {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.number.is_empty()
+    }
+
+    /// What was measured of object `i` that bears on its class.
+    ///
+    /// # Panics
+    /// Beyond the last one.
+    pub fn measurements(&self, i: usize) -> Measurements {
+        let (mag, sn) = (self.reference_mag[i], self.sn[i]);
+        Measurements { mag, sn, chi2: self.chi2[i], colours: self.colours[i] }
     }
 
     /// The columns of one image's objects as bytes, little-endian.

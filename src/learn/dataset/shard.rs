@@ -9,9 +9,9 @@ use super::cutouts::{Cutouts, pack};
 use super::features::{Features, ObjectFeatures, halves};
 use super::manifest::Entry;
 use super::{Damage, DataSetError, seal};
-use crate::cutout::{Cutout, MODELS, ProfileFit, Profiles, Source, cutout64};
+use crate::cutout::{Cutout, Source, cutout64};
 use crate::frame::{BANDS, ImageId, PerBand};
-use crate::learn::sample::TEACHING_MAG;
+use crate::learn::sample::teaches;
 use crate::measure::Measured;
 use crate::objects::Objects;
 
@@ -47,20 +47,15 @@ pub fn shard_files(folder: &Path, shard: &str) -> (PathBuf, PathBuf) {
 }
 
 impl Shard {
-    /// Takes every object that would be classified, within [`TEACHING_MAG`], in the order of their numbers. All that is
+    /// Takes every object that would be classified, within `TEACHING_MAG`, in the order of their numbers. All that is
     /// random (noise under masked pixels, null stamps) follows from the image's name and the object's number.
     pub fn take(found: &Objects, image: &ImageId) -> Self {
         let source = found.source();
         let scale = source.survey.profile().pixel_scale_arcsec;
         let fwhm_px = found.quality.map(|q| (q.fwhm_arcsec / scale) as f32);
         let seed = seed_of(image);
-        let profiles = Profiles::new(source.psf);
-        let taken: Vec<(ObjectFeatures, Vec<u8>)> = found
-            .measure()
-            .par_iter()
-            .filter(|m| TEACHING_MAG.contains(&m.reference_mag) && m.row.concentration.is_finite())
-            .filter_map(|m| one(&source, m, (&profiles, fwhm_px), seed))
-            .collect();
+        let taken: Vec<(ObjectFeatures, Vec<u8>)> =
+            found.measure().par_iter().filter_map(|m| one(&source, m, fwhm_px, seed)).collect();
         let mut features = Features { images: vec![image.to_string()], ..Features::default() };
         let mut packed = Vec::with_capacity(taken.len());
         for (object, cutout) in taken {
@@ -148,14 +143,14 @@ impl Entry {
 fn one(
     source: &Source,
     measured: &Measured,
-    (profiles, psf_fwhm_px): (&Profiles, PerBand<f32>),
+    psf_fwhm_px: PerBand<f32>,
     seed: u64,
 ) -> Option<(ObjectFeatures, Vec<u8>)> {
-    let stamp = measured.stamp.as_deref()?;
     let row = &measured.row;
+    let evidence = measured.evidence.as_ref().filter(|e| teaches(e, row))?;
+    let known = &evidence.measured;
     let seed = seed ^ u64::from(row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let cutout = Cutout::take(source, row.number, measured.centre);
-    let fit = cutout.fit_profiles(profiles, measured.centre);
     let sky_sigma = source.prepared.sky.map(|s| s.sigma_nmgy);
     let mut pixels = cutout64(source, row.number, measured.centre, seed);
     for pixel in pixels.chunks_exact_mut(BANDS) {
@@ -165,7 +160,7 @@ fn one(
         number: row.number,
         x: measured.centre.0,
         y: measured.centre.1,
-        reference_mag: measured.reference_mag,
+        reference_mag: known.mag,
         concentration: row.concentration,
         half_light_radius_px: row.half_light_radius,
         psf_flux: row.psf_flux,
@@ -173,11 +168,11 @@ fn one(
         sky_sigma,
         psf_fwhm_px,
         flags: row.flags,
-        sn: cutout.sn() as f32,
-        stamp: halves(stamp),
+        sn: known.sn,
+        stamp: halves(&evidence.stamp),
         null_stamp: halves(&cutout.null_stamp(seed)),
-        chi2: fit.as_ref().map_or([f32::NAN; MODELS], |f| f.chi2),
-        colours: fit.as_ref().map_or([f32::NAN; BANDS - 1], ProfileFit::colours),
+        chi2: known.chi2,
+        colours: known.colours,
     };
     Some((object, pack(&pixels)))
 }

@@ -18,10 +18,15 @@
 //! into the bundle with the net that was trained with them.
 
 use serde::{Deserialize, Serialize};
+use tch::{TchError, Tensor};
 
 use crate::frame::{BANDS, PerBand};
 use crate::measure::asinh_magnitude;
+use crate::model::TILE;
 use crate::survey::Survey;
+
+/// Magnitudes in a factor e.
+const POGSON: f64 = 2.5 / std::f64::consts::LN_10;
 
 /// What a net sees of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +50,17 @@ pub enum Softening {
 }
 
 impl Softening {
-    /// The asinh magnitude of a pixel of `value` times `sky_sigma_nmgy`, in band `b`.
-    pub fn magnitude(&self, value: f64, sky_sigma_nmgy: f64, b: usize) -> f64 {
-        let softening = match self {
+    /// b of an image with this sky, maggies.
+    fn maggies(&self, sky_sigma_nmgy: f64, b: usize) -> f64 {
+        match self {
             Self::Fixed(maggies) => maggies[b],
             Self::SkyNoise => sky_sigma_nmgy * 1e-9,
-        };
-        asinh_magnitude(value * sky_sigma_nmgy, softening)
+        }
+    }
+
+    /// The asinh magnitude of a pixel of `value` times `sky_sigma_nmgy`, in band `b`.
+    pub fn magnitude(&self, value: f64, sky_sigma_nmgy: f64, b: usize) -> f64 {
+        asinh_magnitude(value * sky_sigma_nmgy, self.maggies(sky_sigma_nmgy, b))
     }
 }
 
@@ -101,14 +110,28 @@ fn fixed(survey: &Survey) -> Softening {
 }
 
 impl Magnitudes {
-    /// Transforms a cutout (any number of pixels, NHWC, in units of sky noise) in place; `sky_sigma_nmgy` is its image's.
-    pub fn apply(&self, cutout: &mut [f32], sky_sigma_nmgy: &PerBand<f32>) {
-        for pixel in cutout.chunks_exact_mut(BANDS) {
-            for (b, value) in pixel.iter_mut().enumerate() {
-                let mag = self.softening.magnitude(f64::from(*value), f64::from(sky_sigma_nmgy[b]), b);
-                *value = ((mag - self.standard.mean[b]) / self.standard.deviation[b]) as f32;
+    /// Cutouts, transformed: (n, 5, 64, 64) of n whole cutouts (NHWC, in units of sky noise), whose images have these
+    /// skies, nMgy. libtorch takes a twentieth of the time that one number after another would.
+    ///
+    /// # Errors
+    /// libtorch's, for numbers that are no whole cutouts.
+    pub fn tensor(&self, cutouts: &[f32], sky_sigma_nmgy: &[PerBand<f32>]) -> Result<Tensor, TchError> {
+        // (mag - mean) / deviation = gain asinh(scale v) + offset. The two large magnitudes meet in f64.
+        let (mut scales, mut gains, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+        for sky in sky_sigma_nmgy {
+            for (b, &sigma) in sky.iter().enumerate() {
+                let softening = self.softening.maggies(f64::from(sigma), b);
+                let (mean, deviation) = (self.standard.mean[b], self.standard.deviation[b]);
+                scales.push((f64::from(sigma) * 1e-9 / (2.0 * softening)) as f32);
+                gains.push((-POGSON / deviation) as f32);
+                offsets.push(((-POGSON * softening.ln() - mean) / deviation) as f32);
             }
         }
+        let (side, bands) = (TILE as i64, BANDS as i64);
+        let each = |values: &[f32]| Tensor::f_from_slice(values)?.f_view([-1, 1, 1, bands]);
+        let pixels = Tensor::f_from_slice(cutouts)?.f_view([-1, side, side, bands])?;
+        let mut magnitudes = pixels.f_mul(&each(&scales)?)?.f_asinh()?;
+        magnitudes.f_mul_(&each(&gains)?)?.f_add_(&each(&offsets)?)?.f_permute([0, 3, 1, 2])
     }
 }
 
@@ -168,7 +191,10 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
+    use crate::model::TILE_LEN;
 
     fn sdss() -> Survey {
         Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap()
@@ -210,21 +236,30 @@ mod tests {
         let survey = sdss();
         let sky = [0.04f32, 0.017, 0.03, 0.052, 0.181];
         let cutouts: Vec<Vec<f32>> =
-            (0..4).map(|k| (0..320).map(|i| ((i * 37 + k * 11) % 101) as f32 - 30.0).collect()).collect();
+            (0..4).map(|k| (0..TILE_LEN).map(|i| ((i * 37 + k * 11) % 101) as f32 - 30.0).collect()).collect();
         let mut measuring = Measuring::new(&survey);
         cutouts.iter().for_each(|c| measuring.add(c, &sky));
         let standards = measuring.standards();
         assert_eq!(standards.objects, 4);
         for input in [Input::MagnitudeSdss, Input::MagnitudeSigma] {
             let transform = input.magnitudes(&survey, &standards).unwrap();
-            let mut all = cutouts.concat();
-            transform.apply(&mut all, &sky);
-            for b in 0..BANDS {
-                let band: Vec<f64> = all.iter().skip(b).step_by(BANDS).map(|v| f64::from(*v)).collect();
-                let n = band.len() as f64;
-                let mean = band.iter().sum::<f64>() / n;
-                let variance = band.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-                assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{input:?} {b}: {mean} {variance}");
+            let all = transform.tensor(&cutouts.concat(), &[sky; 4]).unwrap();
+            assert_eq!(all.size(), [4, 5, 64, 64]);
+            for b in 0..BANDS as i64 {
+                let band = all.select(1, b);
+                let (mean, deviation) = (band.mean(Kind::Double), band.std(false));
+                let (mean, deviation) = (mean.double_value(&[]), deviation.double_value(&[]));
+                assert!(mean.abs() < 1e-5 && (deviation - 1.0).abs() < 1e-5, "{input:?} {b}: {mean} {deviation}");
+            }
+            // One pixel after another, each cutout with its own sky.
+            let skies = [sky, sky.map(|s| 2.0 * s)];
+            let pair = transform.tensor(&cutouts[..2].concat(), &skies).unwrap();
+            for (n, b, row, column) in [(0, 0, 0, 0), (0, 4, 63, 63), (1, 2, 17, 40), (1, 1, 40, 17)] {
+                let value = f64::from(cutouts[n][(row * TILE + column) * BANDS + b]);
+                let mag = transform.softening.magnitude(value, f64::from(skies[n][b]), b);
+                let expected = (mag - transform.standard.mean[b]) / transform.standard.deviation[b];
+                let found = pair.double_value(&[n as i64, b as i64, row as i64, column as i64]);
+                assert!((found - expected).abs() < 1e-5, "{input:?} {n} {b}: {found} {expected}");
             }
         }
         assert_eq!(Input::Residual.magnitudes(&survey, &standards), None);

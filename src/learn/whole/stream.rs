@@ -3,10 +3,9 @@
 use tch::Tensor;
 
 use super::Batches;
-use crate::frame::{BANDS, PerBand};
+use crate::frame::PerBand;
 use crate::learn::LearnError;
 use crate::learn::dataset::{self, DataSet, Magnitudes, Order, Part};
-use crate::model::{TILE, TILE_LEN};
 
 /// The first objects of a data set's training part, over and over, each pass in an order of its own.
 pub struct Streamed<'a> {
@@ -42,14 +41,10 @@ impl<'a> Cutouts<'a> {
         batches.map(move |batch| self.tensor(batch?, sky_sigma))
     }
 
-    fn tensor(self, mut batch: dataset::Batch, sky_sigma: &[PerBand<f32>]) -> Result<Tensor, LearnError> {
-        for (cutout, &object) in batch.cutouts.chunks_exact_mut(TILE_LEN).zip(&batch.objects) {
-            self.magnitudes.apply(cutout, &sky_sigma[object]);
-        }
-        let side = TILE as i64;
-        Tensor::f_from_slice(&batch.cutouts)
-            .and_then(|t| t.f_view([-1, side, side, BANDS as i64])?.f_permute([0, 3, 1, 2]))
-            .map_err(|source| LearnError::Torch { net: "cutouts".to_owned(), source })
+    fn tensor(self, batch: dataset::Batch, sky_sigma: &[PerBand<f32>]) -> Result<Tensor, LearnError> {
+        let skies: Vec<_> = batch.objects.iter().map(|&object| sky_sigma[object]).collect();
+        let transformed = self.magnitudes.tensor(&batch.cutouts, &skies);
+        transformed.map_err(|source| LearnError::Torch { net: "cutouts".to_owned(), source })
     }
 }
 

@@ -3,63 +3,109 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, AnswerError, Ground, logistic, thinned};
+use crate::cutout::Evidence;
 use crate::learn::dataset::{Features, stamp};
-use crate::learn::sample::TEACHING_MAG;
-use crate::learn::{Curve, Run, classify, colour, eb};
-use crate::model::{Classifier, STAMP_LEN};
-use crate::torch::bundle::ClassifierPart;
+use crate::learn::{Curve, Run, classify, colour, eb, posterior};
+use crate::model::{Classifier, OBJECT_LEN};
+use crate::posterior::{Posterior, StarProbability};
+use crate::torch::bundle::{COLOUR, ClassifierPart};
 use crate::torch::device::{Wanted, choose};
 use crate::torch::infer::{TorchClassifier, TorchColour};
 
-/// Stamps classified at a time.
+/// Objects classified at a time.
 const BATCH: usize = 64;
 /// An ensemble uses some dozens of seeds from its first on.
 const SEEDS_APART: u64 = 100_000;
 
-/// The shipped ensemble, trained anew, as the daemon runs it.
+/// The shipped ensemble, trained anew, as the daemon runs it; its opinion alone.
 pub(super) fn ensemble(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, posterior, answer } = train(ground, seed, run)?;
+    let mut alone = |features| {
+        probabilities(&mut nets, features, |answer, evidence| {
+            let (_, seeds) = answer.split_last()?;
+            posterior.nets.star_probability(seeds, evidence.measured.mag)
+        })
+    };
+    Ok(answer.with(alone(&ground.training)?, alone(&ground.test)?))
+}
+
+/// All that ships, trained anew: what the daemon publishes.
+pub(super) fn shipped(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, posterior, mut answer } = train(ground, seed, run)?;
+    let mut all = |features| {
+        probabilities(&mut nets, features, |answer, evidence| posterior.star_probability(answer, &evidence.measured))
+    };
+    answer.criteria.insert("nets_weight".to_owned(), f64::from(posterior.nets_weight));
+    Ok(answer.with(all(&ground.training)?, all(&ground.test)?))
+}
+
+/// A bundle's classifier, and what is said of its training.
+struct Trained {
+    nets: TorchClassifier,
+    posterior: Posterior,
+    answer: Answer,
+}
+
+fn train(ground: &Ground, seed: u64, run: &Run) -> Result<Trained, AnswerError> {
     let known = &ground.training;
-    let taught: Vec<usize> = (0..known.len()).filter(|&i| TEACHING_MAG.contains(&known.reference_mag[i])).collect();
     let objects = classify::Objects {
-        stamps: taught.iter().map(|&i| stamp(&known.stamp[i])).collect(),
-        null_stamps: taught.iter().map(|&i| stamp(&known.null_stamp[i])).collect(),
-        mag: taught.iter().map(|&i| known.reference_mag[i]).collect(),
-        concentration: taught.iter().map(|&i| known.concentration[i]).collect(),
+        stamps: known.stamp.iter().map(stamp).collect(),
+        null_stamps: known.null_stamp.iter().map(stamp).collect(),
+        mag: known.reference_mag.clone(),
+        concentration: known.concentration.clone(),
     };
     let usual = classify::Settings::default();
     let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
-    let trained = classify::train(&objects, &settings, run)?;
-    let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape };
-    let mut classifier = TorchClassifier::of(&trained.parameters, &part, &choose(Wanted::Cpu)?)?;
-    let mut scores = Vec::with_capacity(ground.test.len());
-    let mut log_odds = vec![0.0; BATCH * classifier.seeds()];
-    let mags = ground.test.reference_mag.chunks(BATCH);
-    for (stamps, mags) in ground.test.stamp.chunks(BATCH).zip(mags) {
-        let mut batch: Vec<f32> = stamps.iter().flat_map(stamp).collect();
-        batch.resize(BATCH * STAMP_LEN, 0.0);
-        classifier.classify(&batch, &mut log_odds)?;
-        let rows = log_odds.chunks_exact(classifier.seeds()).zip(mags);
-        // Beyond the calibrated magnitudes there is no probability: undecided.
-        scores.extend(
-            rows.map(|(odds, &mag)| {
-                trained.calibration.star_probability(odds, mag).map_or(0.5, |p| f64::from(p.value))
-            }),
-        );
-    }
-    let weakest = trained.naming.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
-    Ok(Answer {
-        probabilities: Some(scores.clone()),
-        scores,
+    let ensemble = classify::train(&objects, &settings, run)?;
+    let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
+    let judged = posterior::Objects { known: &measured, scores: &ensemble.scores };
+    let of_colour = colour::Settings { seed, ..colour::Settings::default() };
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, run)?;
+    let mut parameters = ensemble.parameters;
+    parameters.insert_under(COLOUR, trained.colour);
+    let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape, colour: of_colour.shape };
+    let weakest = ensemble.naming.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
+    let answer = Answer {
         threshold: 0.5,
-        objects: taught.len(),
-        loss: trained.curves.last().map_or_else(Vec::new, |curve| thinned(&curve.loss)),
+        objects: known.len(),
+        loss: ensemble.curves.last().map_or_else(Vec::new, |curve| thinned(&curve.loss)),
         criteria: BTreeMap::from([("naming_correlation".to_owned(), weakest)]),
         ..Answer::default()
-    })
+    };
+    let nets = TorchClassifier::of(&parameters, &part, &choose(Wanted::Cpu)?)?;
+    Ok(Trained { nets, posterior: trained.posterior, answer })
+}
+
+/// `of` the nets' answer to each object; undecided where there is no basis.
+fn probabilities(
+    nets: &mut TorchClassifier,
+    features: &Features,
+    of: impl Fn(&[f32], &Evidence) -> Option<StarProbability>,
+) -> Result<Vec<f64>, AnswerError> {
+    let evidence =
+        |i: usize| Evidence { stamp: Box::new(stamp(&features.stamp[i])), measured: features.measurements(i) };
+    let objects: Vec<Evidence> = (0..features.len()).map(evidence).collect();
+    let mut all = Vec::with_capacity(objects.len());
+    let mut answers = vec![0.0; BATCH * nets.answer_len()];
+    for objects in objects.chunks(BATCH) {
+        let mut batch = vec![0.0; BATCH * OBJECT_LEN];
+        objects.iter().zip(batch.chunks_exact_mut(OBJECT_LEN)).for_each(|(object, out)| object.write(out));
+        nets.classify(&batch, &mut answers)?;
+        let each = objects.iter().zip(answers.chunks_exact(nets.answer_len()));
+        all.extend(each.map(|(object, answer)| of(answer, object).map_or(0.5, |p| f64::from(p.value))));
+    }
+    Ok(all)
+}
+
+impl Answer {
+    /// The same with these probabilities of the training and of the test objects.
+    fn with(self, _training: Vec<f64>, test: Vec<f64>) -> Self {
+        Self { probabilities: Some(test.clone()), scores: test, ..self }
+    }
 }
 
 /// EB's log-odds of the test objects, with what colour adds.
-pub(super) fn likelihood(ground: &Ground, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+pub(super) fn profiles(ground: &Ground, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
     let [training, mut scores] = log_odds(ground)?;
     let mut loss = Vec::new();
     if coloured {
@@ -96,18 +142,4 @@ fn colour_ratios(ground: &Ground, training: &[f64], seed: u64, run: &Run) -> Res
 fn inputs(features: &Features) -> Vec<[f32; 5]> {
     let of = |([a, b, c, d], mag): (&[f32; 4], &f32)| [*a, *b, *c, *d, *mag];
     features.colours.iter().zip(&features.reference_mag).map(of).collect()
-}
-
-/// The mean of the ensemble's log-odds and EB's, and colour.
-pub(super) fn combination(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
-    let ensemble = ensemble(ground, seed, run)?;
-    let [training, test] = log_odds(ground)?;
-    let (ratios, _) = colour_ratios(ground, &training, seed, run)?;
-    let one = |((p, eb), ratio): ((&f64, f64), f32)| {
-        let p = p.clamp(1e-6, 1.0 - 1e-6);
-        0.5 * ((p / (1.0 - p)).ln() + eb) + f64::from(ratio)
-    };
-    let scores: Vec<f64> = ensemble.scores.iter().zip(test).zip(ratios).map(one).collect();
-    let probabilities = Some(scores.iter().map(|&odds| logistic(odds)).collect());
-    Ok(Answer { scores, threshold: 0.0, probabilities, ..ensemble })
 }

@@ -6,11 +6,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::BundleError;
+use crate::cutout::MODELS;
 use crate::recipe::Recipe;
-use crate::torch::nets::{classifier, segmentation};
+use crate::torch::nets::{classifier, colour, segmentation};
+use crate::torch::parameters::Shapes;
 
 /// The manifest's format that this program reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// Where the nets of colour stand among the classifier's parameters.
+pub const COLOUR: &str = "colour";
 
 /// All of a bundle that is not weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,13 +61,23 @@ pub struct SegmenterPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierPart {
-    /// Stamps in every batch.
+    /// Objects in every batch.
     pub batch: usize,
-    /// The probe stamp's log-odds by seed on the CPU: a device that answers otherwise is not trusted.
+    /// The answer to the probe object on the CPU: a device that answers otherwise is not trusted.
     #[serde(default)]
     pub probe: Vec<f32>,
-    /// Their sizes and the prior.
+    /// The ensemble's sizes and the prior.
     pub shape: classifier::Shape,
+    /// Size of the nets of colour.
+    pub colour: colour::Shape,
+}
+
+impl ClassifierPart {
+    /// All parameters: the ensemble's, and under `colour` those of the nets of colour.
+    pub fn parameters(&self) -> Shapes {
+        let colour = self.colour.parameters().into_iter().map(|(name, shape)| (format!("{COLOUR}.{name}"), shape));
+        self.shape.parameters().into_iter().chain(colour).collect()
+    }
 }
 
 /// What the nets were made from.
@@ -103,7 +118,7 @@ impl Manifest {
     /// What the types do not say.
     pub(super) fn check(&self, path: &Path) -> Result<(), BundleError> {
         let (s, c) = (&self.segmenter, &self.classifier);
-        let calibration = &self.recipe.calibration;
+        let (calibration, profiles) = (&self.recipe.posterior.nets, &self.recipe.posterior.profiles);
         let ascending = |nodes: &[f32]| nodes.windows(2).all(|w| w[0] < w[1]) && nodes.iter().all(|v| v.is_finite());
         let fits = |probe: &[f32]| probe.iter().all(|v| v.is_finite());
         let problems = [
@@ -115,19 +130,41 @@ impl Manifest {
             (c.shape.autoencoders == 0 || c.shape.vaes == 0, "the classifier needs at least one seed"),
             (c.shape.seeds() > 256, "classifier.shape has more than 256 seeds"),
             (!(c.shape.width > 0.0 && c.shape.peak > 0.0), "classifier.shape.peak and width must be above 0"),
-            (!c.probe.is_empty() && c.probe.len() != c.shape.seeds(), "classifier.probe needs one value a seed"),
+            (
+                !c.probe.is_empty() && c.probe.len() != c.shape.seeds() + 1,
+                "classifier.probe needs one value a seed and one",
+            ),
             (!fits(&s.probe) || !fits(&c.probe), "a probe's answers must be numbers"),
             (self.recipe.tile_overlap_px >= crate::model::TILE, "recipe.tile_overlap_px must be below 64"),
             (
                 !ascending(&calibration.mag_nodes) || !ascending(&calibration.score_nodes),
-                "recipe.calibration's nodes must ascend",
+                "recipe.posterior.nets' nodes must ascend",
             ),
             (
                 calibration.mag_nodes.len() * calibration.score_nodes.len() != calibration.log_odds.len()
                     || calibration.log_odds.is_empty(),
-                "recipe.calibration.log_odds needs one value for each pair of nodes",
+                "recipe.posterior.nets.log_odds needs one value for each pair of nodes",
             ),
-            (calibration.log_odds.iter().any(|v| !v.is_finite()), "recipe.calibration.log_odds must be numbers"),
+            (calibration.log_odds.iter().any(|v| !v.is_finite()), "recipe.posterior.nets.log_odds must be numbers"),
+            (
+                !ascending(&profiles.mag_nodes) || profiles.mag_nodes.is_empty(),
+                "recipe.posterior.profiles.mag_nodes must ascend",
+            ),
+            (
+                profiles.shares.len() != MODELS * profiles.mag_nodes.len(),
+                "recipe.posterior.profiles.shares needs one value for each model at each magnitude",
+            ),
+            (
+                profiles.shares.iter().any(|s| !(s.is_finite() && *s > 0.0))
+                    || profiles.sn_floor.is_nan()
+                    || profiles.sn_floor <= 0.0,
+                "recipe.posterior.profiles' shares and sn_floor must be above 0",
+            ),
+            (
+                !(1..MODELS).contains(&profiles.point_like),
+                "recipe.posterior.profiles.point_like must leave stars and galaxies",
+            ),
+            (!(0.0..=1.0).contains(&self.recipe.posterior.nets_weight), "recipe.posterior.nets_weight must be 0 to 1"),
             (
                 self.recipe.extract.extent_threshold < self.recipe.extract.detect_threshold,
                 "recipe.extract.extent_threshold must not be below detect_threshold",

@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
-use crate::torch::nets::{classifier, segmentation};
+use crate::cutout::MODELS;
+use crate::torch::nets::{classifier, colour, segmentation};
 use crate::torch::parameters::{Parameters, Start};
 use crate::{extract, posterior, preprocess, recipe::Recipe};
 
@@ -17,7 +18,12 @@ pub(crate) fn manifest() -> Manifest {
         bands: "ugriz".chars().map(String::from).collect(),
         files: Default::default(),
         segmenter: SegmenterPart { batch: 8, probe: vec![], shape: segmentation::Shape::default() },
-        classifier: ClassifierPart { batch: 64, probe: vec![], shape: classifier::Shape::default() },
+        classifier: ClassifierPart {
+            batch: 64,
+            probe: vec![],
+            shape: classifier::Shape::default(),
+            colour: colour::Shape::default(),
+        },
         training: Training {
             data: "none".to_owned(),
             data_sha256: "0".repeat(64),
@@ -39,10 +45,19 @@ pub(crate) fn manifest() -> Manifest {
                 max_component_px: 100_000,
             },
             fallback_fwhm_arcsec: [1.5, 1.4, 1.3, 1.2, 1.2],
-            calibration: posterior::Calibration {
-                mag_nodes: vec![16.0, 23.0],
-                score_nodes: vec![-1.0, 1.0],
-                log_odds: vec![-3.0, 3.0, -1.0, 1.0],
+            posterior: posterior::Posterior {
+                nets_weight: 0.5,
+                nets: posterior::Calibration {
+                    mag_nodes: vec![16.0, 23.0],
+                    score_nodes: vec![-1.0, 1.0],
+                    log_odds: vec![-3.0, 3.0, -1.0, 1.0],
+                },
+                profiles: posterior::ProfileMixture {
+                    mag_nodes: vec![20.0],
+                    shares: vec![1.0 / MODELS as f32; MODELS],
+                    point_like: 1,
+                    sn_floor: 30.0,
+                },
             },
         },
     }
@@ -53,7 +68,7 @@ pub(crate) fn bundle() -> Bundle {
     let manifest = manifest();
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let segmenter = Parameters::random(&manifest.segmenter.shape.parameters(), Start::He, &mut rng);
-    let mut classifier = Parameters::random(&manifest.classifier.shape.parameters(), Start::Uniform, &mut rng);
+    let mut classifier = Parameters::random(&manifest.classifier.parameters(), Start::Uniform, &mut rng);
     for (name, array) in &mut classifier.0 {
         if name.ends_with("deviation") || name.ends_with("star_sign") {
             array.values.fill(1.0);

@@ -53,10 +53,13 @@ fn every_damage_is_refused_by_name() {
         fs::write(folder.join(MANIFEST), text).unwrap();
         assert!(load_error(&folder).contains(why), "{}", load_error(&folder));
     };
-    refuse(manifest.replace("format = 1", "format = 2"), "has format 2");
+    refuse(manifest.replace(&format!("format = {FORMAT}"), "format = 1"), "has format 1");
     refuse(manifest.replace("tile_overlap_px", "tile_overlap"), "tile_overlap");
     refuse(manifest.replace("widths = [16", "widths = [17"), "the net needs [17");
     refuse(manifest.replace("batch = 8", "batch = 0"), "segmenter.batch");
+    refuse(manifest.replace("nets_weight = 0.5", "nets_weight = 1.5"), "nets_weight");
+    refuse(manifest.replace("point_like = 1", "point_like = 17"), "point_like");
+    refuse(manifest.replace("mag_nodes = [20.0]", "mag_nodes = [20.0, 21.0]"), "profiles.shares");
     refuse(manifest.replace("version = \"test-1\"", "version = 1"), "no manifest");
 }
 

@@ -2,11 +2,12 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::model::{Classifier, ModelError, STAMP, STAMP_LEN};
-use crate::torch::bundle::{Bundle, ClassifierPart};
+use crate::model::{COLOUR_LEN, Classifier, ModelError, OBJECT_LEN, STAMP, STAMP_LEN};
+use crate::torch::bundle::{Bundle, COLOUR, ClassifierPart};
 use crate::torch::device::{Chosen, model_error, start};
 use crate::torch::infer::{judge, pattern};
 use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
+use crate::torch::nets::colour::Colour;
 use crate::torch::parameters::{Parameters, Tensors};
 
 /// One auto-encoder with its VAEs.
@@ -18,10 +19,11 @@ struct Member {
     vaes: Vec<(VaeEncoder, Tensor)>,
 }
 
-/// The ensemble on a device; always in f32, being small.
+/// The ensemble and the nets of colour on a device; always in f32, being small.
 #[derive(Debug)]
 pub struct TorchClassifier {
     members: Vec<Member>,
+    colour: Colour,
     shape: Shape,
     chosen: Chosen,
     batch: usize,
@@ -37,14 +39,15 @@ impl TorchClassifier {
         Self::of(bundle.classifier(), &bundle.manifest().classifier, chosen)
     }
 
-    /// The same for an ensemble that is in no bundle yet. `parameters` are those of `part.shape`.
+    /// The same for nets that are in no bundle yet. `parameters` are those of `part`.
     ///
     /// # Errors
     /// [`ModelError`] when the device fails or answers nonsense.
     pub fn of(parameters: &Parameters, part: &ClassifierPart, chosen: &Chosen) -> Result<Self, ModelError> {
-        let members = members(parameters, &part.shape, chosen).map_err(|e| model_error(&chosen.name, &e))?;
+        let nets = nets(parameters, &part.shape, chosen);
+        let (members, colour) = nets.map_err(|e| model_error(&chosen.name, &e))?;
         let (shape, expected) = (part.shape.clone(), part.probe.clone());
-        let mut classifier = Self { members, shape, chosen: chosen.clone(), batch: part.batch, expected };
+        let mut classifier = Self { members, colour, shape, chosen: chosen.clone(), batch: part.batch, expected };
         classifier.probe()?;
         Ok(classifier)
     }
@@ -54,19 +57,20 @@ impl TorchClassifier {
     /// # Errors
     /// [`ModelError`] when the device fails.
     pub fn probe_answers(&mut self) -> Result<Vec<f32>, ModelError> {
-        let mut log_odds = vec![f32::NAN; self.batch * self.seeds()];
-        self.classify(&pattern(self.batch * STAMP_LEN), &mut log_odds)?;
-        log_odds.truncate(self.seeds());
-        Ok(log_odds)
+        let mut answers = vec![f32::NAN; self.batch * self.answer_len()];
+        self.classify(&pattern(self.batch * OBJECT_LEN), &mut answers)?;
+        answers.truncate(self.answer_len());
+        Ok(answers)
     }
 
-    fn run(&self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), TchError> {
+    fn run(&self, objects: &[f32], answers: &mut [f32]) -> Result<(), TchError> {
         start();
         let _no_grad = tch::no_grad_guard();
-        let side = STAMP as i64;
-        let stamps = Tensor::f_from_slice(stamps)?.f_view([self.batch as i64, side, side])?;
-        let stamps = stamps.f_to_device(self.chosen.device)?;
-        let mut columns = Vec::with_capacity(self.shape.seeds());
+        let (side, stamp_len) = (STAMP as i64, STAMP_LEN as i64);
+        let objects = Tensor::f_from_slice(objects)?.f_view([self.batch as i64, OBJECT_LEN as i64])?;
+        let objects = objects.f_to_device(self.chosen.device)?;
+        let stamps = objects.f_narrow(1, 0, stamp_len)?.f_reshape([-1, side, side])?;
+        let mut columns = Vec::with_capacity(self.answer_len());
         for member in &self.members {
             let latents = member.encoder.symmetric_latents(&stamps)?;
             let latents = latents.f_sub(&member.mean)?.f_div(&member.deviation)?;
@@ -74,12 +78,13 @@ impl TorchClassifier {
                 columns.push(vae.log_odds(&latents, &self.shape)?.f_mul(star_sign)?);
             }
         }
+        columns.push(self.colour.log_ratio(&objects.f_narrow(1, stamp_len, COLOUR_LEN as i64)?)?);
         let rows = Tensor::f_stack(&columns, 1)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
-        rows.f_copy_data(log_odds, log_odds.len())
+        rows.f_copy_data(answers, answers.len())
     }
 }
 
-fn members(parameters: &Parameters, shape: &Shape, chosen: &Chosen) -> Result<Vec<Member>, TchError> {
+fn nets(parameters: &Parameters, shape: &Shape, chosen: &Chosen) -> Result<(Vec<Member>, Colour), TchError> {
     let _no_grad = tch::no_grad_guard();
     let tensors = Tensors::upload(parameters, chosen.device, Kind::Float)?;
     let vae = |a: usize, v: usize| {
@@ -94,7 +99,8 @@ fn members(parameters: &Parameters, shape: &Shape, chosen: &Chosen) -> Result<Ve
             vaes: (0..shape.vaes).map(|v| vae(a, v)).collect::<Result<_, TchError>>()?,
         })
     };
-    (0..shape.autoencoders).map(member).collect()
+    let members = (0..shape.autoencoders).map(member).collect::<Result<_, TchError>>()?;
+    Ok((members, Colour::new(&tensors, &format!("{COLOUR}."))?))
 }
 
 impl Classifier for TorchClassifier {
@@ -106,8 +112,8 @@ impl Classifier for TorchClassifier {
         self.shape.seeds()
     }
 
-    fn classify(&mut self, stamps: &[f32], log_odds: &mut [f32]) -> Result<(), ModelError> {
-        self.run(stamps, log_odds).map_err(|e| model_error(&self.chosen.name, &e))
+    fn classify(&mut self, objects: &[f32], answers: &mut [f32]) -> Result<(), ModelError> {
+        self.run(objects, answers).map_err(|e| model_error(&self.chosen.name, &e))
     }
 
     /// The answer must be what the trainer got on a processor, within the tolerance.
@@ -131,31 +137,37 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_gets_the_same_bits_in_every_slot_beside_any_neighbours() {
+    fn an_object_gets_the_same_bits_in_every_slot_beside_any_neighbours() {
         let mut classifier = TorchClassifier::new(&testing::bundle(), &choose(Wanted::Cpu).unwrap()).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (stamp, seeds) = (noise(STAMP_LEN, &mut rng), classifier.seeds());
+        let (object, width) = (noise(OBJECT_LEN, &mut rng), classifier.answer_len());
         let mut first: Option<Vec<u32>> = None;
         for slot in 0..classifier.batch() {
-            let mut stamps = noise(classifier.batch() * STAMP_LEN, &mut rng);
-            stamps[slot * STAMP_LEN..][..STAMP_LEN].copy_from_slice(&stamp);
-            let mut log_odds = vec![0.0; classifier.batch() * seeds];
-            classifier.classify(&stamps, &mut log_odds).unwrap();
-            let bits: Vec<u32> = log_odds[slot * seeds..][..seeds].iter().map(|s| s.to_bits()).collect();
+            let mut objects = noise(classifier.batch() * OBJECT_LEN, &mut rng);
+            objects[slot * OBJECT_LEN..][..OBJECT_LEN].copy_from_slice(&object);
+            let mut answers = vec![0.0; classifier.batch() * width];
+            classifier.classify(&objects, &mut answers).unwrap();
+            let bits: Vec<u32> = answers[slot * width..][..width].iter().map(|s| s.to_bits()).collect();
             assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "slot {slot}");
         }
     }
 
     #[test]
-    fn turning_a_stamp_changes_nothing_but_rounding() {
+    fn turning_a_stamp_changes_nothing_but_rounding_and_a_colour_only_the_last_value() {
         let mut classifier = TorchClassifier::new(&testing::bundle(), &choose(Wanted::Cpu).unwrap()).unwrap();
-        let stamp = noise(STAMP_LEN, &mut ChaCha8Rng::seed_from_u64(3));
-        let turned: Vec<f32> = (0..STAMP_LEN).map(|i| stamp[(i % STAMP) * STAMP + STAMP - 1 - i / STAMP]).collect();
-        let mut stamps = [stamp, turned].concat();
-        stamps.resize(classifier.batch() * STAMP_LEN, 0.0);
-        let mut log_odds = vec![0.0; classifier.batch() * classifier.seeds()];
-        classifier.classify(&stamps, &mut log_odds).unwrap();
-        let (a, b) = (&log_odds[..classifier.seeds()], &log_odds[classifier.seeds()..2 * classifier.seeds()]);
+        let object = noise(OBJECT_LEN, &mut ChaCha8Rng::seed_from_u64(3));
+        let turn =
+            |i: usize| if i < STAMP_LEN { object[(i % STAMP) * STAMP + STAMP - 1 - i / STAMP] } else { object[i] };
+        let turned: Vec<f32> = (0..OBJECT_LEN).map(turn).collect();
+        let mut coloured = object.clone();
+        coloured[STAMP_LEN] += 1.0;
+        let mut objects = [object, turned, coloured].concat();
+        objects.resize(classifier.batch() * OBJECT_LEN, 0.0);
+        let (width, seeds) = (classifier.answer_len(), classifier.seeds());
+        let mut answers = vec![0.0; classifier.batch() * width];
+        classifier.classify(&objects, &mut answers).unwrap();
+        let [a, b, c] = [0, 1, 2].map(|i| &answers[i * width..][..width]);
         assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3 && *a != 0.0), "{a:?} {b:?}");
+        assert!(a[..seeds] == c[..seeds] && a[seeds] != c[seeds], "{a:?} {c:?}");
     }
 }

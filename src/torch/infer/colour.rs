@@ -2,9 +2,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::model::COLOUR_LEN as INPUTS;
 use crate::model::ModelError;
 use crate::torch::device::{Chosen, model_error, start};
-use crate::torch::nets::colour::{Colour, INPUTS};
+use crate::torch::nets::colour::Colour;
 use crate::torch::parameters::{Parameters, Tensors};
 
 /// What colours add to log-odds of star. Always in f32, being tiny.
@@ -20,7 +21,8 @@ impl TorchColour {
     /// # Errors
     /// [`ModelError`] when the device fails.
     pub fn new(parameters: &Parameters, chosen: &Chosen) -> Result<Self, ModelError> {
-        let nets = Tensors::upload(parameters, chosen.device, Kind::Float).and_then(|tensors| Colour::new(&tensors));
+        let nets =
+            Tensors::upload(parameters, chosen.device, Kind::Float).and_then(|tensors| Colour::new(&tensors, ""));
         Ok(Self { nets: nets.map_err(|e| model_error(&chosen.name, &e))?, chosen: chosen.clone() })
     }
 
@@ -30,19 +32,36 @@ impl TorchColour {
     /// # Errors
     /// [`ModelError`] when the device fails.
     pub fn log_ratios(&self, inputs: &[[f32; INPUTS]]) -> Result<Vec<f32>, ModelError> {
-        let ratios = self.run(inputs).map_err(|e| model_error(&self.chosen.name, &e))?;
+        let ratios = self.run(inputs, Colour::log_ratio).map_err(|e| model_error(&self.chosen.name, &e))?;
         let known = |(ratio, input): (f32, &[f32; INPUTS])| if is_finite(input) { ratio } else { 0.0 };
         Ok(ratios.into_iter().zip(inputs).map(known).collect())
     }
 
-    fn run(&self, inputs: &[[f32; INPUTS]]) -> Result<Vec<f32>, TchError> {
+    /// What colours and magnitude, and what the magnitude alone, say of each object: log-odds of star. `None` for one
+    /// with an input that is not finite.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails.
+    pub fn log_odds(&self, inputs: &[[f32; INPUTS]]) -> Result<Vec<Option<[f32; 2]>>, ModelError> {
+        let of = |nets: &Colour, x: &Tensor| nets.log_odds(x).and_then(|(both, mag)| Tensor::f_stack(&[both, mag], 1));
+        let odds = self.run(inputs, of).map_err(|e| model_error(&self.chosen.name, &e))?;
+        let known = |(odds, input): (&[f32; 2], &[f32; INPUTS])| is_finite(input).then_some(*odds);
+        Ok(odds.as_chunks().0.iter().zip(inputs).map(known).collect())
+    }
+
+    /// All values that `of` makes of the inputs, as a tensor (n, INPUTS) on the device.
+    fn run(
+        &self,
+        inputs: &[[f32; INPUTS]],
+        of: impl Fn(&Colour, &Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Vec<f32>, TchError> {
         start();
         let _no_grad = tch::no_grad_guard();
         let x = Tensor::f_from_slice(inputs.as_flattened())?.f_view([-1, INPUTS as i64])?;
-        let ratios = self.nets.log_ratio(&x.f_to_device(self.chosen.device)?)?;
-        let ratios = ratios.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
-        let mut out = vec![0.0; inputs.len()];
-        ratios.f_copy_data(&mut out, inputs.len())?;
+        let made = of(&self.nets, &x.f_to_device(self.chosen.device)?)?;
+        let made = made.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+        let mut out = vec![0.0; made.numel()];
+        made.f_copy_data(&mut out, made.numel())?;
         Ok(out)
     }
 }

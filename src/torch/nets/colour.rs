@@ -12,11 +12,9 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::layers::Mlp;
-use crate::frame::BANDS;
+use crate::model::COLOUR_LEN as INPUTS;
 use crate::torch::parameters::{Shapes, Tensors};
 
-/// Inputs: the colours of neighbouring bands, then the reference-band magnitude.
-pub const INPUTS: usize = BANDS;
 /// Share of the log-ratio that counts.
 const STRENGTH: f64 = 0.75;
 /// Standardised inputs are cut here: beyond, there was nothing to learn from.
@@ -60,12 +58,13 @@ pub struct Nets {
 }
 
 impl Nets {
-    /// Over parameters of [`Shape::nets`].
+    /// Over parameters of [`Shape::nets`] under `prefix` (with its dot, or empty).
     ///
     /// # Errors
     /// For a parameter that is not there.
-    pub fn new(tensors: &Tensors) -> Result<Self, TchError> {
-        Ok(Self { colour: Mlp::new(tensors, "colour", LAYERS)?, magnitude: Mlp::new(tensors, "magnitude", LAYERS)? })
+    pub fn new(tensors: &Tensors, prefix: &str) -> Result<Self, TchError> {
+        let net = |name: &str| Mlp::new(tensors, &format!("{prefix}{name}"), LAYERS);
+        Ok(Self { colour: net("colour")?, magnitude: net("magnitude")? })
     }
 
     /// (n, inputs), standardised -> (n) log-odds of star from all of them, and from the magnitude alone.
@@ -88,13 +87,13 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// Over parameters of [`Shape::parameters`].
+    /// Over parameters of [`Shape::parameters`] under `prefix` (with its dot, or empty).
     ///
     /// # Errors
     /// For a parameter that is not there.
-    pub fn new(tensors: &Tensors) -> Result<Self, TchError> {
-        let constant = |part: &str| tensors.get(&format!("input.{part}"));
-        Ok(Self { nets: Nets::new(tensors)?, mean: constant("mean")?, deviation: constant("deviation")? })
+    pub fn new(tensors: &Tensors, prefix: &str) -> Result<Self, TchError> {
+        let constant = |part: &str| tensors.get(&format!("{prefix}input.{part}"));
+        Ok(Self { nets: Nets::new(tensors, prefix)?, mean: constant("mean")?, deviation: constant("deviation")? })
     }
 
     /// (n, inputs) colours and magnitudes -> (n) log-ratios, to be added to log-odds from shape.
@@ -102,7 +101,15 @@ impl Colour {
     /// # Errors
     /// libtorch's.
     pub fn log_ratio(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (both, magnitude) = self.nets.log_odds(&x.f_sub(&self.mean)?.f_div(&self.deviation)?)?;
+        let (both, magnitude) = self.log_odds(x)?;
         both.f_sub(&magnitude)?.f_mul_scalar(STRENGTH)
+    }
+
+    /// (n, inputs) colours and magnitudes -> (n) log-odds of star from all of them, and from the magnitude alone.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn log_odds(&self, x: &Tensor) -> Result<(Tensor, Tensor), TchError> {
+        self.nets.log_odds(&x.f_sub(&self.mean)?.f_div(&self.deviation)?)
     }
 }

@@ -1,0 +1,185 @@
+//! What a training leaves in `<out>.work/`, and the bundle that its two halves make.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{BATCHES, OVERLAP_PX, extract_settings};
+use crate::commands::Fault;
+use crate::commands::assemble::device;
+use crate::config::DeviceChoice;
+use crate::frame::PerBand;
+use crate::learn::Curve;
+use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
+use crate::posterior::Posterior;
+use crate::preprocess;
+use crate::recipe::Recipe;
+use crate::survey::Survey;
+use crate::torch::bundle::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
+use crate::torch::infer::{TorchClassifier, TorchSegmenter};
+use crate::torch::nets::{classifier, colour, segmentation};
+use crate::torch::parameters::Parameters;
+
+/// The segmenter's half of a bundle.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SegmenterHalf {
+    pub data: Data,
+    pub shape: segmentation::Shape,
+    pub detect_threshold: f32,
+    pub extent_threshold: f32,
+    pub by_frame: Vec<f32>,
+    pub agreement: f64,
+    pub fwhm_arcsec: PerBand<f64>,
+    pub seed: u64,
+}
+
+/// The classifier's half.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ClassifierHalf {
+    pub data: Data,
+    pub shape: classifier::Shape,
+    pub colour: colour::Shape,
+    pub posterior: Posterior,
+    pub naming: Vec<f64>,
+    pub evidence: f64,
+    pub objects: usize,
+    pub seed: u64,
+}
+
+/// Which frames were learned from.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Data {
+    pub images: Vec<String>,
+    pub sha256: String,
+}
+
+/// `<out>.work/`: checkpoints, finished halves, loss curves.
+pub(super) struct Work(pub PathBuf);
+
+impl Work {
+    pub fn new(out: &Path) -> anyhow::Result<Self> {
+        let mut folder = out.as_os_str().to_owned();
+        folder.push(".work");
+        let folder = PathBuf::from(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display())).context(Fault::Output)?;
+        Ok(Self(folder))
+    }
+
+    pub fn save(
+        &self,
+        name: &str,
+        half: &impl Serialize,
+        parameters: &Parameters,
+        curves: &[Curve],
+    ) -> anyhow::Result<()> {
+        let losses = loss_chart(name, curves)?;
+        let write = |ending: &str, bytes: &[u8]| {
+            let (path, aside) = (self.0.join(format!("{name}.{ending}")), self.0.join(format!(".{name}.{ending}")));
+            fs::write(&aside, bytes)
+                .and_then(|()| fs::rename(&aside, &path))
+                .with_context(|| path.display().to_string())
+        };
+        write("loss.png", &losses)?;
+        write("safetensors", &parameters.to_safetensors(None)?)?;
+        write("toml", toml::to_string(half)?.as_bytes())?;
+        println!("{name}: loss curves in {}", self.0.join(format!("{name}.loss.png")).display());
+        Ok(())
+    }
+
+    pub fn load<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<(T, Parameters)>> {
+        let path = self.0.join(format!("{name}.toml"));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let half = toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+        let weights = fs::read(self.0.join(format!("{name}.safetensors")))?;
+        Ok(Some((half, Parameters::from_safetensors(&weights)?)))
+    }
+
+    /// Puts both halves together, or says what is missing.
+    pub fn complete(&self, survey: &Survey, out: &Path) -> anyhow::Result<()> {
+        let (segmenter, classifier) =
+            (self.load::<SegmenterHalf>("segmenter")?, self.load::<ClassifierHalf>("classifier")?);
+        let (Some((s, s_weights)), Some((c, c_weights))) = (segmenter, classifier) else {
+            println!(
+                "half of the bundle is done; train the other half with the same --out to complete {}",
+                out.display()
+            );
+            return Ok(());
+        };
+        let bundle = with_probes(Bundle::new(manifest(survey, s, c), s_weights, c_weights)?)?;
+        bundle.save(out).context(Fault::Output)?;
+        println!("bundle {} written to {}", bundle.manifest().version, out.display());
+        Ok(())
+    }
+}
+
+/// The bundle with the answers that its nets give to a probe on the processor: a device that answers otherwise is
+/// not trusted.
+fn with_probes(bundle: Bundle) -> anyhow::Result<Bundle> {
+    let cpu = device(DeviceChoice::Cpu)?;
+    let mut manifest = bundle.manifest().clone();
+    manifest.segmenter.probe = TorchSegmenter::new(&bundle, &cpu)?.probe_answers()?;
+    manifest.classifier.probe = TorchClassifier::new(&bundle, &cpu)?.probe_answers()?;
+    Ok(Bundle::new(manifest, bundle.segmenter().clone(), bundle.classifier().clone())?)
+}
+
+fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
+    let profile = survey.profile();
+    let images = |data: &Data| format!("{} frames without labels: {}", data.images.len(), data.images.join(" "));
+    let data = if s.data == c.data {
+        images(&s.data)
+    } else {
+        format!("segmenter: {}; classifier: {}", images(&s.data), images(&c.data))
+    };
+    let weakest = c.naming.iter().map(|correlation| correlation.abs()).fold(f64::INFINITY, f64::min);
+    Manifest {
+        format: FORMAT,
+        version: format!("{}-{}", profile.name, env!("CARGO_PKG_VERSION")),
+        survey: profile.name.clone(),
+        bands: profile.bands.to_vec(),
+        files: Default::default(),
+        segmenter: SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: s.shape },
+        classifier: ClassifierPart { batch: BATCHES.1, probe: Vec::new(), shape: c.shape, colour: c.colour },
+        training: Training {
+            data,
+            data_sha256: c.data.sha256,
+            segmenter_seed: s.seed,
+            classifier_seed: c.seed,
+            software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        figures: [
+            ("head_agreement_with_teacher".to_owned(), s.agreement),
+            ("training_objects".to_owned(), c.objects as f64),
+            ("weakest_naming_correlation".to_owned(), weakest),
+            ("colour_evidence_nats".to_owned(), c.evidence),
+        ]
+        .into(),
+        recipe: Recipe {
+            preprocess: preprocess::Settings::default(),
+            tile_overlap_px: OVERLAP_PX,
+            extract: extract_settings(s.detect_threshold, s.extent_threshold),
+            fallback_fwhm_arcsec: s.fwhm_arcsec,
+            posterior: c.posterior,
+        },
+    }
+}
+
+fn loss_chart(name: &str, curves: &[Curve]) -> anyhow::Result<Vec<u8>> {
+    let series = curves.iter().map(|c| {
+        let points =
+            c.smoothed().iter().enumerate().map(|(step, loss)| (step as f64 + 1.0, f64::from(*loss))).collect();
+        Series { name: c.net.clone(), points, style: Style::Line }
+    });
+    let chart_of = Chart {
+        title: format!("{name}: training loss"),
+        x: Axis::named("step"),
+        y: Axis::named("loss, smoothed"),
+        series: series.collect(),
+        legend: Corner::UpperRight,
+    };
+    Ok(chart(&chart_of)?)
+}
