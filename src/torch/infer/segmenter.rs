@@ -98,6 +98,7 @@ mod tests {
     use super::*;
     use crate::torch::bundle::testing;
     use crate::torch::device::{Wanted, choose};
+    use crate::torch::infer::BF16_TOLERANCE;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
@@ -139,7 +140,7 @@ mod tests {
             TorchSegmenter::of(bundle.segmenter(), &part, &cpu)
         };
         assert!(with(&probe).is_ok());
-        probe[3] += 0.1;
+        probe[3] += 2.0 * BF16_TOLERANCE * probe[3].abs().max(1.0); // no processor's precision explains that
         assert!(matches!(with(&probe), Err(ModelError::DeviceLost { .. })));
     }
 
