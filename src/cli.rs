@@ -303,6 +303,10 @@ pub struct DatasetArgs {
     /// Rows of a simulated field
     #[arg(long, value_name = "PX", default_value_t = 1489, conflicts_with = "frames")]
     pub height: usize,
+    /// Measure what the study's baselines need of the test objects, into DIR.baselines: SExtractor's CLASS_STAR (where
+    /// source-extractor is installed) and psf - model. With the arguments of a set that is there, this alone
+    #[arg(long)]
+    pub baselines: bool,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,

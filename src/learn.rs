@@ -21,6 +21,8 @@ pub mod posterior;
 mod prior;
 pub mod sample;
 pub mod segment;
+pub mod student;
+pub mod supervised;
 pub mod whole;
 
 pub use descent::{Curve, Progress, Run};

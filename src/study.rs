@@ -8,18 +8,26 @@
 //!
 //! Truth enters at one place, [`score`], after all training is over.
 
+mod alone;
 mod answer;
 mod bank;
+mod evidence;
 mod figures;
+mod learning_curve;
 mod plan;
 mod record;
+mod robustness;
 mod score;
 mod table;
 
-pub use answer::{Answer, AnswerError, Asked, Ground, answer};
+pub use alone::alone;
+pub use answer::{Answer, AnswerError, Asked, Beside, Ground, answer};
 pub use bank::{Bank, Learned};
+pub use evidence::{Seen, evidence};
 pub use figures::{Figure, figures};
+pub use learning_curve::LearningCurve;
 pub use plan::{Encoder, Honesty, How, Method, Plan, PlanError, Sky, Step};
-pub use record::{Ending, Record, Records, RecordsError};
+pub use record::{Ending, RANKED, Record, Records, RecordsError, ranks};
+pub use robustness::Robustness;
 pub use score::{Answers, Label, score};
 pub use table::results;

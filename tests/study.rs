@@ -1,4 +1,5 @@
-//! `twinpeak study`, from the outside: a run is made once, the same seed gives the same marks, a failure keeps its row.
+//! `twinpeak study`, from the outside: a run is made once, the same seed gives the same marks, a failure keeps its row, and
+//! what was measured since is not missed.
 
 mod common;
 
@@ -44,6 +45,20 @@ data = "{at}/sky"
 name = "not there"
 data = "{at}/nothing"
 
+[robustness]
+objects = 64
+manifold_objects_max = 64
+seeds = 1
+whole = {{ latents = 4, epochs = 1, batch = 32, rate = 1e-3 }}
+inputs = ["per-cutout"]
+starts = ["glorot"]
+
+[learning_curve]
+data = "{at}/sky"
+test = "{at}/sky"
+objects = [300, 400]
+method = {{ name = "A+Vr", source = "4.1.3", seeds = 1, how = {{ hierarchy = {{ of = "AE residual", vae = {{ epochs = 20 }} }} }} }}
+
 [[encoder]]
 name = "AE"
 input = "magnitude-sigma"
@@ -76,6 +91,24 @@ name = "probe"
 source = "4.1.3"
 seeds = 1
 how = {{ supervised-probe = {{ of = "AE residual", hidden = false }} }}
+
+[[method]]
+name = "distilled"
+source = "profiles"
+seeds = 1
+how = {{ distilled = {{ of = "AE residual", colour = false }} }}
+
+[[method]]
+name = "net"
+source = "labels"
+seeds = 1
+how = "supervised-net"
+
+[[method]]
+name = "psf - model"
+source = "SDSS's rule"
+seeds = 1
+how = "psf-minus-model"
 
 [[method]]
 name = "CLASS_STAR"
@@ -117,7 +150,8 @@ fn each_run_is_made_once_and_can_be_made_again() {
 
     let (runs, results) = study(dir.path(), "first");
     let records = timeless(&runs);
-    assert_eq!(records.len(), 6);
+    // Nine runs of the plan's methods, 7 of the robustness part, 2 of the learning curve.
+    assert_eq!(records.len(), 9 + 7 + 2);
     let of = |method: &str| records.iter().filter(|r| r["method"] == method).collect::<Vec<_>>();
     // Noise-free judgement of what is trained on 400 objects would be vain: a star is more concentrated than a galaxy.
     let wide = &of("concentration")[0]["ending"]["marks"]["auc"][1];
@@ -125,6 +159,19 @@ fn each_run_is_made_once_and_can_be_made_again() {
     assert!(of("CLASS_STAR")[0]["ending"]["failed"]["reason"].as_str().unwrap().contains("not measured"));
     assert!(results.contains("*concentration*") && results.contains("**probe, supervised**"), "{results}");
     assert!(results.contains("CLASS_STAR failed with seed 1"), "{results}");
+    let auc = |r: &serde_json::Value| r["ending"]["marks"]["auc"][1]["auc"].as_f64();
+    for method in ["distilled", "net"] {
+        assert!(auc(of(method)[0]).unwrap() > 0.7, "{method}: {:?}", of(method)[0]["ending"]);
+    }
+    let seeds = of("A+Vr").into_iter().filter(|r| r["sky"] == "small");
+    assert!(seeds.clone().count() == 2 && seeds.clone().all(|r| r["ranks"].as_array().unwrap().len() == 150));
+    assert!(seeds.clone().all(|r| r["criteria"]["evidence_of_colours"].is_f64()), "{records:?}");
+    for part in ["### Robustness (section 6.1)", "## Learning curve", "seeds agree", "**net, supervised**"] {
+        assert!(results.contains(part), "{part} is not in {results}");
+    }
+    let curve = records.iter().filter(|r| r["sky"].as_str().unwrap().starts_with("learning"));
+    let learned: std::collections::BTreeSet<_> = curve.map(|r| r["objects"].as_u64().unwrap()).collect();
+    assert_eq!(learned, [300, 400].into());
 
     // Nothing is left to run: the same records, the same page.
     let (again, page) = study(dir.path(), "first");
@@ -133,4 +180,19 @@ fn each_run_is_made_once_and_can_be_made_again() {
     fs::remove_dir_all(dir.path().join("work")).unwrap();
     let (anew, _) = study(dir.path(), "second");
     assert_eq!(timeless(&anew), records);
+
+    // The frames are asked for what the baselines miss; the data set stays what it is, and so does all that was run.
+    let manifest = fs::read(sky.join("dataset.toml")).unwrap();
+    run(&[&SKY[..], &[sky.to_str().unwrap(), "--baselines"]].concat()).assert_code(0);
+    assert_eq!(fs::read(sky.join("dataset.toml")).unwrap(), manifest);
+    let (more, _) = study(dir.path(), "second");
+    let new: Vec<serde_json::Value> =
+        more.strip_prefix(&anew).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let names: Vec<_> = new.iter().map(|r| r["method"].as_str().unwrap()).collect();
+    assert_eq!(names, ["psf - model", "CLASS_STAR"]);
+    assert!(auc(&new[0]).unwrap() > 0.7, "{}", new[0]);
+    // Without the program it still says so.
+    let class_star = &new[1]["ending"];
+    let without = class_star["failed"]["reason"].as_str().is_some_and(|r| r.contains("where source-extractor"));
+    assert!(without || auc(&new[1]).unwrap() > 0.7, "{class_star}");
 }

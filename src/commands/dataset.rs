@@ -2,7 +2,9 @@
 //! image is a shard; images are worked on a few at a time and written in order, each whole or not at all, so that an
 //! interrupted run goes on where it stopped and ends with the same bits.
 
+pub mod baselines;
 mod finder;
+mod sextractor;
 mod sky;
 pub mod truth;
 
@@ -70,6 +72,9 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
         objects.validate,
         objects.test
     );
+    if args.baselines {
+        baselines::make(&folders.set, &manifest.shards.test, &survey, &maker.sky, &mut maker.finders)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::Fault;
+use super::dataset::baselines;
 use super::dataset::truth as simulated;
 use super::evaluate::truth as catalogs;
 use crate::cli::{Exit, StudyArgs};
@@ -18,8 +19,8 @@ use crate::evaluate::{Rules, nearest};
 use crate::learn::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::store::write_file;
 use crate::study::{
-    Answer, Answers, Asked, Bank, Ending, Ground, Label, Method, Plan, Record, Records, Sky, answer, figures, results,
-    score,
+    Answer, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky, alone, answer,
+    figures, ranks, results, score,
 };
 use crate::survey::Survey;
 
@@ -45,12 +46,14 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
     let survey = super::survey_of(&plan.survey)?;
     let mut records = Records::open(&out.join(RUNS))?;
     let mut there = 0;
-    for sky in &plan.sky {
-        if sky.data.join(MANIFEST).exists() {
-            there += 1;
-            study(&plan, sky, &survey, args, &mut records)?;
-        } else {
-            eprintln!("skipped {}: no data set {}; `twinpeak dataset` makes it", sky.name, sky.data.display());
+    for part in plan.parts() {
+        for sky in &part.sky {
+            if sky.data.join(MANIFEST).exists() {
+                there += 1;
+                study(&part, sky, &survey, args, &mut records)?;
+            } else {
+                eprintln!("skipped {}: no data set {}; `twinpeak dataset` makes it", sky.name, sky.data.display());
+            }
         }
     }
     ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.config.display());
@@ -72,39 +75,56 @@ fn write(folder: &Path, name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mut Records) -> anyhow::Result<()> {
     let set = DataSet::open_for(&sky.data, survey)?;
     let scored = sky.test.as_ref().map(|folder| DataSet::open_for(folder, survey)).transpose()?;
-    let sha256 =
+    let mut sha256 =
         [Some(&sky.data), sky.test.as_ref()].into_iter().flatten().map(|f| digest(f)).collect::<Result<String, _>>()?;
+    let work = plan.work.join(&sha256[..12]);
+    let mut training = set.features(Part::Train)?;
+    if let Some(objects) = sky.objects {
+        training.truncate(objects);
+        sha256.push_str(&format!(" first {objects}"));
+    }
     let ground = Ground {
         plan,
-        training: set.features(Part::Train)?,
+        training,
         test: scored.as_ref().unwrap_or(&set).features(Part::Test)?,
+        beside: baselines::read(sky.test.as_ref().unwrap_or(&sky.data))?,
         scored: scored.as_ref().unwrap_or(&set),
         set: &set,
         survey,
-        work: plan.work.join(&sha256[..12]),
+        work,
         sha256,
     };
     let chosen = |m: &&Method| args.only.as_ref().is_none_or(|part| m.name.contains(part.as_str()));
     let jobs: Vec<Job> = (plan.method.iter().filter(chosen))
         .flat_map(|method| (0..method.seeds as u64).map(move |i| (method, plan.seed + i)))
-        .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &ground.sha256) })
+        .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &data(&ground, method)) })
         .filter(|job| records.find(&sky.name, &job.method.name, &job.settings, job.seed).is_none())
         .collect();
     if jobs.is_empty() {
         return Ok(());
     }
     let truth = Truth::read(sky, &ground, survey)?;
+    let alone = alone(&ground.test);
     let bar = Bar::new(&sky.name);
     let failed = encoders(plan, &ground, &jobs, &bar);
     bar.stage("methods", jobs.len());
     for together in jobs.chunks(rayon::current_num_threads()) {
-        let made: Vec<Record> = together.par_iter().map(|job| job.run(sky, &ground, &truth, &failed, &bar)).collect();
+        let made: Vec<Record> =
+            together.par_iter().map(|job| job.run(sky, &ground, (&truth, &alone), &failed, &bar)).collect();
         for record in made {
             records.add(record)?;
         }
     }
     bar.0.finish_and_clear();
     Ok(())
+}
+
+/// Tells what a method is asked about from any other data.
+fn data(ground: &Ground, method: &Method) -> String {
+    match (&method.how, &ground.beside) {
+        (How::ClassStar | How::PsfMinusModel, Some(beside)) => format!("{} {}", ground.sha256, beside.sha256),
+        _ => ground.sha256.clone(),
+    }
 }
 
 fn digest(folder: &Path) -> anyhow::Result<String> {
@@ -149,7 +169,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, sky: &Sky, ground: &Ground, truth: &Truth, failed: &Failed, bar: &Bar) -> Record {
+    fn run(&self, sky: &Sky, ground: &Ground, (truth, alone): (&Truth, &[bool]), failed: &Failed, bar: &Bar) -> Record {
         let built_on = self.method.how.encoder().unwrap_or_default().to_owned();
         let answered = match failed.get(&(built_on, self.seed)) {
             Some(reason) => Err(reason.clone()),
@@ -161,17 +181,18 @@ impl Job<'_> {
             }
         };
         bar.0.inc(1);
-        let marks = |answer: &Answer| {
+        let marks = |answer: &Answer, labels: &[Option<Label>]| {
             let probabilities = answer.probabilities.as_deref();
             let answers = Answers { scores: &answer.scores, threshold: answer.threshold, probabilities };
-            score(&answers, &truth.test)
+            score(&answers, labels)
         };
-        let (answer, ending) = match answered {
+        let (answer, ending, of_alone) = match answered {
             Ok(answer) => {
-                let marks = marks(&answer);
-                (answer, Ending::Marks(marks))
+                let those: Vec<_> = truth.test.iter().zip(alone).map(|(l, alone)| l.filter(|_| *alone)).collect();
+                let (all, of_alone) = (marks(&answer, &truth.test), marks(&answer, &those));
+                (answer, Ending::Marks(all), of_alone.auc_between(14.0, 22.0))
             }
-            Err(reason) => (Answer::default(), Ending::Failed { reason }),
+            Err(reason) => (Answer::default(), Ending::Failed { reason }, None),
         };
         Record {
             sky: sky.name.clone(),
@@ -184,6 +205,8 @@ impl Job<'_> {
             loss: answer.loss,
             latent: answer.latent,
             criteria: answer.criteria,
+            ranks: ranks(&answer.scores),
+            alone: of_alone,
         }
     }
 }

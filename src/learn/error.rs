@@ -34,7 +34,9 @@ pub enum LearnError {
     #[error(transparent)]
     Data(#[from] DataSetError),
     /// A net over cutouts is told to see something else.
-    #[error("{input:?} is no view of a cutout: a net over whole cutouts sees magnitude-sdss or magnitude-sigma")]
+    #[error(
+        "{input:?} is no view of a cutout: a net over whole cutouts sees magnitude-sdss, magnitude-sigma or per-cutout"
+    )]
     NoCutouts {
         /// What it is told to see.
         input: Input,

@@ -1,5 +1,5 @@
 //! From latents to one scalar, and from the scalar to a class: the manifold step of the paper's "V+M" and "Vr+M"
-//! (sections 4.1.1 and 4.1.2), with clusterings of the latents beside it and a supervised probe to measure against.
+//! (sections 4.1.1 and 4.1.2), with clusterings of the latents beside it.
 //!
 //! A net gives each object `d` latents; a class needs one number. Each method here is fitted on at most a few
 //! thousand objects and then gives any object its scalar:
@@ -12,8 +12,7 @@
 //! | [`Mixture`] | log-odds of the second component | the same formula |
 //!
 //! None of them knows which end is the stars' or where to cut: [`PriorThreshold`] says so from the prior star
-//! fraction and the concentration, never from labels. Only [`SupervisedProbe`] is given labels, as an argument; it
-//! tells how much of the classes the latents hold and is never part of a model.
+//! fraction and the concentration, never from labels.
 //!
 //! The paper gives no neighbours, perplexity, fraction or treatment of new objects; all are settings here. Section 6.1
 //! blames the spread between runs on outliers in this step, so [`Isomap::components`] counts what they tear off.
@@ -27,7 +26,6 @@ mod kmeans;
 mod mixture;
 mod neighbours;
 mod points;
-mod supervised_probe;
 mod threshold;
 mod tsne;
 
@@ -36,9 +34,8 @@ pub use isomap::{Isomap, IsomapSettings};
 pub use kmeans::{KMeans, KMeansSettings};
 pub use mixture::{Mixture, MixtureSettings};
 pub use points::{Points, Scaling};
-pub use supervised_probe::{SupervisedProbe, SupervisedProbeError, SupervisedProbeSettings};
 pub use threshold::{PriorThreshold, StarFraction};
 pub use tsne::{Tsne, TsneSettings};
 
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;

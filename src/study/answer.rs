@@ -1,21 +1,29 @@
 //! One method, one seed: from objects without labels to a score of each test object.
 
 mod baseline;
+mod beside;
 mod latent;
 mod shipped;
+mod taught;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::alone::alone;
 use super::bank::{Bank, Learned};
+use super::evidence::{Seen, evidence};
 use super::{How, Plan};
 use crate::learn::dataset::{DataSet, Features};
-use crate::learn::manifold::{ManifoldError, SupervisedProbeError};
+use crate::learn::manifold::ManifoldError;
+use crate::learn::student::StudentError;
+use crate::learn::supervised::SupervisedError;
 use crate::learn::{LearnError, Progress, Run};
 use crate::model::ModelError;
 use crate::survey::Survey;
 use crate::torch::device::DeviceError;
+
+pub use beside::Beside;
 
 /// A sky's objects, without truth.
 pub struct Ground<'a> {
@@ -33,6 +41,8 @@ pub struct Ground<'a> {
     pub training: Features,
     /// What is scored.
     pub test: Features,
+    /// What was measured of it on its frames besides.
+    pub beside: Option<Beside>,
     /// Where latents and checkpoints are kept.
     pub work: PathBuf,
 }
@@ -46,6 +56,8 @@ pub struct Answer {
     pub threshold: f64,
     /// Probabilities, where the method gives them.
     pub probabilities: Option<Vec<f64>>,
+    /// The same of the first training objects, for what can be said without labels.
+    pub training_probabilities: Option<Vec<f64>>,
     /// Objects learned from.
     pub objects: usize,
     /// Seconds of training.
@@ -67,9 +79,12 @@ pub enum AnswerError {
     /// A manifold, clusters, or the cut of their scalar.
     #[error(transparent)]
     Manifold(#[from] ManifoldError),
-    /// The supervised probe.
+    /// A student.
     #[error(transparent)]
-    Probe(#[from] SupervisedProbeError),
+    Student(#[from] StudentError),
+    /// What learns from labels.
+    #[error(transparent)]
+    Supervised(#[from] SupervisedError),
     /// The trained nets do not run.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -83,10 +98,12 @@ pub enum AnswerError {
         name: String,
     },
     /// Something that was not measured on these objects.
-    #[error("{what} was not measured on these objects")]
+    #[error("{what} was not measured on these objects; `twinpeak dataset --baselines` does{needs}")]
     NotMeasured {
         /// What.
         what: &'static str,
+        /// What it takes.
+        needs: &'static str,
     },
 }
 
@@ -103,7 +120,7 @@ pub struct Asked<'a> {
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-/// Runs a method. Nothing but a supervised probe looks at `asked.labels`.
+/// Runs a method. Nothing but what is supervised looks at `asked.labels`.
 ///
 /// # Errors
 /// [`AnswerError`]
@@ -116,23 +133,72 @@ pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
     let run = Run { work_dir: None, checkpoint_steps: usize::MAX, progress: asked.progress };
     let start = Instant::now();
     let mut answer = match asked.how {
-        How::Concentration => baseline::measured(ground, |f| &f.concentration, 1.0)?,
-        How::HalfLightRadius => baseline::measured(ground, |f| &f.half_light_radius_px, -1.0)?,
-        How::Manifold { of, step } => latent::manifold(ground, learned(of)?, *step, asked.seed)?,
-        How::Hierarchy { of, vae } => latent::hierarchy(ground, learned(of)?, vae, asked.seed, &run)?,
-        How::Direct { of } => latent::direct(ground, learned(of)?)?,
-        How::SupervisedProbe { of, hidden } => latent::probe(learned(of)?, *hidden, asked, &run)?,
-        How::ChiSquared => baseline::chi_squared(ground)?,
-        How::ClassStar => return Err(AnswerError::NotMeasured { what: "CLASS_STAR" }),
-        How::Ensemble => shipped::ensemble(ground, asked.seed, &run)?,
-        How::Profiles { colour } => shipped::profiles(ground, *colour, asked.seed, &run)?,
-        How::Shipped => shipped::shipped(ground, asked.seed, &run)?,
+        How::Alone { then } => {
+            let chosen: Vec<usize> =
+                alone(&ground.training).iter().enumerate().filter_map(|(i, alone)| alone.then_some(i)).collect();
+            let narrowed = ground.on(&chosen);
+            let learned = |name: &str| learned(name).map(|learned| learned.on(&chosen));
+            made(&narrowed, &Asked { how: then, ..*asked }, &learned, &run)?
+        }
+        _ => made(ground, asked, &learned, &run)?,
     };
     answer.training_s += start.elapsed().as_secs_f64();
+    if let Some(nats) = independent_view(ground, asked, &answer, &run) {
+        answer.criteria.insert("evidence_of_colours".to_owned(), nats);
+    }
     Ok(answer)
 }
 
-fn logistic(log_odds: f64) -> f64 {
+/// What colours say for a method that saw shapes alone (see `evidence`); none where they cannot be learned from its
+/// probabilities.
+fn independent_view(ground: &Ground, asked: &Asked, answer: &Answer, run: &Run) -> Option<f64> {
+    if !ground.plan.sees_shapes_alone(asked.how) {
+        return None;
+    }
+    let (training, test) = (answer.training_probabilities.as_deref()?, answer.probabilities.as_deref()?);
+    let [known, asked_of] = [&ground.training, &ground.test].map(shipped::inputs);
+    let training = Seen { inputs: known.get(..training.len())?, star_prob: training };
+    evidence(training, Seen { inputs: &asked_of, star_prob: test }, asked.seed, run).ok()
+}
+
+/// Latents of an encoder, by its name.
+type Latents<'a> = &'a dyn Fn(&str) -> Result<Learned, AnswerError>;
+
+fn made(ground: &Ground, asked: &Asked, learned: Latents, run: &Run) -> Result<Answer, AnswerError> {
+    match asked.how {
+        How::Concentration => baseline::measured(ground, |f| &f.concentration, 1.0),
+        How::HalfLightRadius => baseline::measured(ground, |f| &f.half_light_radius_px, -1.0),
+        How::Manifold { of, step } => latent::manifold(ground, learned(of)?, *step, asked.seed),
+        How::Hierarchy { of, vae } => latent::hierarchy(ground, learned(of)?, vae, asked.seed, run),
+        How::Direct { of } => latent::direct(ground, learned(of)?, ground.plan.pull(of)),
+        How::SupervisedProbe { of, hidden } => latent::probe(learned(of)?, *hidden, asked, run),
+        How::SupervisedNet => taught::supervised_net(ground, asked, run),
+        How::Distilled { of, colour } => taught::distilled(ground, learned(of)?, *colour, asked.seed, run),
+        How::ChiSquared => baseline::chi_squared(ground),
+        How::ClassStar => beside::class_star(ground),
+        How::PsfMinusModel => beside::psf_minus_model(ground),
+        How::Ensemble => shipped::ensemble(ground, asked.seed, run),
+        How::Profiles { colour } => shipped::profiles(ground, *colour, asked.seed, run),
+        How::Shipped => shipped::shipped(ground, asked.seed, run),
+        How::Alone { then } => made(ground, &Asked { how: then, ..*asked }, learned, run),
+    }
+}
+
+impl Ground<'_> {
+    /// The same with these training objects alone.
+    fn on(&self, objects: &[usize]) -> Self {
+        Self {
+            training: self.training.select(objects),
+            test: self.test.clone(),
+            beside: self.beside.clone(),
+            sha256: self.sha256.clone(),
+            work: self.work.clone(),
+            ..*self
+        }
+    }
+}
+
+pub(super) fn logistic(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
 

@@ -34,6 +34,14 @@ pub struct Learned {
     pub training_s: f64,
 }
 
+impl Learned {
+    /// The same with the latents of these training objects alone.
+    pub fn on(self, objects: &[usize]) -> Self {
+        let [training, test] = self.latents;
+        Self { latents: [training.select(objects), test], ..self }
+    }
+}
+
 /// Where latents are kept.
 #[derive(Clone, Copy)]
 pub struct Bank<'a> {
@@ -96,8 +104,8 @@ impl Bank<'_> {
         run: &Run,
     ) -> Result<(Parameters, [Encoded; 2], Curve), LearnError> {
         let ground = self.ground;
-        let magnitudes = input.magnitudes(ground.survey, &ground.set.manifest().standards);
-        let cutouts = Cutouts { set: ground.set, magnitudes: magnitudes.ok_or(LearnError::NoCutouts { input })? };
+        let view = input.view(ground.survey, &ground.set.manifest().standards);
+        let cutouts = Cutouts { set: ground.set, view: view.ok_or(LearnError::NoCutouts { input })? };
         let limit = ground.plan.cutouts_max;
         let mut batches = Streamed::new(cutouts, &ground.training.sky_sigma, seed, settings.batch, limit);
         let (encoder, curve) = whole::train(name, &mut batches, settings, distance, seed, run)?;

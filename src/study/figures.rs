@@ -46,6 +46,7 @@ pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureEr
             (of("latents"), latents(sky, &runs)),
         ]);
     }
+    charts.extend(plan.learning_curve.iter().map(|curve| ("learning-curve".to_owned(), curve.chart(records))));
     charts.retain(|(_, chart)| chart.series.iter().any(|s| s.style != Style::Guide && !s.points.is_empty()));
     charts
         .into_iter()

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::learning_curve::LearningCurve;
+use super::robustness::Robustness;
 use crate::learn::classify::VaeSettings;
 use crate::learn::dataset::Input;
+use crate::learn::loss::Pull;
 use crate::learn::whole;
 
 /// Objects of a quick study.
@@ -32,6 +35,12 @@ pub struct Plan {
     pub encoder: Vec<Encoder>,
     /// What is compared.
     pub method: Vec<Method>,
+    /// How much it matters how a net starts and what it is shown.
+    #[serde(default)]
+    pub robustness: Option<Robustness>,
+    /// How much more objects to learn from help.
+    #[serde(default)]
+    pub learning_curve: Option<LearningCurve>,
 }
 
 /// Data: what is learned from, what is scored.
@@ -48,6 +57,9 @@ pub struct Sky {
     /// Folder of IMAGE_stars.csv and IMAGE_gals.csv; none: the truth of the simulation, beside the data set.
     #[serde(default)]
     pub catalogs: Option<PathBuf>,
+    /// So many of the training objects are learned from, the first; all unless said.
+    #[serde(default)]
+    pub objects: Option<usize>,
 }
 
 /// A net that gives latents, trained without labels.
@@ -106,6 +118,8 @@ pub enum How {
     ChiSquared,
     /// SExtractor's, where it was run on the test frames.
     ClassStar,
+    /// Minus what a galaxy is brighter by as a galaxy than as a point source.
+    PsfMinusModel,
     /// A manifold or clusters of latents (V+M, Vr+M).
     Manifold {
         /// Of which encoder.
@@ -134,6 +148,20 @@ pub enum How {
     },
     /// All that ships: the ensemble and EB, weighted, and colour.
     Shipped,
+    /// A net of latents that learned EB's posteriors.
+    Distilled {
+        /// Of which encoder.
+        of: String,
+        /// With the co-trained colour.
+        colour: bool,
+    },
+    /// The same, fitted on the training objects that are alone in their cutouts; the encoder learned from all.
+    Alone {
+        /// What.
+        then: Box<Self>,
+    },
+    /// Saw labels: a net of PSF residuals, to say what there is to learn.
+    SupervisedNet,
     /// Saw labels: a net on latents, to say how much they hold.
     SupervisedProbe {
         /// Of which encoder.
@@ -158,8 +186,10 @@ impl How {
     /// What it has seen.
     pub fn honesty(&self) -> Honesty {
         match self {
-            Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar => Honesty::Baseline,
-            Self::SupervisedProbe { .. } => Honesty::Supervised,
+            Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar | Self::PsfMinusModel => {
+                Honesty::Baseline
+            }
+            Self::SupervisedProbe { .. } | Self::SupervisedNet => Honesty::Supervised,
             _ => Honesty::LabelFree,
         }
     }
@@ -170,7 +200,9 @@ impl How {
             Self::Manifold { of, .. }
             | Self::Hierarchy { of, .. }
             | Self::Direct { of }
+            | Self::Distilled { of, .. }
             | Self::SupervisedProbe { of, .. } => Some(of),
+            Self::Alone { then } => then.encoder(),
             _ => None,
         }
     }
@@ -232,8 +264,19 @@ impl Plan {
         Ok(plan)
     }
 
+    /// This, and the plans of its further parts: each is run as a study of its own into the same records.
+    pub fn parts(&self) -> Vec<Self> {
+        let further = [
+            self.robustness.as_ref().map(|part| part.plan(self)),
+            self.learning_curve.as_ref().map(|part| part.plan(self)),
+        ];
+        std::iter::once(self.clone()).chain(further.into_iter().flatten()).collect()
+    }
+
     /// The same with one seed, few objects and two passes: some minutes, to see that all works.
     pub fn quick(mut self) -> Self {
+        self.robustness = self.robustness.map(|part| part.quick(QUICK_OBJECTS));
+        self.learning_curve = self.learning_curve.map(|part| part.quick(QUICK_OBJECTS));
         self.cutouts_max = self.cutouts_max.min(QUICK_OBJECTS);
         self.manifold_objects_max = self.manifold_objects_max.min(QUICK_OBJECTS);
         self.method.iter_mut().for_each(|m| m.seeds = 1);
@@ -244,6 +287,23 @@ impl Plan {
     /// The encoder of this name.
     pub fn encoder(&self, name: &str) -> Option<&Encoder> {
         self.encoder.iter().find(|e| e.name == name)
+    }
+
+    /// What pulls the first latent of an encoder, if anything does.
+    pub fn pull(&self, encoder: &str) -> Option<Pull> {
+        self.encoder(encoder)?.whole.as_ref()?.pull
+    }
+
+    /// Whether a method is shown no colour: PSF residuals and fits of profiles are sums over bands, cutouts are not.
+    pub fn sees_shapes_alone(&self, how: &How) -> bool {
+        let residual = |name: &str| self.encoder(name).is_some_and(|e| e.input == Input::Residual);
+        match how {
+            How::Ensemble => true,
+            How::Profiles { colour } => !colour,
+            How::Distilled { of, colour } => !colour && residual(of),
+            How::Shipped => false,
+            other => other.encoder().is_some_and(residual),
+        }
     }
 
     /// Tells a method's settings, with all it builds on, from any other's: 16 hex digits.
@@ -301,5 +361,28 @@ mod tests {
         assert_ne!(plan.fingerprint(&method, "other data"), before);
         plan.encoder.iter_mut().find(|e| e.name == "AE 30").unwrap().whole.as_mut().unwrap().epochs += 1;
         assert_ne!(plan.fingerprint(&method, "data"), before);
+    }
+
+    #[test]
+    fn parts_run_beside_the_study_and_a_quick_one_is_small() {
+        let plan = Plan::parse(SHIPPED).unwrap();
+        let parts = plan.parts();
+        assert_eq!((parts.len(), &parts[0]), (3, &plan));
+        assert!(parts[1..].iter().all(|part| part.parts().len() == 1));
+        let quick = plan.quick();
+        assert!(quick.parts().iter().flat_map(|p| &p.method).all(|m| m.seeds == 1));
+        assert!(quick.learning_curve.unwrap().objects.iter().all(|n| *n <= QUICK_OBJECTS));
+    }
+
+    #[test]
+    fn who_sees_no_colour() {
+        let plan = Plan::parse(SHIPPED).unwrap();
+        let sees = |name: &str| plan.sees_shapes_alone(&plan.method.iter().find(|m| m.name == name).unwrap().how);
+        for name in ["EB", "A+Vr dkl, residual", "A+Vr ensemble of 6, calibrated", "A+Vr distilled on EB"] {
+            assert!(sees(name), "{name}");
+        }
+        for name in ["EB + colour", "A+Vr dkl", "A+Vr and EB, weighted, + colour", "A+Vr distilled on EB + colour"] {
+            assert!(!sees(name), "{name}");
+        }
     }
 }

@@ -34,6 +34,25 @@ pub struct Record {
     /// Figures that need no label: held-out loss, agreement, bimodality, the correlation that named the peaks.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub criteria: std::collections::BTreeMap<String, f64>,
+    /// Ranks, from 0, of up to [`RANKED`] test objects by score, the same objects in all runs of a sky: how well seeds
+    /// agree needs no label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<u16>,
+    /// AUC at r 14-22 of the test objects that are alone in their cutout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<f64>,
+}
+
+/// Most test objects whose ranks are kept.
+pub const RANKED: usize = 300;
+
+/// Ranks of up to [`RANKED`] of the scores, evenly chosen; equal scores have one rank.
+pub fn ranks(scores: &[f64]) -> Vec<u16> {
+    let chosen: Vec<f64> = scores.iter().copied().step_by(scores.len().div_ceil(RANKED).max(1)).collect();
+    let mut levels = chosen.clone();
+    levels.sort_by(f64::total_cmp);
+    levels.dedup();
+    chosen.iter().map(|score| levels.partition_point(|l| l.total_cmp(score).is_lt()) as u16).collect()
 }
 
 /// How a run ended. Failures keep their place in the tables.
@@ -153,7 +172,29 @@ mod tests {
         let ending = Ending::Failed { reason: "the loss is not finite".to_owned() };
         let (sky, method, settings) = ("simulated".to_owned(), "A+Vr".to_owned(), "ab".to_owned());
         let (loss, latent, criteria) = (vec![1.5, 0.25], Vec::new(), Default::default());
-        Record { sky, method, seed, settings, objects: 10, training_s: 1.5, ending, loss, latent, criteria }
+        let (ranks, alone) = (ranks(&[0.5, 0.1, 0.9]), Some(0.75));
+        Record {
+            sky,
+            method,
+            seed,
+            settings,
+            objects: 10,
+            training_s: 1.5,
+            ending,
+            loss,
+            latent,
+            criteria,
+            ranks,
+            alone,
+        }
+    }
+
+    #[test]
+    fn ranks_are_those_of_evenly_chosen_objects() {
+        assert_eq!(ranks(&[0.5, 0.1, 0.9, 0.5]), [1, 0, 2, 1]);
+        let many: Vec<f64> = (0..1000).map(f64::from).collect();
+        assert_eq!(ranks(&many), (0..250).collect::<Vec<u16>>());
+        assert!(ranks(&[]).is_empty());
     }
 
     #[test]

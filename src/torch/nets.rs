@@ -6,3 +6,4 @@ pub mod colour;
 pub mod cutouts;
 pub mod layers;
 pub mod segmentation;
+pub mod stamps;

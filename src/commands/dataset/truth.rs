@@ -34,8 +34,14 @@ pub struct Known {
 /// # Errors
 /// Where the data set's has no name to put it beside.
 pub fn folder(set: &Path) -> anyhow::Result<PathBuf> {
+    beside(set, "truth")
+}
+
+/// `SET.KIND`, beside the data set's folder.
+pub(super) fn beside(set: &Path, kind: &str) -> anyhow::Result<PathBuf> {
     let mut name = set.file_name().with_context(|| format!("{} is no name of a folder", set.display()))?.to_owned();
-    name.push(".truth");
+    name.push(".");
+    name.push(kind);
     Ok(set.with_file_name(name))
 }
 

@@ -49,6 +49,16 @@ macro_rules! columns {
                 $(self.$name.truncate(objects);)*
             }
 
+            /// These objects, in this order; one that is not there is left out.
+            pub fn select(&self, objects: &[usize]) -> Self {
+                let there = || objects.iter().filter(|&&i| i < self.len());
+                Self {
+                    images: self.images.clone(),
+                    image: there().map(|&i| self.image[i]).collect(),
+                    $($name: there().map(|&i| self.$name[i]).collect(),)*
+                }
+            }
+
             fn columns(&self) -> Vec<(&'static str, &dyn Column)> {
                 vec![$((stringify!($name), &self.$name)),*]
             }
@@ -278,6 +288,8 @@ pub(super) mod tests {
         assert_eq!(both, wanted);
         assert_eq!(both.columns().len(), both.columns_mut().len());
         assert!(both.columns().iter().all(|(_, c)| c.shape()[0] == 5));
+        let chosen = both.select(&[4, 0, 9]);
+        assert_eq!((&chosen.number[..], &chosen.image[..], &chosen.images), (&[5, 1][..], &[1, 0][..], &both.images));
         both.truncate(4);
         assert_eq!((both.len(), both.image), (4, vec![0, 0, 0, 1]));
     }

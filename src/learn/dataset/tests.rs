@@ -186,8 +186,8 @@ fn steps_have_their_batches_whatever_was_asked_before() {
     let dir = made();
     let set = DataSet::open(dir.path()).unwrap();
     let features = set.features(Part::Train).unwrap();
-    let magnitudes = Input::MagnitudeSigma.magnitudes(&sdss(), &set.manifest().standards).unwrap();
-    let cutouts = Cutouts { set: &set, magnitudes };
+    let view = Input::MagnitudeSigma.view(&sdss(), &set.manifest().standards).unwrap();
+    let cutouts = Cutouts { set: &set, view };
     let streamed = || Streamed::new(cutouts, &features.sky_sigma, 3, 3, 9);
     let mut through = streamed();
     assert_eq!(through.steps_an_epoch(), 3);

@@ -16,9 +16,13 @@
 //! Nets want values of order one: each band is taken relative to the mean, and in units of the deviation, of all pixels
 //! of a sample of the training part. These constants ([`Standards`]) are global, lie in the data set's manifest, and go
 //! into the bundle with the net that was trained with them.
+//!
+//! The third view is what nets of pictures are usually shown: the flux itself, each cutout brought to mean 0 and
+//! deviation 1 by its own pixels of all bands. It keeps the colours and forgets the brightness, and what rises above a
+//! faint object's noise is no larger than it is.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::frame::{BANDS, PerBand};
 use crate::measure::asinh_magnitude;
@@ -36,6 +40,8 @@ pub enum Input {
     MagnitudeSdss,
     /// The cutout in asinh magnitudes softened by the noise of a pixel of sky.
     MagnitudeSigma,
+    /// The cutout's flux in units of sky noise, of mean 0 and deviation 1 over all its own pixels and bands.
+    PerCutout,
     /// The 21x21 PSF residual of the shape bands (`Features::stamp`), not the cutout.
     Residual,
 }
@@ -86,6 +92,15 @@ pub struct Standards {
     pub magnitude_sigma: Standard,
 }
 
+/// Turns cutouts into what a net is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View {
+    /// Standardised asinh magnitudes.
+    Magnitudes(Magnitudes),
+    /// See [`Input::PerCutout`].
+    PerCutout,
+}
+
 /// Turns cutouts into standardised asinh magnitudes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Magnitudes {
@@ -95,14 +110,41 @@ pub struct Magnitudes {
 
 impl Input {
     /// The transform of cutouts; `None` for an input that is no cutout's.
-    pub fn magnitudes(self, survey: &Survey, standards: &Standards) -> Option<Magnitudes> {
+    pub fn view(self, survey: &Survey, standards: &Standards) -> Option<View> {
         let (softening, standard) = match self {
             Self::MagnitudeSdss => (fixed(survey), standards.magnitude_sdss),
             Self::MagnitudeSigma => (Softening::SkyNoise, standards.magnitude_sigma),
+            Self::PerCutout => return Some(View::PerCutout),
             Self::Residual => return None,
         };
-        Some(Magnitudes { softening, standard })
+        Some(View::Magnitudes(Magnitudes { softening, standard }))
     }
+}
+
+impl View {
+    /// Cutouts, transformed: (n, 5, 64, 64) of n whole cutouts (NHWC, in units of sky noise), whose images have these
+    /// skies, nMgy.
+    ///
+    /// # Errors
+    /// libtorch's, for numbers that are no whole cutouts.
+    pub fn tensor(&self, cutouts: &[f32], sky_sigma_nmgy: &[PerBand<f32>]) -> Result<Tensor, TchError> {
+        let side = TILE as i64;
+        let pixels = Tensor::f_from_slice(cutouts)?.f_view([-1, side, side, BANDS as i64])?;
+        let seen = match self {
+            Self::Magnitudes(magnitudes) => magnitudes.of(&pixels, sky_sigma_nmgy)?,
+            Self::PerCutout => standardised(&pixels)?,
+        };
+        seen.f_permute([0, 3, 1, 2])
+    }
+}
+
+/// Each cutout at mean 0 and deviation 1; a constant one becomes 0.
+fn standardised(pixels: &Tensor) -> Result<Tensor, TchError> {
+    let all = &[1i64, 2, 3][..];
+    let deviation = pixels.f_std_dim(all, false, true)?;
+    pixels
+        .f_sub(&pixels.f_mean_dim(all, true, Kind::Float)?)?
+        .f_div(&deviation.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
 }
 
 fn fixed(survey: &Survey) -> Softening {
@@ -110,12 +152,8 @@ fn fixed(survey: &Survey) -> Softening {
 }
 
 impl Magnitudes {
-    /// Cutouts, transformed: (n, 5, 64, 64) of n whole cutouts (NHWC, in units of sky noise), whose images have these
-    /// skies, nMgy. libtorch takes a twentieth of the time that one number after another would.
-    ///
-    /// # Errors
-    /// libtorch's, for numbers that are no whole cutouts.
-    pub fn tensor(&self, cutouts: &[f32], sky_sigma_nmgy: &[PerBand<f32>]) -> Result<Tensor, TchError> {
+    /// Of pixels (n, rows, columns, bands). libtorch takes a twentieth of the time that one number after another would.
+    fn of(&self, pixels: &Tensor, sky_sigma_nmgy: &[PerBand<f32>]) -> Result<Tensor, TchError> {
         // (mag - mean) / deviation = gain asinh(scale v) + offset. The two large magnitudes meet in f64.
         let (mut scales, mut gains, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
         for sky in sky_sigma_nmgy {
@@ -127,11 +165,9 @@ impl Magnitudes {
                 offsets.push(((-POGSON * softening.ln() - mean) / deviation) as f32);
             }
         }
-        let (side, bands) = (TILE as i64, BANDS as i64);
-        let each = |values: &[f32]| Tensor::f_from_slice(values)?.f_view([-1, 1, 1, bands]);
-        let pixels = Tensor::f_from_slice(cutouts)?.f_view([-1, side, side, bands])?;
+        let each = |values: &[f32]| Tensor::f_from_slice(values)?.f_view([-1, 1, 1, BANDS as i64]);
         let mut magnitudes = pixels.f_mul(&each(&scales)?)?.f_asinh()?;
-        magnitudes.f_mul_(&each(&gains)?)?.f_add_(&each(&offsets)?)?.f_permute([0, 3, 1, 2])
+        magnitudes.f_mul_(&each(&gains)?)?.f_add_(&each(&offsets)?)
     }
 }
 
@@ -191,8 +227,6 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::model::TILE_LEN;
 
@@ -242,8 +276,9 @@ mod tests {
         let standards = measuring.standards();
         assert_eq!(standards.objects, 4);
         for input in [Input::MagnitudeSdss, Input::MagnitudeSigma] {
-            let transform = input.magnitudes(&survey, &standards).unwrap();
-            let all = transform.tensor(&cutouts.concat(), &[sky; 4]).unwrap();
+            let view = input.view(&survey, &standards).unwrap();
+            let View::Magnitudes(transform) = view else { panic!("{input:?} is no magnitude") };
+            let all = view.tensor(&cutouts.concat(), &[sky; 4]).unwrap();
             assert_eq!(all.size(), [4, 5, 64, 64]);
             for b in 0..BANDS as i64 {
                 let band = all.select(1, b);
@@ -253,7 +288,7 @@ mod tests {
             }
             // One pixel after another, each cutout with its own sky.
             let skies = [sky, sky.map(|s| 2.0 * s)];
-            let pair = transform.tensor(&cutouts[..2].concat(), &skies).unwrap();
+            let pair = view.tensor(&cutouts[..2].concat(), &skies).unwrap();
             for (n, b, row, column) in [(0, 0, 0, 0), (0, 4, 63, 63), (1, 2, 17, 40), (1, 1, 40, 17)] {
                 let value = f64::from(cutouts[n][(row * TILE + column) * BANDS + b]);
                 let mag = transform.softening.magnitude(value, f64::from(skies[n][b]), b);
@@ -262,8 +297,27 @@ mod tests {
                 assert!((found - expected).abs() < 1e-5, "{input:?} {n} {b}: {found} {expected}");
             }
         }
-        assert_eq!(Input::Residual.magnitudes(&survey, &standards), None);
+        assert_eq!(Input::Residual.view(&survey, &standards), None);
         let text = toml::to_string(&standards).unwrap();
         assert_eq!(toml::from_str::<Standards>(&text).unwrap(), standards);
+    }
+
+    #[test]
+    fn a_cutout_by_itself_keeps_its_colours_and_forgets_its_brightness() {
+        let faint: Vec<f32> = (0..TILE_LEN).map(|i| ((i * 37) % 101) as f32 - 30.0).collect();
+        let of = |scale: f32| faint.iter().map(move |v| scale * v);
+        let three: Vec<f32> = of(1.0).chain(of(40.0)).chain(of(0.0)).collect();
+        let seen = View::PerCutout.tensor(&three, &[[1.0; BANDS]; 3]).unwrap();
+        assert_eq!(seen.size(), [3, 5, 64, 64]);
+        let [once, brighter, nothing] = [0, 1, 2].map(|i| seen.get(i));
+        assert!((&once - brighter).abs().max().double_value(&[]) < 1e-4);
+        assert!(once.mean(Kind::Double).double_value(&[]).abs() < 1e-5);
+        assert!((once.std(false).double_value(&[]) - 1.0).abs() < 1e-5);
+        assert_eq!(nothing.abs().max().double_value(&[]), 0.0);
+        // Band after band, as a net takes them.
+        let mean = faint.iter().sum::<f32>() / TILE_LEN as f32;
+        let value = once.double_value(&[2, 17, 40]) / once.double_value(&[0, 0, 0]);
+        let wanted = (faint[(17 * TILE + 40) * BANDS + 2] - mean) / (faint[0] - mean);
+        assert!((value - f64::from(wanted)).abs() < 1e-3, "{value} {wanted}");
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn blocks() -> Points {
 }
 
 /// 300 points in two overlapping Gaussians (Box & Muller 1958), every third in the second.
-pub(super) fn gaussians() -> Points {
+pub(in crate::learn) fn gaussians() -> Points {
     let row = |i: usize| {
         let (radius, angle) = ((-2.0 * fraction(i + 1, GOLDEN).ln()).sqrt(), TAU * fraction(i + 1, PLASTIC));
         let (x, y) = (radius * angle.cos(), radius * angle.sin());
@@ -46,7 +46,7 @@ pub(super) fn gaussians() -> Points {
 }
 
 /// `n` points of two Gaussians of deviation 1, ten apart, one in three of the second, and which those are.
-pub(super) fn two_gaussians(n: usize, width: usize, seed: u64) -> (Points, Vec<bool>) {
+pub(in crate::learn) fn two_gaussians(n: usize, width: usize, seed: u64) -> (Points, Vec<bool>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let second: Vec<bool> = (0..n).map(|_| rng.random::<f64>() < 1.0 / 3.0).collect();
     let shift = 10.0 / (width as f64).sqrt();

@@ -21,6 +21,12 @@ impl Encoded {
         self.values.len() / self.width.max(1)
     }
 
+    /// The latents of these objects, in this order; one that is not there is left out.
+    pub fn select(&self, objects: &[usize]) -> Self {
+        let row = |&i: &usize| self.values.get(i * self.width..(i + 1) * self.width);
+        Self { width: self.width, values: objects.iter().filter_map(row).flatten().copied().collect() }
+    }
+
     /// (objects, width).
     ///
     /// # Errors

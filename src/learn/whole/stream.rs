@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::Batches;
 use crate::frame::PerBand;
 use crate::learn::LearnError;
-use crate::learn::dataset::{self, DataSet, Magnitudes, Order, Part};
+use crate::learn::dataset::{self, DataSet, Order, Part, View};
 
 /// The first objects of a data set's training part, over and over, each pass in an order of its own.
 pub struct Streamed<'a> {
@@ -24,7 +24,7 @@ pub struct Cutouts<'a> {
     /// The data.
     pub set: &'a DataSet,
     /// What the net sees of them.
-    pub magnitudes: Magnitudes,
+    pub view: View,
 }
 
 impl<'a> Cutouts<'a> {
@@ -43,7 +43,7 @@ impl<'a> Cutouts<'a> {
 
     fn tensor(self, batch: dataset::Batch, sky_sigma: &[PerBand<f32>]) -> Result<Tensor, LearnError> {
         let skies: Vec<_> = batch.objects.iter().map(|&object| sky_sigma[object]).collect();
-        let transformed = self.magnitudes.tensor(&batch.cutouts, &skies);
+        let transformed = self.view.tensor(&batch.cutouts, &skies);
         transformed.map_err(|source| LearnError::Torch { net: "cutouts".to_owned(), source })
     }
 }

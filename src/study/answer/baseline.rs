@@ -27,8 +27,9 @@ fn model_counts() -> Result<StarFraction, ManifoldError> {
     StarFraction::by_mag(edges, fraction)
 }
 
-/// A scalar of all objects, training and test, cut at the prior share of stars.
-pub(super) fn cut(ground: &Ground, training: &[f64], test: &[f64]) -> Result<Answer, AnswerError> {
+/// A scalar of all objects, training and test, cut at the prior share of stars; and the sign that makes it larger for a
+/// star.
+pub(super) fn cut(ground: &Ground, training: &[f64], test: &[f64]) -> Result<(Answer, f64), AnswerError> {
     let known = &ground.training;
     let (mag, concentration) = (&known.reference_mag[..training.len()], &known.concentration[..training.len()]);
     let threshold = PriorThreshold::fit(training, mag, concentration, model_counts()?)?;
@@ -41,13 +42,14 @@ pub(super) fn cut(ground: &Ground, training: &[f64], test: &[f64]) -> Result<Ans
     let scores = test.iter().map(|s| overall.star_sign * s).collect();
     let criteria = BTreeMap::from([("naming_correlation".to_owned(), overall.correlation.abs())]);
     let threshold = overall.at.first().copied().unwrap_or(f64::NAN);
-    Ok(Answer { scores, threshold, objects: training.len(), criteria, ..Answer::default() })
+    Ok((Answer { scores, threshold, objects: training.len(), criteria, ..Answer::default() }, overall.star_sign))
 }
 
 /// A measured column as the score.
 pub(super) fn measured(ground: &Ground, column: fn(&Features) -> &Vec<f32>, sign: f64) -> Result<Answer, AnswerError> {
     let of = |features: &Features| column(features).iter().map(|&v| finite(sign * f64::from(v))).collect::<Vec<_>>();
-    Ok(Answer { objects: 0, criteria: BTreeMap::new(), ..cut(ground, &of(&ground.training), &of(&ground.test))? })
+    let (answer, _) = cut(ground, &of(&ground.training), &of(&ground.test))?;
+    Ok(Answer { objects: 0, criteria: BTreeMap::new(), ..answer })
 }
 
 /// Minus chi^2 of the point source, damped where the PSF model's error rules it.
@@ -57,7 +59,8 @@ pub(super) fn chi_squared(ground: &Ground) -> Result<Answer, AnswerError> {
             |(chi2, sn): (&[f32; MODELS], &f32)| f64::from(chi2[0]) / (1.0 + (f64::from(*sn) / SN_FLOOR).powi(2));
         features.chi2.iter().zip(&features.sn).map(|pair| finite(-damped(pair))).collect()
     };
-    Ok(Answer { objects: 0, ..cut(ground, &of(&ground.training), &of(&ground.test))? })
+    let (answer, _) = cut(ground, &of(&ground.training), &of(&ground.test))?;
+    Ok(Answer { objects: 0, ..answer })
 }
 
 /// What was not measured is no star.

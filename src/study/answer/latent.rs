@@ -7,16 +7,17 @@ use super::{Answer, AnswerError, Asked, Ground, logistic, thinned};
 use crate::learn::Run;
 use crate::learn::classify::VaeSettings;
 use crate::learn::hierarchy::{self, Naming, Verdict};
+use crate::learn::loss::Pull;
 use crate::learn::manifold::{
-    Isomap, IsomapSettings, KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Points, SupervisedProbe,
-    SupervisedProbeSettings, Tsne, TsneSettings,
+    Isomap, IsomapSettings, KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Points, Tsne, TsneSettings,
 };
+use crate::learn::supervised::{SupervisedError, SupervisedProbe};
 use crate::learn::whole::Encoded;
 use crate::study::Step;
 use crate::study::bank::Learned;
 use crate::study::figures::{LATENT_BINS, LATENT_RANGE};
 
-fn points(latents: &Encoded, limit: usize) -> Result<Points, ManifoldError> {
+pub(super) fn points(latents: &Encoded, limit: usize) -> Result<Points, ManifoldError> {
     let values = latents.values.iter().take(limit.saturating_mul(latents.width));
     Points::new(latents.width, values.map(|&v| f64::from(v)).collect())
 }
@@ -48,9 +49,10 @@ pub(super) fn manifold(ground: &Ground, learned: Learned, step: Step, seed: u64)
             scalars(&|p| mixture.scalar(p))?
         }
     };
-    let mut answer = cut(ground, &fitted, &placed)?;
+    let (mut answer, sign) = cut(ground, &fitted, &placed)?;
     if step == Step::Mixture {
         answer.probabilities = Some(answer.scores.iter().map(|&s| logistic(s)).collect());
+        answer.training_probabilities = Some(fitted.iter().map(|&s| logistic(sign * s)).collect());
     }
     answer.criteria.append(&mut criteria);
     Ok(Answer { training_s: learned.training_s, loss: thinned(&learned.loss), ..answer })
@@ -70,8 +72,10 @@ pub(super) fn hierarchy(
     let verdict = hierarchy::part("A+Vr", [training, test], naming, vae, seed, run)?;
     let odds = |mu: &Vec<f32>| mu.iter().map(|&m| Verdict::log_odds(m)).collect::<Vec<_>>();
     let scores = odds(&verdict.test);
+    let probabilities = |odds: &[f64]| Some(odds.iter().map(|&o| logistic(o)).collect());
     Ok(Answer {
-        probabilities: Some(scores.iter().map(|&o| logistic(o)).collect()),
+        probabilities: probabilities(&scores),
+        training_probabilities: probabilities(&odds(&verdict.training)),
         scores,
         threshold: 0.0,
         objects: n,
@@ -85,13 +89,13 @@ pub(super) fn hierarchy(
     })
 }
 
-/// The first latent is the answer already.
-pub(super) fn direct(ground: &Ground, learned: Learned) -> Result<Answer, AnswerError> {
-    let first = |latents: &Encoded| -> Vec<f64> {
-        latents.values.chunks_exact(latents.width).map(|z| f64::from(z[0])).collect()
-    };
+/// The first latent is the answer already; through the tanh that its net was trained with, where its pull wants one.
+pub(super) fn direct(ground: &Ground, learned: Learned, pull: Option<Pull>) -> Result<Answer, AnswerError> {
+    let seen = |z: f32| if pull.is_some_and(Pull::wants_tanh) { f64::from(z).tanh() } else { f64::from(z) };
+    let first =
+        |latents: &Encoded| -> Vec<f64> { latents.values.chunks_exact(latents.width).map(|z| seen(z[0])).collect() };
     let [training, test] = &learned.latents;
-    let mut answer = cut(ground, &first(training), &first(test))?;
+    let (mut answer, _) = cut(ground, &first(training), &first(test))?;
     let single = |latents: &Encoded| -> Vec<f32> { first(latents).iter().map(|&z| z as f32).collect() };
     answer.latent = histogram(&single(test));
     answer.criteria.insert("near_a_peak".to_owned(), near_a_peak(&single(training)));
@@ -102,10 +106,13 @@ pub(super) fn probe(learned: Learned, hidden: bool, asked: &Asked, run: &Run) ->
     let [training, test] = &learned.latents;
     let labelled: Vec<(usize, bool)> =
         (0..training.objects()).filter_map(|i| Some((i, (*asked.labels.get(i)?)?))).collect();
+    if labelled.is_empty() {
+        return Err(SupervisedError::NoLabels.into());
+    }
     let row = |&(i, _): &(usize, bool)| &training.values[i * training.width..][..training.width];
     let values = labelled.iter().flat_map(row).map(|&v| f64::from(v)).collect();
     let is_star: Vec<bool> = labelled.iter().map(|l| l.1).collect();
-    let new = if hidden { SupervisedProbeSettings::mlp } else { SupervisedProbeSettings::logistic };
+    let new = if hidden { SupervisedProbe::mlp } else { SupervisedProbe::logistic };
     let probe = SupervisedProbe::train(&Points::new(training.width, values)?, &is_star, &new(asked.seed), run)?;
     let scores = probe.probability(&points(test, usize::MAX)?)?;
     let (objects, training_s) = (labelled.len(), learned.training_s);

@@ -99,8 +99,8 @@ fn probabilities(
 
 impl Answer {
     /// The same with these probabilities of the training and of the test objects.
-    fn with(self, _training: Vec<f64>, test: Vec<f64>) -> Self {
-        Self { probabilities: Some(test.clone()), scores: test, ..self }
+    fn with(self, training: Vec<f64>, test: Vec<f64>) -> Self {
+        Self { probabilities: Some(test.clone()), training_probabilities: Some(training), scores: test, ..self }
     }
 }
 
@@ -113,12 +113,14 @@ pub(super) fn profiles(ground: &Ground, coloured: bool, seed: u64, run: &Run) ->
         scores.iter_mut().zip(ratios).for_each(|(score, ratio)| *score += f64::from(ratio));
         loss = thinned(&curve.loss);
     }
-    let probabilities = Some(scores.iter().map(|&odds| logistic(odds)).collect());
-    Ok(Answer { scores, threshold: 0.0, probabilities, objects: ground.training.len(), loss, ..Answer::default() })
+    let [training_probabilities, probabilities] =
+        [&training, &scores].map(|all| Some(all.iter().map(|&odds| logistic(odds)).collect()));
+    let objects = ground.training.len();
+    Ok(Answer { scores, threshold: 0.0, probabilities, training_probabilities, objects, loss, ..Answer::default() })
 }
 
 /// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
-fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
+pub(super) fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
     let known = &ground.training;
     let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
     let mixture = eb::train(&objects)?;
@@ -130,7 +132,12 @@ fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
 }
 
 /// What colour adds to the test objects' log-odds, learned from the `training` ones' by EB.
-fn colour_ratios(ground: &Ground, training: &[f64], seed: u64, run: &Run) -> Result<(Vec<f32>, Curve), AnswerError> {
+pub(super) fn colour_ratios(
+    ground: &Ground,
+    training: &[f64],
+    seed: u64,
+    run: &Run,
+) -> Result<(Vec<f32>, Curve), AnswerError> {
     let star_prob = training.iter().map(|&odds| logistic(odds) as f32).collect();
     let settings = colour::Settings { seed, ..colour::Settings::default() };
     let objects = colour::Objects { inputs: inputs(&ground.training), star_prob };
@@ -139,7 +146,7 @@ fn colour_ratios(ground: &Ground, training: &[f64], seed: u64, run: &Run) -> Res
 }
 
 /// Colours and magnitude, as the nets of colour see them.
-fn inputs(features: &Features) -> Vec<[f32; 5]> {
+pub(super) fn inputs(features: &Features) -> Vec<[f32; 5]> {
     let of = |([a, b, c, d], mag): (&[f32; 4], &f32)| [*a, *b, *c, *d, *mag];
     features.colours.iter().zip(&features.reference_mag).map(of).collect()
 }
