@@ -14,6 +14,7 @@ mod figures;
 mod plan;
 mod record;
 mod score;
+pub mod segmentation;
 mod table;
 
 pub use answer::{Answer, AnswerError, Asked, Ground, answer};

@@ -3,7 +3,7 @@
 //! interrupted run goes on where it stopped and ends with the same bits.
 
 mod finder;
-mod sky;
+pub(super) mod sky;
 pub mod truth;
 
 use std::fs;

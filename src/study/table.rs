@@ -53,7 +53,7 @@ fn of<'a>(records: &'a [Record], sky: &'a Sky, method: &'a Method) -> impl Itera
 }
 
 /// (median, distance of the quartiles, how many), linear between ranks as numpy's.
-fn spread(mut values: Vec<f64>) -> Option<(f64, f64, usize)> {
+pub(super) fn spread(mut values: Vec<f64>) -> Option<(f64, f64, usize)> {
     values.retain(|v| v.is_finite());
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
@@ -65,7 +65,7 @@ fn spread(mut values: Vec<f64>) -> Option<(f64, f64, usize)> {
     Some((at(0.5), at(0.75) - at(0.25), values.len()))
 }
 
-fn cell(values: Vec<f64>) -> String {
+pub(super) fn cell(values: Vec<f64>) -> String {
     match spread(values) {
         None => "-".to_owned(),
         Some((median, _, 1)) => short(median),
