@@ -1,5 +1,6 @@
 //! `twinpeak study`: every method with every seed, each once; then the tables and pictures of all runs so far.
 
+mod combination;
 mod fields;
 mod segmentation;
 mod sextractor;
@@ -23,8 +24,8 @@ use crate::evaluate::{Rules, nearest};
 use crate::learn::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::store::write_file;
 use crate::study::{
-    self, Answer, Answers, Asked, Bank, Ending, Ground, Label, Method, Plan, Record, Records, Sky, answer, figures, results,
-    score,
+    self, Answer, Answers, Asked, Bank, Ending, Ground, Label, Method, Plan, Record, Records, Sky, answer, figures,
+    results, score,
 };
 use crate::survey::Survey;
 
@@ -50,7 +51,7 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
     let survey = Arc::new(super::survey_of(&plan.survey)?);
     let mut records = Records::open(&out.join(RUNS))?;
     let mut segment_records = segmentation::records(out)?;
-    let mut there = 0;
+    let (mut there, mut panels) = (0, Vec::new());
     for sky in &plan.sky {
         if sky.data.join(MANIFEST).exists() {
             there += 1;
@@ -59,19 +60,21 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
             eprintln!("skipped {}: no data set {}; `twinpeak dataset` makes it", sky.name, sky.data.display());
         }
         if let Some(fields) = sky.fields.as_ref().filter(|_| !plan.segmenter.is_empty()) {
-            segmentation::study(&plan, sky, fields, &survey, args, &mut segment_records)?;
+            panels.extend(segmentation::study(&plan, sky, fields, &survey, args, out, &mut segment_records)?);
             there += 1;
         }
     }
     ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.config.display());
     let mut pictures = figures(&plan, records.all())?;
     pictures.extend(study::segmentation::figures(&plan, segment_records.all())?);
-    for picture in &pictures {
+    for picture in pictures.iter().chain(&panels) {
         write(out, &picture.file, &picture.png)?;
     }
-    let listed: Vec<_> = pictures.iter().map(|p| (p.title.clone(), p.file.display().to_string())).collect();
-    let page = results(&plan, records.all(), &listed)
-        + &study::segmentation::section(&plan, segment_records.all(), &listed);
+    let kept = plan.sky.iter().flat_map(segmentation::panels).filter(|(_, file)| out.join(file).exists());
+    let listed: Vec<_> = pictures.into_iter().map(|p| (p.title, p.file)).chain(kept).collect();
+    let listed: Vec<_> = listed.into_iter().map(|(title, file)| (title, file.display().to_string())).collect();
+    let page =
+        results(&plan, records.all(), &listed) + &study::segmentation::section(&plan, segment_records.all(), &listed);
     write(out, Path::new(RESULTS), page.as_bytes())?;
     println!("{}: {} runs", out.join(RESULTS).display(), records.all().len() + segment_records.all().len());
     Ok(Exit::Done)

@@ -147,6 +147,16 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// What a trained auto-encoder makes of tiles (n times [`crate::model::TILE_LEN`] values in units of sky noise, NHWC), in
+/// the same order and units.
+///
+/// # Errors
+/// libtorch's.
+pub fn reconstruct(autoencoder: &Parameters, shape: &Shape, tiles: &[f32]) -> Result<Vec<f32>, LearnError> {
+    let torch = |source| LearnError::Torch { net: "segmenter-autoencoder".to_owned(), source };
+    autoencoder::reconstruct(autoencoder, shape, tiles).map_err(torch)
+}
+
 /// Trains on `frames`; `shape_bands` are the three bands in which objects stand out.
 ///
 /// # Errors

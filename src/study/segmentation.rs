@@ -27,14 +27,16 @@ mod answer;
 mod figures;
 mod judge;
 mod marks;
+mod panels;
 mod plan;
 mod record;
 mod table;
 
 pub use answer::{Field, FieldScores, Ground, LearnedNet, Scores, SegmentError, port, scores};
 pub use figures::figures;
-pub use judge::{ASKED, USUAL, judge};
+pub use judge::{ASKED, USUAL, judge, masks};
 pub use marks::{Findings, Known, Mark, PixelMarks, bins};
+pub use panels::{PanelError, panel_figures, panel_files};
 pub use plan::{Fields, Finder, Grouping, Hypercolumn, Image, Segmenter, fingerprint};
 pub use record::{SegmentEnding, SegmentMarks, SegmentRecord};
 pub use table::section;

@@ -74,6 +74,16 @@ fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(if all.is_empty() { vec![folder.to_owned()] } else { all })
 }
 
+/// The five files of an image in a folder.
+///
+/// # Errors
+/// Where they are not all there.
+pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = store::Fields::new(&folders(folder)?, survey.clone());
+    let (_, files) = all.find(|(id, _)| id.as_str() == image).with_context(|| format!("{image} is not there"))?;
+    Ok(files.map_err(|rejection| anyhow!("{image}: {rejection}"))?.to_vec())
+}
+
 /// Reads or makes a sky's frames.
 ///
 /// # Errors
@@ -93,7 +103,8 @@ pub(super) fn load(sky: &Sky, fields: &Fields, survey: &Arc<Survey>) -> anyhow::
                 let known = simulated(truth.context("the simulator told no truth")?, survey);
                 Ok((Ready::new(frame, survey)?.field(survey, i as u64), known))
             };
-            let (fields, known) = (0..*test).into_par_iter().map(both).collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
+            let (fields, known) =
+                (0..*test).into_par_iter().map(both).collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
             Ok(Frames { training, fields, known })
         }
         Fields::Frames { folder, test } => from_files(sky, folder, test, survey),
@@ -108,7 +119,8 @@ fn from_files(sky: &Sky, folder: &Path, test: &[String], survey: &Arc<Survey>) -
         let frame = files.as_ref().map_err(|r| (**r).clone()).and_then(|files| load(image, files));
         Ready::new(frame.map_err(|rejection| anyhow!("{image}: {rejection}"))?, survey)
     };
-    let (tested, learned): (Vec<_>, Vec<_>) = images.iter().partition(|(image, _)| test.iter().any(|t| t == image.as_str()));
+    let (tested, learned): (Vec<_>, Vec<_>) =
+        images.iter().partition(|(image, _)| test.iter().any(|t| t == image.as_str()));
     ensure!(tested.len() == test.len(), "{}: not all of {test:?} are there", folder.display());
     let training = (learned.into_par_iter().enumerate())
         .map(|(i, image)| ready(image)?.taught(survey, i as u64))

@@ -1,20 +1,20 @@
 //! The study of segmenters: every one with every seed on each sky's frames, each once.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use rayon::prelude::*;
 
-use super::{Bar, fields, sextractor};
+use super::{Bar, combination, fields, sextractor};
 use crate::cli::StudyArgs;
 use crate::commands::Fault;
 use crate::study::segmentation::{
     Fields, Finder, Ground, Hypercolumn, Known, SegmentEnding, SegmentError, SegmentMarks, SegmentRecord, Segmenter,
-    fingerprint, judge, scores,
+    fingerprint, judge, panel_figures, panel_files, scores,
 };
-use crate::study::{Plan, Records, Sky};
+use crate::study::{Figure, Plan, Records, Sky};
 use crate::survey::Survey;
 use crate::torch::bundle::Bundle;
 
@@ -34,11 +34,12 @@ pub(super) fn study(
     wanted: &Fields,
     survey: &Arc<Survey>,
     args: &StudyArgs,
+    out: &Path,
     records: &mut Records<SegmentRecord>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Figure>> {
     let Some(sha256) = fields::sha256(wanted, survey)? else {
         eprintln!("skipped the segmenters on {}: its frames are not there", sky.name);
-        return Ok(());
+        return Ok(Vec::new());
     };
     let profile = survey.profile();
     let bundle = Bundle::load(&plan.bundle, &profile.name, &profile.bands)
@@ -54,8 +55,10 @@ pub(super) fn study(
         })
         .filter(|job| records.find(&sky.name, &job.segmenter.name, &job.settings, job.seed).is_none())
         .collect();
-    if jobs.is_empty() {
-        return Ok(());
+    // Panels need the nets, and are drawn when all of these are there.
+    let drawn = args.only.is_some() || panels(sky).iter().all(|(_, file)| out.join(file).exists());
+    if jobs.is_empty() && drawn {
+        return Ok(Vec::new());
     }
     let bar = Bar::new(&sky.name);
     bar.stage("sets of frames", 1);
@@ -76,8 +79,20 @@ pub(super) fn study(
             records.add(record)?;
         }
     }
+    let mut figures = Vec::new();
+    if args.only.is_none() {
+        figures = panel_figures(plan, sky, &ground, &|p| bar.progress(&p))?;
+        figures.extend(combination::figure(plan, sky, survey, &frames.known)?);
+    }
     bar.0.finish_and_clear();
-    Ok(())
+    Ok(figures)
+}
+
+/// Titles and files of a sky's pictures that are not made from records.
+pub(super) fn panels(sky: &Sky) -> Vec<(String, PathBuf)> {
+    let mut all = panel_files(sky).to_vec();
+    all.extend(matches!(sky.fields, Some(Fields::Frames { .. })).then(|| combination::file(sky)));
+    all
 }
 
 /// Trains what the jobs build on, each once.
@@ -130,12 +145,7 @@ impl Job<'_> {
         }
     }
 
-    fn marks(
-        &self,
-        ground: &Ground,
-        known: &[Known],
-        bar: &Bar,
-    ) -> Result<(f64, SegmentMarks), SegmentError> {
+    fn marks(&self, ground: &Ground, known: &[Known], bar: &Bar) -> Result<(f64, SegmentMarks), SegmentError> {
         if self.segmenter.how == Finder::Sextractor {
             return Ok((0.0, sextractor::marks(ground, known)?));
         }
@@ -144,7 +154,7 @@ impl Job<'_> {
     }
 }
 
-/// For the page's folder.
+/// The runs so far.
 pub(super) fn records(out: &Path) -> anyhow::Result<Records<SegmentRecord>> {
     Ok(Records::open(&out.join(RUNS))?)
 }

@@ -78,7 +78,8 @@ impl Program {
         let write = |kind: &str, plane: &Plane<f32>| -> Result<PathBuf, SegmentError> {
             let mut frame = field.prepared.frame.clone();
             frame.bands[band].pixels = plane.clone();
-            let (name, bytes) = (format!("{kind}-{number}.fits"), encode_band(ground.survey, &frame, band).map_err(problem)?);
+            let (name, bytes) =
+                (format!("{kind}-{number}.fits"), encode_band(ground.survey, &frame, band).map_err(problem)?);
             write_file(&self.folder, &name, &bytes).map_err(problem)?;
             Ok(self.folder.join(name))
         };

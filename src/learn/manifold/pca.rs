@@ -36,7 +36,8 @@ impl Pca {
         let kept = components.min(width) as i64;
         let last = |t: &Tensor| t.f_flip([0])?.f_narrow(0, 0, kept)?.f_contiguous();
         let variance = Vec::try_from(last(&variance)?)?;
-        let vectors: Vec<f64> = Vec::try_from(last(&vectors.f_transpose(0, 1)?)?.f_to_kind(Kind::Double)?.f_view([-1])?)?;
+        let vectors: Vec<f64> =
+            Vec::try_from(last(&vectors.f_transpose(0, 1)?)?.f_to_kind(Kind::Double)?.f_view([-1])?)?;
         Ok(Self { mean, components: vectors.chunks_exact(width).map(<[f64]>::to_vec).collect(), variance })
     }
 

@@ -11,18 +11,18 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::tiles::Sampler;
 use super::{Settings, Variant, blind_spot};
-use crate::frame::Plane;
+use crate::frame::{BANDS, Plane};
 use crate::learn::descent::{Descent, Schedule, inputs};
 use crate::learn::loss::vae_kl::vae_kl;
 use crate::learn::{Curve, LearnError, Run};
 use crate::model::TILE_LEN;
-use crate::torch::nets::cells::{STRETCH_SIGMA, cells};
+use crate::torch::nets::cells::{SIDE, STRETCH_SIGMA, cells};
 use crate::torch::nets::layers::Conv;
-use crate::torch::nets::segmentation::{Autoencoder, Hypercolumns, Shape};
+use crate::torch::nets::segmentation::{Autoencoder, Hypercolumns, Shape, with_channels_last};
 use crate::torch::parameters::{Parameters, Shapes, Start, Tensors};
 
 /// Misses beyond this (stretched sigma) count linearly: quadratic for noise, linear for bright cores.
@@ -102,9 +102,47 @@ fn variational(
     // Within e^-8 and e^4: a step too far must not end in infinities.
     let sigma = spread.linear(&encoded.e3)?.f_clamp(-8.0, 4.0)?.f_exp()?;
     let tiles = cells.size()[0] as f64;
-    let kl = vae_kl(&encoded.z, &sigma)?.f_sum(Kind::Float)?.f_mul_scalar(SCALE / HUBER_SIGMA / tiles / TILE_LEN as f64)?;
+    let kl =
+        vae_kl(&encoded.z, &sigma)?.f_sum(Kind::Float)?.f_mul_scalar(SCALE / HUBER_SIGMA / tiles / TILE_LEN as f64)?;
     let unit: Vec<f32> = (0..sigma.numel()).map(|_| rng.sample(StandardNormal)).collect();
     encoded.z = encoded.z.f_add(&sigma.f_mul(&Tensor::f_from_slice(&unit)?.f_view_as(&sigma)?)?)?;
     let columns: Hypercolumns = net.decode(encoded)?;
     miss(&net.reconstruct(&columns)?, target, Reduction::Mean)?.f_add(&kl)
+}
+
+/// What a trained net makes of tiles (n times [`TILE_LEN`] values in units of sky noise, NHWC), in the same order and units.
+pub(super) fn reconstruct(parameters: &Parameters, shape: &Shape, tiles: &[f32]) -> Result<Vec<f32>, TchError> {
+    crate::torch::device::start();
+    let tensors = Tensors::upload(parameters, Device::Cpu, Kind::Float).and_then(with_channels_last)?;
+    let net = Autoencoder::new(&tensors, shape)?;
+    let made = no_grad(|| net.reconstruct(&net.hypercolumns(&cells(tiles)?)?))?;
+    // (n, (dy, dx, band), y, x) -> (n, y, dy, x, dx, band), and out of the stretch.
+    let side = SIDE as i64;
+    let pixels = made.f_view([-1, 2, 2, BANDS as i64, side, side])?.f_permute([0, 4, 1, 5, 2, 3])?;
+    let stretch = f64::from(STRETCH_SIGMA);
+    let values = pixels.f_div_scalar(stretch)?.f_sinh()?.f_mul_scalar(stretch)?;
+    Vec::try_from(values.f_reshape([-1])?.f_contiguous()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TILE;
+
+    /// A net whose last layer is all bias gives each pixel of a cell and each band its own number.
+    #[test]
+    fn reconstructed_pixels_stand_where_they_belong() {
+        let shape = Shape::default();
+        let mut parameters = Parameters::random(&shape.autoencoder(), Start::He, &mut ChaCha8Rng::seed_from_u64(1));
+        parameters.0.get_mut("y.weight").unwrap().values.fill(0.0);
+        let bias = &mut parameters.0.get_mut("y.bias").unwrap().values;
+        bias.iter_mut().enumerate().for_each(|(i, b)| *b = i as f32 / 10.0);
+        let made = reconstruct(&parameters, &shape, &vec![0.0; TILE_LEN]).unwrap();
+        for (i, value) in made.iter().enumerate() {
+            let (y, x, band) = (i / BANDS / TILE, i / BANDS % TILE, i % BANDS);
+            let channel = BANDS * (2 * (y % 2) + x % 2) + band;
+            let expected = STRETCH_SIGMA * (channel as f32 / 10.0 / STRETCH_SIGMA).sinh();
+            assert!((value - expected).abs() < 1e-5, "{y} {x} {band}: {value} for {expected}");
+        }
+    }
 }

@@ -43,7 +43,8 @@ pub(super) fn mean(each: &Tensor, hidden: &[f32]) -> Result<Tensor, TchError> {
 /// Another pixel of the tile near this one.
 fn other((x, y): (usize, usize), rng: &mut ChaCha8Rng) -> (usize, usize) {
     loop {
-        let mut near = |at: usize| (at as i64 + rng.random_range(-REACH_PX..=REACH_PX)).clamp(0, TILE as i64 - 1) as usize;
+        let mut near =
+            |at: usize| (at as i64 + rng.random_range(-REACH_PX..=REACH_PX)).clamp(0, TILE as i64 - 1) as usize;
         let found = (near(x), near(y));
         if found != (x, y) {
             return found;

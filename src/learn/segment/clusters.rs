@@ -178,13 +178,14 @@ fn folded(shape: &Shape, autoencoder: &Parameters, scaling: &Scaling, pca: &Pca)
         for axis in &pca.components {
             for pixel in 0..CELL_PIXELS {
                 let through = |channel: usize| -> f64 {
-                    let of_band = |b: usize| share(axis, levels + b) * f64::from(weight[(BANDS * pixel + b) * last + channel]);
+                    let of_band =
+                        |b: usize| share(axis, levels + b) * f64::from(weight[(BANDS * pixel + b) * last + channel]);
                     (0..BANDS).map(of_band).sum()
                 };
                 let own = (0..width).map(|c| share(axis, from + c));
-                values.extend(own.enumerate().map(|(c, v)| {
-                    (v + if level + 1 == widths.len() { through(c) } else { 0.0 }) as f32
-                }));
+                values.extend(
+                    own.enumerate().map(|(c, v)| (v + if level + 1 == widths.len() { through(c) } else { 0.0 }) as f32),
+                );
             }
         }
         maps.0.insert(name, Array { shape: vec![pca.components.len() * CELL_PIXELS, width, 1, 1], values });

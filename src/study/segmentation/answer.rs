@@ -144,8 +144,11 @@ impl Ground<'_> {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<LearnedNet, LearnError> {
         let settings = Settings { seed, ..net.net.clone() };
-        let hash: String =
-            Sha256::digest(format!("{} {settings:?}", self.sha256)).iter().take(6).map(|b| format!("{b:02x}")).collect();
+        let hash: String = Sha256::digest(format!("{} {settings:?}", self.sha256))
+            .iter()
+            .take(6)
+            .map(|b| format!("{b:02x}"))
+            .collect();
         let folder = self.work.join(format!("segment-{}-{seed}-{hash}", slug(&net.name)));
         let path = folder.join("autoencoder.safetensors");
         let file = |source| LearnError::Checkpoint { path: path.clone(), source };
@@ -155,7 +158,8 @@ impl Ground<'_> {
             bytes => {
                 let mut autoencoder = Parameters::from_safetensors(&bytes.map_err(file)?).map_err(damaged)?;
                 let missing = || damaged(ParameterError::Missing { name: SECONDS.to_owned() });
-                let seconds = autoencoder.0.remove(SECONDS).and_then(|a| a.values.first().copied()).ok_or_else(missing)?;
+                let seconds =
+                    autoencoder.0.remove(SECONDS).and_then(|a| a.values.first().copied()).ok_or_else(missing)?;
                 return Ok(LearnedNet { autoencoder, training_s: f64::from(seconds) });
             }
         }
@@ -193,7 +197,8 @@ impl Ground<'_> {
     /// The scores of a net.
     fn through(&self, net: &mut dyn Port) -> Result<Vec<FieldScores>, ModelError> {
         let mut score = |planes: &PerBand<Plane<f32>>| score_plane(net, planes, self.overlap_px());
-        let both = |f: &Field| Ok(FieldScores { field: score(&f.prepared.registered)?, noise: score(&f.noise.planes)? });
+        let both =
+            |f: &Field| Ok(FieldScores { field: score(&f.prepared.registered)?, noise: score(&f.noise.planes)? });
         self.fields.iter().map(both).collect()
     }
 }

@@ -48,7 +48,11 @@ impl Rows<'_> {
         spread(runs(self.records, self.sky, segmenter).into_iter().filter_map(pick).collect()).map(|s| s.0)
     }
 
-    fn series(&self, wanted: impl Fn(&Segmenter) -> bool, points: impl Fn(&Segmenter) -> Vec<(f64, f64)>) -> Vec<Series> {
+    fn series(
+        &self,
+        wanted: impl Fn(&Segmenter) -> bool,
+        points: impl Fn(&Segmenter) -> Vec<(f64, f64)>,
+    ) -> Vec<Series> {
         let one = |s: &Segmenter| Series { name: s.name.clone(), points: points(s), style: Style::Dots };
         self.plan.segmenter.iter().filter(|s| wanted(s)).map(one).filter(|s| !s.points.is_empty()).collect()
     }
@@ -61,7 +65,8 @@ impl Rows<'_> {
         // Of each net the head, and k-means of the plain one.
         let shown = |s: &Segmenter| match &s.how {
             Finder::Hypercolumns { of, step, levels } => {
-                levels.is_none() && (*step == Grouping::Head && !of.contains("skip") || of == "AE" || of == "AE + skips")
+                levels.is_none()
+                    && (*step == Grouping::Head && !of.contains("skip") || of == "AE" || of == "AE + skips")
             }
             _ => true,
         };
@@ -76,7 +81,8 @@ impl Rows<'_> {
 
     /// One point a segmenter: as heads come, skips and levels decide how much noise is let through.
     fn trade_off(&self) -> Chart {
-        let own = |s: &Segmenter, pick: &dyn Fn(&Mark) -> Option<f64>| self.median(s, |r| pick(r.marks()?.own.as_ref()?));
+        let own =
+            |s: &Segmenter, pick: &dyn Fn(&Mark) -> Option<f64>| self.median(s, |r| pick(r.marks()?.own.as_ref()?));
         let point = |s: &Segmenter| {
             let at = own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
             at.into_iter().collect()

@@ -32,6 +32,25 @@ impl Judged<'_> {
     }
 }
 
+/// The masks of a ground's first field at the usual number of false components.
+///
+/// # Errors
+/// [`SegmentError::NoSpread`]
+pub fn masks(ground: &Ground, scores: &Scores) -> Result<Option<Plane<u32>>, SegmentError> {
+    let usual = &ground.bundle.manifest().recipe.extract;
+    let Some(first) = judged(ground, scores).next() else { return Ok(None) };
+    let detect = first.threshold(USUAL)?;
+    Ok(first.findings(usual, detect, scores.extent.unwrap_or(detect)).pixels)
+}
+
+fn judged<'a>(ground: &'a Ground, scores: &'a Scores) -> impl Iterator<Item = Judged<'a>> {
+    let min_area_px = ground.bundle.manifest().recipe.extract.min_area_px;
+    ground.fields.iter().zip(&scores.fields).map(move |(field, scores)| {
+        let noise = NoiseScore { score: &scores.noise, share: field.noise.share, min_area_px };
+        Judged { field, score: &scores.field, noise }
+    })
+}
+
 /// Marks a segmenter's scores; `known` is what is true of each of the ground's fields.
 ///
 /// # Errors
@@ -39,14 +58,7 @@ impl Judged<'_> {
 pub fn judge(ground: &Ground, scores: &Scores, known: &[Known]) -> Result<SegmentMarks, SegmentError> {
     let usual = &ground.bundle.manifest().recipe.extract;
     let rules = Rules::for_scale(ground.survey.profile().pixel_scale_arcsec);
-    let pairs = ground.fields.iter().zip(&scores.fields);
-    let fields: Vec<Judged> = pairs
-        .map(|(field, scores)| {
-            let (score, share) = (&scores.noise, field.noise.share);
-            let noise = NoiseScore { score, share, min_area_px: usual.min_area_px };
-            Judged { field, score: &scores.field, noise }
-        })
-        .collect();
+    let fields: Vec<Judged> = judged(ground, scores).collect();
     let mut marks = SegmentMarks::default();
     let mut working = Vec::new();
     for asked in ASKED {

@@ -59,6 +59,9 @@ pub struct Segmenter {
     pub seeds: usize,
     /// What it does.
     pub how: Finder,
+    /// Whether the panels show it.
+    #[serde(default)]
+    pub shown: bool,
 }
 
 /// From five bands to a score of each pixel.
