@@ -24,6 +24,7 @@
 //! [`judge`] alone.
 
 mod answer;
+mod bank;
 mod figures;
 mod judge;
 mod marks;
@@ -32,7 +33,8 @@ mod plan;
 mod record;
 mod table;
 
-pub use answer::{Field, FieldScores, Ground, LearnedNet, Scores, SegmentError, port, scores};
+pub use answer::{Field, FieldScores, Ground, Scores, SegmentError, port, scores};
+pub use bank::LearnedNet;
 pub use figures::figures;
 pub use judge::{ASKED, USUAL, judge, masks};
 pub use marks::{Findings, Known, Mark, PixelMarks, bins};

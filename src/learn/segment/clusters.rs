@@ -256,3 +256,48 @@ impl Segmenter for Clustered {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TILE_LEN;
+    use crate::torch::parameters::Start;
+
+    /// The folded layers against their definition: stack, standardise, turn.
+    #[test]
+    fn a_head_of_maps_gives_each_pixels_principal_components() {
+        let shape = Shape::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let autoencoder = Parameters::random(&shape.autoencoder(), Start::He, &mut rng);
+        let tensors = Tensors::upload(&autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).unwrap();
+        let net = Autoencoder::new(&tensors, &shape).unwrap();
+        let tiles: Vec<f32> = (0..TILE_LEN).map(|_| rng.random_range(-3.0..6.0)).collect();
+        let columns = net.hypercolumns(&cells(&tiles).unwrap()).unwrap();
+        let (stacked, made) =
+            (rows(&stacked(&columns).unwrap()).unwrap(), rows(&net.reconstruct(&columns).unwrap()).unwrap());
+        let channels = stacked.len() / (SIDE * SIDE);
+        let pixel = |i: usize| {
+            let (x, y) = (i % TILE, i / TILE);
+            let cell = y / 2 * SIDE + x / 2;
+            let own = cell * CELL + BANDS * (2 * (y % 2) + x % 2);
+            [&stacked[cell * channels..][..channels], &made[own..][..BANDS]].concat()
+        };
+        let all = (0..TILE_PIXELS).flat_map(|i| pixel(i).into_iter().map(f64::from)).collect();
+        let points = Points::new(width(&shape), all).unwrap();
+        let scaling = Scaling::of(&points);
+        let scaled = scaling.apply(&points).unwrap();
+        let pca = Pca::fit(&scaled, 3).unwrap();
+        let expected = pca.apply(&scaled).unwrap();
+
+        let maps = folded(&shape, &autoencoder, &scaling, &pca);
+        assert_eq!(maps.check(&shape.maps(3)), Ok(()));
+        let rule = Rule::KMeans(KMeans { centres: [vec![0.0; 3], vec![1.0; 3]], inertia: 0.0 });
+        let clustered = Clustered::new(&autoencoder, &shape, Clusters { maps, rule, sign: 1.0 }, 1).unwrap();
+        let (components, found) = clustered.coordinates(&tiles).unwrap();
+        assert_eq!((components, found.len()), (3, expected.values().len()));
+        let largest = expected.values().iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        for (a, b) in found.iter().zip(expected.values()) {
+            assert!((a - b).abs() < 1e-4 * largest, "{a} for {b}");
+        }
+    }
+}

@@ -1,11 +1,7 @@
 //! One segmenter, one seed: from frames without truth to a score of each pixel.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
-
-use sha2::{Digest, Sha256};
 
 use super::plan::{Finder, Grouping, Hypercolumn, Image, Segmenter};
 use crate::extract::calibrate::{NoiseOnly, noise_only};
@@ -16,22 +12,21 @@ use crate::learn::{LearnError, Progress, Run};
 use crate::model::{ModelError, Segmenter as Port};
 use crate::objects::detection_weights;
 use crate::preprocess::Prepared;
-use crate::study::table::slug;
 use crate::survey::Survey;
 use crate::threshold::FILTER_PER_PSF;
 use crate::torch::bundle::{Bundle, SegmenterPart};
 use crate::torch::device::{DeviceError, Wanted, choose};
 use crate::torch::infer::TorchSegmenter;
 use crate::torch::nets::segmentation::Level;
-use crate::torch::parameters::{Array, ParameterError, Parameters};
+use crate::torch::parameters::Parameters;
 
 /// Tiles in a batch.
 const BATCH: usize = 16;
 /// Principal components in which hypercolumns are clustered, and pixels that clusters are fitted to.
 const COMPONENTS: usize = 16;
 const PIXELS: usize = 8000;
-/// Steps between checkpoints.
-const CHECKPOINT_STEPS: usize = 200;
+/// Training frames on which the extent threshold is measured, at most.
+const EXTENT_FRAMES: usize = 2;
 
 /// A field in which objects are looked for.
 pub struct Field {
@@ -124,61 +119,8 @@ pub enum SegmentError {
     },
 }
 
-/// A trained net, and how long it took.
-pub struct LearnedNet {
-    /// [`crate::torch::nets::segmentation::Shape::autoencoder`].
-    pub autoencoder: Parameters,
-    /// Seconds of training.
-    pub training_s: f64,
-}
-
 impl Ground<'_> {
-    /// A net with this seed: read where it is kept, else trained.
-    ///
-    /// # Errors
-    /// [`LearnError`], of a file too that cannot be read or written.
-    pub fn learned(
-        &self,
-        net: &Hypercolumn,
-        seed: u64,
-        progress: &(dyn Fn(Progress) + Sync),
-    ) -> Result<LearnedNet, LearnError> {
-        let settings = Settings { seed, ..net.net.clone() };
-        let hash: String = Sha256::digest(format!("{} {settings:?}", self.sha256))
-            .iter()
-            .take(6)
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        let folder = self.work.join(format!("segment-{}-{seed}-{hash}", slug(&net.name)));
-        let path = folder.join("autoencoder.safetensors");
-        let file = |source| LearnError::Checkpoint { path: path.clone(), source };
-        let damaged = |problem| LearnError::Damaged { path: path.clone(), problem };
-        match fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            bytes => {
-                let mut autoencoder = Parameters::from_safetensors(&bytes.map_err(file)?).map_err(damaged)?;
-                let missing = || damaged(ParameterError::Missing { name: SECONDS.to_owned() });
-                let seconds =
-                    autoencoder.0.remove(SECONDS).and_then(|a| a.values.first().copied()).ok_or_else(missing)?;
-                return Ok(LearnedNet { autoencoder, training_s: f64::from(seconds) });
-            }
-        }
-        fs::create_dir_all(&folder).map_err(file)?;
-        let run = Run { work_dir: Some(&folder), checkpoint_steps: CHECKPOINT_STEPS, progress };
-        let start = Instant::now();
-        let (autoencoder, _) = self.lessons()?.autoencoder(&settings, &run)?;
-        let training_s = start.elapsed().as_secs_f64();
-        let mut kept = autoencoder.clone();
-        let seconds = Array { shape: vec![1], values: vec![training_s as f32] };
-        kept.0.insert(SECONDS.to_owned(), seconds);
-        let aside = path.with_extension("part");
-        fs::write(&aside, kept.to_safetensors(None).map_err(damaged)?)
-            .and_then(|()| fs::rename(&aside, &path))
-            .map_err(file)?;
-        Ok(LearnedNet { autoencoder, training_s })
-    }
-
-    fn lessons(&self) -> Result<segment::Ground<'_>, LearnError> {
+    pub(super) fn lessons(&self) -> Result<segment::Ground<'_>, LearnError> {
         segment::Ground::new(&self.training, self.survey.shape_bands())
     }
 
@@ -202,9 +144,6 @@ impl Ground<'_> {
         self.fields.iter().map(both).collect()
     }
 }
-
-/// Name under which the seconds of a training are kept beside its net.
-const SECONDS: &str = "training_s";
 
 /// Runs a segmenter; `net` is the one that it builds on.
 ///
@@ -251,7 +190,8 @@ pub fn scores(
             let learned = ground.learned(net, seed, progress)?;
             let start = Instant::now();
             let mut found = port(ground, &learned.autoencoder, net, *step, levels.as_deref(), seed, progress)?;
-            let extent = segment::extent_threshold(&mut *found, &ground.training, ground.overlap_px())?;
+            let measured = &ground.training[..EXTENT_FRAMES.min(ground.training.len())];
+            let extent = segment::extent_threshold(&mut *found, measured, ground.overlap_px())?;
             let training_s = learned.training_s + start.elapsed().as_secs_f64();
             let fields = ground.through(&mut *found)?;
             Ok(Scores { fields, extent: Some(extent), own: Some((0.0, 0.0)), training_s })
