@@ -33,7 +33,7 @@ mod plan;
 mod record;
 mod table;
 
-pub use answer::{Field, FieldScores, Ground, Scores, SegmentError, port, scores};
+pub use answer::{Field, FieldScores, Ground, Scores, SegmentError, scores};
 pub use bank::LearnedNet;
 pub use figures::figures;
 pub use judge::{ASKED, USUAL, judge, masks};

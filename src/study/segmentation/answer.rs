@@ -200,10 +200,7 @@ pub fn scores(
 }
 
 /// What scores pixels by a trained net's hypercolumns.
-///
-/// # Errors
-/// [`SegmentError`]
-pub fn port(
+fn port(
     ground: &Ground,
     autoencoder: &Parameters,
     net: &Hypercolumn,

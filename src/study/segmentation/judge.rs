@@ -9,7 +9,7 @@ use crate::extract::{Settings as Extract, extract};
 use crate::frame::Plane;
 
 /// Numbers of false components a field at which segmenters are compared.
-pub const ASKED: [f64; 5] = [3.0, 10.0, 30.0, 100.0, 300.0];
+pub const ASKED: [f64; 4] = [3.0, 10.0, 30.0, 100.0];
 /// The one to which the product is calibrated.
 pub const USUAL: f64 = 10.0;
 

@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn truth() -> Plane<u32> {
-        Plane::from_pixels(16, 3, (0..48).map(|i| [0, 0, 1, 2, IGNORED][i * i % 5]).collect())
+        Plane::from_pixels(16, 3, (0..48).map(|i| [0, 0, 1, 2, IGNORED][i * 7 % 5]).collect())
     }
 
     #[test]
