@@ -7,9 +7,11 @@ use super::marks::{Mark, bins};
 use super::plan::{Finder, Grouping, Segmenter};
 use super::record::SegmentRecord;
 use super::table::runs;
+use crate::learn::segment::Variant;
 use crate::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
 use crate::study::table::spread;
 use crate::study::{Figure, Plan, Sky};
+use crate::torch::nets::segmentation::Skips;
 
 /// The half magnitude in which the trade-off is told.
 const FAINT: (f64, f64) = (22.5, 23.0);
@@ -79,20 +81,34 @@ impl Rows<'_> {
         }
     }
 
-    /// One point a segmenter: as heads come, skips and levels decide how much noise is let through.
+    /// Heads as they come: skips and levels decide how much noise is let through. Nets that differ in the weight of
+    /// their skips alone make a curve, every other is a point.
     fn trade_off(&self) -> Chart {
         let own =
             |s: &Segmenter, pick: &dyn Fn(&Mark) -> Option<f64>| self.median(s, |r| pick(r.marks()?.own.as_ref()?));
-        let point = |s: &Segmenter| {
-            let at = own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
-            at.into_iter().collect()
-        };
-        let head = |s: &Segmenter| matches!(&s.how, Finder::Hypercolumns { step: Grouping::Head, .. });
+        let point =
+            |s: &Segmenter| own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
+        let (mut by_weight, mut series) = (Vec::new(), Vec::new());
+        for segmenter in &self.plan.segmenter {
+            let Finder::Hypercolumns { of, step: Grouping::Head, levels } = &segmenter.how else { continue };
+            let (Some(net), Some(at)) = (self.plan.hypercolumn(of), point(segmenter)) else { continue };
+            let plain = net.net.variant == Variant::Plain && net.net.shape.skips == Skips::Both && levels.is_none();
+            if plain {
+                by_weight.push((net.net.shape.skip_weight, at));
+            } else {
+                series.push(Series { name: segmenter.name.clone(), points: vec![at], style: Style::Dots });
+            }
+        }
+        by_weight.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let weights: Vec<String> = by_weight.iter().map(|(weight, _)| weight.to_string()).collect();
+        let name = format!("AE + skips of weight {}", weights.join(", "));
+        let points: Vec<_> = by_weight.into_iter().map(|(_, at)| at).collect();
+        let curve = (!points.is_empty()).then_some(Series { name, points, style: Style::Dots });
         Chart {
             title: format!("{}: linear heads at even odds, the paper's trade-off", self.sky.name),
             x: Axis::named("false components a field").logarithmic(),
             y: Axis::named("share of objects at r 22.5-23 found"),
-            series: self.series(head, point),
+            series: curve.into_iter().chain(series).collect(),
             legend: Corner::LowerRight,
         }
     }
