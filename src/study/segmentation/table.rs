@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::judge::USUAL;
 use super::marks::Mark;
-use super::plan::{Finder, Image, Segmenter};
+use super::plan::{Finder, Hypercolumn, Image, Segmenter};
 use super::record::{SegmentEnding, SegmentMarks, SegmentRecord};
+use crate::learn::segment::Settings;
 use crate::study::table::{cell, spread};
 use crate::study::{Honesty, Plan, Sky};
 
@@ -23,7 +24,8 @@ their own within 2 arcsec, by r magnitude (on the dev field that of a 3 arcsec a
 replaced by noise, where there is nothing to find; thresholds are chosen by their number, without truth. *Unmatched*:
 objects a field without a true one, where the truth is complete. *IoU*: of objects' pixels, of the extracted masks; of pixels
 above the extent threshold; and the best that any one threshold could give. Medians over seeds, the quartiles' distance in
-brackets; nets learn from other frames than these (simulations: other nights, other PSFs).
+brackets; nets learn from other frames than these (simulations: other nights, other PSFs). Seconds are by the clock, on cores
+that had other work too.
 ";
 
 /// Tables of each sky that has records, after the figures whose name begins with `segmentation`.
@@ -32,6 +34,15 @@ pub fn section(plan: &Plan, records: &[SegmentRecord], figures: &[(String, Strin
         return String::new();
     }
     let mut out = String::from(HEAD);
+    if let Some(Hypercolumn { net, .. }) = plan.hypercolumn.first() {
+        let shipped = Settings::default();
+        let _ = writeln!(
+            out,
+            "\nThe study's nets learn for {} steps of {} tiles and their heads for {}, the shipped one for {} of {} and {}: rows \
+             are to be compared with each other.",
+            net.steps, net.batch, net.head_steps, shipped.steps, shipped.batch, shipped.head_steps
+        );
+    }
     for sky in plan.sky.iter().filter(|s| records.iter().any(|r| r.sky == s.name)) {
         let rows = Rows { plan, sky, records };
         let _ = writeln!(out, "\n## Segmentation: {}\n", sky.name);
