@@ -45,6 +45,11 @@ impl Gaussian {
         Self::new(fwhm_px / FWHM_PER_SIGMA)
     }
 
+    /// SExtractor's default filter: 1 2 1 along each axis (Bertin & Arnouts 1996).
+    pub fn pyramid() -> Self {
+        Self { taps: vec![0.5, 0.25] }
+    }
+
     /// Noise that is left of white unit noise.
     pub fn noise(&self) -> f32 {
         // The root of the sum of squares in two dimensions is the sum of squares in one.

@@ -1,10 +1,12 @@
-//! Pictures: the quick look at a field, and charts.
+//! Pictures: the quick look at a field, panels of small pieces of it, and charts.
 
 mod axis;
+mod panels;
 mod plot;
 mod quicklook;
 
 pub use axis::Axis;
+pub use panels::{Panel, Panels, panels};
 pub use plot::{Chart, Corner, Series, Style, chart};
 pub use quicklook::quicklook;
 

@@ -18,6 +18,7 @@ mod plan;
 mod record;
 mod robustness;
 mod score;
+pub mod segmentation;
 mod table;
 
 pub use alone::alone;

@@ -27,12 +27,13 @@ const SKY: [&str; 14] = [
 ];
 
 fn plan(folder: &Path) -> String {
-    let survey = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/surveys/sdss.toml");
-    let (at, survey) = (folder.display(), survey.display());
+    let shipped = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string();
+    let (at, survey, bundle) = (folder.display(), shipped("config/surveys/sdss.toml"), shipped("config/model"));
     format!(
         r#"
 survey = "{survey}"
 work = "{at}/work"
+bundle = "{bundle}"
 cutouts_max = 64
 manifold_objects_max = 200
 seed = 1
@@ -40,6 +41,7 @@ seed = 1
 [[sky]]
 name = "small"
 data = "{at}/sky"
+fields = {{ simulated = {{ seed = 1, width = 448, height = 384, training = 1, test = 1 }} }}
 
 [[sky]]
 name = "not there"
@@ -115,11 +117,47 @@ name = "CLASS_STAR"
 source = "SExtractor"
 seeds = 1
 how = "class-star"
+
+[[hypercolumn]]
+name = "AE"
+net = {{ steps = 30, head_steps = 30, batch = 8 }}
+
+[[segmenter]]
+name = "rule"
+source = "baseline"
+seeds = 1
+how = {{ sextractor-rule = {{ on = "reference" }} }}
+
+[[segmenter]]
+name = "filter"
+source = "baseline"
+seeds = 1
+how = "matched-filter"
+
+[[segmenter]]
+name = "shipped"
+source = "shipped"
+seeds = 1
+how = "shipped"
+
+[[segmenter]]
+name = "AE + HC, k-means"
+source = "5.1.2"
+seeds = 2
+how = {{ hypercolumns = {{ of = "AE", step = "k-means" }} }}
+shown = true
+
+[[segmenter]]
+name = "AE + HC, head"
+source = "5.1.2"
+seeds = 1
+how = {{ hypercolumns = {{ of = "AE", step = "head", levels = ["e1", "d1"] }} }}
 "#
     )
 }
 
-fn study(folder: &Path, out: &str) -> (String, String) {
+/// The runs of classification and segmentation, and the page.
+fn study(folder: &Path, out: &str) -> (String, String, String) {
     let ended = run(&[
         "study",
         "--config",
@@ -130,7 +168,7 @@ fn study(folder: &Path, out: &str) -> (String, String) {
     ended.assert_code(0);
     assert!(ended.told.contains("skipped not there"), "{}", ended.told);
     let read = |name| fs::read_to_string(folder.join(out).join(name)).unwrap();
-    (read("runs.jsonl"), read("RESULTS.md"))
+    (read("runs.jsonl"), read("segmentation.jsonl"), read("RESULTS.md"))
 }
 
 /// Records without what depends on the clock.
@@ -148,7 +186,7 @@ fn each_run_is_made_once_and_can_be_made_again() {
     run(&[&SKY[..], &[sky.to_str().unwrap()]].concat()).assert_code(0);
     fs::write(dir.path().join("plan.toml"), plan(dir.path())).unwrap();
 
-    let (runs, results) = study(dir.path(), "first");
+    let (runs, segments, results) = study(dir.path(), "first");
     let records = timeless(&runs);
     // Nine runs of the plan's methods, 7 of the robustness part, 2 of the learning curve.
     assert_eq!(records.len(), 9 + 7 + 2);
@@ -173,19 +211,36 @@ fn each_run_is_made_once_and_can_be_made_again() {
     let learned: std::collections::BTreeSet<_> = curve.map(|r| r["objects"].as_u64().unwrap()).collect();
     assert_eq!(learned, [300, 400].into());
 
+    let found = timeless(&segments);
+    assert_eq!(found.len(), 6);
+    let of = |name: &str| found.iter().filter(|r| r["segmenter"] == name).collect::<Vec<_>>();
+    for finder in ["rule", "filter", "shipped"] {
+        // The brightest half magnitudes, summed: what is there is found.
+        let mark = &of(finder)[0]["ending"]["marks"]["at"][2];
+        let sum = |of: &str| mark[of].as_array().unwrap()[..6].iter().filter_map(|n| n.as_u64()).sum::<u64>();
+        assert!(sum("there") > 0 && sum("found") as f64 >= 0.7 * sum("there") as f64, "{finder}: {mark}");
+    }
+    let iou = of("shipped")[0]["ending"]["marks"]["pixels"]["working"].as_f64().unwrap();
+    assert!(iou > 0.5, "{iou}");
+    assert!(results.contains("# Segmentation") && results.contains("AE + HC, k-means"), "{results}");
+    for picture in ["completeness", "trade-off", "detection", "reconstructions", "masks"] {
+        let name = format!("segmentation-small-{picture}.png");
+        assert!(dir.path().join("first").join(&name).exists() && results.contains(&name), "{name}");
+    }
+
     // Nothing is left to run: the same records, the same page.
-    let (again, page) = study(dir.path(), "first");
-    assert_eq!((again, page), (runs, results));
+    let again = study(dir.path(), "first");
+    assert_eq!(again, (runs, segments, results));
     // From nothing, with no latents kept: the same marks.
     fs::remove_dir_all(dir.path().join("work")).unwrap();
-    let (anew, _) = study(dir.path(), "second");
-    assert_eq!(timeless(&anew), records);
+    let (anew, segments_anew, _) = study(dir.path(), "second");
+    assert_eq!((timeless(&anew), timeless(&segments_anew)), (records, found));
 
     // The frames are asked for what the baselines miss; the data set stays what it is, and so does all that was run.
     let manifest = fs::read(sky.join("dataset.toml")).unwrap();
     run(&[&SKY[..], &[sky.to_str().unwrap(), "--baselines"]].concat()).assert_code(0);
     assert_eq!(fs::read(sky.join("dataset.toml")).unwrap(), manifest);
-    let (more, _) = study(dir.path(), "second");
+    let (more, _, _) = study(dir.path(), "second");
     let new: Vec<serde_json::Value> =
         more.strip_prefix(&anew).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let names: Vec<_> = new.iter().map(|r| r["method"].as_str().unwrap()).collect();

@@ -5,7 +5,7 @@
 pub mod baselines;
 mod finder;
 mod sextractor;
-mod sky;
+pub(super) mod sky;
 pub mod truth;
 
 use std::fs;

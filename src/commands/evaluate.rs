@@ -3,7 +3,7 @@
 
 pub(super) mod catalog;
 mod charts;
-mod forced;
+pub(super) mod forced;
 mod table;
 pub(super) mod truth;
 

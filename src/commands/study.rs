@@ -1,9 +1,15 @@
 //! `twinpeak study`: every method with every seed, each once; then the tables and pictures of all runs so far.
 
+mod combination;
+mod fields;
+mod segmentation;
+mod sextractor;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +25,7 @@ use crate::evaluate::{Rules, nearest};
 use crate::learn::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::store::write_file;
 use crate::study::{
-    Answer, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky, alone, answer,
+    self, Answer, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky, alone, answer,
     figures, ranks, results, score,
 };
 use crate::survey::Survey;
@@ -43,9 +49,10 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
     let plan = Plan::parse(&plan).with_context(named).context(Fault::Config)?;
     let plan = if args.quick { plan.quick() } else { plan };
     let out = args.out.as_deref().unwrap_or_else(|| Path::new(if args.quick { QUICK_OUT } else { OUT }));
-    let survey = super::survey_of(&plan.survey)?;
+    let survey = Arc::new(super::survey_of(&plan.survey)?);
     let mut records = Records::open(&out.join(RUNS))?;
-    let mut there = 0;
+    let mut segment_records = segmentation::records(out)?;
+    let (mut there, mut panels) = (0, Vec::new());
     for part in plan.parts() {
         for sky in &part.sky {
             if sky.data.join(MANIFEST).exists() {
@@ -56,14 +63,25 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
             }
         }
     }
+    for sky in &plan.sky {
+        if let Some(fields) = sky.fields.as_ref().filter(|_| !plan.segmenter.is_empty()) {
+            panels.extend(segmentation::study(&plan, sky, fields, &survey, args, out, &mut segment_records)?);
+            there += 1;
+        }
+    }
     ensure!(there > 0, "there is none of the plan's data sets; {} says how to make them", args.config.display());
-    let pictures = figures(&plan, records.all())?;
-    for picture in &pictures {
+    let mut pictures = figures(&plan, records.all())?;
+    pictures.extend(study::segmentation::figures(&plan, segment_records.all())?);
+    for picture in pictures.iter().chain(&panels) {
         write(out, &picture.file, &picture.png)?;
     }
-    let listed: Vec<_> = pictures.iter().map(|p| (p.title.clone(), p.file.display().to_string())).collect();
-    write(out, Path::new(RESULTS), results(&plan, records.all(), &listed).as_bytes())?;
-    println!("{}: {} runs", out.join(RESULTS).display(), records.all().len());
+    let kept = plan.sky.iter().flat_map(segmentation::panels).filter(|(_, file)| out.join(file).exists());
+    let listed: Vec<_> = pictures.into_iter().map(|p| (p.title, p.file)).chain(kept).collect();
+    let listed: Vec<_> = listed.into_iter().map(|(title, file)| (title, file.display().to_string())).collect();
+    let page =
+        results(&plan, records.all(), &listed) + &study::segmentation::section(&plan, segment_records.all(), &listed);
+    write(out, Path::new(RESULTS), page.as_bytes())?;
+    println!("{}: {} runs", out.join(RESULTS).display(), records.all().len() + segment_records.all().len());
     Ok(Exit::Done)
 }
 

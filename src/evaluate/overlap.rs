@@ -41,6 +41,14 @@ impl Overlap {
     }
 }
 
+impl std::ops::AddAssign for Overlap {
+    fn add_assign(&mut self, other: Self) {
+        self.both += other.both;
+        self.ours_alone += other.ours_alone;
+        self.true_alone += other.true_alone;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

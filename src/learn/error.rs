@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::learn::classify::Doubt;
 use crate::learn::dataset::{DataSetError, Input};
 use crate::learn::loss::{LossError, PriorError};
+use crate::learn::manifold::ManifoldError;
 use crate::model::ModelError;
 use crate::torch::device::DeviceError;
 use crate::torch::parameters::ParameterError;
@@ -30,6 +31,9 @@ pub enum LearnError {
     /// A loss has no value.
     #[error(transparent)]
     Loss(LossError),
+    /// Clusters cannot be found.
+    #[error(transparent)]
+    Clusters(#[from] ManifoldError),
     /// A data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataSetError),

@@ -30,9 +30,9 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(190, 80, 140),
     RGBColor(110, 110, 110),
 ];
-const INK: RGBColor = RGBColor(40, 44, 52);
+pub(super) const INK: RGBColor = RGBColor(40, 44, 52);
 const PAPER: RGBColor = RGBColor(255, 255, 255);
-const FAMILY: &str = "twinpeak";
+pub(super) const FAMILY: &str = "twinpeak";
 
 /// A chart: some series over two axes.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,7 +221,7 @@ fn position(corner: Corner) -> SeriesLabelPosition {
     }
 }
 
-fn register() {
+pub(super) fn register() {
     static FONT: OnceLock<()> = OnceLock::new();
     FONT.get_or_init(|| {
         let registered = register_font(FAMILY, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);

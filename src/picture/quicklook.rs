@@ -10,12 +10,12 @@ use super::{PictureError, png};
 use crate::catalog::{Row, class};
 use crate::frame::Plane;
 
-type Rgb = [u8; 3];
+pub(super) type Rgb = [u8; 3];
 
-const SKY: Rgb = [112, 112, 112];
+pub(super) const SKY: Rgb = [112, 112, 112];
 const STAR: Rgb = [226, 30, 38];
 const GALAXY: Rgb = [255, 158, 27];
-const UNCLASSIFIED: Rgb = [216, 216, 208];
+pub(super) const UNCLASSIFIED: Rgb = [216, 216, 208];
 const GAP: Rgb = [255, 255, 255];
 /// Columns between the two halves.
 const GAP_PX: usize = 8;
@@ -77,7 +77,7 @@ fn paint_colour(shape: &[Plane<f32>; 3], rows: std::ops::Range<usize>, step: usi
 }
 
 /// Red, green, blue in sky sigma to a pixel.
-fn lupton(rgb: [f32; 3]) -> Rgb {
+pub(super) fn lupton(rgb: [f32; 3]) -> Rgb {
     let rgb = rgb.map(|v| if v.is_finite() { (v - BLACK).max(0.0) } else { 0.0 });
     let mean = (rgb[0] + rgb[1] + rgb[2]) / 3.0;
     if mean <= 0.0 {
@@ -95,7 +95,7 @@ fn asinh(x: f32) -> f32 {
 }
 
 /// Colours by segmentation value.
-fn palette(rows: &[Row]) -> Vec<Rgb> {
+pub(super) fn palette(rows: &[Row]) -> Vec<Rgb> {
     let last = rows.iter().map(|r| r.number).max().unwrap_or(0) as usize;
     let mut palette = vec![UNCLASSIFIED; last + 1];
     palette[0] = SKY;

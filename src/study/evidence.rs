@@ -35,6 +35,7 @@
 use super::AnswerError;
 use super::answer::logistic;
 use crate::frame::BANDS;
+use crate::learn::posterior::nats;
 use crate::learn::{Run, colour};
 use crate::torch::device::{Wanted, choose};
 use crate::torch::infer::TorchColour;
@@ -87,15 +88,6 @@ pub fn evidence(training: Seen, held_out: Seen, seed: u64, run: &Run) -> Result<
 fn log_odds(p: f64) -> f64 {
     let p = p.clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN);
     (p / (1.0 - p)).ln()
-}
-
-/// e of one object, from p and the log-odds of q and pi.
-fn nats(p: f64, both: f64, mag: f64) -> f64 {
-    // ln(q / pi) and ln((1 - q) / (1 - pi)), sound for any odds: ln sigmoid(x) = -ln(1 + e^-x).
-    let ln_sigmoid = |x: f64| -((-x.abs()).exp().ln_1p() + (-x).max(0.0));
-    let star = ln_sigmoid(both) - ln_sigmoid(mag);
-    let galaxy = ln_sigmoid(-both) - ln_sigmoid(-mag);
-    (p * star.exp() + (1.0 - p) * galaxy.exp()).ln()
 }
 
 #[cfg(test)]
@@ -164,14 +156,5 @@ mod tests {
         let training = Seen { inputs: &training.inputs, star_prob: &taught };
         let e = evidence(training, Seen { inputs: &held_out.inputs, star_prob: &asked }, 1, &RUN).unwrap();
         assert!(e.abs() < 0.01, "{e}");
-    }
-
-    /// By hand: q = .8, pi = .4, p = .9 gives ln(.9 x 2 + .1 / 3).
-    #[test]
-    fn one_object_by_hand() {
-        let odds = |p: f64| (p / (1.0 - p)).ln();
-        assert!((nats(0.9, odds(0.8), odds(0.4)) - (1.8f64 + 0.1 / 3.0).ln()).abs() < 1e-12);
-        assert_eq!(nats(0.3, 2.0, 2.0), 0.0);
-        assert!(nats(0.0, 700.0, 0.0).is_finite());
     }
 }

@@ -53,6 +53,7 @@ impl LearningCurve {
             data: self.data.clone(),
             test: Some(self.test.clone()),
             catalogs: None,
+            fields: None,
             objects: Some(objects),
         }
     }

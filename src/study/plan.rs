@@ -11,9 +11,12 @@ use crate::learn::classify::VaeSettings;
 use crate::learn::dataset::Input;
 use crate::learn::loss::Pull;
 use crate::learn::whole;
+use crate::study::segmentation::{Fields, Hypercolumn, Segmenter};
 
 /// Objects of a quick study.
 const QUICK_OBJECTS: usize = 1000;
+/// Steps of a quick study's segmentation nets.
+const QUICK_STEPS: usize = 100;
 
 /// A study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,9 @@ pub struct Plan {
     pub survey: PathBuf,
     /// Where latents and checkpoints are kept between runs.
     pub work: PathBuf,
+    /// The shipped nets.
+    #[serde(default = "shipped")]
+    pub bundle: PathBuf,
     /// Cutouts that convolutional nets learn from, at most: the first of a data set's training part.
     pub cutouts_max: usize,
     /// Objects that a manifold is laid through, at most.
@@ -41,6 +47,16 @@ pub struct Plan {
     /// How much more objects to learn from help.
     #[serde(default)]
     pub learning_curve: Option<LearningCurve>,
+    /// Nets whose hypercolumns find objects.
+    #[serde(default)]
+    pub hypercolumn: Vec<Hypercolumn>,
+    /// What is compared at finding objects.
+    #[serde(default)]
+    pub segmenter: Vec<Segmenter>,
+}
+
+fn shipped() -> PathBuf {
+    "config/model".into()
 }
 
 /// Data: what is learned from, what is scored.
@@ -60,6 +76,9 @@ pub struct Sky {
     /// So many of the training objects are learned from, the first; all unless said.
     #[serde(default)]
     pub objects: Option<usize>,
+    /// Whole frames, for segmenters.
+    #[serde(default)]
+    pub fields: Option<Fields>,
 }
 
 /// A net that gives latents, trained without labels.
@@ -230,6 +249,14 @@ pub enum PlanError {
         /// For which.
         name: String,
     },
+    /// A hypercolumn that is not there.
+    #[error("study: {by:?} asks for a hypercolumn {name:?}, which the plan does not have")]
+    NoHypercolumn {
+        /// Who asks.
+        by: String,
+        /// For which.
+        name: String,
+    },
     /// No seed, no run.
     #[error("study: {method:?} has no seeds")]
     NoSeeds {
@@ -258,6 +285,16 @@ impl Plan {
                 return Err(PlanError::NoSeeds { method: method.name.clone() });
             }
         }
+        unique("hypercolumn", plan.hypercolumn.iter().map(|h| &h.name))?;
+        unique("segmenter", plan.segmenter.iter().map(|s| &s.name))?;
+        for segmenter in &plan.segmenter {
+            if let Some(name) = segmenter.how.hypercolumn().filter(|name| plan.hypercolumn(name).is_none()) {
+                return Err(PlanError::NoHypercolumn { by: segmenter.name.clone(), name: name.to_owned() });
+            }
+            if segmenter.seeds == 0 {
+                return Err(PlanError::NoSeeds { method: segmenter.name.clone() });
+            }
+        }
         for encoder in &plan.encoder {
             encoder.through.as_deref().map_or(Ok(()), |name| known(&encoder.name, name))?;
         }
@@ -281,6 +318,10 @@ impl Plan {
         self.manifold_objects_max = self.manifold_objects_max.min(QUICK_OBJECTS);
         self.method.iter_mut().for_each(|m| m.seeds = 1);
         self.encoder.iter_mut().filter_map(|e| e.whole.as_mut()).for_each(|w| w.epochs = w.epochs.min(2));
+        self.segmenter.iter_mut().for_each(|s| s.seeds = 1);
+        for net in self.hypercolumn.iter_mut().map(|h| &mut h.net) {
+            (net.steps, net.head_steps) = (net.steps.min(QUICK_STEPS), net.head_steps.min(QUICK_STEPS));
+        }
         self
     }
 
@@ -304,6 +345,11 @@ impl Plan {
             How::Shipped => false,
             other => other.encoder().is_some_and(residual),
         }
+    }
+
+    /// The net of this name whose hypercolumns find objects.
+    pub fn hypercolumn(&self, name: &str) -> Option<&Hypercolumn> {
+        self.hypercolumn.iter().find(|h| h.name == name)
     }
 
     /// Tells a method's settings, with all it builds on, from any other's: 16 hex digits.

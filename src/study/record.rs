@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::Marks;
@@ -103,12 +104,12 @@ pub enum RecordsError {
 
 /// All records of a study, and the file that keeps them.
 #[derive(Debug)]
-pub struct Records {
+pub struct Records<R = Record> {
     path: PathBuf,
-    all: Vec<Record>,
+    all: Vec<R>,
 }
 
-impl Records {
+impl<R: Serialize + DeserializeOwned> Records<R> {
     /// Reads `path`; a file that is not there is an empty study. A last line without its end, which an interrupted run
     /// leaves, is cut off.
     ///
@@ -136,21 +137,15 @@ impl Records {
     }
 
     /// All of them, oldest first.
-    pub fn all(&self) -> &[Record] {
+    pub fn all(&self) -> &[R] {
         &self.all
-    }
-
-    /// The run of these settings with this seed, if it was made.
-    pub fn find(&self, sky: &str, method: &str, settings: &str, seed: u64) -> Option<&Record> {
-        let is = |r: &&Record| r.sky == sky && r.method == method && r.settings == settings && r.seed == seed;
-        self.all.iter().find(is)
     }
 
     /// Adds a run, on disk first.
     ///
     /// # Errors
     /// [`RecordsError::File`]
-    pub fn add(&mut self, record: Record) -> Result<(), RecordsError> {
+    pub fn add(&mut self, record: R) -> Result<(), RecordsError> {
         let file = |source| RecordsError::File { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&record).map_err(|e| file(e.into()))?;
         line.push(b'\n');
@@ -161,6 +156,14 @@ impl Records {
         out.write_all(&line).and_then(|()| out.sync_data()).map_err(file)?;
         self.all.push(record);
         Ok(())
+    }
+}
+
+impl Records<Record> {
+    /// The run of these settings with this seed, if it was made.
+    pub fn find(&self, sky: &str, method: &str, settings: &str, seed: u64) -> Option<&Record> {
+        let is = |r: &&Record| r.sky == sky && r.method == method && r.settings == settings && r.seed == seed;
+        self.all.iter().find(is)
     }
 }
 
@@ -201,10 +204,10 @@ mod tests {
     fn what_was_added_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/runs.jsonl");
-        let mut records = Records::open(&path).unwrap();
+        let mut records = Records::<Record>::open(&path).unwrap();
         records.add(record(1)).unwrap();
         records.add(record(2)).unwrap();
-        let again = Records::open(&path).unwrap();
+        let again = Records::<Record>::open(&path).unwrap();
         assert_eq!(again.all(), [record(1), record(2)]);
         assert_eq!(again.find("simulated", "A+Vr", "ab", 2), Some(&record(2)));
         assert_eq!(again.find("simulated", "A+Vr", "other settings", 2), None);
@@ -214,15 +217,15 @@ mod tests {
     fn an_interrupted_line_is_cut_off_and_a_damaged_one_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.jsonl");
-        let mut records = Records::open(&path).unwrap();
+        let mut records = Records::<Record>::open(&path).unwrap();
         records.add(record(1)).unwrap();
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [&whole[..], &whole[..20]].concat()).unwrap();
-        let mut cut = Records::open(&path).unwrap();
+        let mut cut = Records::<Record>::open(&path).unwrap();
         cut.add(record(2)).unwrap();
-        assert_eq!(Records::open(&path).unwrap().all().len(), 2);
+        assert_eq!(Records::<Record>::open(&path).unwrap().all().len(), 2);
         fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
-        let error = Records::open(&path).unwrap_err().to_string();
+        let error = Records::<Record>::open(&path).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("missing field"), "{error}");
     }
 }

@@ -35,7 +35,7 @@ const STRATUM_LN: f64 = 0.02;
 const TURN: i64 = 7;
 
 /// Where fields come from.
-pub(super) enum Sky {
+pub(in crate::commands) enum Sky {
     /// The simulator.
     Simulated {
         /// Of each part.
@@ -58,7 +58,7 @@ pub(super) enum Sky {
 type Image = (ImageId, Result<PerBand<PathBuf>, Box<Rejection>>);
 
 /// A field.
-pub(super) struct Field {
+pub(in crate::commands) struct Field {
     /// Its pixels.
     pub frame: Frame,
     /// What is in it, of a simulated one.
@@ -72,10 +72,9 @@ impl Sky {
     /// A seed beyond a part's range, too few images.
     pub(super) fn new(args: &DatasetArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<Self> {
         if args.simulate {
-            ensure!(args.seed < SEEDS, "--seed is {}: it must be below {SEEDS}", args.seed);
             let counts = if args.flat { Counts::Flat } else { Counts::Physical };
             let field = Spec { width: args.width, height: args.height, counts, ..Spec::default() };
-            return Ok(Self::Simulated { nights: nights(args.seed), field: Box::new(field), survey: survey.clone() });
+            return Self::simulated(args.seed, field, survey);
         }
         let images = deal(Fields::new(&args.frames, survey.clone()).collect(), &objects(args));
         for part in Part::ALL.into_iter().filter(|part| *objects(args).get(*part) > 0) {
@@ -86,6 +85,15 @@ impl Sky {
             );
         }
         Ok(Self::Frames { images, loader: loader(config, survey) })
+    }
+
+    /// The simulator's, of fields like this one.
+    ///
+    /// # Errors
+    /// A seed beyond a part's range.
+    pub(in crate::commands) fn simulated(seed: u64, field: Spec, survey: &Arc<Survey>) -> anyhow::Result<Self> {
+        ensure!(seed < SEEDS, "the seed is {seed}: it must be below {SEEDS}");
+        Ok(Self::Simulated { nights: nights(seed), field: Box::new(field), survey: survey.clone() })
     }
 
     /// As the plan names it.
@@ -125,7 +133,7 @@ impl Sky {
     ///
     /// # Errors
     /// The simulator's.
-    pub(super) fn field(&self, part: Part, number: usize) -> anyhow::Result<Option<Field>> {
+    pub(in crate::commands) fn field(&self, part: Part, number: usize) -> anyhow::Result<Option<Field>> {
         match self {
             Self::Simulated { nights, field, survey } => {
                 let spec = Spec { seed: *nights.get(part), field: number as u32 + 1, ..(**field).clone() };

@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::measure::asinh_magnitude;
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::FrameSource;
-use crate::preprocess::{self, prepare};
+use crate::preprocess::{self, Prepared, prepare};
 use crate::store::FileList;
 use crate::survey::Survey;
 
@@ -45,7 +45,11 @@ pub(super) fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Su
 /// Where the frame cannot be prepared.
 pub(super) fn magnitudes(frame: Frame, survey: &Survey, positions: &[(f64, f64)]) -> anyhow::Result<Vec<Option<f64>>> {
     let image = frame.id.to_string();
-    let prepared = prepare(frame, survey, &preprocess::Settings::default()).context(image)?;
+    Ok(on(&prepare(frame, survey, &preprocess::Settings::default()).context(image)?, survey, positions))
+}
+
+/// The same on a frame that is prepared.
+pub(in crate::commands) fn on(prepared: &Prepared, survey: &Survey, positions: &[(f64, f64)]) -> Vec<Option<f64>> {
     let (profile, reference) = (survey.profile(), survey.reference());
     let circle = Ellipse::circle(DIAMETER_ARCSEC / 2.0 / profile.pixel_scale_arcsec);
     let softening = profile.asinh_softening_maggies[reference];
@@ -54,7 +58,7 @@ pub(super) fn magnitudes(frame: Frame, survey: &Survey, positions: &[(f64, f64)]
         let within = sum(pixels, &circle, at);
         (within.area >= LEAST_SHARE * circle.area()).then(|| asinh_magnitude(within.flux, softening))
     };
-    Ok(positions.par_iter().map(magnitude).collect())
+    positions.par_iter().map(magnitude).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::learn::descent::{Descent, Schedule, inputs};
 use crate::learn::{Curve, LearnError, Run};
 use crate::model::{TILE, TILE_PIXELS};
 use crate::torch::nets::cells::cells;
-use crate::torch::nets::segmentation::{Autoencoder, Head, Hypercolumns, with_channels_last};
+use crate::torch::nets::segmentation::{Autoencoder, Head, Hypercolumns, Level, with_channels_last};
 use crate::torch::parameters::{Parameters, Start, Tensors};
 
 const OBJECT: u8 = 0;
@@ -38,7 +38,7 @@ pub(super) fn train(
     let fixed = Tensors::upload(autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).map_err(torch)?;
     let lessons =
         Lessons { net: Autoencoder::new(&fixed, &settings.shape).map_err(torch)?, sampler, batch: settings.batch };
-    let scales = lessons.scales(settings.seed).map_err(torch)?;
+    let scales = lessons.scales(settings).map_err(torch)?;
     let mut start = Parameters::random(&settings.shape.head(), Start::He, &mut ChaCha8Rng::seed_from_u64(0));
     start.0.values_mut().for_each(|a| a.values.fill(0.0));
     let weights = autoencoder.0.values().map(|a| a.values.as_slice());
@@ -68,7 +68,8 @@ struct Lessons<'a> {
     batch: usize,
 }
 
-/// Mean and deviation of each channel of each level, (1, channels, 1, 1) each.
+/// Mean and deviation of each channel of each level, (1, channels, 1, 1) each; the deviation of a level that is left
+/// out is infinite, so that its channels are 0 once they are standardised.
 type Scales = Vec<(Tensor, Tensor)>;
 
 impl Lessons<'_> {
@@ -102,10 +103,10 @@ impl Lessons<'_> {
         rng
     }
 
-    fn scales(&self, seed: u64) -> Result<Scales, TchError> {
+    fn scales(&self, settings: &Settings) -> Result<Scales, TchError> {
         let mut sums: Vec<(Tensor, Tensor)> = Vec::new();
         for batch in 0..SURVEY_BATCHES {
-            let (columns, _) = self.draw(&mut Self::survey_rng(seed, batch))?;
+            let (columns, _) = self.draw(&mut Self::survey_rng(settings.seed, batch))?;
             let moments = columns.0.iter().map(|level| {
                 let mean = |t: &Tensor| t.f_mean_dim(&[0i64, 2, 3][..], true, Kind::Float);
                 Ok((mean(level)?, mean(&level.f_square()?)?))
@@ -118,14 +119,15 @@ impl Lessons<'_> {
                 added.collect::<Result<_, TchError>>()?
             };
         }
-        let scale = |(mean, square): &(Tensor, Tensor)| {
+        let scale = |(level, (mean, square)): (Level, &(Tensor, Tensor))| {
             let mean = mean.f_div_scalar(SURVEY_BATCHES as f64)?;
             let square = square.f_div_scalar(SURVEY_BATCHES as f64)?;
             // A channel that hardly changes says nothing; do not blow it up.
             let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-6)?.f_sqrt()?;
-            Ok((mean, deviation))
+            let enters = settings.levels.contains(&level);
+            Ok((mean, if enters { deviation } else { deviation.f_full_like(f64::INFINITY)? }))
         };
-        sums.iter().map(scale).collect()
+        Level::ALL.into_iter().zip(&sums).map(scale).collect()
     }
 
     /// Share of taught pixels on the teacher's side, classes weighted as in training.
@@ -179,12 +181,12 @@ fn standardised(columns: &Hypercolumns, scales: &Scales) -> Result<Hypercolumns,
 /// The head for plain hypercolumns: the standardisation goes into weights and bias.
 fn folded(head: Parameters, scales: &Scales) -> Result<Parameters, TchError> {
     let mut tensors = Tensors::upload(&head, Device::Cpu, Kind::Float)?;
-    let mut bias = tensors.get("head.bias")?;
+    let mut bias = tensors.get(Head::BIAS)?;
     for (name, (mean, deviation)) in Head::level_names().zip(scales) {
         let weight = tensors.get(&name)?.f_div(deviation)?;
         bias = bias.f_sub(&weight.f_mul(mean)?.f_sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Float)?)?;
         tensors.0.insert(name, weight);
     }
-    tensors.0.insert("head.bias".to_owned(), bias);
+    tensors.0.insert(Head::BIAS.to_owned(), bias);
     tensors.download()
 }

@@ -51,13 +51,58 @@ fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
     let rim = noise.row(0).iter().chain(noise.row(191)).filter(|&&s| s > thresholds.detect).count();
     assert!(rim <= 4, "{rim} of 384 edge pixels of a frame without objects are objects");
     let found = score_plane(&mut segmenter, &unseen.planes, 16).unwrap();
-    let taught = unseen.lesson.object.pixels();
+    let overlap = overlap(&found, thresholds.extent, &unseen.lesson.object);
+    println!("IoU with the teacher {overlap:.3}, agreement {:.3}, {thresholds:?}", trained.agreement);
+    assert!(overlap > 0.6, "{overlap}");
+}
+
+/// Intersection over union of the pixels above a threshold with the teacher's.
+fn overlap(scores: &Plane<f32>, threshold: f32, taught: &Plane<bool>) -> f64 {
     let (mut both, mut either) = (0.0, 0.0);
-    for (&score, &object) in found.pixels().iter().zip(taught) {
-        let mine = score > thresholds.extent;
-        both += f64::from(u8::from(mine && object));
-        either += f64::from(u8::from(mine || object));
+    for (&score, &object) in scores.pixels().iter().zip(taught.pixels()) {
+        both += f64::from(u8::from(score > threshold && object));
+        either += f64::from(u8::from(score > threshold || object));
     }
-    println!("IoU with the teacher {:.3}, agreement {:.3}, {thresholds:?}", both / either, trained.agreement);
-    assert!(both / either > 0.6, "{}", both / either);
+    both / either
+}
+
+/// Each of the paper's nets, clustered: what is brighter than the sky is the object, whichever cluster came first.
+#[test]
+fn clusters_of_each_nets_hypercolumns_are_objects_and_sky() {
+    let (frames, unseen) = ([field(4)], field(5));
+    let ground = Ground::new(&frames, [1, 2, 3]).unwrap();
+    let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
+    for (variant, skip_weight) in [(Variant::Plain, 0.0), (Variant::Variational, 0.0), (Variant::BlindSpot, 1.0)] {
+        let shape = Shape { skip_weight, ..Shape::default() };
+        let settings = Settings { shape: shape.clone(), variant, steps: 60, batch: 8, ..Settings::default() };
+        let (autoencoder, curve) = ground.autoencoder(&settings, &run).unwrap();
+        assert_eq!(autoencoder.check(&shape.autoencoder()), Ok(()));
+        assert!(curve.smoothed()[59] < curve.smoothed()[0], "{variant:?}: {:?}", curve.smoothed());
+        for rule in [ClusterRule::KMeans, ClusterRule::Mixture] {
+            let settings = ClusterSettings { rule, components: 4, pixels: 2000, seed: 1 };
+            let clusters = ground.clusters(&autoencoder, &shape, &settings).unwrap();
+            let mut found = Clustered::new(&autoencoder, &shape, clusters, 4).unwrap();
+            let extent = extent_threshold(&mut found, &frames, 16).unwrap();
+            let scores = score_plane(&mut found, &unseen.planes, 16).unwrap();
+            let overlap = overlap(&scores, extent, &unseen.lesson.object);
+            println!("{variant:?} {rule:?}: {overlap:.3}");
+            assert!(overlap > 0.3, "{variant:?} {rule:?}: {overlap}");
+        }
+    }
+}
+
+#[test]
+fn a_level_that_is_left_out_has_no_weight() {
+    let frames = [field(6)];
+    let ground = Ground::new(&frames, [1, 2, 3]).unwrap();
+    let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
+    let levels = vec![Level::E1, Level::D1];
+    let settings = Settings { levels, steps: 5, head_steps: 5, batch: 4, ..Settings::default() };
+    let (autoencoder, _) = ground.autoencoder(&settings, &run).unwrap();
+    let (head, ..) = ground.head(&autoencoder, &settings, &run).unwrap();
+    for level in Level::ALL {
+        let weight = &head.0[&format!("head.{}.weight", level.name())];
+        let silent = weight.values.iter().all(|w| *w == 0.0);
+        assert_eq!(silent, !settings.levels.contains(&level), "{level:?}");
+    }
 }

@@ -29,18 +29,33 @@ pub fn thresholds(
     false_objects: f64,
     min_area_px: usize,
 ) -> Result<Thresholds, ModelError> {
-    let (mut by_frame, mut extents) = (Vec::new(), Vec::new());
+    let mut by_frame = Vec::new();
     for frame in frames {
         let score = &score_plane(segmenter, &frame.noise_only, overlap_px)?;
         let noise = NoiseScore { score, share: frame.sky_share, min_area_px };
         by_frame.extend(noise.detect_threshold(false_objects));
+    }
+    let (detect, extent) = (median(&by_frame), extent_threshold(segmenter, frames, overlap_px)?);
+    Ok(Thresholds { detect, extent: extent.max(detect), by_frame })
+}
+
+/// The median over frames of the score above which as many pixels are marked as the teacher marks.
+///
+/// # Errors
+/// The segmenter's.
+pub fn extent_threshold(
+    segmenter: &mut dyn Segmenter,
+    frames: &[TrainingFrame],
+    overlap_px: usize,
+) -> Result<f32, ModelError> {
+    let mut extents = Vec::new();
+    for frame in frames {
         let mut scores = score_plane(segmenter, &frame.planes, overlap_px)?.pixels().to_vec();
         let area = frame.lesson.object.pixels().iter().filter(|&&object| object).count();
         let rank = scores.len().saturating_sub(area + 1);
         extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
     }
-    let detect = median(&by_frame);
-    Ok(Thresholds { detect, extent: median(&extents).max(detect), by_frame })
+    Ok(median(&extents))
 }
 
 /// Scores of a whole frame.

@@ -12,7 +12,7 @@
 //! resized, which equals a 1x1 convolution of the concatenated hypercolumn because both are linear
 //! (Hariharan et al. 2015 for hypercolumns). The reconstruction `y` is linear in `d1` and so adds nothing to them.
 //! Without a skip the net cannot copy its input, noise included; `skip_weight` lets that much of `e2` and `e1`
-//! past the bottleneck and trades noise for faint objects.
+//! (or of one of them: [`Skips`]) past the bottleneck and trades noise for faint objects.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -21,10 +21,63 @@ use super::cells::CELL;
 use super::layers::{Conv, channels_last};
 use crate::torch::parameters::{Shapes, Tensors};
 
-/// Scores of a cell.
-const CELL_PIXELS: usize = 4;
-/// Levels whose features make a hypercolumn.
-const LEVELS: [&str; 6] = ["e1", "e2", "e3", "z", "d2", "d1"];
+/// Pixels of a cell, each with a score of its own.
+pub const CELL_PIXELS: usize = 4;
+
+/// A level whose features are part of a hypercolumn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Encoder, 32 px.
+    E1,
+    /// Encoder, 16 px.
+    E2,
+    /// Encoder, 8 px.
+    E3,
+    /// Bottleneck, 8 px.
+    Z,
+    /// Decoder, 16 px.
+    D2,
+    /// Decoder, 32 px.
+    D1,
+}
+
+impl Level {
+    /// All, in the order of [`Hypercolumns`].
+    pub const ALL: [Self; 6] = [Self::E1, Self::E2, Self::E3, Self::Z, Self::D2, Self::D1];
+
+    /// As parameters are named after it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::E1 => "e1",
+            Self::E2 => "e2",
+            Self::E3 => "e3",
+            Self::Z => "z",
+            Self::D2 => "d2",
+            Self::D1 => "d1",
+        }
+    }
+}
+
+/// Which of the encoder's features a skip lets past the bottleneck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skips {
+    /// `e2` and `e1`.
+    #[default]
+    Both,
+    /// `e1` alone, of 32 px.
+    Fine,
+    /// `e2` alone, of 16 px.
+    Coarse,
+}
+
+impl Skips {
+    /// What manifests leave out.
+    fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// The net's size, as the manifest says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,18 +89,22 @@ pub struct Shape {
     pub bottleneck: usize,
     /// Share of the encoder's features that is added to the decoder's; 0 is a plain auto-encoder.
     pub skip_weight: f64,
+    /// Which features these are.
+    #[serde(default, skip_serializing_if = "Skips::are_usual")]
+    pub skips: Skips,
 }
 
 /// 2,400 tiles/s on an AVX2 core in f32, where the same at 64x64 with twice the convolutions gives 700, and as many
 /// objects at equal noise. Widths 16-16-32 gain nothing in time and lose faint objects.
 impl Default for Shape {
     fn default() -> Self {
-        Self { widths: [16, 32, 64], bottleneck: 8, skip_weight: 0.0 }
+        Self { widths: [16, 32, 64], bottleneck: 8, skip_weight: 0.0, skips: Skips::Both }
     }
 }
 
 impl Shape {
-    fn level_widths(&self) -> [usize; 6] {
+    /// Channels of each of [`Level::ALL`].
+    pub fn level_widths(&self) -> [usize; 6] {
         let [w1, w2, w3] = self.widths;
         [w1, w2, w3, self.bottleneck, w2, w1]
     }
@@ -69,11 +126,17 @@ impl Shape {
         .concat()
     }
 
-    /// Parameters of the head.
+    /// Parameters of the head: one score a pixel.
     pub fn head(&self) -> Shapes {
+        self.maps(1)
+    }
+
+    /// Parameters of a head that gives each pixel so many numbers.
+    pub fn maps(&self, maps: usize) -> Shapes {
+        let outputs = maps * CELL_PIXELS;
         let levels = Head::level_names().zip(self.level_widths());
-        let weights = levels.map(|(name, width)| (name, vec![CELL_PIXELS, width, 1, 1]));
-        weights.chain([("head.bias".to_owned(), vec![CELL_PIXELS])]).collect()
+        let weights = levels.map(|(name, width)| (name, vec![outputs, width, 1, 1]));
+        weights.chain([(Head::BIAS.to_owned(), vec![outputs])]).collect()
     }
 
     /// All parameters, as a bundle holds them.
@@ -99,6 +162,20 @@ pub struct Autoencoder {
     d1: Conv,
     y: Conv,
     skip_weight: f64,
+    skips: Skips,
+}
+
+/// What the encoder makes of tiles, (n, channels, side, side) each.
+#[derive(Debug)]
+pub struct Encoded {
+    /// At 32 px.
+    pub e1: Tensor,
+    /// At 16 px.
+    pub e2: Tensor,
+    /// At 8 px.
+    pub e3: Tensor,
+    /// The bottleneck, at 8 px.
+    pub z: Tensor,
 }
 
 impl Autoencoder {
@@ -119,6 +196,7 @@ impl Autoencoder {
             d1: conv("d1", 1)?,
             y: conv("y", 1)?,
             skip_weight: shape.skip_weight,
+            skips: shape.skips,
         })
     }
 
@@ -127,12 +205,31 @@ impl Autoencoder {
     /// # Errors
     /// libtorch's.
     pub fn hypercolumns(&self, cells: &Tensor) -> Result<Hypercolumns, TchError> {
+        self.decode(self.encode(cells)?)
+    }
+
+    /// (n, 20, 32, 32) of [`super::cells`] -> the encoder's features.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn encode(&self, cells: &Tensor) -> Result<Encoded, TchError> {
         let e1 = self.e1.rectified(cells)?;
         let e2 = self.e2.rectified(&e1)?;
         let e3 = self.e3.rectified(&e2)?;
         let z = self.z.linear(&e3)?;
-        let d2 = self.d2.rectified(&self.joined(&self.expand.rectified(&z)?, &e2)?)?;
-        let d1 = self.d1.rectified(&self.joined(&self.narrow.rectified(&d2)?, &e1)?)?;
+        Ok(Encoded { e1, e2, e3, z })
+    }
+
+    /// The encoder's features and the decoder's.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn decode(&self, encoded: Encoded) -> Result<Hypercolumns, TchError> {
+        let Encoded { e1, e2, e3, z } = encoded;
+        let d2 = self.joined(&self.expand.rectified(&z)?, &e2, Skips::Fine)?;
+        let d2 = self.d2.rectified(&d2)?;
+        let d1 = self.joined(&self.narrow.rectified(&d2)?, &e1, Skips::Coarse)?;
+        let d1 = self.d1.rectified(&d1)?;
         Ok(Hypercolumns([e1, e2, e3, z, d2, d1]))
     }
 
@@ -144,11 +241,11 @@ impl Autoencoder {
         self.y.linear(&columns.0[5])
     }
 
-    /// Twice the size, and the skip, if there is one.
-    fn joined(&self, coarse: &Tensor, encoded: &Tensor) -> Result<Tensor, TchError> {
+    /// Twice the size, and the skip, unless its weight is 0 or there are skips `elsewhere` alone.
+    fn joined(&self, coarse: &Tensor, encoded: &Tensor, elsewhere: Skips) -> Result<Tensor, TchError> {
         let side = encoded.size()[2];
         let mut fine = coarse.f_upsample_nearest2d([side, side], None, None)?;
-        if self.skip_weight != 0.0 {
+        if self.skip_weight != 0.0 && self.skips != elsewhere {
             fine = fine.f_add(&encoded.f_mul_scalar(self.skip_weight)?)?;
         }
         Ok(fine)
@@ -163,18 +260,21 @@ pub struct Head {
 }
 
 impl Head {
-    /// Over parameters of [`Shape::head`].
+    /// Name of its bias.
+    pub const BIAS: &str = "head.bias";
+
+    /// Over parameters of [`Shape::head`] or [`Shape::maps`].
     ///
     /// # Errors
     /// For a parameter that is not there.
     pub fn new(tensors: &Tensors) -> Result<Self, TchError> {
         let weights = Self::level_names().map(|name| tensors.get(&name)).collect::<Result<_, _>>()?;
-        Ok(Self { weights, bias: tensors.get("head.bias")? })
+        Ok(Self { weights, bias: tensors.get(Self::BIAS)? })
     }
 
     /// Names of its weights, in the levels' order.
     pub fn level_names() -> impl Iterator<Item = String> {
-        LEVELS.iter().map(|name| format!("head.{name}.weight"))
+        Level::ALL.iter().map(|level| format!("head.{}.weight", level.name()))
     }
 
     /// Scores (n, 64, 64): log-odds of belonging to an object, by the teacher's measure.
@@ -182,13 +282,21 @@ impl Head {
     /// # Errors
     /// libtorch's.
     pub fn scores(&self, columns: &Hypercolumns) -> Result<Tensor, TchError> {
+        self.maps(columns)?.f_squeeze_dim(1)
+    }
+
+    /// Its numbers of each pixel (n, maps, 64, 64).
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn maps(&self, columns: &Hypercolumns) -> Result<Tensor, TchError> {
         let share =
             |level: usize, bias: Option<&Tensor>| columns.0[level].f_conv2d(&self.weights[level], bias, 1, 0, 1, 1);
         let finer = |t: &Tensor, side: i64| t.f_upsample_bilinear2d([side, side], false, None, None);
         let at_8 = share(2, None)?.f_add(&share(3, None)?)?;
         let at_16 = share(1, None)?.f_add(&share(4, None)?)?.f_add(&finer(&at_8, 16)?)?;
         let at_32 = share(0, Some(&self.bias))?.f_add(&share(5, None)?)?.f_add(&finer(&at_16, 32)?)?;
-        at_32.f_pixel_shuffle(2)?.f_squeeze_dim(1)
+        at_32.f_pixel_shuffle(2)
     }
 }
 
@@ -243,7 +351,7 @@ mod tests {
             ],
             1,
         );
-        let weight = Tensor::cat(&LEVELS.map(|l| tensors.get(&format!("head.{l}.weight")).unwrap()), 1);
+        let weight = Tensor::cat(&Head::level_names().map(|name| tensors.get(&name).unwrap()).collect::<Vec<_>>(), 1);
         let direct = column.conv2d(&weight, Some(&tensors.get("head.bias").unwrap()), 1, 0, 1, 1);
         let direct = direct.contiguous().pixel_shuffle(2).squeeze_dim(1);
         let difference = (head.scores(&columns).unwrap() - &direct).abs().max().double_value(&[]);
@@ -259,5 +367,19 @@ mod tests {
         };
         assert_eq!(answer(0.0), answer(0.0));
         assert_ne!(answer(0.0), answer(0.5));
+    }
+
+    #[test]
+    fn a_skip_leaves_from_the_levels_that_it_names() {
+        let decoded = |skips, skip_weight| {
+            let (net, ..) = random_net(&Shape { skip_weight, skips, ..Shape::default() });
+            let Hypercolumns([.., d2, d1]) = net.hypercolumns(&tiles(1)).unwrap();
+            (d2, d1)
+        };
+        let (plain_2, plain_1) = decoded(Skips::Both, 0.0);
+        let (fine_2, fine_1) = decoded(Skips::Fine, 0.5);
+        let (coarse_2, _) = decoded(Skips::Coarse, 0.5);
+        assert!(plain_2 == fine_2 && plain_2 != coarse_2 && plain_1 != fine_1);
+        assert_eq!(decoded(Skips::Both, 0.5).0, coarse_2);
     }
 }
