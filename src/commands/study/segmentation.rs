@@ -16,7 +16,7 @@ use crate::study::segmentation::{
 };
 use crate::study::{Figure, Plan, Records, Sky};
 use crate::survey::Survey;
-use crate::torch::bundle::Bundle;
+use crate::torch::bundle::{Bundle, SEGMENTER};
 
 /// The memory of this part of the study.
 pub(super) const RUNS: &str = "segmentation.jsonl";
@@ -45,12 +45,14 @@ pub(super) fn study(
     let bundle = Bundle::load(&plan.bundle, &profile.name, &profile.bands)
         .with_context(|| format!("bundle {}", plan.bundle.display()))
         .context(Fault::Model)?;
+    let manifest = bundle.manifest();
+    let shipped = format!("{:?} {:?}", manifest.files.get(SEGMENTER), manifest.recipe.extract);
     let chosen = |s: &&Segmenter| args.only.as_ref().is_none_or(|part| s.name.contains(part.as_str()));
     let net = |s: &Segmenter| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
     let jobs: Vec<Job> = (plan.segmenter.iter().filter(chosen))
         .flat_map(|segmenter| (0..segmenter.seeds as u64).map(move |i| (segmenter, plan.seed + i)))
         .map(|(segmenter, seed)| {
-            let settings = fingerprint(segmenter, net(segmenter), &sha256, bundle.hash());
+            let settings = fingerprint(segmenter, net(segmenter), &sha256, &shipped);
             Job { plan, sky, segmenter, seed, settings }
         })
         .filter(|job| records.find(&sky.name, &job.segmenter.name, &job.settings, job.seed).is_none())

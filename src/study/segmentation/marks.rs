@@ -59,7 +59,7 @@ pub struct Mark {
     pub objects: f64,
     /// Objects a field without a true one within 2 arcsec, where all true ones are known.
     pub unmatched: Option<f64>,
-    /// True objects by half magnitude, from [`FIRST`] on.
+    /// True objects by half magnitude, in the order of [`bins`].
     pub there: Vec<usize>,
     /// Those that were found.
     pub found: Vec<usize>,
@@ -68,7 +68,7 @@ pub struct Mark {
 }
 
 /// Where the half magnitudes begin, and how many there are.
-pub const FIRST: f64 = 18.0;
+const FIRST: f64 = 18.0;
 const HALVES: usize = 12;
 
 /// The half magnitudes that are scored.

@@ -142,10 +142,10 @@ impl Finder {
     }
 }
 
-/// Tells a segmenter's settings, with all it builds on, from any other's: 16 hex digits. `bundle` is the shipped one's
-/// hash.
-pub fn fingerprint(segmenter: &Segmenter, net: Option<&Hypercolumn>, data_sha256: &str, bundle: &str) -> String {
-    let bundle = if segmenter.how == Finder::Shipped { bundle } else { "" };
-    let all = format!("{data_sha256} {:?} {net:?} {bundle} {}", segmenter.how, env!("CARGO_PKG_VERSION"));
+/// Tells a segmenter's settings, with all it builds on, from any other's: 16 hex digits. `shipped` names the bundle's net
+/// and thresholds; the rest of a bundle finds no objects.
+pub fn fingerprint(segmenter: &Segmenter, net: Option<&Hypercolumn>, data_sha256: &str, shipped: &str) -> String {
+    let shipped = if segmenter.how == Finder::Shipped { shipped } else { "" };
+    let all = format!("{data_sha256} {:?} {net:?} {shipped} {}", segmenter.how, env!("CARGO_PKG_VERSION"));
     Sha256::digest(all).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
