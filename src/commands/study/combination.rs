@@ -25,7 +25,7 @@ use crate::telemetry::progress::Progress;
 const SIDE_PX: usize = 160;
 const SCALE: usize = 2;
 /// Where pieces begin, as shares of the field.
-const PLACES: [(f64, f64); 3] = [(0.12, 0.18), (0.42, 0.48), (0.75, 0.7)];
+const PLACES: [(f64, f64); 3] = [(0.37, 0.43), (0.55, 0.3), (0.75, 0.7)];
 
 /// The figure's title and file.
 pub(super) fn file(sky: &Sky) -> (String, PathBuf) {

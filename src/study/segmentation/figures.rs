@@ -16,6 +16,9 @@ use crate::torch::nets::segmentation::Skips;
 /// The half magnitude in which the trade-off is told.
 const FAINT: (f64, f64) = (22.5, 23.0);
 
+/// Where completeness begins to fall.
+const BRIGHTEST: f64 = 20.0;
+
 /// A chart of each kind for each sky that has records.
 ///
 /// # Errors
@@ -50,33 +53,30 @@ impl Rows<'_> {
         spread(runs(self.records, self.sky, segmenter).into_iter().filter_map(pick).collect()).map(|s| s.0)
     }
 
-    fn series(
-        &self,
-        wanted: impl Fn(&Segmenter) -> bool,
-        points: impl Fn(&Segmenter) -> Vec<(f64, f64)>,
-    ) -> Vec<Series> {
+    /// The rules, the shipped net and the heads that the panels show: as many as a chart has colours.
+    fn series(&self, points: impl Fn(&Segmenter) -> Vec<(f64, f64)>) -> Vec<Series> {
+        let wanted = |s: &&Segmenter| match &s.how {
+            Finder::Hypercolumns { step, .. } => s.shown && *step == Grouping::Head,
+            Finder::Sextractor => false,
+            _ => true,
+        };
         let one = |s: &Segmenter| Series { name: s.name.clone(), points: points(s), style: Style::Dots };
-        self.plan.segmenter.iter().filter(|s| wanted(s)).map(one).filter(|s| !s.points.is_empty()).collect()
+        self.plan.segmenter.iter().filter(wanted).map(one).filter(|s| !s.points.is_empty()).collect()
     }
 
     fn completeness(&self) -> Chart {
         let by_magnitude = |s: &Segmenter| {
             let share = |low, high| self.median(s, |r| r.marks()?.at(USUAL)?.completeness(low, high));
-            bins().filter_map(|b| Some((0.5 * (b.low + b.high), share(b.low, b.high)?))).collect()
-        };
-        // Of each net the head, and k-means of the plain one.
-        let shown = |s: &Segmenter| match &s.how {
-            Finder::Hypercolumns { of, step, levels } => {
-                levels.is_none()
-                    && (*step == Grouping::Head && !of.contains("skip") || of == "AE" || of == "AE + skips")
-            }
-            _ => true,
+            bins()
+                .filter(|b| b.low >= BRIGHTEST)
+                .filter_map(|b| Some((0.5 * (b.low + b.high), share(b.low, b.high)?)))
+                .collect()
         };
         Chart {
             title: format!("{}: completeness at {USUAL} false components a field", self.sky.name),
-            x: Axis::named("r magnitude").within(20.0, 24.0),
+            x: Axis::named("r magnitude").within(BRIGHTEST, 24.0),
             y: Axis::named("share of true objects found").within(0.0, 1.0),
-            series: self.series(shown, by_magnitude),
+            series: self.series(by_magnitude),
             legend: Corner::LowerLeft,
         }
     }
@@ -119,16 +119,11 @@ impl Rows<'_> {
             let share = |asked| self.median(s, |r| r.marks()?.at(asked)?.completeness(FAINT.0, FAINT.1));
             ASKED.iter().filter_map(|&asked| Some((asked, share(asked)?))).collect()
         };
-        let shown = |s: &Segmenter| match &s.how {
-            Finder::Hypercolumns { step, levels, .. } => *step == Grouping::Head && levels.is_none(),
-            Finder::Sextractor => false,
-            _ => true,
-        };
         Chart {
             title: format!("{}: objects at r 22.5-23 against false components", self.sky.name),
             x: Axis::named("false components a field, as asked for").logarithmic(),
             y: Axis::named("share found"),
-            series: self.series(shown, curve),
+            series: self.series(curve),
             legend: Corner::LowerRight,
         }
     }
