@@ -75,7 +75,7 @@ impl LearningCurve {
             x: Axis::named("log10 of training objects"),
             y: Axis::named("AUC, star against galaxy"),
             series: series.into(),
-            legend: Corner::LowerRight,
+            legend: Corner::LowerLeft,
         }
     }
 
