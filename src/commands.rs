@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod process;
 pub mod replay;
 pub mod run;
+mod sextractor;
 pub mod simulate;
 pub mod stream;
 pub mod study;

@@ -90,7 +90,7 @@ fn opinions(objects: Objects, nets: &Calibration, profiles: &ProfileMixture) -> 
         let odds = nets.log_odds(score, known.mag).zip(profiles.log_odds(&known.chi2, known.sn, known.mag));
         if let (Some((nets, profiles)), Some(inputs)) = (odds, known.colour_inputs()) {
             taught.inputs.push(inputs);
-            taught.star_prob.push(sigmoid(profiles.into()) as f32);
+            taught.star_prob.push(logistic(profiles.into()) as f32);
             opinions.push(Opinion { nets: nets.into(), profiles: profiles.into() });
         }
     }
@@ -120,7 +120,7 @@ fn evidence(
             for (step, sum) in sums.iter_mut().enumerate() {
                 let weight = step as f64 / STEPS as f64;
                 let shape = weight * opinions[i].nets + (1.0 - weight) * opinions[i].profiles;
-                *sum += nats(sigmoid(shape), both.into(), magnitude.into());
+                *sum += nats(logistic(shape), both.into(), magnitude.into());
             }
         }
     }
@@ -137,7 +137,8 @@ pub fn nats(p: f64, both: f64, magnitude: f64) -> f64 {
     (p * star.exp() + (1.0 - p) * galaxy.exp()).ln()
 }
 
-fn sigmoid(log_odds: f64) -> f64 {
+/// The probability with these log-odds.
+pub fn logistic(log_odds: f64) -> f64 {
     1.0 / (1.0 + (-log_odds).exp())
 }
 
@@ -171,7 +172,7 @@ mod tests {
             let mut odds = |noise: f64| 2.0 * (side + noise * rng.sample::<f64, _>(StandardNormal)) / (noise * noise);
             let opinion = Opinion { nets: odds(nets_noise), profiles: odds(profiles_noise) };
             taught.inputs.push(inputs);
-            taught.star_prob.push(sigmoid(opinion.profiles) as f32);
+            taught.star_prob.push(logistic(opinion.profiles) as f32);
             opinions.push(opinion);
         }
         (taught, opinions)

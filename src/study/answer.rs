@@ -16,6 +16,7 @@ use super::evidence::{Seen, evidence};
 use super::{How, Plan};
 use crate::learn::dataset::{DataSet, Features};
 use crate::learn::manifold::ManifoldError;
+use crate::learn::posterior::logistic;
 use crate::learn::student::StudentError;
 use crate::learn::supervised::SupervisedError;
 use crate::learn::{LearnError, Progress, Run};
@@ -196,10 +197,6 @@ impl Ground<'_> {
             ..*self
         }
     }
-}
-
-pub(super) fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
 }
 
 /// Up to 100 means of equal stretches.

@@ -33,9 +33,8 @@
 //! it cannot see is an error that shape and colour share: red compact galaxies that both call stars.
 
 use super::AnswerError;
-use super::answer::logistic;
 use crate::frame::BANDS;
-use crate::learn::posterior::nats;
+use crate::learn::posterior::{logistic, nats};
 use crate::learn::{Run, colour};
 use crate::torch::device::{Wanted, choose};
 use crate::torch::infer::TorchColour;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::finder::Finder;
-use super::sextractor::SExtractor;
+use super::sextractor::ClassStar;
 use super::sky::{Field, Sky};
 use super::truth::beside;
 use super::{make_folder, write};
@@ -37,7 +37,7 @@ pub(super) fn make(
 ) -> anyhow::Result<()> {
     let folder = beside(set, "baselines")?.join(Part::Test.name());
     make_folder(&folder)?;
-    let program = SExtractor::find();
+    let program = ClassStar::find();
     if program.is_none() {
         eprintln!("source-extractor is not installed: there will be no CLASS_STAR");
     }
@@ -63,7 +63,7 @@ fn measure(
     survey: &Survey,
     sky: &Sky,
     finder: &mut Finder,
-    program: Option<&SExtractor>,
+    program: Option<&ClassStar>,
 ) -> anyhow::Result<String> {
     let number = entry.shard.parse().with_context(|| format!("shard {:?} is no number", entry.shard))?;
     let gone = || format!("{}: its frames cannot be had again", entry.image);
@@ -81,7 +81,7 @@ fn measure(
 
 /// CLASS_STAR of each object's nearest detection within .99 arcsec, as labels are given.
 fn class_star(
-    program: &SExtractor,
+    program: &ClassStar,
     band: &[u8],
     survey: &Survey,
     fwhm_arcsec: f64,

@@ -1,18 +1,15 @@
 //! SExtractor itself (Bertin & Arnouts 1996), on the reference band as people run it: default filter, 5 px, a threshold.
 //! The band's sky is taken off already, so SExtractor is told not to.
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use crate::commands::sextractor::SExtractor;
 use crate::evaluate::Rules;
 use crate::fits::encode_band;
 use crate::frame::Plane;
 use crate::store::write_file;
 use crate::study::segmentation::{Field, Findings, Ground, Known, Mark, SegmentError, SegmentMarks, USUAL};
 
-/// Names of the program: Debian's, and its author's.
-const PROGRAMS: [&str; 2] = ["source-extractor", "sex"];
 const SEXTRACTOR: &str = "SExtractor";
 /// Numbers of false components a field at which it is compared.
 const ASKED: [f64; 2] = [USUAL, 30.0];
@@ -24,7 +21,7 @@ const HALVINGS: usize = 9;
 
 /// The program and where it works.
 struct Program {
-    name: &'static str,
+    program: SExtractor,
     folder: PathBuf,
 }
 
@@ -62,15 +59,14 @@ fn problem(problem: impl ToString) -> SegmentError {
 
 impl Program {
     fn new(work: &Path) -> Result<Self, SegmentError> {
-        let there = |name: &&&str| Command::new(name).arg("-v").output().is_ok();
-        let name = PROGRAMS.iter().find(there).ok_or_else(|| problem("it is not on this machine"))?;
+        let program = SExtractor::find().ok_or_else(|| problem("it is not on this machine"))?;
         // It runs in this folder, so that its default files are not found by chance.
         let folder = std::path::absolute(work.join("sextractor")).map_err(problem)?;
         std::fs::create_dir_all(&folder).map_err(problem)?;
         let write = |file: &str, text: &str| write_file(&folder, file, text.as_bytes()).map_err(problem);
         write("own.param", "X_IMAGE\nY_IMAGE\n")?;
         write("own.conv", "CONV NORM\n1 2 1\n2 4 2\n1 2 1\n")?;
-        Ok(Self { name, folder })
+        Ok(Self { program, folder })
     }
 
     fn images(&self, ground: &Ground, field: &Field, number: usize) -> Result<Images, SegmentError> {
@@ -106,45 +102,20 @@ impl Program {
 
     /// Positions of the objects of an image, 0-based px.
     fn objects(&self, image: &Path, threshold: f64) -> Result<Vec<(f64, f64)>, SegmentError> {
-        let (catalog, sigma) = (image.with_extension("cat"), threshold.to_string());
-        let fixed = "-c /dev/null -PARAMETERS_NAME own.param -FILTER Y -FILTER_NAME own.conv -DETECT_MINAREA 5 \
-                     -BACK_TYPE MANUAL -BACK_VALUE 0.0 -MEMORY_PIXSTACK 3000000 -CATALOG_TYPE ASCII -VERBOSE_TYPE QUIET";
-        let output = Command::new(self.name)
-            .current_dir(&self.folder)
-            .arg(image)
-            .args(fixed.split_whitespace())
-            .args(["-DETECT_THRESH", &sigma, "-ANALYSIS_THRESH", &sigma])
-            .arg("-CATALOG_NAME")
-            .arg(&catalog)
-            .output()
-            .map_err(problem)?;
-        if !output.status.success() {
-            return Err(problem(String::from_utf8_lossy(&output.stderr).trim()));
-        }
-        positions(&std::fs::read_to_string(&catalog).map_err(problem)?).map_err(problem)
-    }
-}
-
-/// x and y of each line, 1-based as SExtractor counts.
-fn positions(catalog: &str) -> io::Result<Vec<(f64, f64)>> {
-    let line = |line: &str| {
-        let mut cells = line.split_whitespace().map(|cell| cell.parse::<f64>());
-        match (cells.next(), cells.next()) {
-            (Some(Ok(x)), Some(Ok(y))) => Ok((x - 1.0, y - 1.0)),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{line:?} is no line of its catalogue"))),
-        }
-    };
-    catalog.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')).map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_catalogue_is_read_from_0() {
-        let read = positions("# 1 X_IMAGE\n   10.5  1.0\n\n 3 4\n").unwrap();
-        assert_eq!(read, [(9.5, 0.0), (2.0, 3.0)]);
-        assert!(positions("1 a\n").is_err() && positions("1\n").is_err());
+        let sigma = threshold.to_string();
+        let settings = [
+            ("PARAMETERS_NAME", "own.param"),
+            ("FILTER", "Y"),
+            ("FILTER_NAME", "own.conv"),
+            ("DETECT_MINAREA", "5"),
+            ("BACK_TYPE", "MANUAL"),
+            ("BACK_VALUE", "0.0"),
+            ("MEMORY_PIXSTACK", "3000000"),
+            ("DETECT_THRESH", &sigma),
+            ("ANALYSIS_THRESH", &sigma),
+        ]
+        .map(|(key, value)| (key, value.to_owned()));
+        let found = self.program.run(&self.folder, image, &settings).map_err(problem)?;
+        Ok(found.into_iter().map(|[x, y]| (x, y)).collect())
     }
 }

@@ -7,6 +7,7 @@
 use super::{SupervisedError, probabilities};
 use crate::learn::Run;
 use crate::learn::manifold::{ManifoldError, Points};
+use crate::learn::posterior::logistic;
 use crate::learn::student::{Student, StudentSettings};
 
 const NET: &str = "supervised-probe";
@@ -47,7 +48,7 @@ impl SupervisedProbe {
     /// # Errors
     /// For objects of another width, and libtorch's.
     pub fn probability(&self, points: &Points) -> Result<Vec<f64>, ManifoldError> {
-        Ok(self.0.log_odds(points)?.into_iter().map(|odds| 1.0 / (1.0 + (-odds).exp())).collect())
+        Ok(self.0.log_odds(points)?.into_iter().map(logistic).collect())
     }
 }
 
