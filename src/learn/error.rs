@@ -81,7 +81,8 @@ pub enum LearnError {
     /// Concentration does not tell the peaks apart.
     #[error(
         "cannot name the star peak of auto-encoder {autoencoder}, VAE {vae}: rank correlation with concentration \
-         is {correlation:.2} over {objects} objects, {significance:.1} sigma; more frames or another seed may do"
+         is {correlation:.2} over {objects} objects, {significance:.1} sigma (asked for are .3 and 5); more frames or \
+         another seed may do"
     )]
     Unnamed {
         /// Which auto-encoder, from 0.

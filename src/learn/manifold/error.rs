@@ -82,7 +82,7 @@ pub enum ManifoldError {
     /// Concentration does not tell the ends apart.
     #[error(
         "cannot name the stars' end: rank correlation with concentration is {correlation:.2} over {objects} objects, \
-         {significance:.1} sigma; more objects or another seed may do"
+         {significance:.1} sigma (asked for are .3 and 5); more objects or another seed may do"
     )]
     Unnamed {
         /// Spearman's.
