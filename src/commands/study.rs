@@ -63,6 +63,9 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
             }
         }
     }
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
     for sky in &plan.sky {
         if let Some(fields) = sky.fields.as_ref().filter(|_| !plan.segmenter.is_empty()) {
             panels.extend(segmentation::study(&plan, sky, fields, &survey, args, out, &mut segment_records)?);
@@ -95,11 +98,15 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
     let scored = sky.test.as_ref().map(|folder| DataSet::open_for(folder, survey)).transpose()?;
     let mut sha256 =
         [Some(&sky.data), sky.test.as_ref()].into_iter().flatten().map(|f| digest(f)).collect::<Result<String, _>>()?;
+    let origins = [Some(&set), scored.as_ref()].into_iter().flatten().map(|set| set.manifest().plan.origin());
+    let mut origin: String = origins.collect();
     let work = plan.work.join(&sha256[..12]);
     let mut training = set.features(Part::Train)?;
     if let Some(objects) = sky.objects {
         training.truncate(objects);
-        sha256.push_str(&format!(" first {objects}"));
+        let first = format!(" first {objects}");
+        sha256.push_str(&first);
+        origin.push_str(&first);
     }
     let ground = Ground {
         plan,
@@ -111,6 +118,7 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
         survey,
         work,
         sha256,
+        origin,
     };
     let chosen = |m: &&Method| args.only.as_ref().is_none_or(|part| m.name.contains(part.as_str()));
     let jobs: Vec<Job> = (plan.method.iter().filter(chosen))
@@ -118,6 +126,10 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
         .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &data(&ground, method)) })
         .filter(|job| records.find(&sky.name, &job.method.name, &job.settings, job.seed).is_none())
         .collect();
+    if args.dry_run {
+        jobs.iter().for_each(|job| println!("{}\t{}\t{}\t{}", sky.name, job.method.name, job.seed, job.settings));
+        return Ok(());
+    }
     if jobs.is_empty() {
         return Ok(());
     }
@@ -140,8 +152,10 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
 /// Tells what a method is asked about from any other data.
 fn data(ground: &Ground, method: &Method) -> String {
     match (&method.how, &ground.beside) {
-        (How::ClassStar | How::PsfMinusModel, Some(beside)) => format!("{} {}", ground.sha256, beside.sha256),
-        _ => ground.sha256.clone(),
+        // What was not measured when it was asked for is asked for again once it is.
+        (How::ClassStar, Some(beside)) if beside.class_star.is_some() => format!("{} CLASS_STAR", ground.origin),
+        (How::PsfMinusModel, Some(_)) => format!("{} psf - model", ground.origin),
+        _ => ground.origin.clone(),
     }
 }
 

@@ -34,8 +34,10 @@ pub struct Ground<'a> {
     pub set: &'a DataSet,
     /// The one whose test part is scored.
     pub scored: &'a DataSet,
-    /// SHA-256 of their manifests.
+    /// Tells the bits of both sets from any others: what is kept of nets is kept for these.
     pub sha256: String,
+    /// Tells what both sets were asked to be: runs are kept for that.
+    pub origin: String,
     /// The survey of the frames.
     pub survey: &'a Survey,
     /// What is learned from.
@@ -193,6 +195,7 @@ impl Ground<'_> {
             test: self.test.clone(),
             beside: self.beside.clone(),
             sha256: self.sha256.clone(),
+            origin: self.origin.clone(),
             work: self.work.clone(),
             ..*self
         }

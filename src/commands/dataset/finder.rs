@@ -15,6 +15,7 @@ use crate::model::{ModelError, Segmenter};
 use crate::objects::Objects;
 use crate::preprocess::{self, Prepared, PreprocessError};
 use crate::survey::Survey;
+use crate::torch::bundle::SEGMENTER;
 use crate::torch::infer::TorchSegmenter;
 
 /// One worker's.
@@ -56,7 +57,8 @@ pub(super) fn finders(config: &Config, survey: &Survey, workers: usize) -> anyho
         })
     };
     let nets = (0..workers).into_par_iter().map(net).collect::<anyhow::Result<_>>()?;
-    Ok((FoundBy::Bundle { version: manifest.version.clone(), hash: bundle.hash().to_owned() }, nets))
+    let segmenter_sha256 = manifest.files.get(SEGMENTER).cloned().unwrap_or_default(); // checked when it was loaded
+    Ok((FoundBy::Bundle { segmenter_sha256 }, nets))
 }
 
 impl Finder {

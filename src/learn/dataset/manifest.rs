@@ -95,6 +95,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Tells what was asked for from anything else. Two sets of one origin agree but for rounding: another processor, or
+    /// another program that finds the same objects, changes the last bits of a cutout and no conclusion.
+    pub fn origin(&self) -> String {
+        let Self { format: _, software_version: _, survey, bands, objects, found_by, origin } = self;
+        let all = format!("{survey} {bands:?} {objects:?} {found_by:?} {origin:?}");
+        Sha256::digest(all).iter().map(|b| format!("{b:02x}")).collect()
+    }
+
     /// Whether it is of this survey.
     pub fn is_of(&self, survey: &Survey) -> bool {
         let profile = survey.profile();
@@ -110,10 +118,8 @@ pub enum FoundBy {
     MatchedFilter,
     /// The segmentation net of a bundle, which learned without labels.
     Bundle {
-        /// Its version.
-        version: String,
-        /// Its hash.
-        hash: String,
+        /// Checksum of that net's weights: what else stands in a bundle finds nothing.
+        segmenter_sha256: String,
     },
 }
 

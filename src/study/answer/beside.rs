@@ -15,8 +15,6 @@ pub struct Beside {
     pub class_star: Option<Vec<f64>>,
     /// Magnitude as a point source minus that of the best galaxy of the profile fits, reference band.
     pub psf_minus_model: Vec<f64>,
-    /// SHA-256 of the files that say so.
-    pub sha256: String,
 }
 
 /// CLASS_STAR, a neural net's that was trained on simulations in 1996; an object that SExtractor does not find is
