@@ -15,6 +15,7 @@ fn main() {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Health(args) => commands::health::run(&args),
         Command::Study(args) => commands::study::run(&args),
         Command::Dataset(args) => commands::dataset::run(&args),
         Command::Train(args) => commands::train::run(&args),

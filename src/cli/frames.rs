@@ -1,0 +1,110 @@
+//! Commands that process frames: `process` and `run`; `check` and `health` look after them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ConfigArgs;
+use crate::config::{Config, ConfigError};
+
+/// `twinpeak process`
+#[derive(Args, Debug)]
+pub struct ProcessArgs {
+    /// Files of frames, or folders of them; bands are grouped by file name
+    #[arg(required = true)]
+    pub frames: Vec<PathBuf>,
+    /// Where catalogues, masks, pictures and records go
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Write each catalogue as Avro too (IMAGE.catalog.avro)
+    #[arg(long)]
+    pub avro: bool,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl ProcessArgs {
+    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let layers = self.config.layers().flag("--avro", "output.avro", self.avro.then(|| "true".to_owned()));
+        layers.flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
+    }
+}
+
+/// `twinpeak run`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The folder to watch for frames [default: input.dir of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub inbox: Option<PathBuf>,
+    /// Brokers to take messages from, instead of watching a folder [default: as input.source says]
+    #[arg(long, value_name = "HOST:PORT,...", conflicts_with = "inbox")]
+    pub kafka: Option<String>,
+    /// Where catalogues, masks, pictures and records of an inbox go [default: output.dir of the configuration]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where metrics and health are served [default: http.bind of the configuration]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// End when nothing is left to do, instead of waiting for more
+    #[arg(long)]
+    pub until_idle: bool,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl RunArgs {
+    /// The effective configuration: `--inbox` is `input.dir`, `--kafka` is `kafka.bootstrap_servers`, either is
+    /// `input.source`, `--out` is `output.dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+        self.config
+            .layers()
+            .flag("--inbox", "input.dir", path(&self.inbox))
+            .flag("--inbox", "input.source", self.inbox.as_ref().map(|_| "inbox".into()))
+            .flag("--kafka", "kafka.bootstrap_servers", self.kafka.clone())
+            .flag("--kafka", "input.source", self.kafka.as_ref().map(|_| "kafka".into()))
+            .flag("--out", "output.dir", path(&self.out))
+            .flag("--http", "http.bind", self.http.clone())
+            .load()
+    }
+}
+
+/// `twinpeak check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The configuration file
+    pub config: PathBuf,
+}
+
+/// `twinpeak health`
+#[derive(Args, Debug)]
+pub struct HealthArgs {
+    /// Where the daemon serves metrics and health [default: http.bind of the configuration]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// Ask only whether the process lives, not whether it can work
+    #[arg(long)]
+    pub live: bool,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl HealthArgs {
+    /// The effective configuration: `--http` is `http.bind`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        self.config.layers().flag("--http", "http.bind", self.http.clone()).load()
+    }
+}
