@@ -14,6 +14,7 @@
 //! | [`wire`] | rows, masks and records as messages, and their schemas |
 //! | [`recipe`], [`pipeline`] | the parameters of a model, and the engine that runs it all |
 //! | [`sim`], [`learn`], [`evaluate`] | a sky with known truth, training, scores |
+//! | [`drift`] | whether what comes is still what the model was made for |
 //! | [`telemetry`], [`config`], [`cli`], [`commands`] | watching it, setting it, running it |
 //!
 //! A frame from the simulator, its objects found by the classical segmenter:
@@ -50,6 +51,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod cutout;
+pub mod drift;
 pub mod evaluate;
 pub mod extract;
 pub mod filter;

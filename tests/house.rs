@@ -26,6 +26,7 @@ const CORE: &[&str] = &[
     "sim",
     "evaluate",
     "units",
+    "drift",
 ];
 
 /// A module, and the modules of ours it may name (`CORE` stands for all of them).
@@ -49,6 +50,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("recipe", &["frame", "preprocess", "extract", "posterior"]),
     ("sim", &["frame", "survey", "wcs"]),
     ("evaluate", &["frame"]),
+    ("drift", &["frame"]),
     ("pipeline", &["CORE"]),
     ("units", &[]),
     ("message", &["frame", "survey", "pipeline"]),
@@ -58,8 +60,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),
     ("wire", &["frame", "survey", "catalog", "pipeline"]),
-    ("telemetry", &["pipeline", "frame", "catalog", "model"]),
-    ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
+    ("telemetry", &["pipeline", "frame", "catalog", "model", "drift"]),
+    ("torch", &["drift", "tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("study", &["CORE", "learn", "torch", "picture"]),
     ("config", &["CORE", "pipeline", "fits", "store", "kafka", "remote"]),

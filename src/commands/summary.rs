@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::Fault;
 use super::evaluate::{catalog, truth};
 use crate::cli::{Exit, SummaryArgs};
+use crate::drift::{Expected, Facts, Mixture};
 use crate::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate};
 use crate::store::{DoneRecord, Night};
 use crate::survey::Survey;
@@ -33,7 +34,30 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
         let bundle = Bundle::load(folder, &profile.name, &profile.bands).context(Fault::Model)?;
         bundle.with_figures(scores.figures())?.save(folder).context(Fault::Output)?;
     }
+    if let Some(folder) = &args.expect {
+        let expected = Expected::learn(&facts(&night, &args.out, &survey)?).context("--expect")?;
+        let profile = survey.profile();
+        let bundle = Bundle::load(folder, &profile.name, &profile.bands).context(Fault::Model)?;
+        bundle.with_expected(expected)?.save(folder).context(Fault::Output)?;
+    }
     Ok(Exit::Done)
+}
+
+/// What each field of a night was like, as the daemon sees it when it ends.
+fn facts(night: &Night, out: &Path, survey: &Survey) -> anyhow::Result<Vec<Facts>> {
+    let band = survey.band(survey.reference());
+    let of_field = |done: &DoneRecord| {
+        let objects = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
+        let classed = objects.iter().filter_map(|o| Some((o.mag as f32, o.star_prob? as f32)));
+        let quality = done.quality.each_ref();
+        Ok(Facts {
+            fwhm_arcsec: quality.map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
+            sky_sigma_nmgy: quality.map(|q| q.sky_sigma_nmgy),
+            sky_nmgy: quality.map(|q| q.sky_nmgy),
+            mixture: Mixture::of(classed),
+        })
+    };
+    night.done.iter().map(of_field).collect()
 }
 
 /// Scores of each field of a night, where its truth is there, and of all of them as one.
@@ -269,6 +293,7 @@ mod tests {
             out: folder.path().into(),
             truth: Some(folder.path().join("nowhere")),
             record: None,
+            expect: None,
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
                 ..ConfigArgs::default()

@@ -16,6 +16,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::drift::Expected;
 use sha2::{Digest, Sha256};
 
 pub use manifest::{COLOUR, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
@@ -220,6 +221,15 @@ impl Bundle {
     pub fn with_figures(&self, figures: BTreeMap<String, f64>) -> Result<Self, BundleError> {
         let mut manifest = self.manifest.clone();
         manifest.figures.extend(figures);
+        Self::new(manifest, self.segmenter.clone(), self.classifier.clone())
+    }
+
+    /// The same bundle that says what its training frames were like.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_expected(&self, expected: Expected) -> Result<Self, BundleError> {
+        let manifest = Manifest { expected: Some(expected), ..self.manifest.clone() };
         Self::new(manifest, self.segmenter.clone(), self.classifier.clone())
     }
 

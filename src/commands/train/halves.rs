@@ -165,6 +165,7 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
             fallback_fwhm_arcsec: s.fwhm_arcsec,
             posterior: c.posterior,
         },
+        expected: None,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BundleError;
 use crate::cutout::MODELS;
+use crate::drift::Expected;
 use crate::recipe::Recipe;
 use crate::torch::nets::{classifier, colour, segmentation};
 use crate::torch::parameters::Shapes;
@@ -42,6 +43,9 @@ pub struct Manifest {
     pub figures: BTreeMap<String, f64>,
     /// How frames are to be treated.
     pub recipe: Recipe,
+    /// What the training frames were like, if that was measured: others that are not have drifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
 }
 
 /// The segmentation net.

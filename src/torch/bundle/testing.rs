@@ -60,6 +60,7 @@ pub(crate) fn manifest() -> Manifest {
                 },
             },
         },
+        expected: None,
     }
 }
 

@@ -1,0 +1,115 @@
+//! Drift as Prometheus and the page read it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::{GaugeVec, Opts};
+
+use super::metrics::{Metrics, register};
+use crate::drift::{Expected, Facts, Found, Input, Mixture, Watch};
+use crate::pipeline::ports::{Finished, Outcome, Probe, Products};
+
+/// Unix time 0 as a modified Julian date.
+const UNIX_EPOCH_MJD: f64 = 40_587.0;
+
+/// Holds each processed frame against what the bundle in service expects.
+pub struct Drift {
+    /// A mutex: frames end on one thread, models change on another, and the page asks from a third.
+    watch: Mutex<Option<Watch>>,
+    reference: usize,
+    distance: GaugeVec,
+    threshold: GaugeVec,
+}
+
+impl Drift {
+    /// `reference` is the index of the survey's reference band.
+    pub fn new(metrics: &Metrics, reference: usize) -> Self {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let made = GaugeVec::new(Opts::new(format!("twinpeak_drift_{name}"), help), labels);
+            register(metrics.registry(), made)
+        };
+        Self {
+            watch: Mutex::default(),
+            reference,
+            distance: gauge("distance", "How far frames are off what the model was made for", &["input", "window"]),
+            threshold: gauge("threshold", "Beyond which distance an input has drifted", &["input"]),
+        }
+    }
+
+    /// From now on this is expected; `None` where the bundle does not say.
+    pub fn expect(&self, expected: Option<Expected>) {
+        self.distance.reset();
+        self.threshold.reset();
+        for input in Input::ALL {
+            if let Some(expected) = &expected {
+                self.threshold.with_label_values(&[input.name()]).set(expected.threshold(input));
+            }
+        }
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = expected.map(Watch::new);
+    }
+
+    /// How far each input is off now; empty where nothing is expected, or nothing was seen.
+    pub fn found(&self) -> Vec<Found> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Vec::new(), Watch::found)
+    }
+
+    fn facts(&self, products: &Products) -> Facts {
+        let quality = &products.quality;
+        let objects = products.catalog.rows.iter();
+        Facts {
+            fwhm_arcsec: quality.each_ref().map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
+            sky_sigma_nmgy: quality.each_ref().map(|q| q.sky_sigma_nmgy),
+            sky_nmgy: quality.each_ref().map(|q| q.sky_nmgy),
+            mixture: Mixture::of(objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?)))),
+        }
+    }
+}
+
+impl Probe for Drift {
+    fn finished(&self, finished: &Finished) {
+        let Outcome::Processed(products) = &finished.outcome else { return };
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()) / 86_400.0;
+        let time = products.catalog.provenance.midpoint_mjd_tai.unwrap_or_else(|| UNIX_EPOCH_MJD + now());
+        let facts = self.facts(products);
+        if let Some(watch) = self.watch.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            watch.add(time, facts);
+        }
+        for found in self.found() {
+            self.distance.with_label_values(&[found.input.name(), found.window]).set(found.distance);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::Spread;
+    use crate::telemetry::metrics::Facts as Fixed;
+    use crate::telemetry::testing::processed;
+
+    #[test]
+    fn a_frame_unlike_those_expected_is_far_off_and_a_new_model_begins_anew() {
+        let metrics = Metrics::new(&Fixed::default());
+        let drift = Drift::new(&metrics, 2);
+        drift.finished(&processed());
+        assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "nothing is expected yet");
+        let spread = |mean: f64| [Spread { mean, deviation: 0.1 }; 5];
+        let expected = Expected {
+            frames: 6,
+            threshold_sigma: 10.0,
+            threshold_mixture: 0.5,
+            ln_fwhm: spread(1.0),
+            ln_noise: spread(0.0),
+            sky: spread(0.0),
+            mixture: [1.0 / 7.0; 7],
+        };
+        drift.expect(Some(expected));
+        drift.finished(&processed());
+        // ln 5 is .609 off 1.0; its first band, ln 1, is 1.0 off: 10 deviations.
+        let text = metrics.expose();
+        assert!(text.contains("twinpeak_drift_distance{input=\"fwhm\",window=\"hour\"} 10\n"), "{text}");
+        assert!(text.contains("twinpeak_drift_threshold{input=\"mixture\"} 0.5\n"), "{text}");
+        drift.expect(None);
+        assert!(!metrics.expose().contains("twinpeak_drift_distance{"));
+    }
+}
