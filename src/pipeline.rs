@@ -15,7 +15,8 @@
 //! Every channel has room for one message a permit, so no send between two stages ever blocks; the only
 //! backpressure is the permit that a frame needs to come in. Only ingest reads `stop`: it drops its sender
 //! and the closing of channels ripples down the road. A frame goes through with the one set of nets that the
-//! engine was started with, so no batch can mix two.
+//! engine was started with, so no batch can mix two: for other nets the engine is turned, that is run to its end
+//! between two frames ([`Stop::turn`]) and run again from the same source into the same sink.
 
 mod batch;
 mod cycle;
@@ -126,7 +127,8 @@ pub enum EngineError {
 }
 
 /// Runs frames from `source` to `sink` until the source ends or `stop` is requested, then finishes what is in
-/// flight. `devices` must not be empty and must agree on batch shapes and seeds.
+/// flight. `devices` must not be empty and must agree on batch shapes and seeds. After a turn nothing that the source
+/// gave is left undone, and the engine may be run again.
 ///
 /// # Errors
 /// [`EngineError`], after everything published so far is safe.
@@ -405,7 +407,7 @@ fn with_retries<T>(
     let mut wait = limits.port_backoff;
     for _ in 0..limits.port_retries {
         match attempt() {
-            Err(error @ PortError::Retry(_)) if !stop.requested() => {
+            Err(error @ PortError::Retry(_)) if !stop.ending() => {
                 probe.retrying(stage, &error);
                 tracing::warn!(stage = stage.name(), "{error}; trying again in {} ms", wait.as_millis());
                 thread::sleep(wait);

@@ -1,9 +1,12 @@
 //! Watching the program: logs, metrics, health, progress, and the signals that ask it to stop.
 
+pub mod ask;
+pub mod drift;
 pub mod health;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 pub mod progress;
 mod quality;
 pub mod signals;

@@ -13,6 +13,7 @@ use tracing::Level;
 
 use super::Fault;
 use crate::config::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
+use crate::drift::Expected;
 use crate::fits;
 use crate::model::Segmenter;
 use crate::pipeline::ports::PortError;
@@ -51,6 +52,8 @@ pub struct Assembly {
     pub devices: Vec<Device>,
     /// What they run on, and why.
     pub chosen: Chosen,
+    /// What frames should be like, where the bundle says it.
+    pub expected: Option<Expected>,
 }
 
 /// Loads the survey and the bundle, and puts the nets on the device.
@@ -76,7 +79,7 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
     let models = Models { survey, recipe, identity, device: chosen.name.clone() };
-    Ok(Assembly { models, devices, chosen })
+    Ok(Assembly { models, devices, chosen, expected: bundle.manifest().expected.clone() })
 }
 
 /// The bundle that the configuration names, checked for the survey.

@@ -1,22 +1,14 @@
 //! `twinpeak run`: the daemon. Frames as they come, until a signal.
 
-use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
-
 use anyhow::Context;
 
-use super::assemble::{Assembly, assemble, ended, ledger, limits, loader, sink, start_log};
+use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
+use super::serve::{Ending, Watching, serve};
 use super::{Fault, stream};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{Config, Source};
-use crate::pipeline;
-use crate::pipeline::flow::Stop;
 use crate::store::{Inbox, Patience};
-use crate::telemetry::health::{Check, Heart};
-use crate::telemetry::http::Server;
-use crate::telemetry::metrics::{Facts, Metrics};
-use crate::telemetry::{Probes, log, signals};
-use crate::torch::process;
+use crate::telemetry::health::Check;
 
 /// Runs it.
 ///
@@ -44,7 +36,7 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let watching = Watching::new(&assembly);
     let writable = ledger.clone();
     let output = Check::new("output", move || writable.probe().map_err(|e| e.to_string()));
-    let server = watching.serve(config, output)?;
+    let server = watching.serve(config, output, &config.output.dir)?;
 
     let patience = Patience {
         poll_s: config.input.poll_interval_s.into(),
@@ -57,72 +49,13 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     if until_idle {
         source = source.until_idle();
     }
-    let sink = sink(config, ledger, models)?;
+    let mut sink = sink(config, ledger, models)?;
     tracing::info!(
         inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),
         model = models.identity.version, "ready"
     );
-    let (limits, stop) = (limits(config), &ending.stop);
-    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits, stop, &*watching.probes);
+    let result = serve(config, assembly, &mut source, &mut sink, &limits(config), &ending, &watching)?;
     let summary = ended(result, &config.output.dir)?;
     tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
     Ok(Exit::Done)
-}
-
-/// How a daemon is asked to end.
-pub(super) struct Ending {
-    /// Set by a first signal.
-    pub stop: Stop,
-    first: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
-}
-
-impl Ending {
-    /// Watches for signals from now on.
-    pub fn watch(config: &Config) -> anyhow::Result<Self> {
-        let ending = Self { stop: Stop::default(), first: Arc::default() };
-        let first = ending.first.clone();
-        let at_once = move || -> Infallible {
-            if let Some(first) = first.get() {
-                first();
-            }
-            process::leave(Exit::Interrupted.code())
-        };
-        signals::watch(ending.stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
-        Ok(ending)
-    }
-
-    /// What to do before the process ends at once.
-    pub fn first(&self, what: impl Fn() + Send + Sync + 'static) {
-        let _ = self.first.set(Box::new(what));
-    }
-}
-
-/// Who watches a daemon.
-pub(super) struct Watching {
-    /// All of them.
-    pub probes: Arc<Probes>,
-    metrics: Arc<Metrics>,
-    heart: Heart,
-}
-
-impl Watching {
-    /// Metrics, log and the heart that each inference makes beat.
-    pub fn new(assembly: &Assembly) -> Self {
-        let identity = &assembly.models.identity;
-        let metrics = Arc::new(Metrics::new(&Facts {
-            model_version: identity.version.clone(),
-            model_hash: identity.hash.clone(),
-            devices: vec![assembly.chosen.name.clone()],
-        }));
-        let heart = Heart::default();
-        heart.beat(); // making the nets ran each of them once
-        let probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone())]);
-        Self { probes: Arc::new(probes), metrics, heart }
-    }
-
-    /// Serves metrics and health, with one more condition for readiness.
-    pub fn serve(&self, config: &Config, check: Check) -> anyhow::Result<Server> {
-        let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
-        Server::start(config.http.bind, self.metrics.clone(), vec![inference, check]).context(Fault::Config)
-    }
 }

@@ -10,12 +10,12 @@ use anyhow::{Context, bail};
 
 use super::Fault;
 use super::assemble::{assemble, ended, fits_limits, limits};
-use super::run::{Ending, Watching};
+use super::serve::{Ending, Watching, serve};
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::kafka::{Parts, Software, Stream};
 use crate::pipeline::flow::Stop;
-use crate::pipeline::{self, EngineError, Limits};
+use crate::pipeline::{EngineError, Limits};
 use crate::remote::Remote;
 use crate::survey::Survey;
 use crate::telemetry::health::Check;
@@ -42,7 +42,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let framing = framing(config, &survey, &ending.stop)?;
     let wire = Wire::new(&survey, framing).context(Fault::Config)?;
     let identity = &models.identity;
-    let (mut source, sink, stream) = Stream::start(Parts {
+    let (mut source, mut sink, stream) = Stream::start(Parts {
         settings: config.kafka.clone(),
         survey: survey.profile().name.clone(),
         intake: Box::new(Messages::new(config, survey, remote.clone(), fits_limits(config))),
@@ -63,7 +63,8 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     .context(Fault::Broker)?;
     ending.first(stream.forgive());
     let status = stream.status();
-    let server = watching.serve(config, Check::new("kafka", move || status.ready()))?;
+    let kafka = Check::new("kafka", move || status.ready());
+    let server = watching.serve(config, kafka, &config.kafka.state_dir)?;
     if until_idle {
         source = source.until_idle();
     }
@@ -73,7 +74,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     );
     // What is away comes back: a store or a disk is waited for, while readiness and metrics tell.
     let limits = Limits { port_retries: u32::MAX, ..limits(config) };
-    let result = pipeline::run(&mut source, models, assembly.devices, &sink, &limits, &ending.stop, &*watching.probes);
+    let result = serve(config, assembly, &mut source, &mut sink, &limits, &ending, &watching)?;
     drop((source, sink));
     let left = stream.finish();
     if let (Err(EngineError::Source(_) | EngineError::Sink(_)) | Ok(_), Err(error)) = (&result, left) {

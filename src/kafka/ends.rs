@@ -306,6 +306,11 @@ fn delivery_of(receipt: &Receipt) -> &Arc<Delivery> {
 }
 
 impl StreamSink {
+    /// From now on rejections name this bundle.
+    pub fn set_model(&mut self, version: &str, hash: &str) {
+        (self.software.model_version, self.software.model_hash) = (version.into(), hash.into());
+    }
+
     fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
         let outgoing = self.outflow.records(finished, &origin.mark(&self.group))?;
         self.attempts.note(origin, &outgoing.made)?;

@@ -1,23 +1,43 @@
 //! Permits and the wish to stop: the only two things that regulate the flow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-/// A request to stop, shared by all who may ask and read by ingest alone.
+/// A request to stop, shared by all who may ask and read by ingest alone. One that asks for a [turn](Stop::turn) ends
+/// the engine between two frames so that it can be run again, with other models; a request to end outranks it.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<AtomicU8>);
+
+const GO_ON: u8 = 0;
+const TURN: u8 = 1;
+const END: u8 = 2;
 
 impl Stop {
     /// Take no more frames; finish those in flight.
     pub fn drain(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.store(END, Ordering::SeqCst);
     }
 
-    /// Whether somebody asked.
+    /// Take no more frames for now; finish those in flight and the one that has just come.
+    pub fn turn(&self) {
+        let _ = self.0.compare_exchange(GO_ON, TURN, Ordering::SeqCst, Ordering::SeqCst); // an end stays one
+    }
+
+    /// After a turn, go on. Whether there was one, and nobody asked for the end meanwhile.
+    pub fn turned(&self) -> bool {
+        self.0.compare_exchange(TURN, GO_ON, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Whether somebody asked for either.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.load(Ordering::SeqCst) != GO_ON
+    }
+
+    /// Whether somebody asked for the end.
+    pub fn ending(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == END
     }
 }
 
@@ -42,10 +62,10 @@ impl Permits {
         Self { free, back, total }
     }
 
-    /// Waits for one; `None` once `stop` is requested.
+    /// Waits for one; `None` once the end is asked for.
     pub fn acquire(&self, stop: &Stop) -> Option<Permit> {
         loop {
-            if stop.requested() {
+            if stop.ending() {
                 return None;
             }
             if self.free.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {

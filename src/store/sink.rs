@@ -59,6 +59,11 @@ impl DirectorySink {
         Self { ledger, survey, columns, encoders, model }
     }
 
+    /// From now on rejections name this bundle.
+    pub fn set_model(&mut self, model: ModelName) {
+        self.model = model;
+    }
+
     /// All files, each made in parallel to the others, and their record.
     fn files(&self, products: &Products) -> Result<Files, StoreError> {
         let image = &products.catalog.provenance.image_id;

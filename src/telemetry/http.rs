@@ -2,6 +2,7 @@
 //! of the program is asynchronous.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::metrics::Metrics;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that keeps its connection open does not delay the program's end by more than this.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The checks are asked so often for the metrics.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Why metrics and health cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -47,16 +50,23 @@ pub struct Server {
 struct Shared {
     metrics: Arc<Metrics>,
     checks: Vec<Check>,
+    /// Its disk's free space is a metric.
+    written: PathBuf,
     /// One round of checks at a time, so that checks that hang do not pile up threads.
     round: Arc<Semaphore>,
 }
 
 impl Server {
-    /// Listens on `bind` (port 0: any free one) before it returns.
+    /// Listens on `bind` (port 0: any free one) before it returns. `written` is the folder whose disk is watched.
     ///
     /// # Errors
     /// [`HttpError`]
-    pub fn start(bind: SocketAddr, metrics: Arc<Metrics>, checks: Vec<Check>) -> Result<Self, HttpError> {
+    pub fn start(
+        bind: SocketAddr,
+        metrics: Arc<Metrics>,
+        checks: Vec<Check>,
+        written: &Path,
+    ) -> Result<Self, HttpError> {
         let failed = |problem| HttpError::Bind { address: bind, problem };
         let listener = TcpListener::bind(bind).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -67,7 +77,10 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(failed)?
         };
         let (stop, stopped) = oneshot::channel();
-        let app = router(Arc::new(Shared { metrics, checks, round: Arc::new(Semaphore::new(1)) }));
+        let written = written.to_owned();
+        let shared = Arc::new(Shared { metrics, checks, written, round: Arc::new(Semaphore::new(1)) });
+        let app = router(shared.clone());
+        runtime.spawn(measure(shared));
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(serve(listener, app, stopped));
             runtime.shutdown_background(); // a hanging check must not keep us
@@ -122,13 +135,25 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], shared.metrics.expose()).into_response()
 }
 
-/// Every check's answer: 200 where all are well, 503 with the reasons otherwise.
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+/// Asks the checks for the metrics, again and again.
+async fn measure(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(CHECK_INTERVAL);
+    loop {
+        tick.tick().await;
+        let _ = ask(&shared).await; // it has told the metrics
+    }
+}
+
+/// One round of checks; what they say goes to the metrics too, with the space that is left.
+async fn ask(shared: &Arc<Shared>) -> Vec<(&'static str, Result<(), String>)> {
     let answers = tokio::time::timeout(ANSWER_TIMEOUT, async {
         let permit = shared.round.clone().acquire_owned().await.ok()?;
         let asked = shared.clone();
         let round = tokio::task::spawn_blocking(move || {
             let _permit = permit; // held until the checks answered, even if nobody waits for them any more
+            if let Ok(disk) = rustix::fs::statvfs(&asked.written) {
+                asked.metrics.free(disk.f_bavail * disk.f_frsize);
+            }
             asked.checks.iter().map(|c| (c.name, (c.question)())).collect::<Vec<_>>()
         });
         round.await.ok()
@@ -138,6 +163,16 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         Ok(None) => vec![("checks", Err("a check panicked".into()))],
         Err(_) => vec![("checks", Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))],
     };
+    for check in &shared.checks {
+        let answer = answers.iter().find(|(name, _)| *name == check.name);
+        shared.metrics.checked(check.name, answer.is_some_and(|(_, answer)| answer.is_ok()));
+    }
+    answers
+}
+
+/// Every check's answer: 200 where all are well, 503 with the reasons otherwise.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let answers = ask(&shared).await;
     let well = answers.iter().all(|(_, answer)| answer.is_ok());
     let told = |answer: Result<(), String>| answer.err().unwrap_or_else(|| "ok".into());
     let checks: serde_json::Map<_, _> =
@@ -163,7 +198,7 @@ mod tests {
 
     fn start(checks: Vec<Check>) -> (Server, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new(&Facts::default()));
-        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks).unwrap(), metrics)
+        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks, Path::new("/")).unwrap(), metrics)
     }
 
     fn get(server: &Server, path: &str) -> String {
@@ -197,8 +232,14 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(body["checks"], serde_json::json!({"device": "cuda:0 gave no answer", "other": "ok"}));
+        let metrics = get(&server, "/metrics");
+        assert!(metrics.contains("twinpeak_check_ok{check=\"device\"} 0\n"), "{metrics}");
         alive.store(true, Ordering::SeqCst);
         assert!(get(&server, "/readyz").starts_with("HTTP/1.1 200"));
+        let metrics = get(&server, "/metrics");
+        assert!(metrics.contains("twinpeak_check_ok{check=\"device\"} 1\n"), "{metrics}");
+        let free = metrics.lines().find_map(|l| l.strip_prefix("twinpeak_output_free_bytes "));
+        assert!(free.is_some_and(|bytes| bytes.parse::<u64>().unwrap() > 0), "{metrics}");
     }
 
     #[test]
@@ -211,7 +252,7 @@ mod tests {
     #[test]
     fn a_taken_address_is_named() {
         let (server, metrics) = start(vec![]);
-        let error = Server::start(server.address(), metrics, vec![]).err().unwrap().to_string();
+        let error = Server::start(server.address(), metrics, vec![], Path::new("/")).err().unwrap().to_string();
         assert!(error.starts_with(&format!("http.bind: cannot listen on {}: ", server.address())), "{error}");
     }
 

@@ -1,6 +1,9 @@
 //! What Prometheus reads: a [`Probe`] that counts. Names are `twinpeak_<name>_<unit>[_total]`; every label's
 //! values are bounded (stages, reasons, bands, classes, devices).
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -42,6 +45,11 @@ pub struct Metrics {
     retries: IntCounterVec,
     quality: Quality,
     stream: Stream,
+    model: IntGaugeVec,
+    reloads: IntCounterVec,
+    last_finished: IntGauge,
+    check_ok: IntGaugeVec,
+    free_bytes: IntGauge,
 }
 
 /// Upper edges of the histograms: a batch takes milliseconds, a crowded frame a minute.
@@ -72,6 +80,11 @@ impl Metrics {
             retries: counters(&r, "retries_total", "Failures of a port", &["stage", "error_type"]),
             quality: Quality::new(&r),
             stream: Stream::new(&r),
+            model: gauges(&r, "model_info", "The model bundle in service", &["version", "hash"]),
+            reloads: counters(&r, "model_reloads_total", "Model bundles that were looked at", &["outcome"]),
+            last_finished: gauge(&r, "last_finished_timestamp_seconds", "When a frame last ended, Unix time"),
+            check_ok: gauges(&r, "check_ok", "1 where a condition for readiness holds, 0 where not", &["check"]),
+            free_bytes: gauge(&r, "output_free_bytes", "Space left where results or the stream's state are written"),
             registry: r,
         };
         for stage in Stage::ALL.map(Stage::name) {
@@ -82,8 +95,12 @@ impl Metrics {
             metrics.frames.with_label_values(&[outcome]);
         }
         metrics.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))]);
-        let model = [("version", facts.model_version.as_str()), ("hash", facts.model_hash.as_str())];
-        metrics.info("model_info", "The model bundle", &model);
+        metrics.serves(&facts.model_version, &facts.model_hash);
+        for outcome in ["taken", "refused"] {
+            metrics.reloads.with_label_values(&[outcome]);
+        }
+        // The process itself: memory, descriptors, threads, start.
+        let _ = metrics.registry.register(Box::new(ProcessCollector::for_self()));
         for device in &facts.devices {
             for error_type in ["device_lost", "out_of_memory"] {
                 metrics.device_failures.with_label_values(&[device.as_str(), error_type]);
@@ -97,6 +114,32 @@ impl Metrics {
     /// The exposition that Prometheus scrapes.
     pub fn expose(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|e| format!("# {e}\n"))
+    }
+
+    /// This model is in service, and no other.
+    pub fn serves(&self, version: &str, hash: &str) {
+        self.model.reset();
+        self.model.with_label_values(&[version, hash]).set(1);
+    }
+
+    /// A model bundle was looked at.
+    pub fn reloaded(&self, taken: bool) {
+        self.reloads.with_label_values(&[if taken { "taken" } else { "refused" }]).inc();
+    }
+
+    /// A condition for readiness was asked.
+    pub fn checked(&self, check: &str, ok: bool) {
+        self.check_ok.with_label_values(&[check]).set(ok.into());
+    }
+
+    /// So much can still be written.
+    pub fn free(&self, bytes: u64) {
+        self.free_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// For those who count by themselves.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     fn info(&self, name: &str, help: &str, labels: &[(&str, &str)]) {
@@ -138,6 +181,7 @@ impl Probe for Metrics {
     }
 
     fn finished(&self, finished: &Finished) {
+        self.last_finished.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64));
         match &finished.outcome {
             Outcome::Processed(products) => {
                 self.frames.with_label_values(&["processed"]).inc();

@@ -1,5 +1,6 @@
 //! Ctrl-C and `kill`: the first asks the pipeline to finish what is in flight; the second, or too long a wait,
 //! ends the process at once. Results are published whole or not at all, so that loses work but breaks nothing.
+//! `SIGHUP` asks a daemon to look at its model again; other commands end by it, as programs do.
 //! A file that may not grow any further (`ulimit -f`) fails to be written, as on a full disk, instead of killing us.
 
 use std::convert::Infallible;
@@ -20,13 +21,37 @@ pub fn watch(
     drain_timeout: Duration,
     at_once: impl FnOnce() -> Infallible + Send + 'static,
 ) -> io::Result<()> {
+    watch_with(stop, drain_timeout, None, at_once)
+}
+
+/// What SIGHUP does.
+pub type Hangup = Box<dyn Fn() + Send>;
+
+/// The same; at each SIGHUP `hangup` is called, if there is one.
+///
+/// # Errors
+/// Where the system gives no thread or refuses the handlers.
+pub fn watch_with(
+    stop: Stop,
+    drain_timeout: Duration,
+    hangup: Option<Hangup>,
+    at_once: impl FnOnce() -> Infallible + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut both = {
+    let (mut both, hung_up) = {
         let _inside = runtime.enter();
         // What is taken over once stays so, though nobody listens; the write then fails by itself.
         drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
-        Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }
+        let hung_up = hangup.map(|call| Ok::<_, io::Error>((signal(SignalKind::hangup())?, call))).transpose()?;
+        (Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? }, hung_up)
     };
+    if let Some((mut signal, call)) = hung_up {
+        runtime.spawn(async move {
+            while signal.recv().await.is_some() {
+                call();
+            }
+        });
+    }
     let wait = async move {
         let name = both.next().await;
         tracing::warn!(signal = name, "finishing what is in flight; a second signal ends at once");
@@ -64,6 +89,7 @@ mod tests {
     use super::*;
 
     const TOLD: &str = "TWINPEAK_TEST_DRAIN_TIMEOUT_S";
+    const HUNG_UP: &str = "TWINPEAK_TEST_HANGUP";
 
     /// The other side: says what it sees. Runs only as a child of the tests below.
     #[test]
@@ -79,10 +105,38 @@ mod tests {
         std::thread::sleep(Duration::from_secs(600));
     }
 
+    /// The other side of the test of SIGHUP.
+    #[test]
+    fn hung_up_child() {
+        if std::env::var_os(HUNG_UP).is_none() {
+            return;
+        }
+        let hangup: Hangup = Box::new(|| eprintln!("hung up"));
+        watch_with(Stop::default(), Duration::ZERO, Some(hangup), || std::process::exit(130)).unwrap();
+        eprintln!("watching");
+        std::thread::sleep(Duration::from_secs(600));
+    }
+
+    #[test]
+    fn a_hangup_calls_and_ends_nothing() {
+        let (mut child, mut lines) = start_test("hung_up_child", HUNG_UP, "1");
+        assert!(lines.any(|l| l == "watching"));
+        for _ in 0..2 {
+            send(&child, "-HUP");
+            assert!(lines.any(|l| l == "hung up"));
+        }
+        send(&child, "-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+
     fn start(drain_timeout_s: &str) -> (Child, impl Iterator<Item = String>) {
+        start_test("child", TOLD, drain_timeout_s)
+    }
+
+    fn start_test(name: &str, key: &str, value: &str) -> (Child, impl Iterator<Item = String> + use<>) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "telemetry::signals::tests::child", "--nocapture"])
-            .env(TOLD, drain_timeout_s)
+            .args(["--exact", &format!("telemetry::signals::tests::{name}"), "--nocapture"])
+            .env(key, value)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

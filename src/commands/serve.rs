@@ -1,0 +1,161 @@
+//! What the two daemons share, that of a folder and that of a stream: how they are watched, how they are asked to end or
+//! to take another model, and the engine run with one model after another.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context;
+
+use super::Fault;
+use super::assemble::Assembly;
+use super::reload::{Reloaded, Reloader};
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::kafka::StreamSink;
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{CatalogSink, FrameSource};
+use crate::pipeline::{self, EngineError, Limits, ModelIdentity, Summary};
+use crate::store::{DirectorySink, ModelName};
+use crate::telemetry::drift::Drift;
+use crate::telemetry::health::{Check, Heart};
+use crate::telemetry::http::Server;
+use crate::telemetry::metrics::{Facts, Metrics};
+use crate::telemetry::notify::Manager;
+use crate::telemetry::signals::{self, Hangup};
+use crate::telemetry::{Probes, log};
+use crate::torch::process;
+
+/// How a daemon is asked to end, or to look at its model.
+pub(super) struct Ending {
+    /// Set by a first signal.
+    pub stop: Stop,
+    first: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
+    hangup: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Ending {
+    /// Watches for signals from now on.
+    pub fn watch(config: &Config) -> anyhow::Result<Self> {
+        let ending = Self { stop: Stop::default(), first: Arc::default(), hangup: Arc::default() };
+        let first = ending.first.clone();
+        let at_once = move || -> Infallible {
+            if let Some(first) = first.get() {
+                first();
+            }
+            process::leave(Exit::Interrupted.code())
+        };
+        let hangup = ending.hangup.clone();
+        // One that comes before there is a model to replace is not lost on anybody: the newest is being loaded.
+        let hung_up: Hangup = Box::new(move || hangup.get().into_iter().for_each(|look| look()));
+        let drain_timeout = config.pipeline.drain_timeout_s.duration();
+        signals::watch_with(ending.stop.clone(), drain_timeout, Some(hung_up), at_once)?;
+        Ok(ending)
+    }
+
+    /// What to do before the process ends at once.
+    pub fn first(&self, what: impl Fn() + Send + Sync + 'static) {
+        let _ = self.first.set(Box::new(what));
+    }
+}
+
+/// Who watches a daemon.
+pub(super) struct Watching {
+    /// All of them.
+    pub probes: Arc<Probes>,
+    metrics: Arc<Metrics>,
+    drift: Arc<Drift>,
+    heart: Heart,
+}
+
+impl Watching {
+    /// Metrics, log and the heart that each inference makes beat.
+    pub fn new(assembly: &Assembly) -> Self {
+        let identity = &assembly.models.identity;
+        let metrics = Arc::new(Metrics::new(&Facts {
+            model_version: identity.version.clone(),
+            model_hash: identity.hash.clone(),
+            devices: vec![assembly.chosen.name.clone()],
+        }));
+        let heart = Heart::default();
+        heart.beat(); // making the nets ran each of them once
+        let drift = Arc::new(Drift::new(&metrics, assembly.models.survey.reference()));
+        drift.expect(assembly.expected.clone());
+        let probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone()), drift.clone()]);
+        Self { probes: Arc::new(probes), metrics, drift, heart }
+    }
+
+    /// Another model is in service.
+    fn serves(&self, assembly: &Assembly) {
+        let identity = &assembly.models.identity;
+        self.metrics.serves(&identity.version, &identity.hash);
+        self.drift.expect(assembly.expected.clone());
+        tracing::info!(model = identity.version, hash = identity.hash, "the model is in service");
+    }
+
+    /// Serves metrics and health, with one more condition for readiness; `written` is the folder whose disk must not
+    /// fill.
+    pub fn serve(&self, config: &Config, check: Check, written: &Path) -> anyhow::Result<Server> {
+        let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
+        Server::start(config.http.bind, self.metrics.clone(), vec![inference, check], written).context(Fault::Config)
+    }
+}
+
+/// A sink that says which model refused an image.
+pub(super) trait Names: CatalogSink {
+    /// From now on it is this one.
+    fn names(&mut self, model: &ModelIdentity);
+}
+
+impl Names for DirectorySink {
+    fn names(&mut self, model: &ModelIdentity) {
+        self.set_model(ModelName { version: model.version.clone(), hash: model.hash.clone() });
+    }
+}
+
+impl Names for StreamSink {
+    fn names(&mut self, model: &ModelIdentity) {
+        self.set_model(&model.version, &model.hash);
+    }
+}
+
+/// Runs the engine until its source ends or a signal comes. Another model that was loaded meanwhile takes over between
+/// two frames: the engine is run to its end and begun again, so that no frame is lost and none sees two models.
+pub(super) fn serve(
+    config: &Config,
+    mut assembly: Assembly,
+    source: &mut dyn FrameSource,
+    sink: &mut impl Names,
+    limits: &Limits,
+    ending: &Ending,
+    watching: &Watching,
+) -> anyhow::Result<Result<Summary, EngineError>> {
+    let metrics = watching.metrics.clone();
+    let tell = move |outcome| match outcome {
+        Reloaded::Taken => metrics.reloaded(true),
+        Reloaded::Refused => metrics.reloaded(false),
+        Reloaded::Same => {}
+    };
+    let reloader = Reloader::start(config, &assembly.models.identity.hash, ending.stop.clone(), tell)?;
+    let _ = ending.hangup.set(Box::new(reloader.wish()));
+    let _manager = Manager::ready(watching.heart.clone(), config.http.inference_within_s.duration());
+    let mut all = Summary::default();
+    loop {
+        let (models, devices) = (&assembly.models, assembly.devices);
+        let run = pipeline::run(source, models, devices, sink, limits, &ending.stop, &*watching.probes);
+        match run {
+            Ok(summary) => {
+                all.processed += summary.processed;
+                all.rejected += summary.rejected;
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        if !ending.stop.turned() {
+            return Ok(Ok(all));
+        }
+        // The devices of the last model are gone with the engine.
+        assembly = reloader.next().context("the thread that loads models died")?;
+        sink.names(&assembly.models.identity);
+        watching.serves(&assembly);
+    }
+}

@@ -1,0 +1,68 @@
+//! What a service manager hears (systemd's `Type=notify`): that we are ready, that another model is being taken, that we
+//! end, and that we live. Without a manager (`NOTIFY_SOCKET` unset) nothing is said.
+//!
+//! The watchdog is fed by progress, not by a clock: only while the device has made an inference lately. A device thread
+//! that hangs, or an engine that is stuck, so ends in a restart.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::health::Heart;
+
+/// The service manager, if there is one. Feeds its watchdog until dropped, which says that we end.
+pub struct Manager {
+    quit: Option<Sender<()>>,
+    feeder: Option<JoinHandle<()>>,
+}
+
+impl Manager {
+    /// Says that we are ready, and feeds the watchdog, where one is asked for, while `heart` beat within `within`.
+    pub fn ready(heart: Heart, within: Duration) -> Self {
+        tell(&[NotifyState::Ready]);
+        let Some(timeout) = sd_notify::watchdog_enabled() else { return Self { quit: None, feeder: None } };
+        let (quit, asked) = channel::<()>();
+        // Twice as often as asked for, as systemd advises.
+        let feed = move || {
+            while let Err(RecvTimeoutError::Timeout) = asked.recv_timeout(timeout / 2) {
+                match heart.age() {
+                    Some(age) if age <= within => tell(&[NotifyState::Watchdog]),
+                    age => tracing::error!(?age, "no inference for too long: the watchdog is not fed"),
+                }
+            }
+        };
+        let feeder = std::thread::Builder::new().name("watchdog".into()).spawn(feed).ok();
+        Self { quit: Some(quit), feeder }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        tell(&[NotifyState::Stopping]);
+        drop(self.quit.take());
+        if let Some(feeder) = self.feeder.take() {
+            let _ = feeder.join(); // it has nothing to say
+        }
+    }
+}
+
+/// A model is being loaded.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// It was taken, or refused; `status` says which.
+pub fn reloaded(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+fn tell(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("the service manager cannot be told: {error}");
+    }
+}
