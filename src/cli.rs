@@ -13,7 +13,7 @@ use crate::commands::simulate::SimulateArgs;
 
 pub use configuration::ConfigArgs;
 pub use exit::Exit;
-pub use frames::{CheckArgs, HealthArgs, ProcessArgs, RunArgs};
+pub use frames::{CheckArgs, HealthArgs, ModelArgs, ModelCommand, ProcessArgs, RunArgs};
 pub use learning::{DatasetArgs, StudyArgs, TrainArgs, TrainNetArgs, TrainedNet};
 pub use scoring::{EvaluateArgs, SummaryArgs};
 pub use stream::{BrokerArgs, ReplayArgs, SubmitArgs};
@@ -54,6 +54,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
     Check(CheckArgs),
+    /// Put another model bundle in service, or the last one back
+    Model(ModelArgs),
     /// Say whether the daemon on this machine is ready, or why it is not
     Health(HealthArgs),
 }

@@ -16,8 +16,8 @@ use crate::{kafka, remote};
 
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
-    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Source,
-    SurveyFile,
+    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Shadow,
+    Source, SurveyFile,
 };
 
 /// Everything that can be configured; `config/twinpeak.toml` documents each key.
@@ -40,6 +40,8 @@ pub struct Config {
     pub remote: remote::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
+    /// A candidate for the model's place.
+    pub shadow: Shadow,
     /// Where metrics and health are served.
     pub http: Http,
     /// What is told, and how.

@@ -2,6 +2,7 @@
 //! galaxy, completeness, purity and calibration, by magnitude, with the two measures of size as baselines on the
 //! same objects.
 
+mod agreement;
 mod calibration;
 mod marks;
 mod matching;
@@ -10,6 +11,7 @@ mod roc;
 
 use serde::Serialize;
 
+pub use agreement::{Agreement, AtMagnitude, AtProbability, Worked};
 pub use calibration::{Calibration, Reliability};
 pub use marks::{BinAuc, Marks, ROC_NODES, Scored};
 pub use matching::{nearest, one_to_one};

@@ -16,6 +16,7 @@ fn main() {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Health(args) => commands::health::run(&args),
+        Command::Model(args) => commands::model::run(&args),
         Command::Study(args) => commands::study::run(&args),
         Command::Dataset(args) => commands::dataset::run(&args),
         Command::Train(args) => commands::train::run(&args),

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod notify;
 pub mod progress;
 mod quality;
+pub mod shadow;
 pub mod signals;
 mod stream;
 

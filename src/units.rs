@@ -4,6 +4,36 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A part of a whole, 0..1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Share(f64);
+
+impl Share {
+    /// For defaults.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub const fn of(share: f64) -> Self {
+        assert!(share >= 0.0 && share <= 1.0);
+        Self(share)
+    }
+}
+
+impl TryFrom<f64> for Share {
+    type Error = String;
+
+    fn try_from(share: f64) -> Result<Self, String> {
+        if (0.0..=1.0).contains(&share) { Ok(Self(share)) } else { Err(format!("{share} is not from 0 to 1")) }
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> f64 {
+        share.0
+    }
+}
+
 /// A positive time span in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::ConfigArgs;
 use crate::config::{Config, ConfigError};
@@ -83,6 +83,33 @@ impl RunArgs {
 pub struct CheckArgs {
     /// The configuration file
     pub config: PathBuf,
+}
+
+/// `twinpeak model`
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    /// What.
+    #[command(subcommand)]
+    pub command: ModelCommand,
+    /// Shared.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// What to do about the model in service.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Say which bundle is in service, which was before, and which is the candidate
+    Show,
+    /// Try a bundle and put it in service: model.bundle, a link, leads to it from then on
+    Use {
+        /// Its folder
+        bundle: PathBuf,
+    },
+    /// Put the bundle that was in service before in service again
+    Back,
+    /// Show how the candidate in the shadow agrees with the model in service
+    Report,
 }
 
 /// `twinpeak health`

@@ -10,11 +10,12 @@ use anyhow::Context;
 use super::Fault;
 use super::assemble::Assembly;
 use super::reload::{Reloaded, Reloader};
+use super::shadow::Candidate;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::kafka::StreamSink;
 use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{CatalogSink, FrameSource};
+use crate::pipeline::ports::{CatalogSink, FrameSource, Probe};
 use crate::pipeline::{self, EngineError, Limits, ModelIdentity, Summary};
 use crate::store::{DirectorySink, ModelName};
 use crate::telemetry::drift::Drift;
@@ -130,6 +131,18 @@ pub(super) fn serve(
     ending: &Ending,
     watching: &Watching,
 ) -> anyhow::Result<Result<Summary, EngineError>> {
+    let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &ending.stop)?;
+    let mut probes: Vec<Arc<dyn Probe>> = vec![watching.probes.clone()];
+    let mut beside;
+    let source: &mut dyn FrameSource = match &candidate {
+        Some(candidate) => {
+            probes.push(candidate.probe());
+            beside = candidate.beside(source);
+            &mut beside
+        }
+        None => source,
+    };
+    let probes = Probes(probes);
     let metrics = watching.metrics.clone();
     let tell = move |outcome| match outcome {
         Reloaded::Taken => metrics.reloaded(true),
@@ -142,7 +155,7 @@ pub(super) fn serve(
     let mut all = Summary::default();
     loop {
         let (models, devices) = (&assembly.models, assembly.devices);
-        let run = pipeline::run(source, models, devices, sink, limits, &ending.stop, &*watching.probes);
+        let run = pipeline::run(source, models, devices, sink, limits, &ending.stop, &probes);
         match run {
             Ok(summary) => {
                 all.processed += summary.processed;
@@ -157,5 +170,6 @@ pub(super) fn serve(
         assembly = reloader.next().context("the thread that loads models died")?;
         sink.names(&assembly.models.identity);
         watching.serves(&assembly);
+        candidate.iter().for_each(|candidate| candidate.serves(&assembly.models.identity.hash));
     }
 }

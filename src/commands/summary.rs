@@ -182,7 +182,7 @@ fn figure(value: Option<f64>, digits: usize) -> String {
 }
 
 /// Lines of columns as wide as they need, the first flush left, the others right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
     let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(i, cell)| match i {

@@ -16,7 +16,7 @@ use super::{Config, ConfigError};
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 10] = [
     "survey.file",
     "model.bundle",
     "input.dir",
@@ -25,6 +25,8 @@ const PATHS: [&str; 8] = [
     "kafka.ca_file",
     "kafka.state_dir",
     "remote.s3_credentials_file",
+    "shadow.bundle",
+    "shadow.report",
 ];
 
 /// Keys whose values are never repeated.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::Seconds;
+use crate::units::{Seconds, Share};
 
 const MIB: usize = 1 << 20;
 
@@ -225,6 +225,24 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self { bind: (Ipv4Addr::LOCALHOST, 9311).into(), inference_within_s: Seconds::of(60.0) }
+    }
+}
+
+/// `[shadow]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// Folder of a candidate's bundle, which does a share of the frames too and publishes nothing. Empty: none.
+    pub bundle: PathBuf,
+    /// Which share, 0..1.
+    pub share: Share,
+    /// The file that says how the candidate and the model in service agree.
+    pub report: PathBuf,
+}
+
+impl Default for Shadow {
+    fn default() -> Self {
+        Self { bundle: PathBuf::new(), share: Share::of(0.1), report: "../night/shadow.json".into() }
     }
 }
 

@@ -1,0 +1,281 @@
+//! A candidate in the shadow of the model in service: it does a share of the same frames, after their own road, and what it
+//! finds is compared and never published.
+//!
+//! It has an engine of its own, one frame at a time, on the same kind of device. A frame that comes while it is still busy
+//! with the last one is skipped and counted: the candidate never holds the daemon up. On a processor its nets take time that
+//! the daemon's would have had; `shadow.share` bounds how much.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+use super::assemble::{Assembly, assemble, limits};
+use crate::config::Config;
+use crate::evaluate::{Agreement, Object, Worked};
+use crate::frame::{Frame, ImageId};
+use crate::pipeline::flow::Stop;
+use crate::pipeline::ports::{
+    Arrival, CatalogSink, Encoded, Fate, Finished, FrameSource, Loaded, NoProbe, Outcome, PortError, Probe, Products,
+    Receipt, Stage,
+};
+use crate::pipeline::{self, Limits, Models};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::shadow::{Shadow, ShadowReport};
+
+/// Frames of one model that wait for the other's: as many as may be in flight, and some that were refused.
+const WAITING_MAX: usize = 64;
+/// Objects this near are one, arcsec.
+const SAME_ARCSEC: f64 = 1.0;
+/// How often the candidate's engine looks whether the daemon ends.
+const NAP: Duration = Duration::from_millis(100);
+
+/// A candidate at work.
+pub(super) struct Candidate {
+    share: f64,
+    frames: SyncSender<Box<Frame>>,
+    meeting: Arc<Meeting>,
+}
+
+/// Where the two models' results of a frame meet.
+struct Meeting {
+    found: Shadow,
+    reference: usize,
+    /// A mutex: the daemon's engine brings results to it, and the candidate's.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Frames that the candidate was given and one of the two has done. The one in service with its hash.
+    service: HashMap<ImageId, (String, Worked)>,
+    candidate: HashMap<ImageId, Worked>,
+    /// Frames that the candidate was given and neither has done.
+    given: Vec<ImageId>,
+}
+
+impl Candidate {
+    /// Starts the candidate that the configuration names, if there is one. Its end is the daemon's.
+    ///
+    /// # Errors
+    /// With the fault of the bundle, as at the daemon's start.
+    pub fn start(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop) -> anyhow::Result<Option<Self>> {
+        let shadow = &config.shadow;
+        if shadow.bundle.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let mut own = config.clone();
+        own.model.bundle = shadow.bundle.clone();
+        own.pipeline.device_threads = 1;
+        let assembly = assemble(&own).context("shadow.bundle")?;
+        let begun = ShadowReport {
+            service: service.identity.hash.clone(),
+            candidate: assembly.models.identity.hash.clone(),
+            bundle: shadow.bundle.clone(),
+            agreement: Agreement::default(),
+        };
+        tracing::info!(
+            candidate = assembly.models.identity.version,
+            share = f64::from(shadow.share),
+            "a candidate works too"
+        );
+        let radius_px = SAME_ARCSEC / service.survey.profile().pixel_scale_arcsec;
+        let meeting = Arc::new(Meeting {
+            found: Shadow::new(metrics, begun, shadow.report.clone(), radius_px),
+            reference: service.survey.reference(),
+            waiting: Mutex::default(),
+        });
+        let (frames, given) = sync_channel(1);
+        let limits = Limits { frames_in_flight: 1, workers: 1, ..limits(&own) };
+        let (met, stop) = (meeting.clone(), stop.clone());
+        let thread = std::thread::Builder::new().name("shadow".into());
+        thread.spawn(move || work(given, assembly, &met, &limits, &stop))?;
+        Ok(Some(Self { share: shadow.share.into(), frames, meeting }))
+    }
+
+    /// Another model is in service.
+    pub fn serves(&self, hash: &str) {
+        self.meeting.found.serves(hash);
+    }
+
+    /// Who brings the results of the model in service.
+    pub fn probe(&self) -> Arc<dyn Probe> {
+        self.meeting.clone()
+    }
+
+    /// The same arrivals; of a share of them the candidate gets the frame too.
+    pub fn beside<'a>(&'a self, source: &'a mut dyn FrameSource) -> impl FrameSource + 'a {
+        Beside { source, candidate: self }
+    }
+
+    /// Whether an image is of the share: always the same images, whatever daemon gets them.
+    fn wants(&self, image: &ImageId) -> bool {
+        let digest = Sha256::digest(image.as_str());
+        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        f64::from(number) < self.share * f64::from(u32::MAX)
+    }
+}
+
+/// The candidate's engine, until the daemon's source is gone or it is to end.
+fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>, limits: &Limits, stop: &Stop) {
+    // Its own stop: a failure of the candidate must not end the daemon, and a turn of the daemon not the candidate.
+    let own = Stop::default();
+    let mut source = Given { given, daemon: stop.clone() };
+    let result = pipeline::run(
+        &mut source,
+        &assembly.models,
+        assembly.devices,
+        &Compared(meeting.clone()),
+        limits,
+        &own,
+        &NoProbe,
+    );
+    if let Err(error) = result {
+        tracing::error!("the candidate in the shadow has ended, the daemon goes on: {error}");
+    }
+}
+
+struct Beside<'a> {
+    source: &'a mut dyn FrameSource,
+    candidate: &'a Candidate,
+}
+
+impl FrameSource for Beside<'_> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+        let arrival = self.source.next(stop)?;
+        Ok(arrival.map(|arrival| {
+            if !self.candidate.wants(&arrival.image_id) {
+                return arrival;
+            }
+            let (frames, meeting, load) = (self.candidate.frames.clone(), self.candidate.meeting.clone(), arrival.load);
+            let load = move || {
+                let loaded = load()?;
+                if let Loaded::Frame(frame) = &loaded {
+                    meeting.give(frame, &frames);
+                }
+                Ok(loaded)
+            };
+            Arrival { load: Box::new(load), ..arrival }
+        }))
+    }
+}
+
+/// Frames for the candidate.
+struct Given {
+    given: Receiver<Box<Frame>>,
+    daemon: Stop,
+}
+
+impl FrameSource for Given {
+    fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
+        loop {
+            if self.daemon.ending() {
+                return Ok(None);
+            }
+            match self.given.recv_timeout(NAP) {
+                Ok(frame) => return Ok(Some(Arrival::new(frame.id.clone(), move || Ok(*frame), ()))),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Where the candidate's results go.
+struct Compared(Arc<Meeting>);
+
+impl CatalogSink for Compared {
+    fn encode(&self, _: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
+        Ok(Box::new(()))
+    }
+
+    fn publish(&self, finished: &Finished, _: &Encoded, _: &Receipt) -> Result<Fate, PortError> {
+        self.0.candidate_did(finished);
+        Ok(Fate::Stored)
+    }
+}
+
+impl Meeting {
+    /// Gives the candidate a frame if it has time.
+    fn give(&self, frame: &Frame, frames: &SyncSender<Box<Frame>>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Copied only for a candidate that has room, while nobody else can take the room.
+        waiting.given.push(frame.id.clone());
+        if frames.try_send(Box::new(frame.clone())).is_err() {
+            waiting.given.pop();
+            self.found.skipped();
+        }
+    }
+
+    fn candidate_did(&self, finished: &Finished) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worked) = self.worked(finished) else { return waiting.forget(&finished.image_id) };
+        match waiting.service.remove(&finished.image_id) {
+            Some((hash, service)) => self.add(&hash, &service, &worked),
+            None if waiting.candidate.len() < WAITING_MAX => {
+                waiting.candidate.insert(finished.image_id.clone(), worked);
+            }
+            None => {}
+        }
+    }
+
+    fn service_did(&self, finished: &Finished, products: &Products) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(k) = waiting.given.iter().position(|image| *image == finished.image_id) else { return };
+        waiting.given.swap_remove(k);
+        let Some(worked) = self.worked(finished) else { return };
+        let hash = products.catalog.provenance.model_hash.clone();
+        match waiting.candidate.remove(&finished.image_id) {
+            Some(candidate) => self.add(&hash, &worked, &candidate),
+            None if waiting.service.len() < WAITING_MAX => {
+                waiting.service.insert(finished.image_id.clone(), (hash, worked));
+            }
+            None => {}
+        }
+    }
+
+    fn worked(&self, finished: &Finished) -> Option<Worked> {
+        let Outcome::Processed(products) = &finished.outcome else { return None };
+        let object = |row: &crate::catalog::Row| Object {
+            x: row.x,
+            y: row.y,
+            mag: row.psf_mag[self.reference].into(),
+            star_prob: row.star_prob.map(f64::from),
+            ..Object::default()
+        };
+        // Waiting and publishing are no work of a model.
+        let of_model = finished.timings_s.iter().filter(|(s, _)| !matches!(s, Stage::Ingest | Stage::Publish));
+        let seconds = of_model.map(|(_, s)| s).sum();
+        Some(Worked { objects: products.catalog.rows.iter().map(object).collect(), seconds })
+    }
+
+    fn add(&self, hash: &str, service: &Worked, candidate: &Worked) {
+        if let Err(error) = self.found.add(hash, service, candidate) {
+            tracing::error!("shadow.report cannot be written: {error}");
+        }
+    }
+}
+
+impl Waiting {
+    /// The candidate refused it: there is nothing to compare.
+    fn forget(&mut self, image: &ImageId) {
+        self.service.remove(image);
+        self.given.retain(|given| given != image);
+    }
+}
+
+impl Probe for Meeting {
+    fn finished(&self, finished: &Finished) {
+        match &finished.outcome {
+            Outcome::Processed(products) => self.service_did(finished, products),
+            _ => {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.given.retain(|given| *given != finished.image_id);
+                waiting.candidate.remove(&finished.image_id);
+            }
+        }
+    }
+}
