@@ -10,8 +10,9 @@
 //!
 //! *Threshold*, learned from the training frames too. If frames still come from the population of which n were seen, one more
 //! is off by t s sqrt(1 + 1/n), t being Student's with n - 1 degrees of freedom: the threshold is where one frame in
-//! [`FALSE_ALARMS`] would be off by chance, shared among the bands. Few training frames so make a wide threshold, not a false
-//! alarm. For the mixture it is the same, with the logarithms of each training frame's distance from all the others.
+//! [`FALSE_ALARMS`] would be off by chance, in a band. A window's mean is off less often than a frame, and an alert waits for
+//! it to last. Few training frames so make a wide threshold, not a false alarm: of the seeing's deviations 4.4 for 6 frames,
+//! 3.0 for 20. For the mixture it is the same, with the logarithms of each training frame's distance from all the others.
 
 use std::collections::VecDeque;
 
@@ -21,7 +22,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use crate::frame::{BANDS, PerBand};
 
 /// One frame in so many is off by chance.
-pub const FALSE_ALARMS: f64 = 1000.0;
+pub const FALSE_ALARMS: f64 = 100.0;
 /// Fewest frames to learn from.
 pub const FRAMES_MIN: usize = 3;
 /// Frames agree no better than this: of logarithms, and of the sky relative to its mean.
@@ -199,7 +200,7 @@ impl Expected {
         let once = 1.0 / FALSE_ALARMS;
         Ok(Self {
             frames: n,
-            threshold_sigma: one_more(n, once / (2 * BANDS) as f64),
+            threshold_sigma: one_more(n, once / 2.0), // either way
             threshold_mixture: (ln_apart.mean + one_more(n, once) * ln_apart.deviation).exp().min(1.0),
             ln_fwhm: spread(Input::Fwhm)?,
             ln_noise: spread(Input::Noise)?,
@@ -359,7 +360,8 @@ mod tests {
             watch.add(60_000.0, frame(1.2, 0.5, &mut rng));
             alarms += watch.found().iter().filter(|f| f.distance > f.threshold).count();
         }
-        assert!(alarms <= 6, "{alarms} of 1600");
+        // Bands move together here, so about 1 in 100 is right.
+        assert!(alarms < 40, "{alarms} of 1600");
     }
 
     #[test]

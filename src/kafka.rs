@@ -45,7 +45,7 @@ pub use produce::{Delivered, Producer};
 pub use records::Outgoing;
 pub use replay::{Fetch, Rejections, Replay, Tell, Wish};
 pub use retrieve::{NotReplayable, Rejected};
-pub use settings::{Secret, Security, Settings};
+pub use settings::{InputTopic, Secret, Security, Settings};
 pub use status::Status;
 pub use topics::Topics;
 

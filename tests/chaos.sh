@@ -6,7 +6,7 @@
 # FIELDS small simulated fields, a tenth as many bad messages and one that kills whoever works on it go to two daemons
 # of one group, on a topic of 6 partitions. Meanwhile, at random moments that SEED decides: a daemon is killed, asked
 # to end, or stopped for longer than its session lasts; the broker is killed; the network between one daemon and it is
-# cut; the disk of claim checks and claims is full. In the end Kafka's own Java consumer counts what is there. The last
+# cut; the disk of claim checks and claims is full; another model, or a broken one, is put in service. In the end Kafka's own Java consumer counts what is there. The last
 # line is
 #   lost 0 doubled 0 rejected R
 # with exit 0 only if nothing is lost or doubled and each rejection was due.

@@ -88,6 +88,17 @@ source = "4.1.1"
 seeds = 1
 how = {{ manifold = {{ of = "AE", step = "mixture" }} }}
 
+[[encoder]]
+name = "wild"
+input = "magnitude-sigma"
+whole = {{ latents = 2, epochs = 4, batch = 32, rate = 1e20 }}
+
+[[method]]
+name = "wild + mixture"
+source = "diverges"
+seeds = 1
+how = {{ manifold = {{ of = "wild", step = "mixture" }} }}
+
 [[method]]
 name = "probe"
 source = "4.1.3"
@@ -188,13 +199,16 @@ fn each_run_is_made_once_and_can_be_made_again() {
 
     let (runs, segments, results) = study(dir.path(), "first");
     let records = timeless(&runs);
-    // Nine runs of the plan's methods, 7 of the robustness part, 2 of the learning curve.
-    assert_eq!(records.len(), 9 + 7 + 2);
+    // Ten runs of the plan's methods, 7 of the robustness part, 2 of the learning curve.
+    assert_eq!(records.len(), 10 + 7 + 2);
     let of = |method: &str| records.iter().filter(|r| r["method"] == method).collect::<Vec<_>>();
     // Noise-free judgement of what is trained on 400 objects would be vain: a star is more concentrated than a galaxy.
     let wide = &of("concentration")[0]["ending"]["marks"]["auc"][1];
     assert!(wide["auc"].as_f64().unwrap() > 0.7, "{wide}");
     assert!(of("CLASS_STAR")[0]["ending"]["failed"]["reason"].as_str().unwrap().contains("not measured"));
+    // A run that diverges is stopped and recorded, and the others are made all the same.
+    let wild = of("wild + mixture")[0]["ending"]["failed"]["reason"].as_str().unwrap();
+    assert!(wild.contains("the loss is not finite"), "{wild}");
     assert!(results.contains("*concentration*") && results.contains("**probe, supervised**"), "{results}");
     assert!(results.contains("CLASS_STAR failed with seed 1"), "{results}");
     let auc = |r: &serde_json::Value| r["ending"]["marks"]["auc"][1]["auc"].as_f64();

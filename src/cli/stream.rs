@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::ConfigArgs;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Layers};
 use crate::frame::ImageId;
 use crate::pipeline::ports::Reason;
 
@@ -47,9 +47,22 @@ pub struct SubmitArgs {
     /// Name the files as they lie in a store, s3://BUCKET/FOLDER, under the names that they have here
     #[arg(long, value_name = "URI")]
     pub s3_prefix: Option<String>,
+    /// Onto the topic of nights long past (kafka.input = "backfill"), whose daemons take what the live ones leave
+    #[arg(long)]
+    pub backfill: bool,
     /// The broker.
     #[command(flatten)]
     pub broker: BrokerArgs,
+}
+
+impl SubmitArgs {
+    /// The effective configuration: `--backfill` is `kafka.input`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        self.broker.layers().flag("--backfill", "kafka.input", self.backfill.then(|| "backfill".into())).load()
+    }
 }
 
 /// `twinpeak replay`
@@ -89,7 +102,11 @@ impl BrokerArgs {
     /// # Errors
     /// [`ConfigError`]
     pub fn load(&self) -> Result<Config, ConfigError> {
-        self.config.layers().flag("--kafka", "kafka.bootstrap_servers", self.kafka.clone()).load()
+        self.layers().load()
+    }
+
+    fn layers(&self) -> Layers {
+        self.config.layers().flag("--kafka", "kafka.bootstrap_servers", self.kafka.clone())
     }
 }
 

@@ -153,8 +153,8 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
 fn data(ground: &Ground, method: &Method) -> String {
     match (&method.how, &ground.beside) {
         // What was not measured when it was asked for is asked for again once it is.
-        (How::ClassStar, Some(beside)) if beside.class_star.is_some() => format!("{} CLASS_STAR", ground.origin),
-        (How::PsfMinusModel, Some(_)) => format!("{} psf - model", ground.origin),
+        (How::ClassStar, Some(beside)) => format!("{} baselines {}", ground.origin, beside.class_star.is_some()),
+        (How::PsfMinusModel, Some(_)) => format!("{} baselines", ground.origin),
         _ => ground.origin.clone(),
     }
 }

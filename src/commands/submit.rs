@@ -30,7 +30,7 @@ const NAP: Duration = Duration::from_millis(20);
 /// # Errors
 /// A configuration or a broker that cannot be used; what cannot be sent is no error but a count in the exit code.
 pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
-    let config = args.broker.load()?;
+    let config = args.load()?;
     let survey = Arc::new(super::survey(&config)?);
     let place = Place::new(args.s3_prefix.as_deref()).context("--s3-prefix").context(Fault::Config)?;
     let fields = Fields::new(&args.frames, survey.clone());

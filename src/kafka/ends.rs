@@ -169,7 +169,7 @@ impl Stream {
         let (to_engine, from_session) = bounded(ahead.max(1));
         let (to_session, from_engine) = bounded(ahead.max(1));
         let keeper = Keeper {
-            topics: Topics::new(&settings.topic_prefix, &survey),
+            topics: Topics::of(&settings, &survey),
             settings,
             survey,
             attempts: attempts.clone(),

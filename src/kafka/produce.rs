@@ -35,7 +35,7 @@ impl Producer {
     /// # Errors
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn connect(settings: &Settings, survey: &str) -> Result<Self, KafkaError> {
-        let names = Topics::new(&settings.topic_prefix, survey);
+        let names = Topics::of(settings, survey);
         let mut client = settings.writer()?;
         client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
         let (told, done) = unbounded();

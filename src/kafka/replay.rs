@@ -61,7 +61,7 @@ impl Rejections {
     /// # Errors
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
-        let topics = Topics::new(&settings.topic_prefix, survey);
+        let topics = Topics::of(settings, survey);
         let watch = Watch::of_none();
         let mut replayed = BTreeMap::new();
         for note in History::open(settings, &topics.replayed, &watch)? {
@@ -171,7 +171,7 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
     pub fn begin(settings: &'a Settings, survey: &'a str, fetch: &'a Fetch<'a>) -> Result<Self, KafkaError> {
-        let topics = Topics::new(&settings.topic_prefix, survey);
+        let topics = Topics::of(settings, survey);
         let (watch, refused) = (Watch::of_none(), Refused::default());
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
         let there = producer.topics()?;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub bootstrap_servers: String,
     /// Topics are named `<prefix>.<survey>.new-images` and so on.
     pub topic_prefix: String,
+    /// Which topic messages come from, and go to.
+    pub input: InputTopic,
     /// Consumer group: the daemons of one group share the work.
     pub group: String,
     /// This daemon's name within its group, the same at every start; empty: the host's name.
@@ -69,6 +71,7 @@ impl Default for Settings {
         Self {
             bootstrap_servers: "127.0.0.1:9092".into(),
             topic_prefix: "twinpeak".into(),
+            input: InputTopic::NewImages,
             group: "twinpeak".into(),
             instance: String::new(),
             create_partitions: 0,
@@ -90,6 +93,27 @@ impl Default for Settings {
             inline_mask_bytes: 256 << 10,
             state_dir: "../night/state".into(),
             schema_registry: String::new(),
+        }
+    }
+}
+
+/// Where a daemon's messages come from. Outputs are the same: a night worked off later looks like one worked off at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputTopic {
+    /// The live stream.
+    #[default]
+    NewImages,
+    /// Nights long past: for daemons of a group of their own, which the system gives what the live ones leave.
+    Backfill,
+}
+
+impl InputTopic {
+    /// The end of the topic's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewImages => "new-images",
+            Self::Backfill => "backfill",
         }
     }
 }

@@ -10,12 +10,12 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::rejected;
 use super::reports::{REPORTS_WAIT, Reports};
-use super::{ClientError, KafkaError, Settings};
+use super::{ClientError, InputTopic, KafkaError, Settings};
 
 /// Names of all topics of a survey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
-    /// New images, in.
+    /// New images, or those of nights long past, in.
     pub new_images: String,
     /// One record a source.
     pub sources: String,
@@ -44,6 +44,15 @@ impl Topics {
             rejected: name("rejected"),
             replayed: name("replayed"),
         }
+    }
+
+    /// Those of a daemon with these settings.
+    pub fn of(settings: &Settings, survey: &str) -> Self {
+        let mut topics = Self::new(&settings.topic_prefix, survey);
+        if settings.input != InputTopic::NewImages {
+            topics.new_images = format!("{}.{survey}.{}", settings.topic_prefix, settings.input.name());
+        }
+        topics
     }
 
     fn all(&self) -> [&str; 6] {
@@ -157,6 +166,9 @@ mod tests {
     fn names_follow_the_survey() {
         let topics = Topics::new("twinpeak", "sdss");
         assert_eq!(topics.new_images, "twinpeak.sdss.new-images");
+        let backfill = Settings { input: InputTopic::Backfill, ..Settings::default() };
+        let later = Topics { new_images: "twinpeak.sdss.backfill".into(), ..topics.clone() };
+        assert_eq!((Topics::of(&backfill, "sdss"), Topics::of(&Settings::default(), "sdss")), (later, topics.clone()));
         assert_eq!(
             (topics.sources.as_str(), topics.rejected.as_str()),
             ("twinpeak.sdss.sources-v1", "twinpeak.sdss.rejected")

@@ -134,6 +134,8 @@ def judge_image(verdict, name, end, rows, masks):
         if there != due:
             (verdict.lost if there < due else verdict.doubled).append(f"{name}: {there} {what} of {due}")
     for mask in masks:
+        if mask.get("modelHash") != end.get("modelHash"):
+            verdict.wrong.append(f"{name}: its masks and its end are of two models")
         problem = mask_problem(mask)
         if problem:
             verdict.lost.append(f"{name}: {problem}")
@@ -190,6 +192,8 @@ def main(folder):
         "transactions given up": "a transaction is aborted",
         "sessions built anew": "is lost, and built anew",
     }
+    models = collections.Counter(image_of(record.value)["modelVersion"] for record in topics["images-v1"])
+    print("images by model:", ", ".join(f"{model} {images}" for model, images in sorted(models.items())))
     print("events:", ", ".join(f"{kind.replace('_', ' ')} {times}" for kind, times in sorted(events.items())))
     print("daemons:", ", ".join(f"{what} {logs.count(words)}" for what, words in told.items()))
     print(

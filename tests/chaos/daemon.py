@@ -35,7 +35,7 @@ class Daemon:
             "pipeline.drain_timeout_s": 15,
         }
         limits = ["prlimit", f"--data={MEMORY_BYTES}", "--core=0", "setpriv", "--pdeathsig", "KILL"]
-        run = [twinpeak, "run", "--kafka", bootstrap, "--http", f"127.0.0.1:{port}", "--segmenter", "threshold"]
+        run = [twinpeak, "run", "--kafka", bootstrap, "--http", f"127.0.0.1:{port}", "--segmenter", "threshold", "--model", folder / "model"]
         self.command = [*limits, *run, *(f"--set={key}={value}" for key, value in settings.items())]
         self.process, self.expected, self.not_before = None, False, 0.0
 

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from daemon import GROUP, SESSION_TIMEOUT_S, Daemon, say
 
 HERE = pathlib.Path(__file__).resolve().parent
 KAFKA = HERE.parent.parent / "deploy" / "kafka.sh"
+MODEL = HERE.parent.parent / "config" / "model"
 TOPIC = "twinpeak.sdss.new-images"
 # The broker's view is asked so often, and a storm whose daemons get nowhere for so long is over.
 LOOK_EVERY_S, STANDSTILL_S = 1, 90
@@ -47,6 +49,7 @@ class Storm:
             Daemon("a", twinpeak, folder, self.bootstrap, ports[0], inline_mask_bytes=30_000),
             Daemon("b", twinpeak, folder, proxied, ports[1], inline_mask_bytes=0),
         ]
+        self.make_models()
         self.proxy = None
         self.messages = [json.loads(line) for line in (folder / "messages.jsonl").open()]
         # Forever, in order, and each once, whatever happens to the broker.
@@ -58,6 +61,19 @@ class Storm:
             {"bootstrap.servers": self.bootstrap, "group.id": GROUP, "enable.partition.eof": True, "log_level": 2}
         )
         self.unsent, self.send_by, self.hangs = [], (0.0, 0), False
+
+    def make_models(self):
+        """Two good bundles that differ in their version alone, and one that cannot be used; a link leads to one."""
+        for name in ("one", "two", "broken"):
+            if not (bundle := self.folder / f"model-{name}").exists():
+                shutil.copytree(MODEL, bundle)
+                manifest = bundle / "manifest.toml"
+                lines = manifest.read_text().splitlines()
+                lines = [f'version = "storm-{name}"' if line.startswith("version = ") else line for line in lines]
+                manifest.write_text("\n".join(lines) + "\n")
+        (self.folder / "model-broken" / "classifier.safetensors").write_bytes(b"broken")
+        if not (self.folder / "model").is_symlink():
+            (self.folder / "model").symlink_to("model-one")
 
     # ---- the world goes on ---------------------------------------------------------------------------------
 
@@ -171,6 +187,21 @@ class Storm:
             self.live(seconds)
             self.connect()
 
+    def switch_model(self, dice):
+        link, name = self.folder / "model", dice.choice(["one", "two", "two", "broken"])
+        say(f"  the model is {name} now{', which no daemon may take' if name == 'broken' else ''}")
+        aside = self.folder / "model.part"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(f"model-{name}")
+        aside.rename(link)
+        for daemon in self.daemons:
+            if dice.random() < 0.5:
+                daemon.send(signal.SIGHUP, ends=False)
+        self.live(dice.uniform(1, 5))
+        if name == "broken":  # a daemon that starts could not
+            aside.symlink_to("model-two")
+            aside.rename(link)
+
     def fill_disk(self, dice):
         seconds = dice.uniform(2, 6)
         say(f"  the daemons' disk is full for {seconds:.1f} s")
@@ -194,7 +225,7 @@ class Storm:
 
     def kinds(self):
         """Every kind of event comes once before any comes again."""
-        kinds = ["kill_daemon", "end_daemon", "stop_daemon", "kill_broker", "cut_network"]
+        kinds = ["kill_daemon", "end_daemon", "stop_daemon", "kill_broker", "cut_network", "switch_model"]
         if (self.folder / "disk").is_mount():  # never fill anybody's real disk
             kinds.append("fill_disk")
         kinds = os.environ.get("CHAOS_EVENTS", "").split() or kinds

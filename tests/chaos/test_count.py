@@ -82,6 +82,8 @@ class Counter(unittest.TestCase):
         self.assertEqual(self.figures(other), (0, 0, 1, 1), "another reason")
         stranger = lambda night: night["sources-v1"].append(line(0, 9, "D", "Size:9"))
         self.assertEqual(self.figures(stranger), (0, 0, 1, 1), "rows of an image that nobody sent")
+        two = lambda night: night["images-v1"].__setitem__(0, line(2, 0, "A", '{"rows": 2, "masks": 1, "modelHash": "b"}'))
+        self.assertEqual(self.figures(two), (0, 0, 1, 1), "an image of two models")
         twice = lambda night: night["new-images"].append(line(0, 3, "0", "good"))
         self.assertFalse(self.judged(twice).holds(), "a message that the storm itself sent twice")
 
