@@ -11,22 +11,22 @@ use crate::config::{Config, ConfigError, Layers};
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArgs {
     /// Configuration file [default: config/twinpeak.toml, here or in a folder above the program]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Survey description [default: survey.file of the configuration]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub survey: Option<PathBuf>,
     /// Folder of the model bundle [default: model.bundle of the configuration]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// What the nets run on: auto, cpu, cuda:0, ... [default: device.choice of the configuration]
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub device: Option<String>,
     /// What finds objects: net or threshold [default: model.segmenter of the configuration]
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub segmenter: Option<String>,
     /// Any other key, e.g. --set pipeline.frames_in_flight=2
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
 }
 

@@ -4,9 +4,12 @@ use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use twinpeak::config::{Config, Layers};
-use twinpeak::frame::PerBand;
+use twinpeak::fits::{self, NamedBytes};
+use twinpeak::frame::{ImageId, PerBand};
 use twinpeak::message::{self, Message, Uri};
 use twinpeak::survey::Survey;
+use twinpeak::torch::bundle::{self, Bundle};
+use twinpeak::torch::parameters::Parameters;
 
 static SURVEY: LazyLock<Survey> =
     LazyLock::new(|| Survey::parse(include_str!("../../config/surveys/sdss.toml")).expect("the shipped survey"));
@@ -80,4 +83,37 @@ fn named_by_band(uris: &PerBand<Uri>, image: &str) {
         let said = uri.file_name().and_then(|name| SURVEY.file_name(name)).expect("a name of the survey");
         assert_eq!((said.band, said.image.as_str()), (band, image));
     }
+}
+
+/// Five files of these bytes are a frame no larger than the limits; or they are refused in one line.
+pub fn frame(name_ending: &str, bytes: &[u8]) {
+    let limits = fits::Limits { max_file_bytes: 1 << 20, max_unpacked_bytes: 1 << 21, max_pixels: 1 << 16 };
+    let file = |band: usize| NamedBytes {
+        name: format!("frame-{}-003918-3-0213.fits{name_ending}", SURVEY.band(band)),
+        bytes: bytes.to_vec(),
+    };
+    let image = ImageId::new("003918-3-0213").expect("an id");
+    match fits::decode(&SURVEY, &image, std::array::from_fn(file), &limits) {
+        Ok(frame) => assert!(frame.bands.iter().all(|band| band.pixels.pixels().len() as u64 <= limits.max_pixels)),
+        Err(refused) => one_line(&refused.to_string()),
+    }
+}
+
+/// A bundle with this manifest is refused in one line: its weights are not there.
+pub fn manifest(folder: &Path, bytes: &[u8]) {
+    std::fs::write(folder.join(bundle::MANIFEST), bytes).expect("a folder of the test's own");
+    let profile = SURVEY.profile();
+    let refused = Bundle::load(folder, &profile.name, &profile.bands).expect_err("there are no weights");
+    one_line(&refused.to_string());
+}
+
+/// Weights are numbers by name; or they are refused in one line.
+pub fn weights(bytes: &[u8]) {
+    if let Err(refused) = Parameters::from_safetensors(bytes) {
+        one_line(&refused.to_string());
+    }
+}
+
+fn one_line(said: &str) {
+    assert!(said.len() < 10_000 && !said.contains(char::is_control), "{said:?}");
 }
