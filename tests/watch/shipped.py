@@ -77,6 +77,6 @@ def panels():
 
 
 def metrics(expression):
-    """The daemon's metrics that an expression names; a histogram's three series count as one name each."""
+    """The daemon's own metrics that an expression names, not those that rules record."""
     unquoted = re.sub(r'"[^"]*"', '""', expression)
     return set(re.findall(r"(?<![\w:])(?:twinpeak|process)_[a-z0-9_]+(?![\w:])", unquoted))
