@@ -28,7 +28,7 @@ PANELS = {
         ("Checks", "stat", "bool_yes_no", "Readiness: every check of /readyz, the worst daemon's.",
          ("min by (check) (twinpeak_check_ok{WHO})", "{{check}}")),
         ("Last frame ended", "stat", "s", "Since the last frame was published or rejected, the slowest daemon's.",
-         ("max(time() - twinpeak_last_finished_timestamp_seconds{WHO})", "ago")),
+         ("max(time() - (twinpeak_last_finished_timestamp_seconds{WHO} > 0))", "ago")),
         ("Model", "stat", "none", "Bundles in force, and how many daemons have each.",
          ("count by (version, hash) (twinpeak_model_info{WHO})", "{{version}} {{hash}}")),
         ("Error budget left", "stat", "percentunit", "Of the 1% of images that may take more than 5 s in 28 days.",

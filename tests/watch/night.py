@@ -15,7 +15,6 @@ from shipped import ROOT
 
 TOPIC = "twinpeak.sdss.new-images"
 FIELDS, SIDE_PX = 4, 640
-# What makes a tenth of a small field's files large enough to be late when many come at once is their number alone.
 
 
 def run(*command, quiet=False):
@@ -35,7 +34,7 @@ class Night:
         self.images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in (folder / "sky").glob("frame-r-*.fits"))
         self.broker("start")
         run("deploy/kafka.sh", "topics", "sdss", 4, "--dir", folder / "kafka")
-        self.producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap})
+        self.producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def broker(self, what):
         """Starts it, always at the same address, or stops it."""
@@ -103,6 +102,7 @@ class Night:
         self.rate = None
         if self.sender:
             self.sender.join()
+            self.producer.purge()
         if self.process:
             self.kill()
         run("deploy/kafka.sh", "stop", "--dir", self.folder / "kafka")
