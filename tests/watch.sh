@@ -4,9 +4,9 @@
 #   tests/watch.sh
 #
 # First what lies there: promtool's unit tests of every alert, a runbook entry and tests of both kinds for each, the
-# dashboard against its code. Then Debian's Prometheus scrapes a daemon on a real broker by the shipped configuration,
-# sixty times as fast (tests/watch/fast.py says by which rule); faults are injected, their alerts must fire and end,
-# and every query of the dashboard must return data. The last line is
+# dashboard against its code. Then Debian's Prometheus scrapes a daemon on a real broker and one on an inbox by the
+# shipped configuration, sixty times as fast (tests/watch/fast.py says by which rule); faults are injected, their alerts
+# must fire and end, and every query of the dashboard must return data. The last line is
 #   N passed, N failed
 # with exit 0 only if none failed.
 #
@@ -53,7 +53,7 @@ for tool in prometheus promtool amtool; do
         ln -s "$(command -v "$tool")" "$tools/$tool"
     fi
 done
-read -ra ports < <(free_ports 2)
-say "the daemon's log is $work/daemon.log"
+read -ra ports < <(free_ports 3)
+say "the daemons' logs are $work/daemon.log and inbox.log"
 trap 'deploy/kafka.sh stop --dir "$work/kafka"' EXIT # where Python was killed and could not
 "$python" -B tests/watch/watch.py "$work" "$tools" "${ports[@]}" 7>&-

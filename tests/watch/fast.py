@@ -35,8 +35,8 @@ def rule(slow):
     return quick
 
 
-def write(folder, daemon, own):
-    """The whole configuration into `folder`, for a daemon at one address and Prometheus at its own."""
+def write(folder, daemons, own):
+    """The whole configuration into `folder`: for daemons, a survey's name and an address each, and Prometheus' own."""
     for file in shipped.PROMETHEUS.glob("rules/*.yml"):
         content = yaml.safe_load(file.read_text())
         for group in content["groups"]:
@@ -49,11 +49,9 @@ def write(folder, daemon, own):
             static["targets"] = [own]
     del config["alerting"]  # nobody is told
     put(folder / "prometheus.yml", config)
-    for file in shipped.PROMETHEUS.glob("targets/*.yml"):
-        targets = yaml.safe_load(file.read_text())
-        for one in targets:
-            one["targets"] = [daemon]
-        put(folder / "targets" / file.name, targets)
+    (entry,) = yaml.safe_load((shipped.PROMETHEUS / "targets/twinpeak.yml").read_text())
+    targets = [{**entry, "labels": {"survey": survey}, "targets": [address]} for survey, address in daemons.items()]
+    put(folder / "targets/twinpeak.yml", targets)
 
 
 def put(path, content):

@@ -1,9 +1,10 @@
-"""A night to be watched: a broker, a daemon on it, and messages of small simulated fields."""
+"""A night to be watched: a broker with a daemon on it, a daemon on an inbox, and small simulated fields."""
 
 import json
 import os
-import pathlib
 import re
+import resource
+import shutil
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ import confluent_kafka
 from shipped import ROOT
 
 TOPIC = "twinpeak.sdss.new-images"
+BANDS = "ugriz"
 FIELDS, SIDE_PX = 4, 640
 
 
@@ -23,32 +25,85 @@ def run(*command, quiet=False):
     return subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT).stdout
 
 
+class Daemon:
+    """A daemon that can be started, killed, and started again."""
+
+    def __init__(self, name, folder, port, source, settings):
+        self.address, self.log = f"127.0.0.1:{port}", folder / f"{name}.log"
+        command = [os.environ["TWINPEAK"], "run", *source, "--http", self.address]
+        self.command = [str(c) for c in (*command, *(f"--set={key}={value}" for key, value in settings.items()))]
+        self.process = None
+
+    def start(self):
+        """Starts it and waits until it is ready."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(self.command, stderr=log, cwd=ROOT)
+        deadline = time.monotonic() + 60
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("the daemon does not get ready:\n" + self.log.read_text()[-3000:])
+            time.sleep(0.2)
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def may_write(self, may):
+        """Whether its files may grow; if not, writing fails as on a full disk, also where root asks."""
+        hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (hard if may else 0, hard))
+
+    def kill(self):
+        """Without asking."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
 class Night:
     """All of it, in one folder."""
 
-    def __init__(self, folder, port):
-        self.folder, self.port, self.twinpeak = folder, port, os.environ["TWINPEAK"]
-        self.process, self.numbers, self.sender, self.log = None, 0, None, (folder / "daemon.log").open("a")
+    def __init__(self, folder, ports):
+        self.folder, self.sky, self.numbers, self.rate, self.sender = folder, folder / "sky", 0, None, None
+        self.inbox, self.bootstrap = folder / "inbox", None
         size = ["--width", SIDE_PX, "--height", SIDE_PX, "--seed", 6]
-        run(self.twinpeak, "simulate", "--plain", "--out", folder / "sky", "--fields", FIELDS, *size, quiet=True)
-        self.images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in (folder / "sky").glob("frame-r-*.fits"))
+        run(os.environ["TWINPEAK"], "simulate", "--plain", "--out", self.sky, "--fields", FIELDS, *size, quiet=True)
+        self.images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in self.sky.glob("frame-r-*.fits"))
         self.broker("start")
         run("deploy/kafka.sh", "topics", "sdss", 4, "--dir", folder / "kafka")
         self.producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        settings = {
+            "kafka.instance": "watched",
+            "kafka.state_dir": folder / "state",
+            "kafka.session_timeout_s": 6,
+            "remote.file_roots": folder,
+            "remote.objects": f"file://{folder}/objects",
+        }
+        self.on_broker = Daemon("daemon", folder, ports[0], ["--kafka", self.bootstrap], settings)
+        self.inbox.mkdir()
+        self.on_inbox = Daemon("inbox", folder, ports[1], ["--inbox", self.inbox, "--out", folder / "out"], {"input.settle_s": 1})
 
     def broker(self, what):
         """Starts it, always at the same address, or stops it."""
         self.bootstrap = run("deploy/kafka.sh", what, "--dir", self.folder / "kafka").strip() or self.bootstrap
 
+    def drop(self):
+        """A field into the inbox."""
+        for band in BANDS:
+            shutil.copy(self.sky / f"frame-{band}-{self.images[0]}.fits", self.inbox)
+
     def send(self, good=1, bad=0):
         """So many messages of fields, and so many that are none."""
         for _ in range(good):
             self.numbers += 1
-            image, sky = f"{self.numbers:06d}-1-0001", self.folder / "sky"
-            for band in "ugriz":  # the survey's pattern; the same few skies under other names
+            image, sky = f"{self.numbers:06d}-1-0001", self.sky
+            for band in BANDS:  # the survey's pattern; the same few skies under other names
                 original = self.images[self.numbers % len(self.images)]
                 os.link(sky / f"frame-{band}-{original}.fits", sky / f"frame-{band}-{image}.fits")
-            bands = {band: f"file://{sky}/frame-{band}-{image}.fits" for band in "ugriz"}
+            bands = {band: f"file://{sky}/frame-{band}-{image}.fits" for band in BANDS}
             value = json.dumps({"schema_version": "1.0", "image_id": image, "bands": bands})
             self.producer.produce(TOPIC, key=image, value=value)
         for _ in range(bad):
@@ -67,42 +122,12 @@ class Night:
             self.send(*self.rate)
             time.sleep(1)
 
-    def start(self):
-        """Starts the daemon and waits until it is ready."""
-        settings = {
-            "kafka.instance": "watched",
-            "kafka.state_dir": self.folder / "state",
-            "kafka.session_timeout_s": 6,
-            "remote.file_roots": self.folder,
-            "remote.objects": f"file://{self.folder}/objects",
-        }
-        run_it = [self.twinpeak, "run", "--kafka", self.bootstrap, "--http", f"127.0.0.1:{self.port}"]
-        command = [*run_it, *(f"--set={key}={value}" for key, value in settings.items())]
-        self.process = subprocess.Popen([str(c) for c in command], stderr=self.log, cwd=ROOT)
-        deadline = time.monotonic() + 60
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the daemon does not get ready:\n" + pathlib.Path(self.log.name).read_text()[-3000:])
-            time.sleep(0.2)
-
-    def ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
-    def kill(self):
-        """Without asking."""
-        self.process.kill()
-        self.process.wait()
-
     def end(self):
         """Of everything."""
         self.rate = None
         if self.sender:
             self.sender.join()
             self.producer.purge()
-        if self.process:
-            self.kill()
-        run("deploy/kafka.sh", "stop", "--dir", self.folder / "kafka")
+        self.on_broker.kill()
+        self.on_inbox.kill()
+        self.broker("stop")

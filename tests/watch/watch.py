@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The watching, watched: watch.py FOLDER TOOLS DAEMON-PORT PROMETHEUS-PORT (tests/watch.sh calls it).
+"""The watching, watched: watch.py FOLDER TOOLS PORT PORT PORT (tests/watch.sh calls it).
 
-What is shipped is checked as it lies there; then a daemon on a real broker is scraped by a real Prometheus, everything
-that can be broken from outside is broken, and the alert for it must fire, and end when the fault does.
+What is shipped is checked as it lies there; then a real Prometheus scrapes two daemons, one on a real broker and one on an
+inbox, things are broken from outside, and the alert for each must fire, and end when the fault does.
 """
 
 import itertools
@@ -10,7 +10,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import shipped
 from night import Night
@@ -27,6 +26,7 @@ ONLY_WITH = {
     "twinpeak_shadow_stage_seconds_total": "a shadow model",
     "twinpeak_retries_total": "something to be tried again",
 }
+STREAM, INBOX = "sdss", "backfill"  # the daemons, by the survey that their targets name
 WITHIN_S = 60  # an alert fires or ends, at the latest; how fast is Prometheus' affair
 
 
@@ -106,67 +106,82 @@ class Faults:
     def __init__(self, tally, night, watcher):
         self.tally, self.night, self.watcher = tally, night, watcher
 
-    def fires(self, alert, fault):
-        took = self.watcher.waits(lambda: alert in self.watcher.alerts(), WITHIN_S)
+    def fires(self, fault, alert, survey=STREAM):
+        took = self.watcher.waits(lambda: (alert, survey) in self.watcher.alerts(), WITHIN_S)
         why = f"{self.watcher.alerts()} fire, {self.watcher.alerts('pending')} will"
         self.tally.check(f"{fault}: {alert} fires" + (f" after {took:.0f} s" if took is not None else ""), took is not None, why)
 
-    def ends(self, *alerts):
-        took = self.watcher.waits(lambda: not self.watcher.alerts() & set(alerts), WITHIN_S)
-        self.tally.check(f"{' and '.join(alerts)}: over" + (f" after {took:.0f} s" if took is not None else ""), took is not None,
-                         f"{self.watcher.alerts()} still fire")
+    def over(self, *alerts, survey=STREAM):
+        ended = lambda: not self.watcher.alerts() & {(alert, survey) for alert in alerts}
+        took = self.watcher.waits(ended, WITHIN_S)
+        self.tally.check(f"cured: {', '.join(alerts)} over" + (f" after {took:.0f} s" if took is not None else ""),
+                         took is not None, f"{self.watcher.alerts()} still fire")
+
+    def works(self):
+        """Frames have been going through for a while."""
+        going = "min_over_time(sum(increase(twinpeak_kafka_committed_images_total[5s]))[8s:1s]) > 1"
+        self.tally.check("frames go through", self.watcher.waits(lambda: self.watcher.values(going), WITHIN_S) is not None, going)
 
     def none(self):
-        """A daemon that is well calls nobody."""
-        settled = self.watcher.waits(lambda: self.watcher.values("sum(twinpeak_frames_total) > 15"), WITHIN_S)
-        why = f"{self.watcher.alerts()} fire; {'' if settled else 'too few frames were done'}"
-        self.tally.check("a daemon that is well: no alert", settled is not None and not self.watcher.alerts(), why)
+        """Daemons that are well call nobody."""
+        self.works()
+        done = f'twinpeak_frames_total{{survey="{INBOX}",outcome="processed"}} == 1'
+        self.tally.check("so does the inbox's", self.watcher.waits(lambda: self.watcher.values(done), WITHIN_S) is not None, done)
+        self.tally.check("daemons that are well: no alert", not self.watcher.alerts(), self.watcher.alerts())
 
     def bad_frames(self):
         self.night.steadily(good=1, bad=2)
-        self.fires("TwinpeakRejections", "bad frames")
-        self.fires("TwinpeakRejectsMost", "bad frames")
+        self.fires("bad frames", "TwinpeakRejections")
+        self.fires("bad frames", "TwinpeakRejectsMost")
         self.night.steadily(good=1)
 
-    def broker_away(self):
+    def not_ready(self):
+        """At once, since both take as long as the daemons take to notice."""
+        self.night.on_inbox.may_write(False)
         self.night.broker("stop")
-        self.fires("TwinpeakNotReady", "the broker is away")
+        self.fires("the broker is away", "TwinpeakNotReady")
+        self.fires("the output cannot be written", "TwinpeakNotReady", INBOX)
         self.night.broker("start")
-        self.ends("TwinpeakNotReady", "TwinpeakRejections", "TwinpeakRejectsMost")
+        self.night.on_inbox.may_write(True)
+        self.over("TwinpeakNotReady", "TwinpeakRejections", "TwinpeakRejectsMost")
+        self.over("TwinpeakNotReady", survey=INBOX)
+        self.works()
         panels(self.tally, self.watcher)  # now, when every kind of event has been
 
     def killed(self):
-        self.night.kill()
-        self.fires("TwinpeakDown", "the daemon is killed")
+        daemon = self.night.on_broker
+        daemon.kill()
+        self.fires("the daemon is killed", "TwinpeakDown")
         for _ in range(3):
-            self.night.start()
-            self.watcher.waits(lambda: self.watcher.values('up{job="twinpeak"} == 1'), WITHIN_S)
-            self.night.kill()
-        self.night.start()
-        self.fires("TwinpeakRestarting", "it is killed again and again")
-        self.ends("TwinpeakDown")
+            daemon.start()
+            self.watcher.waits(lambda: self.watcher.values(f'up{{instance="{daemon.address}"}} == 1'), WITHIN_S)
+            daemon.kill()
+        daemon.start()
+        self.fires("it is killed again and again", "TwinpeakRestarting")
+        self.over("TwinpeakDown")
 
     def too_much(self):
-        self.ends("TwinpeakLatencyBudgetFast")  # what waited for the broker and the daemon was late
-        self.night.steadily(good=12)
-        self.fires("TwinpeakLagGrowing", "more frames than it can do")
-        self.fires("TwinpeakLatencyBudgetFast", "more frames than it can do")
+        self.over("TwinpeakLatencyBudgetFast")  # what waited for the broker and the daemon was late
+        self.night.steadily(good=60)
+        self.fires("more frames than it can do", "TwinpeakLagGrowing")
+        self.fires("more frames than it can do", "TwinpeakLatencyBudgetFast")
 
 
-def main(folder, tools, daemon_port, prometheus_port):
+def main(folder, tools, ports):
     tally = Tally()
     as_it_lies(tally, tools)
     night = watcher = None
     try:
-        night = Night(folder, daemon_port)
-        night.start()
-        watcher = Watcher(folder, tools / "prometheus", prometheus_port, f"127.0.0.1:{daemon_port}")
+        night = Night(folder, ports)
+        night.drop()
+        night.on_broker.start()
+        night.on_inbox.start()
+        addresses = {STREAM: night.on_broker.address, INBOX: night.on_inbox.address}
+        watcher = Watcher(folder, tools / "prometheus", ports[2], addresses)
         faults = Faults(tally, night, watcher)
         night.steadily(good=1)
-        for fault in (faults.none, faults.bad_frames, faults.broker_away, faults.killed, faults.too_much):
-            start = time.monotonic()
+        for fault in (faults.none, faults.bad_frames, faults.not_ready, faults.killed, faults.too_much):
             fault()
-            print(f"        ({fault.__name__}: {time.monotonic() - start:.0f} s)", flush=True)
         names_exist(tally, watcher)
     finally:
         if watcher:
@@ -179,4 +194,4 @@ def main(folder, tools, daemon_port, prometheus_port):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), [int(port) for port in sys.argv[3:6]]))

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes the daemon by the shipped configuration, sixty times as fast (fast.py)."""
+"""A real Prometheus that scrapes daemons by the shipped configuration, sixty times as fast (fast.py)."""
 
 import json
 import math
@@ -14,9 +14,9 @@ import fast
 class Watcher:
     """It, and what can be asked of it."""
 
-    def __init__(self, folder, prometheus, port, daemon):
+    def __init__(self, folder, prometheus, port, daemons):
         self.address, self.log = f"127.0.0.1:{port}", folder / "prometheus.log"
-        fast.write(folder / "prometheus", daemon, self.address)
+        fast.write(folder / "prometheus", daemons, self.address)
         command = [prometheus, f"--config.file={folder}/prometheus/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
                    f"--web.listen-address={self.address}", "--log.level=warn"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log.open("w"))
@@ -52,8 +52,9 @@ class Watcher:
         return set(self.ask("label/__name__/values"))
 
     def alerts(self, state="firing"):
-        """Names of the alerts in a state."""
-        return {one["labels"]["alertname"] for one in self.ask("alerts")["alerts"] if one["state"] == state}
+        """(name, survey) of the alerts in a state."""
+        labels = [one["labels"] for one in self.ask("alerts")["alerts"] if one["state"] == state]
+        return {(one["alertname"], one.get("survey")) for one in labels}
 
     def waits(self, condition, seconds):
         """Seconds until a condition holds; None if it does not in time."""
