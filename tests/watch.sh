@@ -55,5 +55,18 @@ for tool in prometheus promtool amtool; do
 done
 read -ra ports < <(free_ports 3)
 say "the daemons' logs are $work/daemon.log and inbox.log"
-trap 'deploy/kafka.sh stop --dir "$work/kafka"' EXIT # where Python was killed and could not
-"$python" -B tests/watch/watch.py "$work" "$tools" "${ports[@]}" 7>&-
+
+watching=''
+clean_up() {
+    if [[ $watching ]]; then kill -TERM "$watching" 2>/dev/null && wait "$watching"; fi || true
+    deploy/kafka.sh stop --dir "$work/kafka" # where Python was killed and could not
+}
+trap clean_up EXIT
+trap 'trap "" INT TERM; exit 130' INT # a second one must not break the cleaning up
+trap 'trap "" INT TERM; exit 143' TERM
+"$python" -B tests/watch/watch.py "$work" "$tools" "${ports[@]}" 7>&- &
+watching=$!
+failed=0
+wait "$watching" || failed=$?
+watching=''
+exit "$failed"

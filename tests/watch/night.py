@@ -30,14 +30,17 @@ class Daemon:
 
     def __init__(self, name, folder, port, source, settings):
         self.address, self.log = f"127.0.0.1:{port}", folder / f"{name}.log"
-        command = [os.environ["TWINPEAK"], "run", *source, "--http", self.address]
+        alone = ["setpriv", "--pdeathsig", "KILL"]  # it does not outlive us
+        command = [*alone, os.environ["TWINPEAK"], "run", *source, "--http", self.address]
         self.command = [str(c) for c in (*command, *(f"--set={key}={value}" for key, value in settings.items()))]
         self.process = None
 
     def start(self):
         """Starts it and waits until it is ready."""
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(self.command, stderr=log, cwd=ROOT)
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, cwd=ROOT)
+        with self.log.open("a") as log:  # through a pipe, as the journal has it: not on the disk that is full
+            subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=log)
+        self.process.stderr.close()
         deadline = time.monotonic() + 60
         while not self.ready():
             if self.process.poll() is not None or time.monotonic() > deadline:

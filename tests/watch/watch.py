@@ -24,7 +24,6 @@ ONLY_WITH = {
     "twinpeak_shadow_frames_total": "a shadow model",
     "twinpeak_shadow_skipped_frames_total": "a shadow model",
     "twinpeak_shadow_stage_seconds_total": "a shadow model",
-    "twinpeak_retries_total": "something to be tried again",
 }
 STREAM, INBOX = "sdss", "backfill"  # the daemons, by the survey that their targets name
 WITHIN_S = 60  # an alert fires or ends, at the latest; how fast is Prometheus' affair
@@ -145,8 +144,19 @@ class Faults:
         self.night.on_inbox.may_write(True)
         self.over("TwinpeakNotReady", "TwinpeakRejections", "TwinpeakRejectsMost")
         self.over("TwinpeakNotReady", survey=INBOX)
+
+    def disk_full(self):
+        self.works()
+        self.over("TwinpeakLatencyBudgetFast")  # what had waited for the broker was late
+        self.night.on_broker.may_write(False)
+        self.night.steadily(good=4)
+        self.fires("the stream's disk is full", "TwinpeakNoProgress")
+        self.fires("the stream's disk is full", "TwinpeakLagGrowing")
+        self.night.on_broker.may_write(True)
+        self.fires("it has room again, but much has waited", "TwinpeakLatencyBudgetFast")
         self.works()
         panels(self.tally, self.watcher)  # now, when every kind of event has been
+        self.over("TwinpeakNoProgress")
 
     def killed(self):
         daemon = self.night.on_broker
@@ -159,12 +169,6 @@ class Faults:
         daemon.start()
         self.fires("it is killed again and again", "TwinpeakRestarting")
         self.over("TwinpeakDown")
-
-    def too_much(self):
-        self.over("TwinpeakLatencyBudgetFast")  # what waited for the broker and the daemon was late
-        self.night.steadily(good=60)
-        self.fires("more frames than it can do", "TwinpeakLagGrowing")
-        self.fires("more frames than it can do", "TwinpeakLatencyBudgetFast")
 
 
 def main(folder, tools, ports):
@@ -180,7 +184,7 @@ def main(folder, tools, ports):
         watcher = Watcher(folder, tools / "prometheus", ports[2], addresses)
         faults = Faults(tally, night, watcher)
         night.steadily(good=1)
-        for fault in (faults.none, faults.bad_frames, faults.not_ready, faults.killed, faults.too_much):
+        for fault in (faults.none, faults.bad_frames, faults.not_ready, faults.disk_full, faults.killed):
             fault()
         names_exist(tally, watcher)
     finally:

@@ -17,8 +17,8 @@ class Watcher:
     def __init__(self, folder, prometheus, port, daemons):
         self.address, self.log = f"127.0.0.1:{port}", folder / "prometheus.log"
         fast.write(folder / "prometheus", daemons, self.address)
-        command = [prometheus, f"--config.file={folder}/prometheus/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
-                   f"--web.listen-address={self.address}", "--log.level=warn"]
+        command = ["setpriv", "--pdeathsig", "KILL", prometheus, f"--config.file={folder}/prometheus/prometheus.yml",
+                   f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address={self.address}", "--log.level=warn"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log.open("w"))
         deadline = time.monotonic() + 30
         while not self.ready():
