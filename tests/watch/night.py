@@ -21,8 +21,8 @@ FIELDS, SIDE_PX = 4, 640
 
 def run(*command, quiet=False):
     """Runs a command to its end."""
-    errors = subprocess.DEVNULL if quiet else None
-    return subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT).stdout
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL if quiet else None, "text": True}
+    return subprocess.run([str(c) for c in command], check=True, cwd=ROOT, **told).stdout
 
 
 class Daemon:
@@ -87,7 +87,8 @@ class Night:
         }
         self.on_broker = Daemon("daemon", folder, ports[0], ["--kafka", self.bootstrap], settings)
         self.inbox.mkdir()
-        self.on_inbox = Daemon("inbox", folder, ports[1], ["--inbox", self.inbox, "--out", folder / "out"], {"input.settle_s": 1})
+        source = ["--inbox", self.inbox, "--out", folder / "out"]
+        self.on_inbox = Daemon("inbox", folder, ports[1], source, {"input.settle_s": 1})
 
     def broker(self, what):
         """Starts it, always at the same address, or stops it."""
