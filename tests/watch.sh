@@ -33,7 +33,7 @@ unpack() (
     cd "$1"
     say "fetches prometheus and prometheus-alertmanager from Debian: 30 MB"
     apt-get download -qq prometheus prometheus-alertmanager 2>/dev/null || {
-        if ((EUID != 0)); then die "apt-get download prometheus failed. Run this, then try again: sudo apt-get update"; fi
+        if ((EUID != 0)); then die "apt-get knows no prometheus. Run this, then try again: sudo apt-get update"; fi
         apt-get -o DPkg::Lock::Timeout=300 update -qq
         apt-get download -qq prometheus prometheus-alertmanager
     }

@@ -81,7 +81,7 @@ PANELS = {
          ("avg by (band) (twinpeak_frame_sky_sigma_nmgy{WHO})", "{{band}}")),
         ("PSF", "lines", "none", "Stars that made it; a fallback PSF had to serve where it is 0.",
          ("avg by (band) (twinpeak_frame_psf_stars{WHO} * (1 - twinpeak_frame_psf_fallback{WHO}))", "{{band}}")),
-        ("Shape and registration", "lines", "none", "Ellipticity of the PSF, and scatter about the registration, pixels.",
+        ("Shape and registration", "lines", "none", "Ellipticity of the PSF; scatter about the registration, pixels.",
          ("max by (band) (twinpeak_frame_ellipticity_ratio{WHO})", "{{band}} ellipticity"),
          ("max by (band) (twinpeak_frame_registration_residual_px{WHO})", "{{band}} residual")),
     ],
@@ -90,8 +90,9 @@ PANELS = {
          ("sum by (partition) (twinpeak_kafka_consumer_lag_messages{WHO})", "partition {{partition}}"),
          ("job:twinpeak_kafka_consumer_lag_messages:sum{SURVEY}", "{{survey}}")),
         ("Latency", "lines", "s", "From a message to its commit.",
-         *((f"histogram_quantile({q}, sum by (le) (rate(twinpeak_kafka_latency_seconds_bucket{{WHO}}[$__rate_interval])))",
-            name) for q, name in ((0.5, "median"), (0.99, "99%")))),
+         *((f"histogram_quantile({fraction}, sum by (le)"
+            " (rate(twinpeak_kafka_latency_seconds_bucket{WHO}[$__rate_interval])))", name)
+           for fraction, name in ((0.5, "median"), (0.99, "99%")))),
         ("Late images", "lines", "percentunit", "Fraction that took more than 5 s: the objective is 1% in 28 days.",
          *((f"job:twinpeak_kafka_late:ratio_increase{window}{{SURVEY}}", f"{{{{survey}}}} in {window}")
            for window in ("5m", "1h", "6h"))),
@@ -104,7 +105,7 @@ PANELS = {
         ("Bytes", "lines", "Bps", "Taken and committed.",
          ("sum(rate(twinpeak_kafka_received_bytes_total{WHO}[$__rate_interval]))", "taken"),
          ("sum(rate(twinpeak_kafka_committed_bytes_total{WHO}[$__rate_interval]))", "committed")),
-        ("Held back", "lines", "percentunit", "Share of the time in which partitions were paused, since the pipeline was full.",
+        ("Held back", "lines", "percentunit", "Share of the time in which a full pipeline paused partitions.",
          ("sum by (instance) (rate(twinpeak_kafka_paused_seconds_total{WHO}[$__rate_interval]))", "{{instance}}")),
         ("Transactions", "lines", "none", "Troubles within a quarter of an hour; each is done again.",
          ("sum(increase(twinpeak_kafka_aborts_total{WHO}[15m]))", "aborted"),
@@ -130,8 +131,8 @@ PANELS = {
          ("twinpeak_output_free_bytes{WHO}", "{{instance}}")),
     ],
     "Drift": [
-        ("Distance, hour", "lines", "none", "Of an hour's frames from what the model has learned from, over the threshold: "
-         "1 is as far as the training's own frames go.",
+        ("Distance, hour", "lines", "none", "Of an hour's frames from what the model was made for, over the "
+         "threshold: above 1 it has drifted.",
          ('max by (input) (twinpeak_drift_distance{WHO,window="hour"}'
           " / on (job, survey, instance, input) group_left twinpeak_drift_threshold{WHO})", "{{input}}")),
         ("Distance, night", "lines", "none", "The same of the night's.",
@@ -146,8 +147,10 @@ PANELS = {
         ("Frames seen", "lines", "cpm", "Frames a minute that the candidate saw, and that it had no time for.",
          ("60 * sum(rate(twinpeak_shadow_frames_total{WHO}[$__rate_interval]))", "seen"),
          ("60 * sum(rate(twinpeak_shadow_skipped_frames_total{WHO}[$__rate_interval]))", "skipped")),
-        ("Cost", "lines", "none", "Cores that the candidate keeps busy.",
-         ("sum(rate(twinpeak_shadow_stage_seconds_total{WHO}[$__rate_interval]))", "candidate")),
+        ("Calibration error", "lines", "none", "The candidate's probabilities, were the model in service the truth.",
+         ("twinpeak_shadow_calibration_error{WHO}", "{{instance}}")),
+        ("Seconds", "lines", "s", "Each second, of all stages on the same frames.",
+         ("sum by (model) (rate(twinpeak_shadow_stage_seconds_total{WHO}[$__rate_interval]))", "{{model}}")),
     ],
 }
 

@@ -1,8 +1,8 @@
 """The shipped Prometheus configuration, sixty times as fast: an hour is a minute.
 
-Made from the shipped files by one rule, so that no second set of rules has to be kept: every length of time in a rule (`for`,
-`[...]`, `offset ...`, and hours written as `N * 3600`) is a sixtieth of itself; scrapes and evaluations come every
-second. Thresholds, names and labels stay.
+Made from the shipped files by one rule, so that no second set of rules has to be kept: every length of time in a rule
+(`for`, `[...]`, `offset ...`, and hours written as `N * 3600`) is a sixtieth of itself; scrapes and evaluations come
+every second. Thresholds, names and labels stay.
 """
 
 import re

@@ -16,6 +16,7 @@ from shipped import ROOT
 
 TOPIC = "twinpeak.sdss.new-images"
 BANDS = "ugriz"
+MODEL = ROOT / "config/model"
 FIELDS, SIDE_PX = 4, 640
 
 
@@ -72,8 +73,9 @@ class Night:
     def __init__(self, folder, ports):
         self.folder, self.sky, self.numbers, self.rate, self.sender = folder, folder / "sky", 0, None, None
         self.inbox, self.bootstrap = folder / "inbox", None
-        size = ["--width", SIDE_PX, "--height", SIDE_PX, "--seed", 6]
+        size = ["--width", SIDE_PX, "--height", SIDE_PX, "--seed", 6, "--flat", "--sources", 160]  # bright stars too
         run(os.environ["TWINPEAK"], "simulate", "--plain", "--out", self.sky, "--fields", FIELDS, *size, quiet=True)
+        self.bundle()
         self.images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in self.sky.glob("frame-r-*.fits"))
         self.broker("start")
         run("deploy/kafka.sh", "topics", "sdss", 4, "--dir", folder / "kafka")
@@ -82,6 +84,10 @@ class Night:
             "kafka.instance": "watched",
             "kafka.state_dir": folder / "state",
             "kafka.session_timeout_s": 6,
+            "model.bundle": folder / "bundle",
+            "shadow.bundle": MODEL,
+            "shadow.share": 0.3,
+            "shadow.report": folder / "shadow.json",
             "remote.file_roots": folder,
             "remote.objects": f"file://{folder}/objects",
         }
@@ -89,6 +95,13 @@ class Night:
         self.inbox.mkdir()
         source = ["--inbox", self.inbox, "--out", folder / "out"]
         self.on_inbox = Daemon("inbox", folder, ports[1], source, {"input.settle_s": 1})
+
+    def bundle(self):
+        """The shipped model, as if these fields were the ones that it was made for: the measure of drift."""
+        model, out = self.folder / "bundle", self.folder / "processed"
+        shutil.copytree(MODEL, model)
+        run(os.environ["TWINPEAK"], "process", self.sky, "--out", out, quiet=True)
+        run(os.environ["TWINPEAK"], "summary", out, "--expect", model)
 
     def broker(self, what):
         """Starts it, always at the same address, or stops it."""
