@@ -22,7 +22,9 @@ pub enum Lines {
 ///
 /// Does nothing when logging was started before (tests do so).
 pub fn start(lines: Lines, level: Level, bar: Option<ProgressBar>) {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveBar { bar });
+    // A line that cannot be written (a full disk behind standard error) is lost; telling of that would panic.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(AboveBar { bar }).log_internal_errors(false);
     let started = match lines {
         Lines::Human => builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
         Lines::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
