@@ -97,6 +97,6 @@ CONTROL
 mkdir -p "$out"
 deb=$out/${name}_${version}_$architecture.deb
 # zstd: xz would take minutes over libtorch and save a fifth.
-dpkg-deb --root-owner-group -Zzstd -z5 --build "$root" "$deb.part" >/dev/null
+dpkg-deb --root-owner-group -Zzstd -z3 --build "$root" "$deb.part" >/dev/null
 mv "$deb.part" "$deb"
 echo "$deb"

@@ -21,14 +21,14 @@ until_true() {
 value() { systemctl show --value -p "$1" "${2-$unit}"; }
 is() { [[ $(value "$1" "${3-$unit}") == "$2" ]] || { echo "$1 is $(value "$1" "${3-$unit}")"; systemctl status --no-pager -n 8 "${3-$unit}"; return 1; }; }
 drop() { # drop SEED: a small simulated field arrives, from a member of the group twinpeak
-    twinpeak simulate --config /etc/twinpeak/sdss.toml --plain --out "/tmp/sky$1" --fields 1 --seed "$1" --width 256 --height 256 || return
+    twinpeak simulate --plain --out "/tmp/sky$1" --fields 1 --seed "$1" --width 256 --height 256 || return
     chgrp twinpeak "/tmp/sky$1"/frame-* && chmod 640 "/tmp/sky$1"/frame-* || return
     setpriv --reuid nobody --regid twinpeak --clear-groups sh -c "cp /tmp/sky$1/frame-* /var/lib/twinpeak/sdss/inbox/"
 }
 are_done() { (($(find /var/lib/twinpeak/sdss/out -maxdepth 1 -name '*.done.json' | wc -l) == $1)); }
 other_than() { [[ $(value MainPID) != "$1" && $(value MainPID) != 0 ]] && is ActiveState active; }
 logged() { journalctl -u "$unit" -o cat --no-pager | grep -q "$1"; }
-owned() { [[ $(stat -c %U:%G:%a "$1") == "$2" ]] || stat -c %U:%G:%a "$1"; }
+owned() { [[ $(stat -c %U:%G:%a "$1") == "$2" ]] || { stat -c %U:%G:%a "$1"; return 1; }; }
 contained() { # its view of the system: nothing of it can be written but its own folder
     local pid
     pid=$(value MainPID)
@@ -47,7 +47,7 @@ printf '[Unit]\nStartLimitBurst=4\n[Service]\nRestartSec=0\nWatchdogSec=10\nEnvi
 systemctl daemon-reload
 check "enabled and started: active once it says READY=1" systemctl enable --now "$unit"
 check "is active" is ActiveState active
-check "is healthy" twinpeak health
+check "is healthy" twinpeak health --config /etc/twinpeak/sdss.toml
 check "systemd made its folders" owned /var/lib/twinpeak/sdss/inbox twinpeak:twinpeak:770
 check "runs as its user, cannot gain privileges, and can write only to its own folder" contained
 drop 1 && check "a field is processed under the full hardening" until_true 60 are_done 1

@@ -27,6 +27,9 @@ check() {
 # refuses COMMAND...: succeeds if the command fails.
 refuses() { ! "$@"; }
 
+# same IS SHOULD
+same() { [[ $1 == "$2" ]] || { echo "$1, not $2"; return 1; }; }
+
 # has FILE...: each is there.
 has() { local file; for file; do [[ -e $file ]] || { echo "$file is missing"; return 1; }; done; }
 lacks() { local file; for file; do [[ ! -e $file ]] || { echo "$file is still there"; return 1; }; done; }

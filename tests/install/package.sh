@@ -13,21 +13,21 @@ port=$(free_port)
 
 # Where systemd would make them, from StateDirectory.
 folders() { inside install -d -o twinpeak -g twinpeak -m 0770 /var/lib/twinpeak/sdss{,/inbox,/out,/state,/objects}; }
-as_user() { inside runuser -u twinpeak -- env "TWINPEAK__HTTP__BIND=127.0.0.1:$port" "$@"; }
 start_daemon() {
-    as_user /usr/bin/twinpeak run --config /etc/twinpeak/sdss.toml >>"$work/daemon.log" 2>&1 &
+    (umask 027 && exec chroot --userspec=twinpeak:twinpeak "$root" /usr/bin/env -i PATH=/usr/bin:/bin "TWINPEAK__HTTP__BIND=127.0.0.1:$port" \
+        TWINPEAK__INPUT__SETTLE_S=0.5 /usr/bin/twinpeak run --config /etc/twinpeak/sdss.toml) </dev/null >>"$work/daemon.log" 2>&1 &
     daemon=$!
 }
-stop_daemon() { pkill -TERM -P "$daemon" 2>/dev/null || kill -TERM "$daemon"; wait "$daemon"; }
+stop_daemon() { kill -TERM "$daemon"; code=0; wait "$daemon" || code=$?; }
 # drop SEED: a small simulated field arrives.
 drop() {
-    inside twinpeak simulate --config /etc/twinpeak/sdss.toml --plain --out "/tmp/sky$1" --fields 1 --seed "$1" --width 256 --height 256 &&
+    inside twinpeak simulate --plain --out "/tmp/sky$1" --fields 1 --seed "$1" --width 256 --height 256 &&
         inside sh -c "install -o twinpeak -m 640 /tmp/sky$1/frame-*.fits /var/lib/twinpeak/sdss/inbox/"
 }
 done_of() { find "$root/var/lib/twinpeak/sdss/out" -name '*.done.json' | wc -l; }
 are_done() { (($(done_of) == $1)) || { tail -n 5 "$work/daemon.log"; return 1; }; }
-owner() { [[ $(inside stat -c %U:%a "$1") == "$2" ]] || inside stat -c '%n %U:%a' "$1"; }
-version() { [[ $(inside dpkg-query -W -f '${Version} ${Status}' twinpeak) == "$1 $2" ]]; }
+owner() { same "$(inside stat -c %U:%a "$1")" "$2"; }
+version() { same "$(inside dpkg-query -W -f '${Version} ${Status}' twinpeak)" "$1 $2"; }
 from_package() { # no path of the machine that built it, and every library found without LD_LIBRARY_PATH
     local dynamic
     dynamic=$(readelf -d "$root/usr/bin/twinpeak")
@@ -47,7 +47,7 @@ check "libtorch is found at /usr/lib/twinpeak, by the program itself" from_packa
 check "twinpeak check accepts the shipped configuration" inside twinpeak check /etc/twinpeak/sdss.toml
 folders
 start_daemon
-check "the daemon, as the user twinpeak, says that it is ready" until_true 60 inside twinpeak health --url "http://127.0.0.1:$port"
+check "the daemon, as the user twinpeak, says that it is ready" until_true 60 inside twinpeak health --http "127.0.0.1:$port"
 check "a simulated field arrives" drop 1
 check "and is processed" until_true 60 are_done 1
 check "its results are the user's" owner "/var/lib/twinpeak/sdss/out/$(basename "$(find "$root/var/lib/twinpeak/sdss/out" -name '*.catalog.parquet')")" twinpeak:640
@@ -55,12 +55,14 @@ edit
 check "an upgrade in place, over an edited configuration" install_deb "/tmp/${new##*/}"
 check "is the next version" version 0.1.0+next "install ok installed"
 check "keeps what the operator wrote" grep -q '^# by the operator' "$root/etc/twinpeak/sdss.toml"
-check "the running daemon ends in good order" stop_daemon
+stop_daemon
+check "the running daemon ends in good order" same "$code" 0
 start_daemon
-check "the next one is ready" until_true 60 inside twinpeak health --url "http://127.0.0.1:$port"
+check "the next one is ready" until_true 60 inside twinpeak health --http "127.0.0.1:$port"
 check "another field arrives" drop 2
 check "and is processed; the first is not done again" until_true 60 are_done 2
-check "it ends in good order" stop_daemon
+stop_daemon
+check "it ends in good order" same "$code" 0
 check "removed" inside apt-get remove -y -q twinpeak
 check "program and libraries are gone" lacks "$root"/usr/bin/twinpeak "$root"/usr/lib/twinpeak "$root"/usr/share/twinpeak
 check "configuration and results are not" has "$root/etc/twinpeak/sdss.toml" "$root/var/lib/twinpeak/sdss/out"
