@@ -36,4 +36,4 @@ if ! grep -q '^ok booted' "$root/root/account" 2>/dev/null; then
 fi
 while IFS= read -r line; do note "${line%% *}" "${line#* }"; done < <(grep -E '^(ok|FAILED|SKIPPED) ' "$root/root/account")
 check "the trial came to its end" grep -q '^end$' "$root/root/account"
-if grep -q ^FAILED "$root/root/account"; then tail -n 60 "$root/root/said" | cut -c 1-250 | sed 's/^/        /'; fi
+if grep -q ^FAILED "$root/root/account"; then { cat "$root/root/said" && tail -n 40 "$root/root/journal"; } | cut -c 1-250 | sed 's/^/        /'; fi
