@@ -17,10 +17,10 @@ part=$dir.part
 rm -rf "$part"
 mkdir -p "$part/lib" "$part/licences" "$part/wheels"
 say "downloads libtorch $version and NVIDIA's libraries from PyPI: 2.9 GB, 5 GB on disk, into $dir"
+platforms=(manylinux2014_x86_64) # each of NVIDIA's wheels names another
+for glibc in $(seq 17 28); do platforms+=("manylinux_2_${glibc}_x86_64"); done
 python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: --implementation cp --python-version 3.11 \
-    --abi cp311 --abi none --abi abi3 --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-    --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-    --dest "$part/wheels" "torch==$version"
+    --abi cp311 --abi none --abi abi3 "${platforms[@]/#/--platform=}" --dest "$part/wheels" "torch==$version"
 # The same wheel as the processor's half, by its checksum; the others are those whose versions it demands.
 (cd "$part/wheels" && grep ' torch-' ../../deploy/libtorch.sha256 | sha256sum --quiet --check) ||
     { say "the downloaded libtorch is not the expected one; nothing was installed"; exit 1; }

@@ -52,10 +52,12 @@ check "a simulated field arrives" drop 1
 check "and is processed" until_true 60 are_done 1
 check "its results are the user's" owner "/var/lib/twinpeak/sdss/out/$(basename "$(find "$root/var/lib/twinpeak/sdss/out" -name '*.catalog.parquet')")" twinpeak:640
 edit
+inside cp -r /usr/share/twinpeak/model /var/lib/twinpeak/own && inside ln -sfn /var/lib/twinpeak/own /etc/twinpeak/model
 check "an upgrade in place, over an edited configuration" install_deb "/tmp/${new##*/}"
 check "is the next version" version 0.1.0+next "install ok installed"
 check "keeps what the operator wrote" grep -q '^# by the operator' "$root/etc/twinpeak/sdss.toml"
 stop_daemon
+check "and the model that the operator chose" same "$(readlink "$root/etc/twinpeak/model")" /var/lib/twinpeak/own
 check "the running daemon ends in good order" same "$code" 0
 start_daemon
 check "the next one is ready" until_true 60 inside twinpeak health --http "127.0.0.1:$port"
