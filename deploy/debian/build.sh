@@ -59,7 +59,7 @@ install -D -m 644 -t "$doc/examples" config/twinpeak.toml deploy/systemd/gpu.con
 {
     cat deploy/debian/copyright
     find "$libtorch/licences" -type f | sort | while IFS= read -r file; do
-        printf '\n==== libtorch: %s ====\n\n' "${file##*/}"
+        printf '\n==== libtorch: %s ====\n\n' "${file#"$libtorch"/licences/}"
         cat "$file"
     done
 } >"$doc/copyright"
