@@ -72,8 +72,9 @@ for script in postinst prerm postrm; do install -m 755 "deploy/debian/$script" "
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 # The libraries that the program and libtorch are linked with, as packages of this machine's release.
 touch "$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps --ignore-missing-info "-l$root/usr/lib/twinpeak" -O \
-    -e"$root/usr/bin/twinpeak" "$root"/usr/lib/twinpeak/lib*.so* 2>"$work/shlibdeps.log" | sed -n 's/^shlibs:Depends=//p')
+# (NVIDIA's own ask for the C library alone, and for the driver, which no package of the release has.)
+depends=$(cd "$work" && dpkg-shlibdeps --ignore-missing-info "-l$root/usr/lib/twinpeak" -O -e"$root/usr/bin/twinpeak" \
+    "$root"/usr/lib/twinpeak/{libtorch_cpu,libc10}.so 2>"$work/shlibdeps.log" | sed -n 's/^shlibs:Depends=//p') || true
 [[ $depends ]] || { cat "$work/shlibdeps.log" >&2; die "dpkg-shlibdeps found no dependencies"; }
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: $name

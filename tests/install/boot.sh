@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The package on a system that has booted: a container root with systemd as its first process. What happens there is in
 # inside-boot.sh.
 ((EUID == 0)) || { note SKIPPED "boot: a system of its own needs root"; exit; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The container, from a base that debootstrap made and the package: built by podman, run with a read-only root and no
 # rights at all. Building inside the image from source takes as long as a first build and is not tried here.
 ((EUID == 0)) || { note SKIPPED "container: podman without root needs what test machines lack; run as root"; exit; }
@@ -16,6 +16,7 @@ drop_store() {
     pod rmi --all --force >/dev/null 2>&1 || true
     umount "$store/overlay" 2>/dev/null || true
     rm -rf --one-file-system "$store"
+    find /sys/fs/cgroup/*/libpod_parent -depth -type d -exec rmdir {} + 2>/dev/null || true # only what is empty
 }
 trap drop_store EXIT
 tar -C "$base" -c . | pod import - localhost/debian:bookworm >"$work/import.log" 2>&1 ||

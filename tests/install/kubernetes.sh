@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The cluster's manifests: rendered by kustomize, held against the schemas of Kubernetes (kubernetes-validate, which
 # brings those of every release) and of KEDA (its own custom resource definitions), and the daemon's configuration in
 # them against the daemon.

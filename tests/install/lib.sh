@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What the sections of tests/install.sh share; sourced, not run.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/twinpeak

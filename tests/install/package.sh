@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The Debian package in a bare root without systemd: installed, used as its user, upgraded in place, removed, purged.
 ((EUID == 0)) || { note SKIPPED "package: a root of its own needs root"; exit; }
 [[ -x $twinpeak ]] || { note SKIPPED "package: no program at $twinpeak"; exit; }

@@ -1,7 +1,27 @@
-# shellcheck shell=bash
-# What the program is made of: licences and sources by cargo-deny, the bill of materials by cargo-cyclonedx, held against
-# CycloneDX' own schema. Both tools take minutes to compile, so they are used where they are and not installed here.
+# shellcheck shell=bash disable=SC2154
+# What the program is made of: licences and sources, held against .cargo/deny.toml by a short script and, where it is
+# there, by cargo-deny; the bill of materials by cargo-cyclonedx, held against CycloneDX' own schema. Both tools take
+# minutes to compile, so they are used where they are and not installed here.
 cyclonedx=$cache/cyclonedx-11.12.0
+if [[ ! -e $cyclonedx/complete ]]; then
+    rm -rf "$cyclonedx"
+    { python3 -m venv "$cyclonedx" && "$cyclonedx/bin/pip" -q --disable-pip-version-check install \
+        'cyclonedx-python-lib[json-validation]==11.12.0'; } >"$work/pip.log" 2>&1 && touch "$cyclonedx/complete"
+fi
+
+licences() {
+    cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu |
+        "$cyclonedx/bin/python" -B tests/install/licences.py "$1"
+}
+if [[ -e $cyclonedx/complete ]]; then
+    check "licences and sources of all crates are as .cargo/deny.toml allows" licences .cargo/deny.toml
+    for rule in '/^    "ISC",$/d' 's/{ name = "native-tls" }/{ name = "rdkafka-sys" }/' 's/crates.io-index/other/'; do
+        sed "$rule" .cargo/deny.toml >"$work/deny.toml"
+        check "and by a stricter rule they are not ($rule)" refuses licences "$work/deny.toml"
+    done
+else
+    note SKIPPED "supply: the reader of licences cannot be had: $(tail -n 1 "$work/pip.log")"
+fi
 
 deny() { cargo deny --offline --locked "$@" check --hide-inclusion-graph licenses bans sources; }
 if cargo deny --version >/dev/null 2>&1; then
@@ -46,11 +66,6 @@ sys.exit(bool(missing or strange or bare) or len(names) < 200)
 PY
 }
 check "it names crates, libtorch and their licences, and nothing of the tests" holds
-if [[ ! -e $cyclonedx/complete ]]; then
-    rm -rf "$cyclonedx"
-    { python3 -m venv "$cyclonedx" && "$cyclonedx/bin/pip" -q --disable-pip-version-check install \
-        'cyclonedx-python-lib[json-validation]==11.12.0'; } >"$work/pip.log" 2>&1 && touch "$cyclonedx/complete"
-fi
 valid() {
     "$cyclonedx/bin/python" -B - "$1" <<'PY'
 import sys
@@ -65,5 +80,5 @@ if [[ -e $cyclonedx/complete ]]; then
     sed 's/"type": "library"/"type": "thing"/' "$work/bill.json" >"$work/wrong.json"
     check "and one that is not is refused" refuses valid "$work/wrong.json"
 else
-    note SKIPPED "supply: CycloneDX' schema cannot be had: $(tail -n 1 "$work/pip.log")"
+    note SKIPPED "supply: CycloneDX' schema cannot be had"
 fi

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The unit by itself: is it one, and how much of the machine does it leave open?
 needs systemd-analyze=systemd || { note SKIPPED "unit: no systemd-analyze"; exit; }
 
