@@ -70,6 +70,8 @@ libtorch() {
         'torch/lib/libgomp*' "torch-$torch_version.dist-info/*LICENSE*" "torch-$torch_version.dist-info/*NOTICE*" -d "$part/torch"
     unzip -q -o -j "$part"/wheels/nvidia_cuda_cupti-*.whl '*/libcupti.so.13' -d "$part/lib"
     unzip -q -o -j "$part"/wheels/nvidia_cuda_runtime-*.whl '*/libcudart.so.13' -d "$part/lib"
+    unzip -q -o -j "$part"/wheels/nvidia_cuda_runtime-*.whl '*/License.txt' -d "$part/torch/NVIDIA"
+    mv "$part/torch/NVIDIA/License.txt" "$part/torch/NVIDIA/NVIDIA-LICENSE" # redistribution of libcudart and libcupti
     mv "$part/torch/torch/include" "$part/include"
     mv "$part"/torch/torch/lib/* "$part/lib/"
     mkdir "$part/licences" && find "$part/torch" -type f \( -name '*LICENSE*' -o -name '*NOTICE*' \) -exec cp {} "$part/licences/" \;

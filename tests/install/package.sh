@@ -1,0 +1,77 @@
+# shellcheck shell=bash disable=SC2154
+# The Debian package in a bare root without systemd: installed, used as its user, upgraded in place, removed, purged.
+((EUID == 0)) || { note SKIPPED "package: a root of its own needs root"; exit; }
+[[ -x $twinpeak ]] || { note SKIPPED "package: no program at $twinpeak"; exit; }
+needs debootstrap=debootstrap patchelf=patchelf dpkg-shlibdeps=dpkg-dev || { note SKIPPED "package: no debootstrap, patchelf or dpkg-dev"; exit; }
+base=$(base_root bare "") || { note SKIPPED "package: no bare root could be made"; exit; }
+
+old=$(package 0.1.0) && new=$(package 0.1.0+next) || { note FAILED "the package is built"; exit; }
+note ok "the package is built: $(du -m "$old" | cut -f 1) MB"
+take_root "$base"
+cp "$old" "$new" "$root/tmp/"
+port=$(free_port)
+
+# Where systemd would make them, from StateDirectory.
+folders() { inside install -d -o twinpeak -g twinpeak -m 0770 /var/lib/twinpeak/sdss{,/inbox,/out,/state,/objects}; }
+start_daemon() {
+    (umask 027 && exec chroot --userspec=twinpeak:twinpeak "$root" /usr/bin/env -i PATH=/usr/bin:/bin "TWINPEAK__HTTP__BIND=127.0.0.1:$port" \
+        TWINPEAK__INPUT__SETTLE_S=0.5 /usr/bin/twinpeak run --config /etc/twinpeak/sdss.toml) </dev/null >>"$work/daemon.log" 2>&1 &
+    daemon=$!
+}
+stop_daemon() { kill -TERM "$daemon"; code=0; wait "$daemon" || code=$?; }
+# drop SEED: a small simulated field arrives.
+drop() {
+    inside twinpeak simulate --plain --out "/tmp/sky$1" --fields 1 --seed "$1" --width 256 --height 256 &&
+        inside sh -c "install -o twinpeak -m 640 /tmp/sky$1/frame-*.fits /var/lib/twinpeak/sdss/inbox/"
+}
+done_of() { find "$root/var/lib/twinpeak/sdss/out" -name '*.done.json' | wc -l; }
+are_done() { (($(done_of) == $1)) || { tail -n 5 "$work/daemon.log"; return 1; }; }
+owner() { same "$(inside stat -c %U:%a "$1")" "$2"; }
+version() { same "$(inside dpkg-query -W -f '${Version} ${Status}' twinpeak)" "$1 $2"; }
+from_package() { # no path of the machine that built it, and every library found without LD_LIBRARY_PATH
+    local dynamic
+    dynamic=$(readelf -d "$root/usr/bin/twinpeak")
+    grep -q 'R.*PATH.*\[/usr/lib/twinpeak\]' <<<"$dynamic" || { echo "$dynamic"; return 1; }
+    inside ldd /usr/bin/twinpeak | tee /dev/stderr | grep -q '=> /usr/lib/twinpeak/libtorch_cpu.so'
+    refuses grep -q 'not found' <(inside ldd /usr/bin/twinpeak)
+}
+install_deb() { inside apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confold "$1"; }
+edit() { inside sh -c "printf '%s\n' '# by the operator' 'level = \"debug\"' >>/etc/twinpeak/sdss.toml"; }
+
+check "installed by apt in a bare root" install_deb "/tmp/${old##*/}"
+check "all files are as packaged" inside dpkg --verify twinpeak
+check "the user twinpeak is there" inside id twinpeak
+check "the unit, configuration, model and licences are there" has "$root"/usr/lib/systemd/system/twinpeak@.service \
+    "$root"/etc/twinpeak/{sdss.toml,surveys/sdss.toml} "$root"/usr/share/twinpeak/model/manifest.toml "$root"/usr/share/doc/twinpeak/copyright
+check "libtorch is found at /usr/lib/twinpeak, by the program itself" from_package
+check "twinpeak check accepts the shipped configuration" inside twinpeak check /etc/twinpeak/sdss.toml
+folders
+start_daemon
+check "the daemon, as the user twinpeak, says that it is ready" until_true 60 inside twinpeak health --http "127.0.0.1:$port"
+check "a simulated field arrives" drop 1
+check "and is processed" until_true 60 are_done 1
+check "its results are the user's" owner "/var/lib/twinpeak/sdss/out/$(basename "$(find "$root/var/lib/twinpeak/sdss/out" -name '*.catalog.parquet')")" twinpeak:640
+edit
+inside cp -r /usr/share/twinpeak/model /var/lib/twinpeak/own && inside ln -sfn /var/lib/twinpeak/own /etc/twinpeak/model
+check "an upgrade in place, over an edited configuration" install_deb "/tmp/${new##*/}"
+check "is the next version" version 0.1.0+next "install ok installed"
+check "keeps what the operator wrote" grep -q '^# by the operator' "$root/etc/twinpeak/sdss.toml"
+stop_daemon
+check "and the model that the operator chose" same "$(readlink "$root/etc/twinpeak/model")" /var/lib/twinpeak/own
+check "the running daemon ends in good order" same "$code" 0
+start_daemon
+check "the next one is ready" until_true 60 inside twinpeak health --http "127.0.0.1:$port"
+check "another field arrives" drop 2
+check "and is processed; the first is not done again" until_true 60 are_done 2
+stop_daemon
+check "it ends in good order" same "$code" 0
+check "removed" inside apt-get remove -y -q twinpeak
+check "program and libraries are gone" lacks "$root"/usr/bin/twinpeak "$root"/usr/lib/twinpeak "$root"/usr/share/twinpeak
+check "configuration and results are not" has "$root/etc/twinpeak/sdss.toml" "$root/var/lib/twinpeak/sdss/out"
+check "purged" inside dpkg --purge twinpeak
+check "configuration is gone" lacks "$root/etc/twinpeak"
+check "results are not" are_done 2
+check "nor is their owner" inside id twinpeak
+rm -rf "$root/var/lib/twinpeak"
+check "installed once more" install_deb "/tmp/${new##*/}"
+check "a purge with no results takes the user too" inside sh -c 'dpkg --purge twinpeak && ! id twinpeak'
