@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod check;
 pub mod dataset;
 pub mod evaluate;
+mod page;
 pub mod process;
 pub mod replay;
 pub mod run;

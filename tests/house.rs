@@ -58,7 +58,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),
     ("wire", &["frame", "survey", "catalog", "pipeline"]),
-    ("telemetry", &["pipeline", "frame", "catalog", "model"]),
+    ("telemetry", &["pipeline", "frame", "catalog", "model", "picture"]),
     ("torch", &["tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("study", &["CORE", "learn", "torch", "picture"]),

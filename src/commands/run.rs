@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context;
 
 use super::assemble::{Assembly, assemble, ended, ledger, limits, loader, sink, start_log};
-use super::{Fault, stream};
+use super::{Fault, page, stream};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{Config, Source};
 use crate::pipeline;
@@ -15,6 +15,7 @@ use crate::store::{Inbox, Patience};
 use crate::telemetry::health::{Check, Heart};
 use crate::telemetry::http::Server;
 use crate::telemetry::metrics::{Facts, Metrics};
+use crate::telemetry::page::Page;
 use crate::telemetry::{Probes, log, signals};
 use crate::torch::process;
 
@@ -41,7 +42,7 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     ending.first(move || in_work.forgive());
     let assembly = assemble(config)?;
     let models = &assembly.models;
-    let watching = Watching::new(&assembly);
+    let watching = Watching::new(&assembly, config);
     let writable = ledger.clone();
     let output = Check::new("output", move || writable.probe().map_err(|e| e.to_string()));
     let server = watching.serve(config, output)?;
@@ -103,11 +104,12 @@ pub(super) struct Watching {
     pub probes: Arc<Probes>,
     metrics: Arc<Metrics>,
     heart: Heart,
+    page: Arc<Page>,
 }
 
 impl Watching {
-    /// Metrics, log and the heart that each inference makes beat.
-    pub fn new(assembly: &Assembly) -> Self {
+    /// Metrics, log, the page, and the heart that each inference makes beat.
+    pub fn new(assembly: &Assembly, config: &Config) -> Self {
         let identity = &assembly.models.identity;
         let metrics = Arc::new(Metrics::new(&Facts {
             model_version: identity.version.clone(),
@@ -116,13 +118,16 @@ impl Watching {
         }));
         let heart = Heart::default();
         heart.beat(); // making the nets ran each of them once
-        let probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone())]);
-        Self { probes: Arc::new(probes), metrics, heart }
+        let (page, watchers) = page::assemble(assembly, config);
+        let mut probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone())]);
+        probes.0.extend(watchers);
+        Self { probes: Arc::new(probes), metrics, heart, page: Arc::new(page) }
     }
 
-    /// Serves metrics and health, with one more condition for readiness.
+    /// Serves metrics, health and the page, with one more condition for readiness.
     pub fn serve(&self, config: &Config, check: Check) -> anyhow::Result<Server> {
         let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
-        Server::start(config.http.bind, self.metrics.clone(), vec![inference, check]).context(Fault::Config)
+        let checks = vec![inference, check];
+        Server::start(config.http.bind, self.metrics.clone(), checks, self.page.clone()).context(Fault::Config)
     }
 }

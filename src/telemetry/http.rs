@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz` and `/readyz` on a thread of their own. The runtime lives and ends here; nothing else
+//! `/metrics`, `/healthz`, `/readyz` and the page on a thread of their own. The runtime lives and ends here; nothing else
 //! of the program is asynchronous.
 
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::health::Check;
 use super::metrics::Metrics;
+use super::page::{self, Page};
 
 /// A check that has not answered for so long counts as failed: its disk or device hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,7 +57,12 @@ impl Server {
     ///
     /// # Errors
     /// [`HttpError`]
-    pub fn start(bind: SocketAddr, metrics: Arc<Metrics>, checks: Vec<Check>) -> Result<Self, HttpError> {
+    pub fn start(
+        bind: SocketAddr,
+        metrics: Arc<Metrics>,
+        checks: Vec<Check>,
+        page: Arc<Page>,
+    ) -> Result<Self, HttpError> {
         let failed = |problem| HttpError::Bind { address: bind, problem };
         let listener = TcpListener::bind(bind).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -67,7 +73,8 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(failed)?
         };
         let (stop, stopped) = oneshot::channel();
-        let app = router(Arc::new(Shared { metrics, checks, round: Arc::new(Semaphore::new(1)) }));
+        let shared = Shared { metrics, checks, round: Arc::new(Semaphore::new(1)) };
+        let app = router(Arc::new(shared)).merge(page::router(page));
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(serve(listener, app, stopped));
             runtime.shutdown_background(); // a hanging check must not keep us
@@ -159,11 +166,16 @@ mod tests {
 
     use super::*;
     use crate::pipeline::ports::Probe;
+    use crate::telemetry::history::History;
     use crate::telemetry::metrics::Facts;
+
+    fn page() -> Arc<Page> {
+        Arc::new(Page::new(Arc::new(History::new(String::new))))
+    }
 
     fn start(checks: Vec<Check>) -> (Server, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new(&Facts::default()));
-        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks).unwrap(), metrics)
+        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks, page()).unwrap(), metrics)
     }
 
     fn get(server: &Server, path: &str) -> String {
@@ -211,7 +223,7 @@ mod tests {
     #[test]
     fn a_taken_address_is_named() {
         let (server, metrics) = start(vec![]);
-        let error = Server::start(server.address(), metrics, vec![]).err().unwrap().to_string();
+        let error = Server::start(server.address(), metrics, vec![], page()).err().unwrap().to_string();
         assert!(error.starts_with(&format!("http.bind: cannot listen on {}: ", server.address())), "{error}");
     }
 
