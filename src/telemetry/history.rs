@@ -1,4 +1,4 @@
-//! What the page shows of the past: the last fields that ended, each in about a kilobyte, in a ring of fixed length.
+//! What the page shows of the past: the last fields that ended, some 2 kB each, in a ring of fixed length.
 
 mod now;
 

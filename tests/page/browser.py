@@ -90,6 +90,9 @@ class Browser:
         """What the console has said since the last question, of what a page should not do."""
         return [entry["message"] for entry in self._ask("/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"]
 
-    def screenshot(self, path):
+    def screenshot(self, path, height, scale):
+        """Of the page from its top."""
+        clip = {"x": 0, "y": 0, "width": self.js("return innerWidth"), "height": height, "scale": scale}
+        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         with open(path, "wb") as file:
-            file.write(base64.b64decode(self._ask("/screenshot")))
+            file.write(base64.b64decode(shot["data"]))

@@ -78,9 +78,9 @@ def past(out, model, fields):
         record = json.loads(json.dumps(model)) | {"image_id": f"{k // 800 + 1:06}-{k // 100 % 6 + 1}-{k:04}"}
         hour = (fields - k) / 60
         for band in record["quality"]:
-            band["fwhm_arcsec"] *= 1 + 0.25 * math.sin(0.7 - hour / 4) + random.gauss(0, 0.02)
-            band["sky_nmgy"] *= 1 + 0.15 * math.cos(hour / 5) + random.gauss(0, 0.01)
-            band["depth_5sigma_mag"] -= 0.2 * math.sin(0.7 - hour / 4) + random.gauss(0, 0.02)
+            band["fwhm_arcsec"] *= 1 - 0.25 * math.sin(hour / 4) + random.gauss(0, 0.02)
+            band["sky_nmgy"] *= 1 + 0.15 * math.sin(hour / 5) + random.gauss(0, 0.01)
+            band["depth_5sigma_mag"] += 0.2 * math.sin(hour / 4) + random.gauss(0, 0.02)
         stars = random.randrange(40, 80)
         record |= {"stars": stars, "rows": stars + record["galaxies"] + record["unclassified"]}
         write(out / f"{record['image_id']}.done.json", record, now - 60 * (fields - k))

@@ -135,7 +135,7 @@ async function show(at, quiet) {
 }
 
 async function drawLast() {
-  const last = await ask("api/fields?outcome=processed&limit=8");
+  const last = await ask("api/fields?outcome=processed&limit=10");
   if (changed("gallery", last)) {
     fill($("gallery"), last.fields.map((f) => h("li", {}, h("a", { href: to(f.image), "data-key": `${f.number}` },
       h("img", { src: `api/fields/${f.image}/thumbnail.png?${f.number}`, alt: "", loading: "lazy", width: 256, height: 192 }),
@@ -206,6 +206,7 @@ function toggle() {
   const { from, number: key } = $("stack").dataset;
   for (const box of document.querySelectorAll("input[data-layer]")) {
     const img = $("stack").querySelector(`img[data-layer=${box.dataset.layer}]`);
+    if (!img) return; // it has no picture
     if (box.checked && !img.hasAttribute("src")) img.src = `${from}${box.dataset.layer}.png?${key}`;
     img.classList.toggle("off", !box.checked);
     img.toggleAttribute("aria-hidden", !box.checked);
