@@ -1,4 +1,6 @@
+use super::field::MOST_CHARACTERS;
 use super::*;
+use crate::pipeline::ports::Reason;
 use crate::telemetry::testing::{processed, rejected};
 
 fn history(most: usize) -> History {
