@@ -5,7 +5,7 @@
 #   tests/page.sh [--screenshot FILE]     and keep a picture of the page, as the README has it
 #
 # Takes about two minutes. Chromium and its driver are installed from Debian where they are missing (300 MB); all else
-# lies in out/page. TWINPEAK is the daemon (target/release/twinpeak), PYTHON has astropy (.venv/bin/python). The last
+# lies in out/page (or PAGE_DIR). TWINPEAK is the daemon (target/release/twinpeak), PYTHON has astropy (.venv/bin/python). The last
 # line is
 #   N passed, N failed
 set -euo pipefail
@@ -26,7 +26,8 @@ if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; the
     apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null
 fi
 
-rm -rf out/page
-mkdir -p out/page
-trap 'deploy/kafka.sh stop --dir out/page/kafka >/dev/null 2>&1 || true' EXIT
-"$python" -B tests/page/drive.py "$twinpeak" out/page "$@"
+work=$(realpath -m "${PAGE_DIR:-out/page}")
+mkdir -p "$work"
+find "$work" -mindepth 1 -delete
+trap 'deploy/kafka.sh stop --dir "$work/kafka" >/dev/null 2>&1 || true' EXIT
+"$python" -B tests/page/drive.py "$twinpeak" "$work" "$@"
