@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod evaluate;
 pub mod health;
 pub mod model;
+mod page;
 pub mod process;
 mod reload;
 pub mod replay;

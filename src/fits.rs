@@ -30,7 +30,7 @@ pub use band::{encode_band, pack};
 pub use catalog::catalog_table;
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
-pub use segmentation::{read_segmentation, segmentation_file};
+pub use segmentation::{Masks, read_masks, read_segmentation, segmentation_file};
 
 /// How much one file may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,13 @@
-//! Pictures: the quick look at a field, panels of small pieces of it, and charts.
+//! Pictures: the quick look at a field, the same in layers for the page, panels of small pieces of it, and charts.
 
 mod axis;
+mod layers;
 mod panels;
 mod plot;
 mod quicklook;
 
 pub use axis::Axis;
+pub use layers::{Layer, Layers};
 pub use panels::{Panel, Panels, panels};
 pub use plot::{Chart, Corner, Series, Style, chart};
 pub use quicklook::quicklook;
@@ -18,6 +20,12 @@ pub enum PictureError {
     Size {
         /// Width and height of each plane.
         sizes: Vec<(usize, usize)>,
+    },
+    /// A picture that is none of this program's.
+    #[error("the quick look could not be read: {problem}")]
+    Decode {
+        /// What is wrong.
+        problem: String,
     },
     /// The drawing failed.
     #[error("the chart {title:?} could not be drawn: {problem}")]

@@ -380,7 +380,7 @@ fn publish(
                     }
                     probe.finished(&job.finished);
                 }
-                Ok(Fate::Dropped) => {}
+                Ok(Fate::Dropped) => probe.dropped(&job.finished.image_id),
                 Err(error) => {
                     fail(EngineError::Sink(error));
                     return summary;

@@ -16,6 +16,7 @@ mod inbox;
 mod ledger;
 mod night;
 mod parquet;
+mod past;
 mod record;
 mod sink;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use inbox::Inbox;
 pub use ledger::{Claim, Ledger, MAX_ATTEMPTS};
 pub use night::Night;
 pub use parquet::parquet_table;
+pub use past::{Past, past};
 pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
 pub use sink::{CatalogAvro, DirectorySink, Encoders};
 pub use watch::Patience;

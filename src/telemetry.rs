@@ -1,12 +1,15 @@
-//! Watching the program: logs, metrics, health, progress, and the signals that ask it to stop.
+//! Watching the program: logs, metrics, health, a page, progress, and the signals that ask it to stop.
 
 pub mod ask;
 pub mod drift;
 pub mod health;
+pub mod history;
 pub mod http;
+pub mod kept;
 pub mod log;
 pub mod metrics;
 pub mod notify;
+pub mod page;
 pub mod progress;
 mod quality;
 pub mod shadow;
@@ -31,6 +34,10 @@ impl Probe for Probes {
         self.0.iter().for_each(|p| p.stage(stage, seconds));
     }
 
+    fn passed(&self, image: &ImageId, stage: Stage) {
+        self.0.iter().for_each(|p| p.passed(image, stage));
+    }
+
     fn queue(&self, stage: Stage, depth: usize) {
         self.0.iter().for_each(|p| p.queue(stage, depth));
     }
@@ -53,6 +60,10 @@ impl Probe for Probes {
 
     fn finished(&self, finished: &Finished) {
         self.0.iter().for_each(|p| p.finished(finished));
+    }
+
+    fn dropped(&self, image: &ImageId) {
+        self.0.iter().for_each(|p| p.dropped(image));
     }
 
     fn retrying(&self, stage: Stage, error: &PortError) {

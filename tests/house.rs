@@ -60,7 +60,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["frame", "survey", "catalog", "pipeline", "fits", "picture"]),
     ("picture", &["frame", "catalog", "pipeline"]),
     ("wire", &["frame", "survey", "catalog", "pipeline"]),
-    ("telemetry", &["pipeline", "frame", "catalog", "model", "drift", "evaluate"]),
+    ("telemetry", &["pipeline", "frame", "catalog", "model", "drift", "evaluate", "picture"]),
     ("torch", &["drift", "tile", "cutout", "model", "preprocess", "recipe", "frame", "survey", "pipeline"]),
     ("learn", &["CORE", "torch", "fits"]),
     ("study", &["CORE", "learn", "torch", "picture"]),

@@ -23,7 +23,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 }
 
 /// The effective configuration, and as comments what its survey, bundle and device are: still TOML.
-fn describe(config: &Config) -> anyhow::Result<String> {
+pub(super) fn describe(config: &Config) -> anyhow::Result<String> {
     config.remote.check().context(Fault::Config)?;
     config.kafka.check().context(Fault::Config)?;
     let survey = super::survey(config)?;

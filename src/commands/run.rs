@@ -33,7 +33,7 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     ending.first(move || in_work.forgive());
     let assembly = assemble(config)?;
     let models = &assembly.models;
-    let watching = Watching::new(&assembly);
+    let watching = Watching::new(&assembly, config);
     let writable = ledger.clone();
     let output = Check::new("output", move || writable.probe().map_err(|e| e.to_string()));
     let server = watching.serve(config, output, &config.output.dir)?;

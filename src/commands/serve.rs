@@ -3,14 +3,14 @@
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 
-use super::Fault;
 use super::assemble::Assembly;
 use super::reload::{Reloaded, Reloader};
 use super::shadow::Candidate;
+use super::{Fault, page};
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::kafka::StreamSink;
@@ -23,6 +23,7 @@ use crate::telemetry::health::{Check, Heart};
 use crate::telemetry::http::Server;
 use crate::telemetry::metrics::{Facts, Metrics};
 use crate::telemetry::notify::Manager;
+use crate::telemetry::page::Page;
 use crate::telemetry::signals::{self, Hangup};
 use crate::telemetry::{Probes, log};
 use crate::torch::process;
@@ -67,11 +68,16 @@ pub(super) struct Watching {
     metrics: Arc<Metrics>,
     drift: Arc<Drift>,
     heart: Heart,
+    in_service: InService,
+    page: Arc<Page>,
 }
 
+/// Which model is in service, as the page tells it; a mutex, for it may change.
+pub(super) type InService = Arc<Mutex<ModelIdentity>>;
+
 impl Watching {
-    /// Metrics, log and the heart that each inference makes beat.
-    pub fn new(assembly: &Assembly) -> Self {
+    /// Metrics, log, drift, the page, and the heart that each inference makes beat.
+    pub fn new(assembly: &Assembly, config: &Config) -> Self {
         let identity = &assembly.models.identity;
         let metrics = Arc::new(Metrics::new(&Facts {
             model_version: identity.version.clone(),
@@ -82,8 +88,11 @@ impl Watching {
         heart.beat(); // making the nets ran each of them once
         let drift = Arc::new(Drift::new(&metrics, assembly.models.survey.reference()));
         drift.expect(assembly.expected.clone());
-        let probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone()), drift.clone()]);
-        Self { probes: Arc::new(probes), metrics, drift, heart }
+        let in_service: InService = Arc::new(Mutex::new(identity.clone()));
+        let (page, watchers) = page::assemble(assembly, config, &in_service, &drift);
+        let mut probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone()), drift.clone()]);
+        probes.0.extend(watchers);
+        Self { probes: Arc::new(probes), metrics, drift, heart, in_service, page: Arc::new(page) }
     }
 
     /// Another model is in service.
@@ -91,14 +100,16 @@ impl Watching {
         let identity = &assembly.models.identity;
         self.metrics.serves(&identity.version, &identity.hash);
         self.drift.expect(assembly.expected.clone());
+        *self.in_service.lock().unwrap_or_else(PoisonError::into_inner) = identity.clone();
         tracing::info!(model = identity.version, hash = identity.hash, "the model is in service");
     }
 
-    /// Serves metrics and health, with one more condition for readiness; `written` is the folder whose disk must not
+    /// Serves metrics, health and the page, with one more condition for readiness; `written` is the folder whose disk must not
     /// fill.
     pub fn serve(&self, config: &Config, check: Check, written: &Path) -> anyhow::Result<Server> {
         let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
-        Server::start(config.http.bind, self.metrics.clone(), vec![inference, check], written).context(Fault::Config)
+        let (metrics, checks) = (self.metrics.clone(), vec![inference, check]);
+        Server::start(config.http.bind, metrics, checks, written, self.page.clone()).context(Fault::Config)
     }
 }
 

@@ -34,7 +34,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let ending = Ending::watch(config)?;
     let assembly = assemble(config)?;
     let models = &assembly.models;
-    let watching = Watching::new(&assembly);
+    let watching = Watching::new(&assembly, config);
     let survey = models.survey.clone();
     let max_file_bytes = config.input.max_file_bytes.get() as u64;
     let remote = Arc::new(Remote::new(&config.remote, max_file_bytes).context(Fault::Config)?);

@@ -17,6 +17,10 @@ use crate::wcs::Wcs;
 
 /// Name of the extension that says which source each pixel belongs to.
 pub(super) const SEGMENTATION: &str = "SEGMENTATION";
+/// Name of the extension with each pixel's class.
+pub(super) const CLASS: &str = "CLASS";
+/// Name of the extension of bit planes.
+pub(super) const MASK: &str = "MASK";
 /// Rows of a tile: enough for gzip to find the shapes again, few enough to read a part of the image.
 const TILE_ROWS: usize = 32;
 /// In CLASS: an object without a class.
@@ -35,9 +39,9 @@ pub fn masks(products: &Products) -> Result<Vec<u8>, FitsError> {
     let (segmentation, bits) = (&products.segmentation, &products.bits);
     let classes = classes(&products.catalog.rows);
     let mut classified = Cards::default();
-    classified.add("EXTNAME", "CLASS", "0 sky, 3 galaxy, 6 star or quasar, 1 no class").add_wcs(&products.wcs);
+    classified.add("EXTNAME", CLASS, "0 sky, 3 galaxy, 6 star or quasar, 1 no class").add_wcs(&products.wcs);
     let mut planes = Cards::default();
-    planes.add("EXTNAME", "MASK", "").add_wcs(&products.wcs);
+    planes.add("EXTNAME", MASK, "").add_wcs(&products.wcs);
     for (name, bit) in mask::NAMES {
         planes.add(&format!("MP_{name}"), bit.trailing_zeros() as usize, "number of the bit");
     }

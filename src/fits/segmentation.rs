@@ -1,10 +1,10 @@
-//! A segmentation as a file by itself, and a segmentation read back: which source each pixel belongs to, as the
-//! masks say it and as a simulation knows it.
+//! A segmentation as a file by itself, and masks read back: which source each pixel belongs to, as the masks say it and
+//! as a simulation knows it.
 
 use super::card::Cards;
 use super::fault::Fault;
 use super::hdu::Hdu;
-use super::masks::{SEGMENTATION, numbers};
+use super::masks::{CLASS, MASK, SEGMENTATION, numbers};
 use super::table::Table;
 use super::tiles::gunzip;
 use super::{FitsError, Limits};
@@ -27,14 +27,51 @@ pub fn segmentation_file(plane: &Plane<u32>, wcs: &Wcs) -> Result<Vec<u8>, FitsE
 /// # Errors
 /// [`FitsError::NoSegmentation`] for any other file.
 pub fn read_segmentation(bytes: &[u8], limits: &Limits) -> Result<Plane<u32>, FitsError> {
-    read(bytes, limits).map_err(|fault| FitsError::NoSegmentation { problem: fault.to_string() })
+    let read = || numbers_of(&Hdu::split(bytes)?, limits);
+    read().map_err(refused)
 }
 
-/// Tiles are whole rows of gzipped 32-bit integers; other layouts are other programs'.
-fn read(bytes: &[u8], limits: &Limits) -> Result<Plane<u32>, Fault> {
+/// An image's masks, as [`super::masks()`] writes them.
+pub struct Masks {
+    /// 0 for sky, else a source's number.
+    pub segmentation: Plane<u32>,
+    /// Class of each pixel: 0 for sky, 1 for an object without one.
+    pub classes: Plane<u8>,
+    /// [`crate::frame::mask`] bits.
+    pub bits: Plane<u8>,
+}
+
+/// All extensions of a file of masks.
+///
+/// # Errors
+/// [`FitsError::NoSegmentation`] for any other file.
+pub fn read_masks(bytes: &[u8], limits: &Limits) -> Result<Masks, FitsError> {
+    let read = || {
+        let hdus = Hdu::split(bytes)?;
+        let bytes_of = |name| plane(&hdus, name, limits, |[byte]: [u8; 1]| byte);
+        Ok(Masks { segmentation: numbers_of(&hdus, limits)?, classes: bytes_of(CLASS)?, bits: bytes_of(MASK)? })
+    };
+    read().map_err(refused)
+}
+
+fn refused(fault: Fault) -> FitsError {
+    FitsError::NoSegmentation { problem: fault.to_string() }
+}
+
+fn numbers_of(hdus: &[Hdu], limits: &Limits) -> Result<Plane<u32>, Fault> {
+    plane(hdus, SEGMENTATION, limits, u32::from_be_bytes)
+}
+
+/// The extension `name`, whose pixels have `N` bytes. Tiles are whole rows of gzipped integers; other layouts are other
+/// programs'.
+fn plane<T: Copy, const N: usize>(
+    hdus: &[Hdu],
+    name: &str,
+    limits: &Limits,
+    pixel: impl Fn([u8; N]) -> T,
+) -> Result<Plane<T>, Fault> {
     let bad = |card: &str| Fault::BadCard { card: card.to_owned() };
-    let hdus = Hdu::split(bytes)?;
-    let hdu = hdus.iter().find(|h| h.header.text("EXTNAME") == Some(SEGMENTATION)).ok_or(Fault::NoImage)?;
+    let hdu = hdus.iter().find(|h| h.header.text("EXTNAME") == Some(name)).ok_or(Fault::NoImage)?;
     let table = Table::of(hdu)?.ok_or(Fault::NoImage)?;
     let squeezed = table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?;
     let header = &hdu.header;
@@ -46,7 +83,7 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Plane<u32>, Fault> {
     if !whole_rows || table.rows() as u64 != height.div_ceil(tile_rows) {
         return Err(bad("ZTILE1"));
     }
-    if header.integer("ZBITPIX") != Some(32) || header.text("ZCMPTYPE") != Some("GZIP_1") {
+    if header.integer("ZBITPIX") != Some(8 * N as i64) || header.text("ZCMPTYPE") != Some("GZIP_1") {
         return Err(bad("ZBITPIX"));
     }
     let (width, height, tile_rows) = (width as usize, height as usize, tile_rows.min(height) as usize);
@@ -55,8 +92,8 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Plane<u32>, Fault> {
         let damaged = |problem| Fault::BadTile { tile, problem };
         let rows = tile_rows.min(height - tile * tile_rows);
         let packed = table.array(tile, squeezed).ok_or_else(|| damaged("it points outside the table"))?;
-        let raw = gunzip(packed, rows * width, &[4]).map_err(damaged)?;
-        pixels.extend(raw.as_chunks().0.iter().map(|b| u32::from_be_bytes(*b)));
+        let raw = gunzip(packed, rows * width, &[N]).map_err(damaged)?;
+        pixels.extend(raw.as_chunks::<N>().0.iter().map(|b| pixel(*b)));
     }
     Ok(Plane::from_pixels(width, height, pixels))
 }
@@ -64,6 +101,10 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Plane<u32>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::class;
+    use crate::fits::masks;
+    use crate::frame::mask;
+    use crate::pipeline::ports::Outcome;
 
     const CD: [[f64; 2]; 2] = [[1e-4, 0.0], [0.0, 1e-4]];
 
@@ -83,6 +124,23 @@ mod tests {
             let written = plane(width, height);
             assert_eq!(read_segmentation(&file(&written), &Limits::default()).unwrap(), written);
         }
+    }
+
+    #[test]
+    fn masks_are_read_as_they_were_written() {
+        let made = crate::telemetry::testing::processed();
+        let Outcome::Processed(mut products) = made.outcome else { panic!("it is processed") };
+        products.catalog.rows.iter_mut().zip(1..).for_each(|(row, number)| row.number = number);
+        for (x, number) in [(2, 1), (3, 3), (4, 4)] {
+            products.segmentation.set(x, 5, number);
+        }
+        products.bits.set(9, 7, mask::SAT | mask::EDGE);
+        let written = masks(&products).unwrap();
+        let read = read_masks(&written, &Limits::default()).unwrap();
+        assert_eq!((read.segmentation, read.bits), (products.segmentation, products.bits));
+        let (star, galaxy) = (class::STAR as u8, class::GALAXY as u8);
+        assert_eq!(read.classes.row(5), [0, 0, star, galaxy, 1, 0, 0, 0, 0, 0]);
+        assert!(read_masks(&file(&plane(70, 64)), &Limits::default()).is_err(), "it has no classes");
     }
 
     #[test]

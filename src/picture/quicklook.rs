@@ -13,12 +13,12 @@ use crate::frame::Plane;
 pub(super) type Rgb = [u8; 3];
 
 pub(super) const SKY: Rgb = [112, 112, 112];
-const STAR: Rgb = [226, 30, 38];
-const GALAXY: Rgb = [255, 158, 27];
+pub(super) const STAR: Rgb = [226, 30, 38];
+pub(super) const GALAXY: Rgb = [255, 158, 27];
 pub(super) const UNCLASSIFIED: Rgb = [216, 216, 208];
 const GAP: Rgb = [255, 255, 255];
 /// Columns between the two halves.
-const GAP_PX: usize = 8;
+pub(super) const GAP_PX: usize = 8;
 /// Frames wider or higher than this are shown at half their size.
 const FULL_SIZE_PX: usize = 1024;
 
@@ -40,7 +40,7 @@ pub fn quicklook(shape: &[Plane<f32>; 3], segmentation: &Plane<u32>, rows: &[Row
     if size.0 == 0 || size.1 == 0 || sizes.iter().any(|s| *s != size) {
         return Err(PictureError::Size { sizes });
     }
-    let step = if size.0.max(size.1) > FULL_SIZE_PX { 2 } else { 1 };
+    let step = step(size);
     let (half, height) = (size.0.div_ceil(step), size.1.div_ceil(step));
     let width = 2 * half + GAP_PX;
     let palette = palette(rows);
@@ -56,8 +56,13 @@ pub fn quicklook(shape: &[Plane<f32>; 3], segmentation: &Plane<u32>, rows: &[Row
     png(width, height, &pixels)
 }
 
+/// Pixels of a frame that are one of the picture, along a side.
+pub(super) fn step(size: (usize, usize)) -> usize {
+    if size.0.max(size.1) > FULL_SIZE_PX { 2 } else { 1 }
+}
+
 /// Averages `step` x `step` pixels and turns them into colours.
-fn paint_colour(shape: &[Plane<f32>; 3], rows: std::ops::Range<usize>, step: usize, line: &mut [u8]) {
+pub(super) fn paint_colour(shape: &[Plane<f32>; 3], rows: std::ops::Range<usize>, step: usize, line: &mut [u8]) {
     let width = shape[0].width();
     let sums = [0, 1, 2].map(|band: usize| {
         let mut sum = vec![0f32; width.div_ceil(step)];
@@ -109,7 +114,6 @@ pub(super) fn palette(rows: &[Row]) -> Vec<Rgb> {
     palette
 }
 
-/// An object of one pixel is still seen: the first object of `step` x `step` pixels gives the colour.
 fn paint_classes(
     segmentation: &Plane<u32>,
     rows: std::ops::Range<usize>,
@@ -117,6 +121,14 @@ fn paint_classes(
     palette: &[Rgb],
     line: &mut [u8],
 ) {
+    let numbers = numbers(segmentation, rows, step);
+    for (pixel, number) in line.as_chunks_mut::<3>().0.iter_mut().zip(numbers) {
+        *pixel = palette.get(number as usize).copied().unwrap_or(UNCLASSIFIED);
+    }
+}
+
+/// A line of objects' numbers. An object of one pixel is still seen: the first of `step` x `step` pixels counts.
+pub(super) fn numbers(segmentation: &Plane<u32>, rows: std::ops::Range<usize>, step: usize) -> Vec<u32> {
     let mut numbers = vec![0u32; segmentation.width().div_ceil(step)];
     for y in rows {
         for (number, pixels) in numbers.iter_mut().zip(segmentation.row(y).chunks(step)) {
@@ -127,9 +139,7 @@ fn paint_classes(
             }
         }
     }
-    for (pixel, number) in line.as_chunks_mut::<3>().0.iter_mut().zip(numbers) {
-        *pixel = palette.get(number as usize).copied().unwrap_or(UNCLASSIFIED);
-    }
+    numbers
 }
 
 #[cfg(test)]

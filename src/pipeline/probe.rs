@@ -10,6 +10,8 @@ pub trait Probe: Sync + Send {
     fn arrived(&self, _image: &ImageId) {}
     /// A stage of a frame took so long.
     fn stage(&self, _stage: Stage, _seconds: f64) {}
+    /// A frame has a stage behind it.
+    fn passed(&self, _image: &ImageId, _stage: Stage) {}
     /// Messages waiting before a stage.
     fn queue(&self, _stage: Stage, _depth: usize) {}
     /// Permits in use, of how many.
@@ -22,6 +24,8 @@ pub trait Probe: Sync + Send {
     fn device_failed(&self, _device: &str, _error: &ModelError) {}
     /// A frame was published.
     fn finished(&self, _finished: &Finished) {}
+    /// A frame's outcome was dropped: somebody else does it again.
+    fn dropped(&self, _image: &ImageId) {}
     /// A port failed and will be tried again.
     fn retrying(&self, _stage: Stage, _error: &PortError) {}
     /// Something happened on the stream.

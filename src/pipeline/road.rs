@@ -41,6 +41,7 @@ impl Ticket {
         let seconds = since.elapsed().as_secs_f64();
         *self.timings_s.entry(stage).or_default() += seconds;
         probe.stage(stage, seconds);
+        probe.passed(&self.image_id, stage);
         tracing::debug!(parent: &self.span, stage = stage.name(), seconds, "stage done");
     }
 }

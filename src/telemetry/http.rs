@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz` and `/readyz` on a thread of their own. The runtime lives and ends here; nothing else
+//! `/metrics`, `/healthz`, `/readyz` and the page on a thread of their own. The runtime lives and ends here; nothing else
 //! of the program is asynchronous.
 
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::health::Check;
 use super::metrics::Metrics;
+use super::page::{self, Page};
 
 /// A check that has not answered for so long counts as failed: its disk or device hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,6 +67,7 @@ impl Server {
         metrics: Arc<Metrics>,
         checks: Vec<Check>,
         written: &Path,
+        page: Arc<Page>,
     ) -> Result<Self, HttpError> {
         let failed = |problem| HttpError::Bind { address: bind, problem };
         let listener = TcpListener::bind(bind).map_err(failed)?;
@@ -79,7 +81,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let written = written.to_owned();
         let shared = Arc::new(Shared { metrics, checks, written, round: Arc::new(Semaphore::new(1)) });
-        let app = router(shared.clone());
+        let app = router(shared.clone()).merge(page::router(page));
         runtime.spawn(measure(shared));
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(serve(listener, app, stopped));
@@ -194,11 +196,16 @@ mod tests {
 
     use super::*;
     use crate::pipeline::ports::Probe;
+    use crate::telemetry::history::History;
     use crate::telemetry::metrics::Facts;
+
+    fn page() -> Arc<Page> {
+        Arc::new(Page::new(Arc::new(History::new(String::new))))
+    }
 
     fn start(checks: Vec<Check>) -> (Server, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new(&Facts::default()));
-        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks, Path::new("/")).unwrap(), metrics)
+        (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks, Path::new("/"), page()).unwrap(), metrics)
     }
 
     fn get(server: &Server, path: &str) -> String {
@@ -252,7 +259,7 @@ mod tests {
     #[test]
     fn a_taken_address_is_named() {
         let (server, metrics) = start(vec![]);
-        let error = Server::start(server.address(), metrics, vec![], Path::new("/")).err().unwrap().to_string();
+        let error = Server::start(server.address(), metrics, vec![], Path::new("/"), page()).err().unwrap().to_string();
         assert!(error.starts_with(&format!("http.bind: cannot listen on {}: ", server.address())), "{error}");
     }
 
