@@ -42,4 +42,9 @@ say "processes the four fields with the new model, and only now looks at the tru
 rm -rf "$dir/out"
 "$twinpeak" process --config "$dir/twinpeak.toml" "$dir/test" --out "$dir/out"
 "$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/out" --truth "$dir/test" --record "$dir/model"
+
+say "and notes what the training frames are like, so that the daemon can tell when others are not (drift)"
+rm -rf "$dir/learned"
+"$twinpeak" process --config "$dir/twinpeak.toml" "$dir/frames" --out "$dir/learned"
+"$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/learned" --expect "$dir/model" >/dev/null
 say "the model: $dir/model; pictures: $dir/out/*.quicklook.png; by magnitude: twinpeak evaluate"
