@@ -1,15 +1,23 @@
-//! Damaged bytes by the thousand: real files and bundles with bits turned, numbers blown up, blocks moved and ends cut off.
+//! Damaged bytes by the thousand: real files, bundles and requests with bits turned, numbers blown up, blocks moved and ends cut off.
 //! Nothing panics, no answer is longer than a line, and memory stays bounded whatever a header claims.
 //!
 //! `DAMAGED=1000000 cargo test --release --test damaged` tries so many of each kind; a few thousand otherwise.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use twinpeak::fits;
 use twinpeak::sim::{self, Spec};
 use twinpeak::survey::Survey;
+use twinpeak::telemetry::history::History;
+use twinpeak::telemetry::http::Server;
+use twinpeak::telemetry::metrics::{Facts, Metrics};
+use twinpeak::telemetry::page::Page;
 
 #[path = "fuzz/laws.rs"]
 #[allow(dead_code, reason = "others are held by tests/message.rs")]
@@ -110,4 +118,29 @@ fn bundles() {
     let own = tempfile::tempdir().unwrap();
     try_all("manifests", &[read("manifest.toml")], inputs(1000), |_, bytes| laws::manifest(own.path(), bytes));
     try_all("weights", &[read("segmenter.safetensors")], inputs(1000), |_, bytes| laws::weights(bytes));
+}
+
+#[test]
+fn requests() {
+    let metrics = Arc::new(Metrics::new(&Facts::default()));
+    let page = Arc::new(Page::new(Arc::new(History::new(String::new))));
+    let server = Server::start(([127, 0, 0, 1], 0).into(), metrics, vec![], Path::new("/"), page).unwrap();
+    let ask = |bytes: &[u8]| {
+        let mut client = TcpStream::connect(server.address()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // A server that has heard enough may hang up.
+        let _ = client.write_all(bytes).and_then(|()| client.shutdown(Shutdown::Write));
+        let mut answer = Vec::new();
+        let _ = client.take(1 << 20).read_to_end(&mut answer);
+        answer
+    };
+    let request = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").into_bytes();
+    let sound =
+        ["/", "/metrics", "/readyz", "/api/fields?text=a&before=3&limit=9", "/api/fields/f-1/classes.png"].map(request);
+    try_all("requests", &sound, inputs(500), |_, bytes| {
+        let answer = ask(bytes);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(bytes));
+        assert!(!answer.starts_with(b"HTTP/1.1 5"), "{}", String::from_utf8_lossy(bytes));
+    });
+    assert!(ask(&request("/healthz")).starts_with(b"HTTP/1.1 200"));
 }
