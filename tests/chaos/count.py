@@ -22,6 +22,8 @@ import urllib.request
 
 import fastavro
 
+from daemon import FIGURES
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOPICS = ["new-images", "sources-v1", "masks-v1", "images-v1", "rejected"]
 
@@ -69,6 +71,10 @@ def decoder(name):
         return fastavro.schemaless_reader(io.BytesIO(value[10:]), schema)
 
     return decode
+
+
+# A life of fewer samples in a quarter says nothing of growth.
+LIFE_MIN = 24
 
 
 @dataclasses.dataclass
@@ -167,6 +173,30 @@ def mask_problem(mask):
     return None if same else f"its masks are not those announced: {mask['uri'] or 'in the message'}"
 
 
+def growth(samples):
+    """Of each long life: its memory, descriptors and threads over its second quarter and over its last, medians.
+
+    The first quarter is left out: nets are loaded and caches filled.
+    """
+    lives = collections.defaultdict(list)
+    for sample in samples:
+        lives[sample["life"]].append(sample)
+    found = []
+    for life, all_of_it in lives.items():
+        quarter = len(all_of_it) // 4
+        if quarter < LIFE_MIN:
+            continue
+        early, late = all_of_it[quarter : 2 * quarter], all_of_it[-quarter:]
+        median = lambda part, name: sorted(sample[name] for sample in part)[len(part) // 2]
+        found.append((life, {name: (median(early, name), median(late, name)) for name in FIGURES}))
+    return found
+
+
+def flat(early, late):
+    """Memory may wander by a tenth, descriptors and threads by the few of a connection."""
+    return late <= max(1.1 * early, early + 8)
+
+
 def main(folder):
     messages = [json.loads(line) for line in (folder / "messages.jsonl").open()]
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -196,6 +226,13 @@ def main(folder):
     print("images by model:", ", ".join(f"{model} {images}" for model, images in sorted(models.items())))
     print("events:", ", ".join(f"{kind.replace('_', ' ')} {times}" for kind, times in sorted(events.items())))
     print("daemons:", ", ".join(f"{what} {logs.count(words)}" for what, words in told.items()))
+    samples = folder / "samples.jsonl"
+    steady = True
+    for life, figures in growth(map(json.loads, samples.open()) if samples.exists() else []):
+        print(f"life of daemon {life}:", ", ".join(f"{name} {early} -> {late}" for name, (early, late) in figures.items()))
+        steady &= all(flat(early, late) for early, late in figures.values())
+    if not steady:
+        print("WRONG: a daemon grows")
     print(
         f"messages {len(messages)}, rows {len(topics['sources-v1'])}, claim checks {len(named)},"
         f" orphans {len(objects - named)}, attempts still noted {len(claims)}"
@@ -203,7 +240,7 @@ def main(folder):
     print(f"lost {len(verdict.lost)} doubled {len(verdict.doubled)} rejected {len(verdict.rejected)}")
     # A good message is set aside only after two deaths of a daemon, and nothing may be left behind.
     tidy = len(verdict.innocent) <= events["kill_daemon"] and not objects - named and not claims
-    return 0 if verdict.holds() and tidy else 1
+    return 0 if verdict.holds() and tidy and steady else 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ GROUP = "chaos"
 SESSION_TIMEOUT_S = 6
 # Enough for ordinary fields and too little for the deadly one.
 MEMORY_BYTES = 1 << 30
+# What must not grow.
+FIGURES = ("resident_memory_bytes", "open_fds", "threads")
 # Between two starts of one daemon, at least.
 PAUSE_S = 1
 
@@ -55,6 +57,16 @@ class Daemon:
         self.keep()
         self.expected = self.expected or ends
         self.process.send_signal(number)
+
+    def figures(self):
+        """What it says of itself: memory, descriptors, threads; nothing while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=1) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return None
+        values = dict(line.rsplit(" ", 1) for line in lines if line.startswith("process_"))
+        return {name: int(float(values[f"process_{name}"])) for name in FIGURES}
 
     def ready(self):
         try:

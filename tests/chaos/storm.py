@@ -33,6 +33,7 @@ TOPIC = "twinpeak.sdss.new-images"
 # The broker's view is asked so often, and a storm whose daemons get nowhere for so long is over.
 LOOK_EVERY_S, STANDSTILL_S = 1, 90
 TICK_S = 0.05
+SAMPLE_EVERY_S = 5
 # Before each event so many seconds' worth of messages begin to come: it hits daemons at work.
 BURST_S = 1
 
@@ -61,6 +62,7 @@ class Storm:
             {"bootstrap.servers": self.bootstrap, "group.id": GROUP, "enable.partition.eof": True, "log_level": 2}
         )
         self.unsent, self.send_by, self.hangs = [], (0.0, 0), False
+        self.sample_at = 0.0
 
     def make_models(self):
         """Two good bundles that differ in their version alone, and one that cannot be used; a link leads to one."""
@@ -84,7 +86,19 @@ class Storm:
         if self.unsent and self.unsent[0]["number"] < first and time.monotonic() >= until - self.left_s():
             self.send(self.unsent.pop(0))
         self.producer.poll(0)
+        self.sample()
         time.sleep(TICK_S)
+
+    def sample(self):
+        """Every few seconds, what each daemon needs; a life begins with each start."""
+        if time.monotonic() < self.sample_at:
+            return
+        self.sample_at = time.monotonic() + SAMPLE_EVERY_S
+        with (self.folder / "samples.jsonl").open("a") as out:
+            for daemon in self.daemons:
+                if figures := daemon.figures():
+                    life = f"{daemon.name} {daemon.process.pid}"
+                    print(json.dumps({"life": life, "at": time.time(), **figures}), file=out)
 
     def left_s(self):
         """Time that what is to be sent by then still needs."""

@@ -87,6 +87,17 @@ class Counter(unittest.TestCase):
         twice = lambda night: night["new-images"].append(line(0, 3, "0", "good"))
         self.assertFalse(self.judged(twice).holds(), "a message that the storm itself sent twice")
 
+    def test_a_daemon_that_grows_is_seen(self):
+        def life(memory):
+            line = lambda k: {"life": "a 1", "resident_memory_bytes": memory(k), "open_fds": 30, "threads": 20}
+            return count.growth(line(k) for k in range(4 * count.LIFE_MIN))
+
+        steady = lambda found: all(count.flat(*pair) for pair in found[0][1].values())
+        self.assertTrue(steady(life(lambda k: 300_000_000 + 1000 * (k % 7))))
+        self.assertTrue(steady(life(lambda k: 100_000_000 if k < 9 else 300_000_000)), "a start")
+        self.assertFalse(steady(life(lambda k: 300_000_000 + 2_000_000 * k)), "a leak")
+        self.assertEqual(count.growth([]), [])
+
     def test_a_good_message_in_work_at_two_deaths_is_named(self):
         def crashed(night):
             night.update({topic: night[topic][:-1] for topic in ("masks-v1", "images-v1")})
