@@ -11,6 +11,7 @@ use twinpeak::message::{self, Message};
 use twinpeak::survey::Survey;
 
 #[path = "fuzz/laws.rs"]
+#[allow(dead_code, reason = "others are held by tests/damaged.rs")]
 mod laws;
 
 fn root() -> PathBuf {

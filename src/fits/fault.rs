@@ -71,7 +71,8 @@ impl Fault {
             reason,
             stage: Stage::Prepare,
             file: Some(file.to_owned()),
-            message: self.to_string(),
+            // A header's words are repeated in it, and may be anything.
+            message: self.to_string().replace(char::is_control, "\u{fffd}"),
             advice: advice.into(),
         }
     }

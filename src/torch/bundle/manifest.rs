@@ -100,17 +100,26 @@ pub struct Training {
     pub software_version: String,
 }
 
+/// In a line: TOML's own report draws the line in question, which may hold thousands of numbers.
+fn cause(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let said: String = error.message().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    line.map_or_else(|| said.clone(), |line| format!("{said}, in line {line}"))
+}
+
 impl Manifest {
     /// Reads the file's text. The format is looked at first, so that another format is called that.
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, BundleError> {
         let wrong = |message: String| BundleError::Manifest { path: path.to_owned(), message };
         let text = std::str::from_utf8(bytes).map_err(|e| wrong(e.to_string()))?;
-        let table: toml::Table = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let misread = |error: toml::de::Error| wrong(cause(&error, text));
+        let table: toml::Table = toml::from_str(text).map_err(misread)?;
         let format = table.get("format").and_then(toml::Value::as_integer);
         if let Some(found) = format.and_then(|n| u32::try_from(n).ok()).filter(|&n| n != FORMAT) {
             return Err(BundleError::Format { path: path.to_owned(), found });
         }
-        toml::from_str(text).map_err(|e| wrong(e.to_string()))
+        toml::from_str(text).map_err(misread)
     }
 
     /// The file's text, the same for the same manifest.
