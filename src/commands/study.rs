@@ -25,8 +25,8 @@ use crate::evaluate::{Rules, nearest};
 use crate::learn::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::store::write_file;
 use crate::study::{
-    self, Answer, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky, alone, answer,
-    figures, ranks, results, score,
+    self, Answer, AnswerError, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky,
+    alone, answer, figures, ranks, results, score,
 };
 use crate::survey::Survey;
 
@@ -136,13 +136,13 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
     let truth = Truth::read(sky, &ground, survey)?;
     let alone = alone(&ground.test);
     let bar = Bar::new(&sky.name);
-    let failed = encoders(plan, &ground, &jobs, &bar);
+    let failed = encoders(plan, &ground, &jobs, &bar)?;
     bar.stage("methods", jobs.len());
     for together in jobs.chunks(rayon::current_num_threads()) {
-        let made: Vec<Record> =
+        let made: Vec<anyhow::Result<Record>> =
             together.par_iter().map(|job| job.run(sky, &ground, (&truth, &alone), &failed, &bar)).collect();
         for record in made {
-            records.add(record)?;
+            records.add(record?).context(Fault::Output)?;
         }
     }
     bar.0.finish_and_clear();
@@ -169,7 +169,10 @@ fn digest(folder: &Path) -> anyhow::Result<String> {
 type Failed = BTreeMap<(String, u64), String>;
 
 /// Trains what the jobs build on, each once, those first that others are defined through.
-fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> Failed {
+///
+/// # Errors
+/// Where a file, a disk or a device is at fault: that is no result.
+fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> anyhow::Result<Failed> {
     let mut stages = [Vec::new(), Vec::new()];
     for job in jobs {
         let Some(encoder) = job.method.how.encoder().and_then(|name| plan.encoder(name)) else { continue };
@@ -183,14 +186,18 @@ fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> Failed {
     let mut failed = Failed::new();
     bar.stage("encoders", stages.iter().map(Vec::len).sum());
     for stage in stages {
-        failed.par_extend(stage.into_par_iter().filter_map(|(encoder, seed)| {
+        let of_stage = stage.into_par_iter().map(|(encoder, seed)| {
             let progress = |p: crate::learn::Progress| bar.progress(&p);
             let learned = Bank { ground, progress: &progress }.learned(encoder, seed);
             bar.0.inc(1);
-            Some(((encoder.name.clone(), seed), learned.err()?.to_string()))
-        }));
+            match learned {
+                Err(error) if error.is_external() => Err(super::train::failed(error)),
+                learned => Ok(learned.err().map(|error| ((encoder.name.clone(), seed), error.to_string()))),
+            }
+        });
+        failed.extend(of_stage.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten());
     }
-    failed
+    Ok(failed)
 }
 
 /// A run to be made.
@@ -201,7 +208,18 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, sky: &Sky, ground: &Ground, (truth, alone): (&Truth, &[bool]), failed: &Failed, bar: &Bar) -> Record {
+    /// Makes it. What fails as a method is a result.
+    ///
+    /// # Errors
+    /// Where a file, a disk or a device is at fault.
+    fn run(
+        &self,
+        sky: &Sky,
+        ground: &Ground,
+        (truth, alone): (&Truth, &[bool]),
+        failed: &Failed,
+        bar: &Bar,
+    ) -> anyhow::Result<Record> {
         let built_on = self.method.how.encoder().unwrap_or_default().to_owned();
         let answered = match failed.get(&(built_on, self.seed)) {
             Some(reason) => Err(reason.clone()),
@@ -209,7 +227,11 @@ impl Job<'_> {
                 let progress = |p: crate::learn::Progress| bar.progress(&p);
                 let how = &self.method.how;
                 let asked = Asked { how, seed: self.seed, labels: &truth.training, progress: &progress };
-                answer(ground, &asked).map_err(|e| e.to_string())
+                match answer(ground, &asked) {
+                    Err(AnswerError::Learn(error)) if error.is_external() => return Err(super::train::failed(error)),
+                    Err(error) if error.is_external() => return Err(error.into()),
+                    answered => answered.map_err(|e| e.to_string()),
+                }
             }
         };
         bar.0.inc(1);
@@ -226,7 +248,7 @@ impl Job<'_> {
             }
             Err(reason) => (Answer::default(), Ending::Failed { reason }, None),
         };
-        Record {
+        Ok(Record {
             sky: sky.name.clone(),
             method: self.method.name.clone(),
             seed: self.seed,
@@ -239,7 +261,7 @@ impl Job<'_> {
             criteria: answer.criteria,
             ranks: ranks(&answer.scores),
             alone: of_alone,
-        }
+        })
     }
 }
 

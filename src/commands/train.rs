@@ -10,13 +10,14 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
+use super::Fault;
 use super::assemble::{device, loader};
 use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
 use crate::config::{Config, DeviceChoice};
 use crate::extract::Settings as Extract;
 use crate::frame::BANDS;
 use crate::learn::sample::{self, Detector};
-use crate::learn::{Progress, Run, classify, colour, posterior, segment};
+use crate::learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::{FrameSource, Loaded};
 use crate::preprocess::{self, Prepared, prepare};
@@ -71,7 +72,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     })?;
     let settings = segment::Settings { seed: args.seed, ..segment::Settings::default() };
     let bar = Bar::new();
-    let trained = segment::train(&frames, survey.shape_bands(), &settings, &bar.run(&work.0))?;
+    let trained = segment::train(&frames, survey.shape_bands(), &settings, &bar.run(&work.0)).map_err(failed)?;
     bar.0.finish_and_clear();
     let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
@@ -118,10 +119,10 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
     let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
     let bar = Bar::new();
     let run = bar.run(&work.0);
-    let ensemble = classify::train(&objects, &settings, &run)?;
+    let ensemble = classify::train(&objects, &settings, &run).map_err(failed)?;
     let judged = posterior::Objects { known: &known, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed: args.seed, ..colour::Settings::default() };
-    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &run)?;
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &run).map_err(failed)?;
     bar.0.finish_and_clear();
     let half = ClassifierHalf {
         data,
@@ -145,6 +146,17 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
     parameters.insert_under(COLOUR, trained.colour);
     curves.push(trained.curve);
     work.save("classifier", &half, &parameters, &curves)
+}
+
+/// A training that ended without a net, with the fault behind it: a checkpoint that cannot be written is the output's.
+pub(super) fn failed(error: LearnError) -> anyhow::Error {
+    let output = matches!(error, LearnError::Checkpoint { .. });
+    let error = anyhow::Error::new(error);
+    if output {
+        error.context("make room, and run it again: it goes on where it was").context(Fault::Output)
+    } else {
+        error
+    }
 }
 
 /// Thresholds of the bundle in work with the usual bounds.

@@ -122,3 +122,16 @@ pub enum LearnError {
         path: PathBuf,
     },
 }
+
+impl LearnError {
+    /// Whether a file, a disk or a device is at fault: it says nothing of what was to be learned, and may pass.
+    pub fn is_external(&self) -> bool {
+        match self {
+            Self::Model(_) | Self::Device(_) | Self::Data(_) => true,
+            Self::Checkpoint { .. } | Self::Damaged { .. } | Self::OfAnother { .. } => true,
+            Self::Torch { .. } | Self::Loss(_) | Self::Clusters(_) | Self::NoCutouts { .. } | Self::Prior(_) => false,
+            Self::TooFew { .. } | Self::OneClass { .. } | Self::Diverged { .. } => false,
+            Self::Unnamed { .. } | Self::Doubt(_) => false,
+        }
+    }
+}

@@ -129,6 +129,13 @@ pub enum StudentError {
     Training(#[from] LearnError),
 }
 
+impl StudentError {
+    /// See [`LearnError::is_external`].
+    pub fn is_external(&self) -> bool {
+        matches!(self, Self::Training(error) if error.is_external())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,17 @@ pub enum SupervisedError {
     Training(#[from] LearnError),
 }
 
+impl SupervisedError {
+    /// See [`LearnError::is_external`].
+    pub fn is_external(&self) -> bool {
+        match self {
+            Self::NoLabels => false,
+            Self::Student(error) => error.is_external(),
+            Self::Training(error) => error.is_external(),
+        }
+    }
+}
+
 /// Labels as probabilities.
 ///
 /// # Errors

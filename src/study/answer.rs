@@ -110,6 +110,19 @@ pub enum AnswerError {
     },
 }
 
+impl AnswerError {
+    /// Whether a file, a disk or a device is at fault: no result, and to be tried again.
+    pub fn is_external(&self) -> bool {
+        match self {
+            Self::Learn(error) => error.is_external(),
+            Self::Student(error) => error.is_external(),
+            Self::Supervised(error) => error.is_external(),
+            Self::Model(_) | Self::Device(_) => true,
+            Self::Manifold(_) | Self::NoEncoder { .. } | Self::NotMeasured { .. } => false,
+        }
+    }
+}
+
 /// One run.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {

@@ -110,10 +110,13 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     for (method, runs) in run(plan, sky, records) {
         let marks = |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.marks()?)).collect());
         let good = runs.iter().filter(|r| r.marks().is_some()).count();
-        let seeds = match runs.len() {
+        let mut seeds = match runs.len() {
             all if all == good => good.to_string(),
             all => format!("{good} of {all}"),
         };
+        if runs.len() < method.seeds {
+            let _ = write!(seeds, ", {} to run", method.seeds - runs.len());
+        }
         let auc = WIDE.map(|(low, high)| marks(&|m| m.auc_between(low, high)));
         let calls = [
             marks(&|m| Some(m.accuracy)),
@@ -124,6 +127,11 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
         let seconds = spread(runs.iter().map(|r| r.training_s).collect()).map_or(0.0, |s| s.0);
         let cells = [vec![name(method), method.source.clone(), seeds], auc.to_vec(), calls.to_vec()].concat();
         let _ = writeln!(out, "| {} | {seconds:.0} |", cells.join(" | "));
+    }
+    let not_run = |m: &&Method| of(records, sky, m).is_empty();
+    let missing: Vec<&str> = plan.method.iter().filter(not_run).map(|m| m.name.as_str()).collect();
+    if !missing.is_empty() {
+        let _ = writeln!(out, "\nPlanned and not run yet: {}.", missing.join("; "));
     }
 }
 
