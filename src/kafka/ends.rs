@@ -313,7 +313,9 @@ impl StreamSink {
 
     fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
         let outgoing = self.outflow.records(finished, &origin.mark(&self.group))?;
-        self.attempts.note(origin, &outgoing.made)?;
+        // Noted also where they were there before: an attempt may have put them there and not come to note it. Objects
+        // are a message's own, so nobody else's are noted.
+        self.attempts.note(origin, &outgoing.objects)?;
         let Longest { sources, masks, images, .. } = self.ends.longest();
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
         for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {

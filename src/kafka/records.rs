@@ -12,8 +12,6 @@ pub struct Outgoing {
     pub image: Vec<u8>,
     /// Objects in the object store that these records name.
     pub objects: Vec<String>,
-    /// Those of them that were not there before.
-    pub made: Vec<String>,
 }
 
 impl Outgoing {

@@ -53,11 +53,9 @@ impl Outflow for Records {
         let catalog = &products.catalog;
         let masks = fits::masks(products).map_err(fatal)?;
         let (sha256, stored);
-        let mut made = Vec::new();
         let body = if masks.len() > self.inline_mask_bytes && self.has_objects {
             stored = self.remote.put(&masks, &format!("{message}.masks.fits")).map_err(not_kept)?;
             sha256 = stored.sha256.clone();
-            made.extend(stored.created.then(|| stored.uri.clone()));
             MaskBody::Claim(&stored.uri)
         } else {
             sha256 = format!("{:x}", Sha256::digest(&masks));
@@ -73,7 +71,6 @@ impl Outflow for Records {
             masks: vec![self.wire.mask(&catalog.provenance, &mask).map_err(fatal)?],
             image: self.wire.image(finished, products, 1).map_err(fatal)?,
             objects,
-            made,
         })
     }
 
