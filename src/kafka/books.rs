@@ -19,13 +19,11 @@ pub(super) struct Holding {
     ended: bool,
     /// The client takes nothing from it for now.
     paused: bool,
-    /// The offset after its last message, as far as that was seen.
-    pub end: i64,
 }
 
 impl Holding {
     fn new(paused: bool) -> Self {
-        Self { tenure: Tenure::begin(), progress: Progress::default(), ended: false, paused, end: 0 }
+        Self { tenure: Tenure::begin(), progress: Progress::default(), ended: false, paused }
     }
 }
 
@@ -119,20 +117,6 @@ impl Books {
     pub fn pausable(&self, topic: &str, pause: bool, wanted: impl Fn(i32) -> bool) -> TopicPartitionList {
         let pausable = self.holdings.iter().filter(|(p, h)| h.paused != pause && wanted(**p) == pause);
         list(topic, pausable.map(|(partition, _)| partition))
-    }
-
-    /// Those of which the client takes nothing for now.
-    pub fn held_back(&self) -> Vec<i32> {
-        self.holdings.iter().filter(|(_, holding)| holding.paused).map(|(partition, _)| *partition).collect()
-    }
-
-    /// The end of a partition was seen. How many messages lie between what is committed and the end, where that is known.
-    pub fn sees_end(&mut self, partition: i32, end: i64, committed: i64) -> Option<u64> {
-        let holding = self.holdings.get_mut(&partition)?;
-        // What the client says is as old as its last fetch.
-        holding.end = holding.end.max(end);
-        let known = holding.progress.known().unwrap_or(committed).max(committed);
-        (known >= 0).then(|| (holding.end - known).max(0) as u64)
     }
 
     /// Partitions were paused, or else resumed.

@@ -49,14 +49,6 @@ impl Context {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A partition's end was seen: tells its lag, if it is ours.
-    pub fn lag(&self, partition: i32, end: i64, committed: i64) {
-        let messages = self.books().sees_end(partition, end, committed);
-        if messages.is_some() {
-            self.tell(StreamEvent::Lag { partition, messages });
-        }
-    }
-
     pub fn tell(&self, event: StreamEvent) {
         self.watch.probe.stream(&event);
     }
@@ -298,10 +290,14 @@ impl ClientContext for Context {
         if statistics.brokers.values().any(|b| b.state == "UP" && b.nodeid >= 0) {
             self.watch.status.answered();
         }
-        for (partition, at) in &topic.partitions {
-            let committed = if at.committed_offset < 0 { at.lo_offset } else { at.committed_offset };
-            if at.ls_offset >= 0 {
-                self.lag(*partition, at.ls_offset, committed);
+        let books = self.books();
+        for (partition, holding) in &books.holdings {
+            let Some(at) = topic.partitions.get(partition) else { continue };
+            let known = holding.progress.known().unwrap_or(at.committed_offset).max(at.committed_offset);
+            let known = if known < 0 { at.lo_offset } else { known };
+            if at.ls_offset >= 0 && known >= 0 {
+                let messages = Some((at.ls_offset - known).max(0) as u64);
+                self.tell(StreamEvent::Lag { partition: *partition, messages });
             }
         }
     }

@@ -24,9 +24,6 @@ use crate::pipeline::ports::StreamEvent;
 
 /// How long the thread waits for news when there is nothing to do.
 const NAP: Duration = Duration::from_millis(5);
-/// So often the broker is asked for the ends of partitions that are held back, and so long for each.
-const LOOK: Duration = Duration::from_secs(10);
-const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
 /// So many losses of the session within [`BUDGET_S`] are borne.
 const BUDGET: usize = 5;
 const BUDGET_S: u64 = 300;
@@ -93,14 +90,8 @@ impl Keeper {
     pub fn run(self) -> Result<(), KafkaError> {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
-            let mut session = Session {
-                keeper: &self,
-                consumer,
-                backlog: VecDeque::new(),
-                alone: false,
-                full_since: None,
-                looked: Instant::now(),
-            };
+            let mut session =
+                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, full_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             let open = {
@@ -194,8 +185,6 @@ struct Session<'a> {
     alone: bool,
     /// There is no room for messages.
     full_since: Option<Instant>,
-    /// When the broker was last asked for the ends of partitions.
-    looked: Instant,
 }
 
 impl Session<'_> {
@@ -207,7 +196,6 @@ impl Session<'_> {
             self.poll()?;
             self.hand_on();
             self.hold_back();
-            self.look_at_ends();
             self.keeper.watch.status.set_idle(self.context().books().is_idle());
             if !settled {
                 thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
@@ -375,23 +363,6 @@ impl Session<'_> {
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
             self.backlog.pop_front();
-        }
-    }
-
-    /// Asks for the ends of partitions that are held back: the client learns ends as it fetches, and of these it fetches
-    /// nothing, so that the lag would stand still just when it grows.
-    fn look_at_ends(&mut self) {
-        if self.looked.elapsed() < LOOK {
-            return;
-        }
-        self.looked = Instant::now();
-        let context = self.context();
-        let held_back = context.books().held_back();
-        for partition in held_back {
-            match self.consumer.fetch_watermarks(&context.topic, partition, LOOK_TIMEOUT) {
-                Ok((_, end)) => context.lag(partition, end, -1),
-                Err(error) => return tracing::debug!("the ends of partitions cannot be asked for now: {error}"),
-            }
         }
     }
 
