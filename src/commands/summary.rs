@@ -8,10 +8,11 @@ use anyhow::Context;
 use super::Fault;
 use super::evaluate::{catalog, truth};
 use crate::cli::{Exit, SummaryArgs};
-use crate::drift::{Expected, Facts, Mixture};
+use crate::drift::{Expected, Facts};
 use crate::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate};
 use crate::store::{DoneRecord, Night};
 use crate::survey::Survey;
+use crate::telemetry::drift;
 use crate::torch::bundle::Bundle;
 
 /// Between fields that are scored together, px: nothing of one can be taken for another's.
@@ -49,13 +50,7 @@ fn facts(night: &Night, out: &Path, survey: &Survey) -> anyhow::Result<Vec<Facts
     let of_field = |done: &DoneRecord| {
         let objects = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
         let classed = objects.iter().filter_map(|o| Some((o.mag as f32, o.star_prob? as f32)));
-        let quality = done.quality.each_ref();
-        Ok(Facts {
-            fwhm_arcsec: quality.map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
-            sky_sigma_nmgy: quality.map(|q| q.sky_sigma_nmgy),
-            sky_nmgy: quality.map(|q| q.sky_nmgy),
-            mixture: Mixture::of(classed),
-        })
+        Ok(drift::facts(&done.quality, classed))
     };
     night.done.iter().map(of_field).collect()
 }

@@ -7,7 +7,8 @@ use prometheus::{GaugeVec, Opts};
 
 use super::metrics::{Metrics, register};
 use crate::drift::{Expected, Facts, Found, Input, Mixture, Watch};
-use crate::pipeline::ports::{Finished, Outcome, Probe, Products};
+use crate::frame::PerBand;
+use crate::pipeline::ports::{BandQuality, Finished, Outcome, Probe, Products};
 
 /// Unix time 0 as a modified Julian date.
 const UNIX_EPOCH_MJD: f64 = 40_587.0;
@@ -54,14 +55,21 @@ impl Drift {
     }
 
     fn facts(&self, products: &Products) -> Facts {
-        let quality = &products.quality;
         let objects = products.catalog.rows.iter();
-        Facts {
-            fwhm_arcsec: quality.each_ref().map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
-            sky_sigma_nmgy: quality.each_ref().map(|q| q.sky_sigma_nmgy),
-            sky_nmgy: quality.each_ref().map(|q| q.sky_nmgy),
-            mixture: Mixture::of(objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?)))),
-        }
+        facts(&products.quality, objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?))))
+    }
+}
+
+/// What a frame was like, from its record and its objects' reference-band magnitudes and probabilities: the same for a
+/// bundle that learns what to expect and for a daemon that looks.
+pub fn facts(quality: &PerBand<BandQuality>, objects: impl IntoIterator<Item = (f32, f32)>) -> Facts {
+    let quality = quality.each_ref();
+    Facts {
+        // The bundle's own PSF says nothing of the night.
+        fwhm_arcsec: quality.map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
+        sky_sigma_nmgy: quality.map(|q| q.sky_sigma_nmgy),
+        sky_nmgy: quality.map(|q| q.sky_nmgy),
+        mixture: Mixture::of(objects),
     }
 }
 
@@ -70,11 +78,10 @@ impl Probe for Drift {
         let Outcome::Processed(products) = &finished.outcome else { return };
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()) / 86_400.0;
         let time = products.catalog.provenance.midpoint_mjd_tai.unwrap_or_else(|| UNIX_EPOCH_MJD + now());
-        let facts = self.facts(products);
-        if let Some(watch) = self.watch.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            watch.add(time, facts);
-        }
-        for found in self.found() {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watch) = watch.as_mut() else { return };
+        watch.add(time, self.facts(products));
+        for found in watch.found() {
             self.distance.with_label_values(&[found.input.name(), found.window]).set(found.distance);
         }
     }
