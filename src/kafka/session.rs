@@ -27,6 +27,8 @@ const NAP: Duration = Duration::from_millis(5);
 /// So many losses of the session within [`BUDGET_S`] are borne.
 const BUDGET: usize = 5;
 const BUDGET_S: u64 = 300;
+/// Topics just made may be missing from a busy broker's answers for so long.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// What the session tells the other ends, and they it.
 #[derive(Clone, Default)]
@@ -121,17 +123,21 @@ impl Keeper {
     /// Joins the group, however long the broker is away. `None` when asked to end before.
     fn join(&self) -> Result<Option<Taker>, KafkaError> {
         let mut wait = Duration::from_millis(200);
+        let mut missing_since: Option<Instant> = None;
         while !self.ends.asked() {
             drop(self.watch.why()); // of earlier times
             let told = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
                 Err(
-                    error @ (KafkaError::Settings(_)
-                    | KafkaError::Password { .. }
-                    | KafkaError::MissingTopics { .. }
-                    | KafkaError::ShortRecords { .. }),
+                    error @ (KafkaError::Settings(_) | KafkaError::Password { .. } | KafkaError::ShortRecords { .. }),
                 ) => {
                     return Err(error);
+                }
+                Err(error @ KafkaError::MissingTopics { .. }) => {
+                    if missing_since.get_or_insert_with(Instant::now).elapsed() > SETTLE {
+                        return Err(error);
+                    }
+                    error
                 }
                 Err(KafkaError::Broker { action, source }) => {
                     let kind = kind_of(&source);

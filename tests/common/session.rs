@@ -34,7 +34,11 @@ pub fn work(parts: Parts, stop: &Stop, until_idle: bool, each: Duration) {
         source = source.until_idle();
     }
     for sequence in 0.. {
-        let Some(arrival) = source.next(stop).unwrap() else { break };
+        let arrival = match source.next(stop) {
+            Ok(Some(arrival)) => arrival,
+            Ok(None) => break,
+            Err(error) => panic!("{error}: {:?}", stream.finish().err()), // the session knows why
+        };
         std::thread::sleep(each);
         let Err(rejection) = (arrival.load)() else { continue }; // stale
         let outcome = Outcome::Rejected(rejection);
