@@ -1,6 +1,8 @@
 //! `/metrics`, `/healthz`, `/readyz` and the page on a thread of their own. The runtime lives and ends here; nothing else
 //! of the program is asynchronous.
 
+mod connections;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +22,6 @@ use super::page::{self, Page};
 
 /// A check that has not answered for so long counts as failed: its disk or device hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A client that keeps its connection open does not delay the program's end by more than this.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The checks are asked so often for the metrics.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -84,7 +84,7 @@ impl Server {
         let app = router(shared.clone()).merge(page::router(page));
         runtime.spawn(measure(shared));
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
-            runtime.block_on(serve(listener, app, stopped));
+            runtime.block_on(connections::serve(listener, app, stopped));
             runtime.shutdown_background(); // a hanging check must not keep us
         });
         Ok(Self { address, stop: Some(stop), thread: Some(thread.map_err(HttpError::Start)?) })
@@ -102,26 +102,6 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // it has nothing to say that matters now
         }
-    }
-}
-
-async fn serve(listener: tokio::net::TcpListener, app: Router, stopped: oneshot::Receiver<()>) {
-    let (closing, closed) = oneshot::channel::<()>();
-    let graceful = async move {
-        let _ = stopped.await;
-        drop(closing);
-    };
-    let deadline = async {
-        let _ = closed.await;
-        tokio::time::sleep(CLOSE_TIMEOUT).await;
-    };
-    tokio::select! {
-        ended = async { axum::serve(listener, app).with_graceful_shutdown(graceful).await } => {
-            if let Err(error) = ended {
-                tracing::error!(%error, "http is no longer served");
-            }
-        }
-        () = deadline => {}
     }
 }
 
@@ -247,6 +227,21 @@ mod tests {
         assert!(metrics.contains("twinpeak_check_ok{check=\"device\"} 1\n"), "{metrics}");
         let free = metrics.lines().find_map(|l| l.strip_prefix("twinpeak_output_free_bytes "));
         assert!(free.is_some_and(|bytes| bytes.parse::<u64>().unwrap() > 0), "{metrics}");
+    }
+
+    /// Descriptors must be left for frames; and whoever has none of its connections open is served once one ends.
+    #[test]
+    fn many_open_connections_take_a_bounded_number_of_descriptors() {
+        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let (server, _) = start(vec![]);
+        let before = open();
+        let many = 4 * connections::CONNECTIONS_MAX;
+        let clients: Vec<_> = (0..many).map_while(|_| TcpStream::connect(server.address()).ok()).collect();
+        std::thread::sleep(Duration::from_millis(300)); // as long as it may take it to accept
+        // Ours are open, and its own.
+        assert!(open() - before <= clients.len() + 2 * connections::CONNECTIONS_MAX, "{} {before}", open());
+        drop(clients);
+        assert!(get(&server, "/healthz").starts_with("HTTP/1.1 200"));
     }
 
     #[test]
