@@ -50,6 +50,9 @@ pub struct SimulateArgs {
     /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
+    /// The sky's galaxies without its stars: a frame on which no PSF can be measured
+    #[arg(long, conflicts_with = "flat")]
+    pub galaxies: bool,
     /// Median width of the PSF in the reference band; each field's scatters about it
     #[arg(long, value_name = "ARCSEC", default_value_t = Seeing::default().median_fwhm_arcsec)]
     pub seeing: f64,
@@ -76,7 +79,11 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
             field,
             width: args.width,
             height: args.height,
-            counts: if args.flat { Counts::Flat } else { Counts::Physical },
+            counts: match (args.flat, args.galaxies) {
+                (true, _) => Counts::Flat,
+                (_, true) => Counts::Galaxies,
+                _ => Counts::Physical,
+            },
             density: args.density,
             sources: args.sources,
             seeing: Seeing { median_fwhm_arcsec: args.seeing, ..Seeing::default() },

@@ -18,6 +18,12 @@ const NEIGHBOURS_FLUX: f64 = 0.05;
 const HALF_LIGHT_PX: (f64, f64) = (0.8, 6.0);
 /// A star's radius is within this share of the mode.
 const RADIUS_TOLERANCE: f64 = 0.10;
+/// Stars share one radius: at least so many are within...
+const LOCUS_MIN: usize = 4;
+/// ...this share of it, and...
+const LOCUS_WIDTH: f64 = 0.05;
+/// ...nothing is sharper than a star, but for some defects: no more than this share of the stars is.
+const SHARPER_MAX: f64 = 0.1;
 /// Enough stars for any PSF: the brightest are taken, so that a crowded field costs no more.
 const MOST_STARS: usize = 400;
 /// A centroid further from the predicted one is another object's, px.
@@ -33,7 +39,7 @@ const LEAST_SN_OTHER: f64 = 25.0;
 pub(super) struct Selected {
     /// Positions in the reference band, brightest first, px.
     pub stars: Vec<(f64, f64)>,
-    /// Mode of the half-light radii of isolated objects, px; NaN where there are none.
+    /// Mode of the half-light radii of isolated objects, px; NaN where no stars gather there.
     pub half_light_radius_px: f64,
 }
 
@@ -75,10 +81,22 @@ pub(super) fn select(shapes: &[Shape], survey: &Survey, frame_size: (usize, usiz
     let mut usable: Vec<&Shape> = by_x.par_iter().copied().filter(|s| possible(s) && is_isolated(s, &by_x)).collect();
     usable.sort_by(|a, b| b.flux_4px.total_cmp(&a.flux_4px));
     let bright = usable.iter().filter(|s| s.flux_4px > mode_faintest).map(|s| s.half_light_radius_px);
-    let mode = half_sample_mode(bright.collect());
+    let bright: Vec<f64> = bright.collect();
+    let mode = half_sample_mode(bright.clone());
+    if !is_locus(&bright, mode) {
+        return Selected { stars: Vec::new(), half_light_radius_px: f64::NAN };
+    }
     let is_star = |s: &&Shape| (s.half_light_radius_px / mode - 1.0).abs() < RADIUS_TOLERANCE;
     let stars = usable.into_iter().filter(is_star).map(|s| (s.x, s.y)).take(MOST_STARS).collect();
     Selected { stars, half_light_radius_px: mode }
+}
+
+/// Whether the radii gather at their mode and end there, as stars' do. Those of galaxies alone have a mode too, but nothing
+/// that keeps others from being smaller.
+fn is_locus(radii: &[f64], mode: f64) -> bool {
+    let stars = radii.iter().filter(|&r| (r / mode - 1.0).abs() < LOCUS_WIDTH).count();
+    let sharper = radii.iter().filter(|&r| r / mode < 1.0 - RADIUS_TOLERANCE).count();
+    stars >= LOCUS_MIN && sharper as f64 <= SHARPER_MAX * stars as f64
 }
 
 /// Whether the neighbours of `star` are faint. `by_x`: all objects by x.

@@ -54,6 +54,22 @@ fn noise_alone_gives_the_fallback() {
     assert!(measured(&simulate(512, 512, &faint, 3)).1.iter().all(|q| q.fallback));
 }
 
+/// Many are bright enough and isolated, but they share no width.
+#[test]
+fn galaxies_alone_give_the_fallback() {
+    let mut sources = stars(90, 100.0);
+    for (i, source) in sources.iter_mut().enumerate() {
+        source.sigma = 1.4 * (0.9 * (i as f64 / 89.0)).exp(); // 1.4 to 3.4 px, as many in each part of it
+    }
+    let (psf, quality) = measured(&simulate(512, 512, &sources, 1));
+    assert!(quality.iter().all(|q| q.fallback), "{quality:?}");
+    assert!(psf.half_light_radius_px().is_finite());
+    // With as many stars among them there is a locus.
+    sources.iter_mut().step_by(2).for_each(|source| source.sigma = 1.4);
+    let (_, quality) = measured(&simulate(512, 512, &sources, 1));
+    assert!(quality.iter().all(|q| !q.fallback), "{quality:?}");
+}
+
 #[test]
 fn stars_with_unusable_pixels_do_not_count() {
     let mut scene = simulate(512, 512, &stars(60, 100.0), 1);

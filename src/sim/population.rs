@@ -33,6 +33,7 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<TrueObj
     let faint = if spec.counts == Counts::Flat { FLAT_R[1] } else { 24.0 };
     let square_degrees = width * height * (scale / 3600.0).powi(2);
     let [stars, galaxies] = [&STAR_COUNTS[..], &GALAXY_COUNTS[..]].map(|c| number(c, faint) * square_degrees);
+    let stars = if spec.counts == Counts::Galaxies { 0.0 } else { stars };
     let expected = spec.density * (stars + galaxies);
     let inside = spec.sources.unwrap_or_else(|| poisson(&mut rng, expected));
     let border = (width + 2.0 * BORDER_PX) * (height + 2.0 * BORDER_PX) / (width * height) - 1.0;
@@ -84,8 +85,8 @@ impl Mix {
         let is_point = rng.random::<f64>() < points;
         let r = match self.counts {
             Counts::Flat => rng.random_range(FLAT_R[0]..FLAT_R[1]),
-            Counts::Physical if is_point => magnitude(&STAR_COUNTS, rng.random()),
-            Counts::Physical => magnitude(&GALAXY_COUNTS, rng.random()),
+            Counts::Physical | Counts::Galaxies if is_point => magnitude(&STAR_COUNTS, rng.random()),
+            Counts::Physical | Counts::Galaxies => magnitude(&GALAXY_COUNTS, rng.random()),
         };
         let is_quasar = is_point && rng.random::<f64>() < QUASARS_OF_POINTS;
         let is_disc = rng.random::<f64>() < DISCS_OF_GALAXIES;

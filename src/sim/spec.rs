@@ -48,6 +48,8 @@ pub enum Counts {
     Physical,
     /// Flat in r, 15 to 22.5, half of them stars: a training set.
     Flat,
+    /// As the sky's galaxies, and not a star: what no PSF can be measured on.
+    Galaxies,
 }
 
 /// The distribution that each field's PSF is drawn from: an elliptical Moffat profile.

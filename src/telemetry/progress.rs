@@ -92,8 +92,14 @@ fn line(finished: &Finished) -> String {
     match &finished.outcome {
         Outcome::Processed(products) => {
             let counts = products.catalog.counts();
+            let without: Vec<&str> =
+                products.quality.iter().filter(|q| q.psf_fallback).map(|q| q.band.as_str()).collect();
+            let note = match without.as_slice() {
+                [] => String::new(),
+                bands => format!("; too few stars for a PSF in {}: the bundle's serves", bands.join(", ")),
+            };
             format!(
-                "{}: {} sources, {} stars, {} galaxies, {:.2} s",
+                "{}: {} sources, {} stars, {} galaxies, {:.2} s{note}",
                 finished.image_id,
                 counts.rows,
                 counts.stars,
@@ -114,6 +120,16 @@ mod tests {
     #[test]
     fn a_line_says_how_a_frame_ended() {
         assert_eq!(line(&processed()), "f-1: 4 sources, 2 stars, 1 galaxies, 0.75 s");
+        let mut doubtful = processed();
+        if let Outcome::Processed(products) = &mut doubtful.outcome {
+            products.quality[0].psf_fallback = true;
+            products.quality[4].psf_fallback = true;
+        }
+        assert!(
+            line(&doubtful).ends_with("s; too few stars for a PSF in u, z: the bundle's serves"),
+            "{}",
+            line(&doubtful)
+        );
         assert_eq!(line(&rejected()), "f-1: rejected: band z is missing (missing_band; add it)");
     }
 
