@@ -1,8 +1,9 @@
 //! Drift: is what comes still what the model was made for?
 //!
 //! A bundle says what its training frames were like ([`Expected`]), measured on them by the same program that serves: the
-//! seeing, the noise and the sky of each band, and how the objects share out over the probability of being a star, which is
-//! the mixture that the nets see. [`Watch`] holds the frames of the last hour and of the last night against that.
+//! seeing, the noise and the sky of each band, and how the objects share out over the probability of being a star: the
+//! mixture as it is published. (A shift of the nets' latents that profiles and colours outvote is not in it.) [`Watch`]
+//! holds the frames of the last hour and of the last night against that.
 //!
 //! *Distance.* Of seeing (as its logarithm), noise (the same) and sky: how many standard deviations of the training frames
 //! the window's mean is off, in the band where that is most. Of the mixture: the Jensen-Shannon distance between the
@@ -10,8 +11,8 @@
 //!
 //! *Threshold*, learned from the training frames too. If frames still come from the population of which n were seen, one more
 //! is off by t s sqrt(1 + 1/n), t being Student's with n - 1 degrees of freedom: the threshold is where one frame in
-//! [`FALSE_ALARMS`] would be off by chance, in a band. A window's mean is off less often than a frame, and an alert waits for
-//! it to last. Few training frames so make a wide threshold, not a false alarm: of the seeing's deviations 4.4 for 6 frames,
+//! [`FALSE_ALARMS`] would be off by chance, in a band. A window's mean is off less often than a frame, a window of fewer than
+//! [`SEEN_MIN`] frames says nothing, and an alert waits for it to last. Few training frames so make a wide threshold, not a false alarm: of the seeing's deviations 4.4 for 6 frames,
 //! 3.0 for 20. For the mixture it is the same, with the logarithms of each training frame's distance from all the others.
 
 use std::collections::VecDeque;
@@ -25,6 +26,10 @@ use crate::frame::{BANDS, PerBand};
 pub const FALSE_ALARMS: f64 = 100.0;
 /// Fewest frames to learn from.
 pub const FRAMES_MIN: usize = 3;
+/// Fewest frames of a window: one odd one is no drift.
+pub const SEEN_MIN: usize = 3;
+/// So many older frames one after another, and it was the newest whose date was wrong, or another night is looked at.
+const OLDER_MAX: usize = 10;
 /// Frames agree no better than this: of logarithms, and of the sky relative to its mean.
 const DEVIATION_MIN: f64 = 0.02;
 /// Upper edges of the mixture's bins, of the probability of being a star.
@@ -281,36 +286,52 @@ pub struct Watch {
     expected: Expected,
     /// When, days; and what. By arrival.
     frames: VecDeque<(f64, Facts)>,
-    newest: f64,
+    newest: Option<f64>,
+    /// Frames of a night long past that came one after another.
+    older: usize,
 }
 
 impl Watch {
     /// Nothing seen yet.
     pub fn new(expected: Expected) -> Self {
-        Self { expected, frames: VecDeque::new(), newest: f64::NEG_INFINITY }
+        Self { expected, frames: VecDeque::new(), newest: None, older: 0 }
     }
 
-    /// A frame observed at `time_days`. One of a night long past (a backfill) says nothing of this one and is left out.
-    pub fn add(&mut self, time_days: f64, facts: Facts) {
-        self.newest = self.newest.max(time_days);
-        let begin = self.newest - WINDOWS[1].1;
-        if time_days > begin {
-            self.frames.push_back((time_days, facts));
+    /// A frame observed at `time_days`; one without a date counts as of now: as the newest one, or `today_days`. One of a
+    /// night long past (a backfill beside the night's own) says nothing of this one and is left out, until there is nothing
+    /// else.
+    pub fn add(&mut self, time_days: Option<f64>, today_days: f64, facts: Facts) {
+        let time = time_days.or(self.newest).unwrap_or(today_days);
+        let mut newest = self.newest.map_or(time, |newest| newest.max(time));
+        if time <= newest - WINDOWS[1].1 {
+            self.older += 1;
+            if self.older < OLDER_MAX {
+                return;
+            }
+            newest = time;
+            self.frames.clear();
         }
-        self.frames.retain(|(time, _)| *time > begin);
+        self.older = 0;
+        self.newest = Some(newest);
+        self.frames.push_back((time, facts));
+        self.frames.retain(|(time, _)| *time > newest - WINDOWS[1].1);
         if self.frames.len() > FRAMES_MAX {
             self.frames.pop_front();
         }
     }
 
-    /// How far each input is off in each window.
+    /// How far each input is off in each window that has frames enough.
     pub fn found(&self) -> Vec<Found> {
         let mut found = Vec::new();
+        let Some(newest) = self.newest else { return found };
         for input in Input::ALL {
             for (window, days) in WINDOWS {
-                let within = self.frames.iter().filter(|(time, _)| *time > self.newest - days).map(|(_, facts)| facts);
+                let within = || self.frames.iter().filter(|(time, _)| *time > newest - days).map(|(_, facts)| facts);
+                if within().count() < SEEN_MIN {
+                    continue;
+                }
                 let threshold = self.expected.threshold(input);
-                let distance = self.expected.distance(input, within);
+                let distance = self.expected.distance(input, within());
                 found.extend(distance.map(|distance| Found { input, window, distance, threshold }));
             }
         }
@@ -357,7 +378,10 @@ mod tests {
         for _ in 0..200 {
             let training: Vec<Facts> = (0..6).map(|_| frame(1.2, 0.5, &mut rng)).collect();
             let mut watch = Watch::new(Expected::learn(&training).unwrap());
-            watch.add(60_000.0, frame(1.2, 0.5, &mut rng));
+            for _ in 0..SEEN_MIN {
+                assert!(watch.found().is_empty(), "so few frames say nothing");
+                watch.add(Some(60_000.0), 0.0, frame(1.2, 0.5, &mut rng));
+            }
             alarms += watch.found().iter().filter(|f| f.distance > f.threshold).count();
         }
         // Bands move together here, so about 1 in 100 is right.
@@ -372,7 +396,7 @@ mod tests {
         for hour in 0..6 {
             for k in 0..10 {
                 let time = 60_000.0 + (f64::from(hour) + f64::from(k) / 10.0) / 24.0;
-                watch.add(time, frame(1.2 + 0.4 * f64::from(hour), 0.5, &mut rng));
+                watch.add(Some(time), 0.0, frame(1.2 + 0.4 * f64::from(hour), 0.5, &mut rng));
             }
             let (now, threshold) = distance(&watch.found(), Input::Fwhm, "hour");
             // In the second hour, at 1.6", it may be either.
@@ -385,8 +409,28 @@ mod tests {
         assert!(drifted.iter().all(|i| *i == Input::Fwhm) && !drifted.is_empty(), "{found:?}");
         let ((hour, _), (night, _)) = (distance(&found, Input::Fwhm, "hour"), distance(&found, Input::Fwhm, "night"));
         assert!(night < hour, "the night has better hours too");
-        watch.add(59_000.0, frame(9.0, 0.5, &mut rng));
+        watch.add(Some(59_000.0), 0.0, frame(9.0, 0.5, &mut rng));
         assert_eq!(watch.found(), found, "a backfill of an old night changes nothing");
+        for _ in 0..OLDER_MAX {
+            watch.add(None, 0.0, frame(1.2 + 0.4 * 5.0, 0.5, &mut rng));
+            watch.add(Some(59_000.0), 0.0, frame(9.0, 0.5, &mut rng));
+        }
+        let (hour, _) = distance(&watch.found(), Input::Fwhm, "hour");
+        assert!(hour < distance(&found, Input::Fwhm, "hour").0 + 3.0, "one without a date is of tonight: {hour}");
+    }
+
+    /// A clock that was wrong once, and an archive that is read.
+    #[test]
+    fn a_misdated_frame_does_not_blind_the_watch() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let training: Vec<Facts> = (0..12).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+        let mut watch = Watch::new(Expected::learn(&training).unwrap());
+        watch.add(Some(88_000.0), 61_000.0, frame(1.2, 0.5, &mut rng));
+        for k in 0..OLDER_MAX + SEEN_MIN {
+            watch.add(Some(53_000.0 + 0.001 * k as f64), 61_000.0, frame(3.6, 0.5, &mut rng));
+        }
+        let (now, threshold) = distance(&watch.found(), Input::Fwhm, "hour");
+        assert!(now > threshold, "{now} against {threshold}");
     }
 
     #[test]
@@ -394,7 +438,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let training: Vec<Facts> = (0..8).map(|_| frame(1.2, 0.5, &mut rng)).collect();
         let mut watch = Watch::new(Expected::learn(&training).unwrap());
-        watch.add(60_000.0, frame(1.2, 1.0, &mut rng));
+        (0..SEEN_MIN).for_each(|_| watch.add(Some(60_000.0), 0.0, frame(1.2, 1.0, &mut rng)));
         let (apart, threshold) = distance(&watch.found(), Input::Mixture, "hour");
         assert!(apart > threshold, "{apart} against {threshold}");
     }

@@ -24,8 +24,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 }
 
 fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
-    let inbox = &config.input.dir;
-    std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
+    if until_idle {
+        let inbox = &config.input.dir;
+        std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
+    }
     let ledger = ledger(config)?;
     let ending = Ending::watch(config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
@@ -34,10 +36,6 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let assembly = assemble(config)?;
     let models = &assembly.models;
     let watching = Watching::new(&assembly, config);
-    let writable = ledger.clone();
-    let output = Check::new("output", move || writable.probe().map_err(|e| e.to_string()));
-    let server = watching.serve(config, output, &config.output.dir)?;
-
     let patience = Patience {
         poll_s: config.input.poll_interval_s.into(),
         settle_s: config.input.settle_s.into(),
@@ -49,6 +47,12 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     if until_idle {
         source = source.until_idle();
     }
+    let (writable, reach) = (ledger.clone(), source.reach());
+    let checks = vec![
+        Check::new("output", move || writable.probe().map_err(|e| e.to_string())),
+        Check::new("inbox", move || reach.check()),
+    ];
+    let server = watching.serve(config, checks, &config.output.dir)?;
     let mut sink = sink(config, ledger, models)?;
     tracing::info!(
         inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),

@@ -64,7 +64,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     ending.first(stream.forgive());
     let status = stream.status();
     let kafka = Check::new("kafka", move || status.ready());
-    let server = watching.serve(config, kafka, &config.kafka.state_dir)?;
+    let server = watching.serve(config, vec![kafka], &config.kafka.state_dir)?;
     if until_idle {
         source = source.until_idle();
     }

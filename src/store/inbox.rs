@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::field::Field;
@@ -34,6 +34,32 @@ pub struct Inbox {
     alone: bool,
     /// Names that were complained about once.
     strange: BTreeSet<PathBuf>,
+    reach: Reach,
+}
+
+/// Whether the folder can be read, for whoever asks; a mutex, for the source writes it and checks read it.
+#[derive(Clone, Default)]
+pub struct Reach(Arc<Mutex<Option<String>>>);
+
+impl Reach {
+    /// Why not.
+    ///
+    /// # Errors
+    /// The last look's failure, in a line.
+    pub fn check(&self) -> Result<(), String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+    }
+
+    /// What a look found; told once each time it changes.
+    fn looked(&self, failure: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &failure) {
+            (None, Some(why)) => tracing::error!("no frames until the folder can be read again: {why}"),
+            (Some(_), None) => tracing::info!("the folder of frames can be read again"),
+            _ => {}
+        }
+        *known = failure;
+    }
 }
 
 impl Inbox {
@@ -51,7 +77,13 @@ impl Inbox {
             next_look: Duration::ZERO,
             alone: false,
             strange: BTreeSet::new(),
+            reach: Reach::default(),
         }
+    }
+
+    /// Whether its folder can be read. While it cannot (a network disk that is away), the inbox waits for it.
+    pub fn reach(&self) -> Reach {
+        self.reach.clone()
     }
 
     /// Ends, instead of waiting for more, once every field in the folder is finished or in work.
@@ -62,7 +94,15 @@ impl Inbox {
 
     /// Looks at the folder.
     fn look(&mut self, now: Duration) -> Result<(), StoreError> {
-        let names = self.names()?;
+        let names = match self.names() {
+            Ok(names) => names,
+            Err(error) if self.until_idle => return Err(error),
+            Err(error) => {
+                self.reach.looked(Some(error.to_string()));
+                return Ok(());
+            }
+        };
+        self.reach.looked(None);
         // In this order: an image that ends between the two is in the second.
         let waiting: Vec<_> = names.into_iter().filter(|(image, _)| !self.ledger.works_on(image)).collect();
         let finished = self.ledger.finished()?;

@@ -77,10 +77,11 @@ impl Probe for Drift {
     fn finished(&self, finished: &Finished) {
         let Outcome::Processed(products) = &finished.outcome else { return };
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()) / 86_400.0;
-        let time = products.catalog.provenance.midpoint_mjd_tai.unwrap_or_else(|| UNIX_EPOCH_MJD + now());
+        let observed = products.catalog.provenance.midpoint_mjd_tai;
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watch) = watch.as_mut() else { return };
-        watch.add(time, self.facts(products));
+        watch.add(observed, UNIX_EPOCH_MJD + now(), self.facts(products));
+        self.distance.reset(); // a window may have become too short to tell
         for found in watch.found() {
             self.distance.with_label_values(&[found.input.name(), found.window]).set(found.distance);
         }
@@ -111,7 +112,10 @@ mod tests {
             mixture: [1.0 / 7.0; 7],
         };
         drift.expect(Some(expected));
-        drift.finished(&processed());
+        for _ in 0..crate::drift::SEEN_MIN {
+            assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "one odd frame is no drift");
+            drift.finished(&processed());
+        }
         // ln 5 is .609 off 1.0; its first band, ln 1, is 1.0 off: 10 deviations.
         let text = metrics.expose();
         assert!(text.contains("twinpeak_drift_distance{input=\"fwhm\",window=\"hour\"} 10\n"), "{text}");

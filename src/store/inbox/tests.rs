@@ -175,7 +175,7 @@ fn a_field_that_could_not_be_stored_comes_again() {
 }
 
 #[test]
-fn a_wish_to_stop_ends_the_wait_and_a_lost_folder_is_an_error() {
+fn a_wish_to_stop_ends_the_wait_for_frames_and_for_a_folder_that_is_away() {
     let night = Night::new(&[]);
     let (mut inbox, _sink, _ledger) = night.start();
     inbox.until_idle = false;
@@ -184,6 +184,22 @@ fn a_wish_to_stop_ends_the_wait_and_a_lost_folder_is_an_error() {
         scope.spawn(|| stop.drain());
         assert!(inbox.next(&stop).unwrap().is_none());
     });
+    assert_eq!(inbox.reach().check(), Ok(()));
     fs::remove_dir_all(night.inbox.path()).unwrap();
+    let stop = Stop::default();
+    let reach = inbox.reach();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while reach.check().is_ok() {
+                std::thread::sleep(NAP);
+            }
+            stop.drain();
+        });
+        assert!(inbox.next(&stop).unwrap().is_none());
+    });
+    assert!(inbox.reach().check().unwrap_err().contains("vanished"));
+    // Who does not wait for more does not wait for it.
+    inbox.until_idle = true;
+    inbox.next_look = Duration::ZERO;
     assert!(inbox.next(&Stop::default()).err().unwrap().to_string().contains("vanished"));
 }
