@@ -24,6 +24,9 @@ pub use sections::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that said it, if one did; no key.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// Which survey's frames these are.
     pub survey: SurveyFile,
     /// Which nets to use.
@@ -65,6 +68,14 @@ pub enum ConfigError {
         file: PathBuf,
         /// The system's words.
         problem: String,
+    },
+    /// Nothing says which daemon's file is meant.
+    #[error("{} has several configurations: name one with --config ({})", folder.display(), names.join(", "))]
+    Several {
+        /// Where they lie.
+        folder: PathBuf,
+        /// Their names.
+        names: Vec<String>,
     },
     /// The file is not TOML.
     #[error("{}: is not TOML: {}", file.display(), one_line(problem))]

@@ -319,7 +319,10 @@ fn readiness_follows_the_output_folder() {
     let (status, body) = get(&address, "/readyz");
     assert_eq!(status, 200, "{body}");
     let answers: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(answers["checks"], serde_json::json!({"inference": "ok", "output": "ok"}));
+    assert_eq!(
+        answers["checks"],
+        serde_json::json!({"inbox": "ok", "inference": "ok", "output": "ok", "progress": "ok"})
+    );
     until_counted(&address, 1.0);
     let away = post.out.with_extension("away");
     fs::rename(&post.out, &away).unwrap();
@@ -355,11 +358,28 @@ fn an_output_folder_that_vanishes_ends_the_run_and_is_not_made_anew() {
 }
 
 #[test]
-fn an_inbox_that_is_not_there_is_named() {
-    let post = Post::new(&[]);
-    fs::remove_dir(&post.inbox).unwrap();
-    let ended = post.start(&[]).wait();
+fn an_inbox_that_is_away_is_waited_for_and_named() {
+    let post = Post::new(&[&night()[0]]);
+    let away = post.inbox.with_extension("away");
+    fs::rename(&post.inbox, &away).unwrap();
+    let ended = post.start(&["--until-idle"]).wait();
     ended.assert_code(5);
     let named = format!("input.dir {}", post.inbox.display());
     assert!(ended.last_words().contains(&named), "{}", ended.last_words());
+
+    let mut daemon = post.start(&[]);
+    let address = daemon.ready("http");
+    until("the inbox is missed", || get(&address, "/readyz").0 == 503);
+    assert!(get(&address, "/readyz").1.contains("inbox"), "{}", get(&address, "/readyz").1);
+    fs::rename(&away, &post.inbox).unwrap();
+    until_counted(&address, 1.0);
+    // It goes away and comes back with more.
+    fs::rename(&post.inbox, &away).unwrap();
+    until("the inbox is missed again", || get(&address, "/readyz").0 == 503);
+    night()[1].write(&away);
+    fs::rename(&away, &post.inbox).unwrap();
+    until_counted(&address, 2.0);
+    assert_eq!(get(&address, "/readyz").0, 200);
+    daemon.signal("-TERM");
+    daemon.wait().assert_code(0);
 }

@@ -10,7 +10,8 @@ use crate::config::{Config, ConfigError, Layers};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArgs {
-    /// Configuration file [default: config/twinpeak.toml, here or in a folder above the program]
+    /// Configuration file [default: config/twinpeak.toml, here or in a folder above the program, or else the one file
+    /// /etc/twinpeak/*.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Survey description [default: survey.file of the configuration]

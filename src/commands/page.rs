@@ -166,16 +166,13 @@ fn replay(config: &Config, image: &ImageId) -> Replay {
         Source::Kafka => {
             let mut command =
                 format!("twinpeak replay --image={image} --kafka={}", quoted(&config.kafka.bootstrap_servers));
+            if let Some(file) = &config.file {
+                command += &format!(" --config={}", quoted(&from_anywhere(file).to_string_lossy()));
+            }
             if config.kafka.topic_prefix != Config::default().kafka.topic_prefix {
                 command += &format!(" --set kafka.topic_prefix={}", quoted(&config.kafka.topic_prefix));
             }
-            Replay {
-                command,
-                note:
-                    "Mend what was wrong first; then its message is sent again. Where the broker asks for a password, \
-                       give the daemon's own --config too."
-                        .into(),
-            }
+            Replay { command, note: "Mend what was wrong first; then its message is sent again.".into() }
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::pipeline::ports::{CatalogSink, FrameSource, Probe};
 use crate::pipeline::{self, EngineError, Limits, ModelIdentity, Summary};
 use crate::store::{DirectorySink, ModelName};
 use crate::telemetry::drift::Drift;
-use crate::telemetry::health::{Check, Heart};
+use crate::telemetry::health::{Check, Heart, Underway};
 use crate::telemetry::http::Server;
 use crate::telemetry::metrics::{Facts, Metrics};
 use crate::telemetry::notify::Manager;
@@ -68,6 +68,7 @@ pub(super) struct Watching {
     metrics: Arc<Metrics>,
     drift: Arc<Drift>,
     heart: Heart,
+    underway: Underway,
     in_service: InService,
     page: Arc<Page>,
 }
@@ -90,9 +91,11 @@ impl Watching {
         drift.expect(assembly.expected.clone());
         let in_service: InService = Arc::new(Mutex::new(identity.clone()));
         let (page, watchers) = page::assemble(assembly, config, &in_service, &drift);
-        let mut probes = Probes(vec![metrics.clone(), Arc::new(log::Events), Arc::new(heart.clone()), drift.clone()]);
+        let underway = Underway::default();
+        let mut probes = Probes(vec![metrics.clone(), Arc::new(log::Events), drift.clone()]);
+        probes.0.extend([Arc::new(heart.clone()) as Arc<dyn Probe>, Arc::new(underway.clone())]);
         probes.0.extend(watchers);
-        Self { probes: Arc::new(probes), metrics, drift, heart, in_service, page: Arc::new(page) }
+        Self { probes: Arc::new(probes), metrics, drift, heart, underway, in_service, page: Arc::new(page) }
     }
 
     /// Another model is in service.
@@ -104,12 +107,18 @@ impl Watching {
         tracing::info!(model = identity.version, hash = identity.hash, "the model is in service");
     }
 
-    /// Serves metrics, health and the page, with one more condition for readiness; `written` is the folder whose disk must not
-    /// fill.
-    pub fn serve(&self, config: &Config, check: Check, written: &Path) -> anyhow::Result<Server> {
+    /// What shows that the engine itself is well, whatever is away outside.
+    fn alive(&self, config: &Config) -> Vec<Check> {
         let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
-        let (metrics, checks) = (self.metrics.clone(), vec![inference, check]);
-        Server::start(config.http.bind, metrics, checks, written, self.page.clone()).context(Fault::Config)
+        let (underway, within) = (self.underway.clone(), config.http.progress_within_s.duration());
+        vec![inference, Check::new("progress", move || underway.check(within))]
+    }
+
+    /// Serves metrics, health and the page, with more conditions for readiness; `written` is the folder whose disk must not
+    /// fill.
+    pub fn serve(&self, config: &Config, more: Vec<Check>, written: &Path) -> anyhow::Result<Server> {
+        let checks = self.alive(config).into_iter().chain(more).collect();
+        Server::start(config.http.bind, self.metrics.clone(), checks, written, self.page.clone()).context(Fault::Config)
     }
 }
 
@@ -142,7 +151,7 @@ pub(super) fn serve(
     ending: &Ending,
     watching: &Watching,
 ) -> anyhow::Result<Result<Summary, EngineError>> {
-    let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &ending.stop)?;
+    let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &ending.stop);
     let mut probes: Vec<Arc<dyn Probe>> = vec![watching.probes.clone()];
     let mut beside;
     let source: &mut dyn FrameSource = match &candidate {
@@ -162,7 +171,7 @@ pub(super) fn serve(
     };
     let reloader = Reloader::start(config, &assembly.models.identity.hash, ending.stop.clone(), tell)?;
     let _ = ending.hangup.set(Box::new(reloader.wish()));
-    let _manager = Manager::ready(watching.heart.clone(), config.http.inference_within_s.duration());
+    let _manager = Manager::ready(watching.alive(config).into_iter().map(|check| check.question).collect());
     let mut all = Summary::default();
     loop {
         let (models, devices) = (&assembly.models, assembly.devices);

@@ -6,11 +6,12 @@
 //! the daemon's would have had; `shadow.share` bounds how much.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use prometheus::IntGauge;
 use sha2::{Digest, Sha256};
 
 use super::assemble::{Assembly, assemble, limits};
@@ -24,7 +25,7 @@ use crate::pipeline::ports::{
 };
 use crate::pipeline::{self, Limits, Models};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::shadow::{Shadow, ShadowReport};
+use crate::telemetry::shadow::{self, Shadow, ShadowReport};
 
 /// Frames of one model that wait for the other's: as many as may be in flight, and some that were refused.
 const WAITING_MAX: usize = 64;
@@ -36,7 +37,7 @@ const NAP: Duration = Duration::from_millis(100);
 /// A candidate at work.
 pub(super) struct Candidate {
     share: f64,
-    frames: SyncSender<Box<Frame>>,
+    frames: Sender<Box<Frame>>,
     meeting: Arc<Meeting>,
 }
 
@@ -55,18 +56,24 @@ struct Waiting {
     candidate: HashMap<ImageId, Worked>,
     /// Frames that the candidate was given and neither has done.
     given: Vec<ImageId>,
+    /// A frame is being copied for the candidate's free place.
+    copying: bool,
 }
 
 impl Candidate {
-    /// Starts the candidate that the configuration names, if there is one. Its end is the daemon's.
-    ///
-    /// # Errors
-    /// With the fault of the bundle, as at the daemon's start.
-    pub fn start(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop) -> anyhow::Result<Option<Self>> {
-        let shadow = &config.shadow;
-        if shadow.bundle.as_os_str().is_empty() {
-            return Ok(None);
+    /// Starts the candidate that the configuration names, if there is one. One that cannot be used is told in the log and
+    /// by `twinpeak_shadow_up`, and the daemon goes on without. Its end is the daemon's.
+    pub fn start(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop) -> Option<Self> {
+        if config.shadow.bundle.as_os_str().is_empty() {
+            return None;
         }
+        let up = shadow::up(metrics);
+        let started = Self::load(config, service, metrics, stop, up);
+        started.map_err(|error| tracing::error!("no candidate works in the shadow: {error:#}")).ok()
+    }
+
+    fn load(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop, up: IntGauge) -> anyhow::Result<Self> {
+        let shadow = &config.shadow;
         let mut own = config.clone();
         own.model.bundle = shadow.bundle.clone();
         own.pipeline.device_threads = 1;
@@ -88,12 +95,16 @@ impl Candidate {
             reference: service.survey.reference(),
             waiting: Mutex::default(),
         });
-        let (frames, given) = sync_channel(1);
+        let (frames, given) = bounded(1);
         let limits = Limits { frames_in_flight: 1, workers: 1, ..limits(&own) };
         let (met, stop) = (meeting.clone(), stop.clone());
         let thread = std::thread::Builder::new().name("shadow".into());
-        thread.spawn(move || work(given, assembly, &met, &limits, &stop))?;
-        Ok(Some(Self { share: shadow.share.into(), frames, meeting }))
+        up.set(1);
+        thread.spawn(move || {
+            work(given, assembly, &met, &limits, &stop);
+            up.set(0);
+        })?;
+        Ok(Self { share: shadow.share.into(), frames, meeting })
     }
 
     /// Another model is in service.
@@ -200,18 +211,30 @@ impl CatalogSink for Compared {
 
 impl Meeting {
     /// Gives the candidate a frame if it has time.
-    fn give(&self, frame: &Frame, frames: &SyncSender<Box<Frame>>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Copied only for a candidate that has room, while nobody else can take the room.
-        waiting.given.push(frame.id.clone());
-        if frames.try_send(Box::new(frame.clone())).is_err() {
-            waiting.given.pop();
+    fn give(&self, frame: &Frame, frames: &Sender<Box<Frame>>) {
+        {
+            let mut waiting = self.waiting();
+            if frames.is_full() || waiting.copying {
+                return self.found.skipped();
+            }
+            waiting.copying = true; // the place is ours
+            waiting.given.push(frame.id.clone());
+        }
+        let sent = frames.try_send(Box::new(frame.clone())); // not under the lock: it is tens of megabytes
+        let mut waiting = self.waiting();
+        waiting.copying = false;
+        if sent.is_err() {
+            waiting.given.retain(|given| *given != frame.id);
             self.found.skipped();
         }
     }
 
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn candidate_did(&self, finished: &Finished) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let Some(worked) = self.worked(finished) else { return waiting.forget(&finished.image_id) };
         match waiting.service.remove(&finished.image_id) {
             Some((hash, service)) => self.add(&hash, &service, &worked),
@@ -223,7 +246,7 @@ impl Meeting {
     }
 
     fn service_did(&self, finished: &Finished, products: &Products) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let Some(k) = waiting.given.iter().position(|image| *image == finished.image_id) else { return };
         waiting.given.swap_remove(k);
         let Some(worked) = self.worked(finished) else { return };
@@ -272,7 +295,7 @@ impl Probe for Meeting {
         match &finished.outcome {
             Outcome::Processed(products) => self.service_did(finished, products),
             _ => {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut waiting = self.waiting();
                 waiting.given.retain(|given| *given != finished.image_id);
                 waiting.candidate.remove(&finished.image_id);
             }

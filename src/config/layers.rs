@@ -32,6 +32,9 @@ const PATHS: [&str; 10] = [
 /// Keys whose values are never repeated.
 const SECRETS: [&str; 1] = ["kafka.password"];
 
+/// Where an installed machine keeps a file for each daemon. Where there is but one, that is read.
+const SYSTEM_FOLDER: &str = "/etc/twinpeak";
+
 const PREFIX: &str = "TWINPEAK__";
 
 /// The layers above the built-in defaults, not yet read.
@@ -52,7 +55,7 @@ struct Saying {
 }
 
 impl Layers {
-    /// Defaults and `file`; without one, [`USUAL_FILE`] where it is found.
+    /// Defaults and `file`; without one, [`USUAL_FILE`] where it is found, or else the one file in `/etc/twinpeak`.
     pub fn from_file(file: Option<PathBuf>) -> Self {
         Self { file, ..Self::default() }
     }
@@ -92,7 +95,10 @@ impl Layers {
         let defaults = ::config::File::from_str(&Config::default().to_toml(), FileFormat::Toml);
         let known: BTreeMap<String, ValueKind> =
             flatten(defaults.collect().expect("the defaults are there")).into_iter().collect();
-        let file = self.file.clone().or_else(usual_file);
+        let file = match &self.file {
+            Some(file) => Some(file.clone()),
+            None => usual_file(Path::new(SYSTEM_FOLDER))?,
+        };
         let folder = file.as_deref().unwrap_or(Path::new(USUAL_FILE)).parent().unwrap_or(Path::new("")).to_owned();
 
         let mut builder = ::config::Config::builder().add_source(defaults);
@@ -124,6 +130,7 @@ impl Layers {
                 None => return Err(refuse(format!("is a section: write [{key}]"))),
             }
         }
+        config.file = file;
         Ok(config)
     }
 
@@ -146,9 +153,22 @@ impl Layers {
 
 /// [`USUAL_FILE`], if there is one. Above the program, so that one in its repository's `target/release` runs from
 /// any folder.
-fn usual_file() -> Option<PathBuf> {
+fn usual_file(system: &Path) -> Result<Option<PathBuf>, ConfigError> {
     let here = Some(PathBuf::from(USUAL_FILE)).filter(|file| file.exists());
-    here.or_else(|| std::env::current_exe().ok().and_then(|program| usual_file_above(&program)))
+    let found = here.or_else(|| std::env::current_exe().ok().and_then(|program| usual_file_above(&program)));
+    if found.is_some() { Ok(found) } else { only_file(system) }
+}
+
+/// The configuration in `folder`, where there is but one; none in a folder that is not there or cannot be read.
+fn only_file(folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    if files.len() > 1 {
+        let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(ConfigError::Several { folder: folder.to_owned(), names: files.iter().map(name).collect() });
+    }
+    Ok(files.pop())
 }
 
 fn usual_file_above(program: &Path) -> Option<PathBuf> {
@@ -266,6 +286,19 @@ fn cause(error: &::config::ConfigError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_installed_machines_only_file_is_read() {
+        let etc = tempfile::tempdir().unwrap();
+        assert_eq!(only_file(&etc.path().join("none")).unwrap(), None);
+        std::fs::write(etc.path().join("sdss.env"), "").unwrap();
+        assert_eq!(only_file(etc.path()).unwrap(), None);
+        std::fs::write(etc.path().join("sdss.toml"), "").unwrap();
+        assert_eq!(only_file(etc.path()).unwrap(), Some(etc.path().join("sdss.toml")));
+        std::fs::write(etc.path().join("lsst.toml"), "").unwrap();
+        let told = only_file(etc.path()).unwrap_err().to_string();
+        assert!(told.contains("--config (lsst.toml, sdss.toml)"), "{told}");
+    }
 
     #[test]
     fn the_usual_file_is_the_nearest_above_the_program() {

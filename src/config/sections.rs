@@ -220,11 +220,18 @@ pub struct Http {
     pub bind: SocketAddr,
     /// `/readyz` asks for a real inference on the device no longer ago than this.
     pub inference_within_s: Seconds,
+    /// It asks too that no frame be in one stage between reading and publishing for longer than this; nor is the service
+    /// manager's watchdog fed then.
+    pub progress_within_s: Seconds,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: (Ipv4Addr::LOCALHOST, 9311).into(), inference_within_s: Seconds::of(60.0) }
+        Self {
+            bind: (Ipv4Addr::LOCALHOST, 9311).into(),
+            inference_within_s: Seconds::of(60.0),
+            progress_within_s: Seconds::of(600.0),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Whether the program can work right now: a list of checks, each of which says why not.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::pipeline::ports::Probe;
+use crate::frame::ImageId;
+use crate::pipeline::ports::{Finished, Probe, Stage};
 
 /// Answers why it cannot work, in one line.
 pub type Question = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -55,9 +57,78 @@ impl Probe for Heart {
     }
 }
 
+/// Since when each frame is in the stage it is in, of those that nothing outside can hold up: from the nets to the end of
+/// the road. Reading may wait for a disk or a store, and publishing for a broker; a frame that stays between is stuck.
+#[derive(Clone, Default)]
+pub struct Underway(Arc<Mutex<HashMap<ImageId, (Stage, Instant)>>>); // a mutex: each stage's threads write it
+
+impl Underway {
+    /// No frame is in a stage for longer than `within`.
+    ///
+    /// # Errors
+    /// Which one is, where, and for how long.
+    pub fn check(&self, within: Duration) -> Result<(), String> {
+        let frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match frames.iter().max_by_key(|(_, (_, since))| since.elapsed()) {
+            Some((image, (after, since))) if since.elapsed() > within => Err(format!(
+                "image {image} has not got on since {}, {:.0} s ago",
+                after.name(),
+                since.elapsed().as_secs_f64()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn gone(&self, image: &ImageId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
+    }
+}
+
+impl Probe for Underway {
+    fn passed(&self, image: &ImageId, stage: Stage) {
+        match stage {
+            Stage::Prepare | Stage::Segment | Stage::Extract => {
+                let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                frames.insert(image.clone(), (stage, Instant::now()));
+            }
+            Stage::Ingest | Stage::Classify | Stage::Publish => self.gone(image),
+        }
+    }
+
+    fn finished(&self, finished: &Finished) {
+        self.gone(&finished.image_id);
+    }
+
+    fn dropped(&self, image: &ImageId) {
+        self.gone(image);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_that_stays_between_reading_and_publishing_is_told() {
+        let (underway, image) = (Underway::default(), ImageId::new("f-1").unwrap());
+        let stuck = || {
+            std::thread::sleep(Duration::from_millis(2));
+            underway.check(Duration::from_millis(1))
+        };
+        underway.passed(&image, Stage::Ingest);
+        assert_eq!(stuck(), Ok(())); // its disk may be away
+        for stage in [Stage::Prepare, Stage::Segment, Stage::Extract] {
+            underway.passed(&image, stage);
+            let why = stuck().unwrap_err();
+            assert!(why.contains("f-1") && why.contains(stage.name()), "{why}");
+            assert_eq!(underway.check(Duration::from_secs(3600)), Ok(()));
+        }
+        underway.passed(&image, Stage::Classify);
+        assert_eq!(stuck(), Ok(())); // the broker may be away
+        underway.passed(&image, Stage::Prepare);
+        underway.finished(&crate::telemetry::testing::rejected()); // the same image
+        assert_eq!(stuck(), Ok(()));
+    }
 
     #[test]
     fn a_heart_is_ready_after_a_beat_and_not_too_long() {

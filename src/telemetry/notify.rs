@@ -1,16 +1,16 @@
 //! What a service manager hears (systemd's `Type=notify`): that we are ready, that another model is being taken, that we
 //! end, and that we live. Without a manager (`NOTIFY_SOCKET` unset) nothing is said.
 //!
-//! The watchdog is fed by progress, not by a clock: only while the device has made an inference lately. A device thread
-//! that hangs, or an engine that is stuck, so ends in a restart.
+//! The watchdog is fed by progress, not by a clock: only while a device has made an inference lately and no frame is stuck
+//! in a stage. A device that hangs, a stage that does, or a process that is stopped so ends in a restart. What waits for
+//! others (a disk, a store, a broker) does not: a restart would not bring them back.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::health::Heart;
+use super::health::Question;
 
 /// The service manager, if there is one. Feeds its watchdog until dropped, which says that we end.
 pub struct Manager {
@@ -19,17 +19,17 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Says that we are ready, and feeds the watchdog, where one is asked for, while `heart` beat within `within`.
-    pub fn ready(heart: Heart, within: Duration) -> Self {
+    /// Says that we are ready, and feeds the watchdog, where one is asked for, while all of `alive` are well.
+    pub fn ready(alive: Vec<Question>) -> Self {
         tell(&[NotifyState::Ready]);
         let Some(timeout) = sd_notify::watchdog_enabled() else { return Self { quit: None, feeder: None } };
         let (quit, asked) = channel::<()>();
         // Twice as often as asked for, as systemd advises.
         let feed = move || {
             while let Err(RecvTimeoutError::Timeout) = asked.recv_timeout(timeout / 2) {
-                match heart.age() {
-                    Some(age) if age <= within => tell(&[NotifyState::Watchdog]),
-                    age => tracing::error!(?age, "no inference for too long: the watchdog is not fed"),
+                match alive.iter().try_for_each(|well| well()) {
+                    Ok(()) => tell(&[NotifyState::Watchdog]),
+                    Err(why) => tracing::error!("the watchdog is not fed: {why}"),
                 }
             }
         };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{Counter, CounterVec, Gauge, IntCounter, Opts};
+use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge, Opts};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, counter, opts, register};
@@ -21,6 +21,12 @@ pub struct ShadowReport {
     /// What was found.
     #[serde(flatten)]
     pub agreement: Agreement,
+}
+
+/// Whether the candidate that is configured works.
+pub fn up(metrics: &Metrics) -> IntGauge {
+    let help = "1 while the candidate of shadow.bundle works, 0 where it cannot be used or has ended";
+    register(metrics.registry(), IntGauge::with_opts(opts("shadow_up", help)))
 }
 
 /// Collects what was found.
