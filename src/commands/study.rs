@@ -188,7 +188,7 @@ fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> anyhow::Re
     for stage in stages {
         let of_stage = stage.into_par_iter().map(|(encoder, seed)| {
             let progress = |p: crate::learn::Progress| bar.progress(&p);
-            let learned = Bank { ground, progress: &progress }.learned(encoder, seed);
+            let learned = Bank::new(ground, &progress).learned(encoder, seed);
             bar.0.inc(1);
             match learned {
                 Err(error) if error.is_external() => Err(super::train::failed(error)),

@@ -3,8 +3,10 @@
 
 mod halves;
 
+use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,9 +17,10 @@ use super::assemble::{device, loader};
 use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
 use crate::config::{Config, DeviceChoice};
 use crate::extract::Settings as Extract;
-use crate::frame::BANDS;
+use crate::frame::{BANDS, PerBand};
 use crate::learn::sample::{self, Detector};
 use crate::learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
+use crate::objects::Objects;
 use crate::pipeline::flow::Stop;
 use crate::pipeline::ports::{FrameSource, Loaded};
 use crate::preprocess::{self, Prepared, prepare};
@@ -61,15 +64,17 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
 fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
     let mut filter = matched_filter(survey);
     let mut detector = classical(&mut filter);
-    let (mut frames, mut fwhm) = (Vec::new(), Vec::new());
+    let (mut frames, mut fwhm, mut objects) = (Vec::new(), Vec::new(), 0);
     let data = each_frame(args, config, survey, |index, prepared| {
         let found = sample::find(&prepared, survey, &mut detector)?;
-        let (count, quality) = (found.footprints.objects.len(), found.quality);
-        fwhm.push(quality.map(|q| q.fwhm_arcsec));
+        let (seen, quality) = (Seen::of(&found), found.quality);
+        objects += seen.objects;
+        fwhm.push(quality.map(|q| if q.fallback { f64::NAN } else { q.fwhm_arcsec }));
         let fwhm_px = quality[survey.reference()].effective_fwhm_px;
         frames.push(sample::training_frame(prepared, survey, fwhm_px, index));
-        Ok(count)
+        Ok(seen)
     })?;
+    segment::enough(objects).map_err(failed)?;
     let settings = segment::Settings { seed: args.seed, ..segment::Settings::default() };
     let bar = Bar::new();
     let trained = segment::train(&frames, survey.shape_bands(), &settings, &bar.run(&work.0)).map_err(failed)?;
@@ -103,7 +108,7 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
         each_frame(args, config, survey, |index, prepared| {
             let found = sample::find(&prepared, survey, detector)?;
             sample::add_objects(&found, index, &mut objects, &mut known);
-            Ok(found.footprints.objects.len())
+            Ok(Seen::of(&found))
         })
     };
     let data = match work.load::<SegmenterHalf>("segmenter")? {
@@ -116,6 +121,7 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
         }
         None => learn(&mut classical(&mut matched_filter(survey)))?,
     };
+    posterior::enough(&known).map_err(failed)?; // what comes last is told before hours are spent
     let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
     let bar = Bar::new();
     let run = bar.run(&work.0);
@@ -183,13 +189,26 @@ pub(super) fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
     Detector { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: [USUAL_FWHM_ARCSEC; BANDS] }
 }
 
-/// Reads and prepares one frame after another for `take`, which says how many objects it found. A frame that cannot be
-/// used is told and passed over.
+/// What was found on a frame.
+struct Seen {
+    objects: usize,
+    /// Where too few stars gave a PSF.
+    no_psf: PerBand<bool>,
+}
+
+impl Seen {
+    fn of(found: &Objects) -> Self {
+        Self { objects: found.footprints.objects.len(), no_psf: found.quality.map(|q| q.fallback) }
+    }
+}
+
+/// Reads and prepares one frame after another for `take`, which says what it found. A frame that cannot be used is told
+/// and passed over.
 fn each_frame(
     args: &TrainNetArgs,
     config: &Config,
     survey: &Arc<Survey>,
-    mut take: impl FnMut(u64, Prepared) -> anyhow::Result<usize>,
+    mut take: impl FnMut(u64, Prepared) -> anyhow::Result<Seen>,
 ) -> anyhow::Result<Data> {
     let mut source = FileList::new(&args.frames, survey.clone(), loader(config, survey));
     let (mut images, mut hash) = (Vec::new(), Sha256::new());
@@ -210,7 +229,12 @@ fn each_frame(
                 continue;
             }
         };
-        println!("{}: {} objects found", arrival.image_id, take(images.len() as u64, prepared)?);
+        let seen = take(images.len() as u64, prepared)?;
+        println!("{}: {} objects found", arrival.image_id, seen.objects);
+        let without: Vec<_> = (0..BANDS).filter(|&b| seen.no_psf[b]).map(|b| survey.band(b)).collect();
+        if !without.is_empty() {
+            eprintln!("{}: too few stars for a PSF in {}: a usual one serves", arrival.image_id, without.join(", "));
+        }
         hash.update(input_hash);
         images.push(arrival.image_id.to_string());
     }
@@ -219,19 +243,32 @@ fn each_frame(
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
+    values.retain(|v| v.is_finite());
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(USUAL_FWHM_ARCSEC)
 }
 
-/// Progress of a training: a bar on a terminal, nothing otherwise.
+/// Progress of a training: a bar on a terminal, a line now and then otherwise.
 struct Bar(ProgressBar, Box<dyn Fn(Progress) + Sync>);
+
+/// A log hears of a training so often.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
 
 impl Bar {
     fn new() -> Self {
         let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len} steps, {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let shown = bar.clone();
+        let (shown, terminal) = (bar.clone(), std::io::stderr().is_terminal());
+        let told = Mutex::new(Instant::now()); // nets train on several threads
         let update = move |p: Progress| {
+            if !terminal {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.elapsed() >= TOLD_EVERY || p.step == p.steps {
+                    *told = Instant::now();
+                    eprintln!("{}: step {} of {}, loss {:.4}", p.net, p.step, p.steps, p.loss);
+                }
+                return;
+            }
             shown.set_length(p.steps as u64);
             shown.set_position(p.step as u64);
             shown.set_message(format!("{} loss {:.4}", p.net, p.loss));

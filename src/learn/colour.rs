@@ -56,6 +56,14 @@ pub struct Objects {
     pub star_prob: Vec<f32>,
 }
 
+/// Whether so many objects are enough.
+pub(super) fn enough(objects: usize) -> Result<(), LearnError> {
+    if objects < OBJECTS_MIN {
+        return Err(LearnError::TooFew { net: NET, what: "objects with colours", found: objects, needed: OBJECTS_MIN });
+    }
+    Ok(())
+}
+
 /// Trains both nets; gives all of [`Shape::parameters`] and the loss. Objects with a number that is not finite are left
 /// out.
 ///
@@ -68,9 +76,7 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
         .map(|(x, p)| (*x, *p))
         .unzip();
     let (found, stars) = (x.len(), teacher.iter().sum::<f32>());
-    if found < OBJECTS_MIN {
-        return Err(LearnError::TooFew { net: NET, what: "objects", found, needed: OBJECTS_MIN });
-    }
+    enough(found)?;
     if stars.min(found as f32 - stars) < OF_A_KIND_MIN {
         return Err(LearnError::OneClass { net: NET, stars: f64::from(stars), objects: found });
     }

@@ -48,6 +48,14 @@ pub struct Objects<'a> {
     pub scores: &'a [f32],
 }
 
+/// Whether objects of which this was measured are enough for the nets of colour: they are learned last.
+///
+/// # Errors
+/// [`LearnError::TooFew`]
+pub fn enough(known: &[Measurements]) -> Result<(), LearnError> {
+    colour::enough(known.iter().filter(|k| k.colour_inputs().is_some()).count())
+}
+
 /// Learns it.
 ///
 /// # Errors

@@ -72,6 +72,20 @@ impl Default for Settings {
     }
 }
 
+/// Fewest objects on all frames together: the head is taught on their pixels.
+const OBJECTS_MIN: usize = 100;
+
+/// Whether so many objects, found by the teacher on all frames together, are enough to learn from.
+///
+/// # Errors
+/// [`LearnError::TooFew`]
+pub fn enough(objects: usize) -> Result<(), LearnError> {
+    if objects < OBJECTS_MIN {
+        return Err(LearnError::TooFew { net: "segmenter", what: "objects", found: objects, needed: OBJECTS_MIN });
+    }
+    Ok(())
+}
+
 /// A frame to learn from.
 #[derive(Clone, Debug)]
 pub struct TrainingFrame {

@@ -136,17 +136,23 @@ pub struct Asked<'a> {
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
+impl<'a> Asked<'a> {
+    /// A training that keeps nothing.
+    fn run(&self) -> Run<'a> {
+        Run { work_dir: None, checkpoint_steps: usize::MAX, progress: self.progress }
+    }
+}
+
 /// Runs a method. Nothing but what is supervised looks at `asked.labels`.
 ///
 /// # Errors
 /// [`AnswerError`]
 pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
-    let bank = Bank { ground, progress: asked.progress };
+    let bank = Bank::new(ground, asked.progress);
     let learned = |name: &str| -> Result<Learned, AnswerError> {
         let encoder = ground.plan.encoder(name).ok_or_else(|| AnswerError::NoEncoder { name: name.to_owned() })?;
         Ok(bank.learned(encoder, asked.seed)?)
     };
-    let run = Run { work_dir: None, checkpoint_steps: usize::MAX, progress: asked.progress };
     let start = Instant::now();
     let mut answer = match asked.how {
         How::Alone { then } => {
@@ -154,12 +160,12 @@ pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
                 alone(&ground.training).iter().enumerate().filter_map(|(i, alone)| alone.then_some(i)).collect();
             let narrowed = ground.on(&chosen);
             let learned = |name: &str| learned(name).map(|learned| learned.on(&chosen));
-            made(&narrowed, &Asked { how: then, ..*asked }, &learned, &run)?
+            made(&narrowed, &Asked { how: then, ..*asked }, &learned, &bank)?
         }
-        _ => made(ground, asked, &learned, &run)?,
+        _ => made(ground, asked, &learned, &bank)?,
     };
-    answer.training_s += start.elapsed().as_secs_f64();
-    if let Some(nats) = independent_view(ground, asked, &answer, &run) {
+    answer.training_s += start.elapsed().saturating_sub(bank.spent()).as_secs_f64();
+    if let Some(nats) = independent_view(ground, asked, &answer, &asked.run()) {
         answer.criteria.insert("evidence_of_colours".to_owned(), nats);
     }
     Ok(answer)
@@ -180,7 +186,8 @@ fn independent_view(ground: &Ground, asked: &Asked, answer: &Answer, run: &Run) 
 /// Latents of an encoder, by its name.
 type Latents<'a> = &'a dyn Fn(&str) -> Result<Learned, AnswerError>;
 
-fn made(ground: &Ground, asked: &Asked, learned: Latents, run: &Run) -> Result<Answer, AnswerError> {
+fn made(ground: &Ground, asked: &Asked, learned: Latents, bank: &Bank) -> Result<Answer, AnswerError> {
+    let run = &asked.run();
     match asked.how {
         How::Concentration => baseline::measured(ground, |f| &f.concentration, 1.0),
         How::HalfLightRadius => baseline::measured(ground, |f| &f.half_light_radius_px, -1.0),
@@ -193,10 +200,11 @@ fn made(ground: &Ground, asked: &Asked, learned: Latents, run: &Run) -> Result<A
         How::ChiSquared => baseline::chi_squared(ground),
         How::ClassStar => beside::class_star(ground),
         How::PsfMinusModel => beside::psf_minus_model(ground),
-        How::Ensemble => shipped::ensemble(ground, asked.seed, run),
+        How::Ensemble => shipped::ensemble(ground, asked, bank),
         How::Profiles { colour } => shipped::profiles(ground, *colour, asked.seed, run),
-        How::Shipped => shipped::shipped(ground, asked.seed, run),
-        How::Alone { then } => made(ground, &Asked { how: then, ..*asked }, learned, run),
+        How::Mean => shipped::shipped(ground, asked, bank, Some(0.5)),
+        How::Shipped => shipped::shipped(ground, asked, bank, None),
+        How::Alone { then } => made(ground, &Asked { how: then, ..*asked }, learned, bank),
     }
 }
 

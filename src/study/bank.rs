@@ -1,16 +1,18 @@
 //! Latents, kept: many methods build on the same encoder, and it is trained once a seed.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::Encoder;
 use super::answer::Ground;
 use super::table::slug;
+use crate::learn::classify::TrainedClassifier;
 use crate::learn::dataset::{Input, Part, stamp};
 use crate::learn::whole::{self, Cutouts, Distance, Encoded, Streamed};
 use crate::learn::{Curve, LearnError, Progress, Run, classify};
@@ -42,31 +44,85 @@ impl Learned {
     }
 }
 
-/// Where latents are kept.
-#[derive(Clone, Copy)]
+/// Where latents and ensembles are kept.
 pub struct Bank<'a> {
-    /// The data.
-    pub ground: &'a Ground<'a>,
-    /// Called after every step of a training.
-    pub progress: &'a (dyn Fn(Progress) + Sync),
+    ground: &'a Ground<'a>,
+    progress: &'a (dyn Fn(Progress) + Sync),
+    spent: Cell<Duration>,
 }
 
-impl Bank<'_> {
+impl<'a> Bank<'a> {
+    /// Of these objects; `progress` is called after every step of a training.
+    pub fn new(ground: &'a Ground<'a>, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        Self { ground, progress, spent: Cell::default() }
+    }
+
+    /// Time that went into reading and training here. What is kept says itself how long it took to train.
+    pub fn spent(&self) -> Duration {
+        self.spent.get()
+    }
+
+    fn counted<T>(&self, of: impl FnOnce() -> T) -> T {
+        let (before, start) = (self.spent.get(), Instant::now());
+        let made = of();
+        self.spent.set(before + start.elapsed()); // with what it asked for itself
+        made
+    }
+
     /// What an encoder with this seed makes of the objects: read where it is kept, else trained.
     ///
     /// # Errors
     /// [`LearnError`], of a file too that cannot be read or written.
     pub fn learned(&self, encoder: &Encoder, seed: u64) -> Result<Learned, LearnError> {
+        self.counted(|| self.read_or_trained(encoder, seed))
+    }
+
+    /// The shipped ensemble trained with these settings on these objects, from its checkpoints where it was trained
+    /// before; and how long that took, in seconds.
+    ///
+    /// # Errors
+    /// [`LearnError`], of a file too that cannot be read or written.
+    pub fn ensemble(
+        &self,
+        objects: &classify::Objects,
+        settings: &classify::Settings,
+    ) -> Result<(TrainedClassifier, f64), LearnError> {
+        self.counted(|| {
+            let asked = format!("{} {settings:?} {}", self.ground.sha256, objects.stamps.len());
+            let folder = self.folder("ensemble", settings.seed, &asked)?;
+            let run = Run { work_dir: Some(&folder), checkpoint_steps: CHECKPOINT_STEPS, progress: self.progress };
+            let start = Instant::now();
+            let trained = classify::train(objects, settings, &run)?;
+            let kept = folder.join("training_s");
+            let training_s = match fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok()) {
+                Some(seconds) => seconds,
+                None => {
+                    let seconds = start.elapsed().as_secs_f64();
+                    fs::write(&kept, format!("{seconds}\n")).map_err(|source| file(&kept, source))?;
+                    seconds
+                }
+            };
+            Ok((trained, training_s))
+        })
+    }
+
+    /// A folder for what is asked so.
+    fn folder(&self, name: &str, seed: u64, asked: &str) -> Result<PathBuf, LearnError> {
+        let hash: String = Sha256::digest(asked).iter().take(6).map(|b| format!("{b:02x}")).collect();
+        let folder = self.ground.work.join(format!("{name}-{seed}-{hash}"));
+        fs::create_dir_all(&folder).map_err(|source| file(&folder, source))?;
+        Ok(folder)
+    }
+
+    fn read_or_trained(&self, encoder: &Encoder, seed: u64) -> Result<Learned, LearnError> {
         let through = encoder.through.as_deref().and_then(|name| self.ground.plan.encoder(name));
         let name = format!("{}-{seed}", slug(&encoder.name));
         let settings = format!("{} {encoder:?} {through:?} {}", self.ground.sha256, self.ground.plan.cutouts_max);
-        let hash: String = Sha256::digest(settings).iter().take(6).map(|b| format!("{b:02x}")).collect();
-        let folder = self.ground.work.join(format!("{name}-{hash}"));
+        let folder = self.folder(&slug(&encoder.name), seed, &settings)?;
         let path = folder.join("learned.safetensors");
         if let Some(learned) = read(&path)? {
             return Ok(learned);
         }
-        fs::create_dir_all(&folder).map_err(|source| file(&folder, source))?;
         let run = Run { work_dir: Some(&folder), checkpoint_steps: CHECKPOINT_STEPS, progress: self.progress };
         let start = Instant::now();
         let (encoder, latents, curve) = match (&encoder.whole, encoder.input) {

@@ -165,7 +165,9 @@ pub enum How {
         /// With the co-trained colour.
         colour: bool,
     },
-    /// All that ships: the ensemble and EB, weighted, and colour.
+    /// The ensemble and EB with equal weights, and colour.
+    Mean,
+    /// All that ships: the same with the weights that the frames ask for.
     Shipped,
     /// A net of latents that learned EB's posteriors.
     Distilled {
@@ -342,7 +344,7 @@ impl Plan {
             How::Ensemble => true,
             How::Profiles { colour } => !colour,
             How::Distilled { of, colour } => !colour && residual(of),
-            How::Shipped => false,
+            How::Mean | How::Shipped => false,
             other => other.encoder().is_some_and(residual),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, AnswerError, Ground, logistic, thinned};
+use super::{Answer, AnswerError, Asked, Bank, Ground, logistic, thinned};
 use crate::cutout::Evidence;
 use crate::learn::dataset::{Features, stamp};
 use crate::learn::{Curve, Run, classify, colour, eb, posterior};
@@ -18,8 +18,8 @@ const BATCH: usize = 64;
 const SEEDS_APART: u64 = 100_000;
 
 /// The shipped ensemble, trained anew, as the daemon runs it; its opinion alone.
-pub(super) fn ensemble(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
-    let Trained { mut nets, posterior, answer } = train(ground, seed, run)?;
+pub(super) fn ensemble(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, posterior, answer } = train(ground, asked, bank)?;
     let mut alone = |features| {
         probabilities(&mut nets, features, |answer, evidence| {
             let (_, seeds) = answer.split_last()?;
@@ -29,9 +29,15 @@ pub(super) fn ensemble(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, 
     Ok(answer.with(alone(&ground.training)?, alone(&ground.test)?))
 }
 
-/// All that ships, trained anew: what the daemon publishes.
-pub(super) fn shipped(ground: &Ground, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
-    let Trained { mut nets, posterior, mut answer } = train(ground, seed, run)?;
+/// All that ships, trained anew: what the daemon publishes, with the nets' weight that was learned or with this one.
+pub(super) fn shipped(
+    ground: &Ground,
+    asked: &Asked,
+    bank: &Bank,
+    nets_weight: Option<f32>,
+) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, mut posterior, mut answer } = train(ground, asked, bank)?;
+    posterior.nets_weight = nets_weight.unwrap_or(posterior.nets_weight);
     let mut all = |features| {
         probabilities(&mut nets, features, |answer, evidence| posterior.star_probability(answer, &evidence.measured))
     };
@@ -46,8 +52,8 @@ struct Trained {
     answer: Answer,
 }
 
-fn train(ground: &Ground, seed: u64, run: &Run) -> Result<Trained, AnswerError> {
-    let known = &ground.training;
+fn train(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Trained, AnswerError> {
+    let (known, seed) = (&ground.training, asked.seed);
     let objects = classify::Objects {
         stamps: known.stamp.iter().map(stamp).collect(),
         null_stamps: known.null_stamp.iter().map(stamp).collect(),
@@ -56,11 +62,11 @@ fn train(ground: &Ground, seed: u64, run: &Run) -> Result<Trained, AnswerError> 
     };
     let usual = classify::Settings::default();
     let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
-    let ensemble = classify::train(&objects, &settings, run)?;
+    let (ensemble, training_s) = bank.ensemble(&objects, &settings)?;
     let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
     let judged = posterior::Objects { known: &measured, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed, ..colour::Settings::default() };
-    let trained = posterior::train(judged, ensemble.calibration, &of_colour, run)?;
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &asked.run())?;
     let mut parameters = ensemble.parameters;
     parameters.insert_under(COLOUR, trained.colour);
     let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape, colour: of_colour.shape };
@@ -68,6 +74,7 @@ fn train(ground: &Ground, seed: u64, run: &Run) -> Result<Trained, AnswerError> 
     let answer = Answer {
         threshold: 0.5,
         objects: known.len(),
+        training_s,
         loss: ensemble.curves.last().map_or_else(Vec::new, |curve| thinned(&curve.loss)),
         criteria: BTreeMap::from([("naming_correlation".to_owned(), weakest)]),
         ..Answer::default()
