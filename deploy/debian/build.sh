@@ -5,7 +5,7 @@
 #
 # FILE (target/release/twinpeak) is what `cargo build --release` made, DIR (.libtorch, or $LIBTORCH) what it was linked
 # with: one of `deploy/cuda.sh` gives a package for GPUs, twinpeak-cuda. V is Cargo.toml's version unless given. The
-# package is put into --out (out/debian), and its path printed. Needs patchelf, dpkg-dev and binutils.
+# package is put into --out (out/debian), and its path printed. Needs patchelf, dpkg-dev, binutils and perl.
 set -euo pipefail
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
@@ -24,7 +24,7 @@ die() { printf 'build: %s\n' "$*" >&2; exit 1; }
 version=${version:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)}
 [[ -x $binary ]] || die "no program at $binary: cargo build --release"
 [[ -e $libtorch/lib/libtorch_cpu.so ]] || die "no libtorch in $libtorch: deploy/setup.sh"
-for tool in patchelf:patchelf dpkg-shlibdeps:dpkg-dev strip:binutils; do
+for tool in patchelf:patchelf dpkg-shlibdeps:dpkg-dev strip:binutils perl:perl; do
     command -v "${tool%:*}" >/dev/null || die "needs ${tool%:*}: apt-get install ${tool#*:}"
 done
 
@@ -34,7 +34,7 @@ architecture=$(dpkg --print-architecture)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
-doc=$root/usr/share/doc/$name
+doc=$root/usr/share/doc/$name # of the licences; all else is in twinpeak, whichever package it is
 
 # ---- the program, and libtorch where only it looks -----------------------------------------------------------
 install -D -m 755 "$binary" "$root/usr/bin/twinpeak"
@@ -52,8 +52,8 @@ install -D -m 644 -t "$root/etc/twinpeak/surveys" config/surveys/*.toml
 install -D -m 644 -t "$root/usr/share/twinpeak/model" config/model/*
 install -D -m 644 -t "$root/usr/share/twinpeak/schemas" deploy/schemas/*
 install -D -m 644 -t "$root/usr/lib/systemd/system" 'deploy/systemd/twinpeak@.service'
-install -D -m 644 -t "$doc" deploy/README.md
-install -D -m 644 -t "$doc/examples" config/twinpeak.toml deploy/systemd/gpu.conf
+deploy/debian/documents.sh "$root/usr/share/doc/twinpeak"
+mkdir -p "$doc"
 
 # ---- licences: ours, of the crates, of libtorch and what is in it ----------------------------------------------
 {

@@ -43,12 +43,29 @@ sent() {
 }
 inspect() { same "$(pod image inspect --format "$1" localhost/twinpeak:0.1.0-cpu)" "$2"; }
 in_it() { pod exec night "$@"; }
+# guide BEGIN: the command of the guide's section on containers that begins so, with all its lines.
+guide() {
+    sed -n '/^### In a container$/,/^### On a cluster$/p' deploy/README.md | sed -n '/^```sh$/,/^```$/p' |
+        awk -v begin="$1" 'index($0, begin) == 1 { on = 1 } on { print; found = 1 } !/\\$/ { on = 0 } END { exit !found }'
+}
+# The guide's own lines, in this test's store and within what the machine allows: no network, so no port of it either, and
+# less of all else.
+podman() {
+    local verb=$1 more=()
+    shift
+    if [[ $verb == run ]]; then more=("${limits[@]}" --network none --memory 2g --pids-limit 512 --env TWINPEAK__INPUT__SETTLE_S=0.5); fi
+    while (($#)); do
+        if [[ $1 == -p ]]; then shift 2; else more+=("$1") && shift; fi
+    done
+    pod "$verb" "${more[@]}"
+}
 run() {
-    pod run --detach --name night "${limits[@]}" --read-only --tmpfs /tmp --network none --cap-drop ALL \
-        --security-opt no-new-privileges --memory 2g --pids-limit 512 --volume "$work/night:/var/lib/twinpeak/sdss" \
-        --env TWINPEAK__INPUT__SETTLE_S=0.5 localhost/twinpeak:0.1.0-cpu
+    local folders start
+    folders=$(guide 'mkdir ') && start=$(guide 'podman run ') || { echo "the guide has no such lines"; return 1; }
+    cd "$work" && eval "$folders" && eval "$start"
 }
 healthy() { pod healthcheck run night; }
+healthy_by_the_guide() { local line; line=$(guide 'podman healthcheck ') && eval "$line" | grep -qx ready; }
 drop() {
     in_it twinpeak simulate --plain --out /tmp/sky --fields 1 --seed 5 --width 256 --height 256 &&
         in_it sh -c 'cp /tmp/sky/frame-*.fits /var/lib/twinpeak/sdss/inbox/'
@@ -63,10 +80,10 @@ stopped() { pod stop --time 40 night && same "$(pod inspect --format '{{.State.E
 check "only what an image is made from is sent to the builder" sent
 check "the image is built, from the package" build
 check "it is not root's" inspect '{{.User}}' 10001:10001
-check "its healthcheck is our own program" inspect '{{.HealthCheck.Test}}' '[CMD /usr/bin/twinpeak health]'
-install -d -o 10001 -g 10001 "$work"/night/{,inbox,out,state,objects}
-check "it runs with a read-only root and without any rights" run
+check "its healthcheck is our own program" inspect '{{.HealthCheck.Test}}' '[CMD /usr/bin/twinpeak health --config /etc/twinpeak/sdss.toml]'
+check "run by the guide's lines, it has a read-only root and no rights" run
 check "and is healthy by its own healthcheck" until_true 60 healthy
+check "and by the guide's" healthy_by_the_guide
 check "user, rights and root are as they should be" limited
 check "a simulated field arrives" drop
 check "and is processed" until_true 60 is_done

@@ -39,6 +39,33 @@ for overlay in cpu gpu; do
     check "kustomize renders $overlay" "$kustomize" build "deploy/kubernetes/$overlay" --output "$work/$overlay.yaml"
     for release in "${releases[@]}"; do check "$overlay is valid for Kubernetes $release" valid "$work/$overlay.yaml" "$release"; done
 done
+mkdir -p "$work/models" && cat >"$work/models/kustomization.yaml" <<OVERLAY
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$(realpath --relative-to="$work/models" deploy/kubernetes/gpu)]
+components: [$(realpath --relative-to="$work/models" deploy/kubernetes/models)]
+OVERLAY
+check "kustomize renders an overlay with models on a volume" "$kustomize" build "$work/models" --output "$work/models.yaml"
+for release in "${releases[@]}"; do check "it is valid for Kubernetes $release" valid "$work/models.yaml" "$release"; done
+check "its daemons take what a link on the shared volume leads to" "$validate/bin/python" -B tests/install/manifests.py models - "$work/models.yaml"
+replicas() { "$validate/bin/python" -B tests/install/manifests.py replicas - "$@"; }
+check "an apply leaves the number of daemons to KEDA" replicas "$work/cpu.yaml" "$work/gpu.yaml"
+with "$work/cpu.yaml" 's/^  serviceName: twinpeak/&\n  replicas: 1/'
+check "and one that does not is refused" refuses replicas "$work/wrong.yaml"
+scraped() { "$validate/bin/python" -B tests/install/manifests.py scraped "$1" "$work/cpu.yaml"; }
+check "Prometheus finds the pods, and names job and survey as the rules do" scraped deploy/prometheus/kubernetes.yml
+sed 's/pod_label_app_kubernetes_io_instance/pod_label_survey/' deploy/prometheus/kubernetes.yml >"$work/other.yml"
+check "by other labels it does not" refuses scraped "$work/other.yml"
+promtool=$(command -v promtool || echo "$cache/prometheus-debian/usr/bin/promtool")
+configured() { # Debian's promtool knows no Kubernetes: all but how pods are found
+    sed '/kubernetes_sd_configs:/,/namespaces:/c\    file_sd_configs: [{files: [none.yml]}]' deploy/prometheus/kubernetes.yml >"$work/prometheus.yml"
+    mkdir -p "$work/rules" && cp deploy/prometheus/rules/*.yml "$work/rules/" && "$promtool" check config "$work/prometheus.yml"
+}
+if [[ -x $promtool ]]; then
+    check "promtool accepts the rest of its configuration" configured
+else
+    note SKIPPED "kubernetes: no promtool to check deploy/prometheus/kubernetes.yml with (tests/watch.sh fetches it)"
+fi
 for wrong in s/readinessProbe:/readynessProbe:/ 's/serviceName: twinpeak/serviceName: 7/' 's/maxUnavailable: 1/maxUnavailable: [1]/'; do
     with "$work/cpu.yaml" "$wrong"
     check "a manifest that is wrong is refused ($wrong)" refuses valid "$work/wrong.yaml" 1.34

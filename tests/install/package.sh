@@ -35,6 +35,13 @@ from_package() { # no path of the machine that built it, and every library found
     inside ldd /usr/bin/twinpeak | tee /dev/stderr | grep -q '=> /usr/lib/twinpeak/libtorch_cpu.so'
     refuses grep -q 'not found' <(inside ldd /usr/bin/twinpeak)
 }
+documented() { has "$root$(sed -n 's,^Documentation=file://,,p' "$root/usr/lib/systemd/system/twinpeak@.service")"; }
+linked() { find "$root/usr/share/doc/twinpeak" -name '*.md' -exec python3 -B tests/install/links.py {} +; }
+runbook() { # as a link of a file beside them, so that headings are looked for too
+    local doc=$root/usr/share/doc/twinpeak
+    sed -n 's,.*runbook_url: file:///usr/share/doc/twinpeak/\(.*\),[alert](\1),p' "$doc"/prometheus/rules/*.yml >"$doc/urls.md"
+    python3 -B tests/install/links.py "$doc/urls.md" && rm "$doc/urls.md"
+}
 install_deb() { inside apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confold "$1"; }
 edit() { inside sh -c "printf '%s\n' '# by the operator' 'level = \"debug\"' >>/etc/twinpeak/sdss.toml"; }
 
@@ -43,6 +50,12 @@ check "all files are as packaged" inside dpkg --verify twinpeak
 check "the user twinpeak is there" inside id twinpeak
 check "the unit, configuration, model and licences are there" has "$root"/usr/lib/systemd/system/twinpeak@.service \
     "$root"/etc/twinpeak/{sdss.toml,surveys/sdss.toml} "$root"/usr/share/twinpeak/model/manifest.toml "$root"/usr/share/doc/twinpeak/copyright
+check "the guide, runbook, rules, dashboard and examples are there" has \
+    "$root"/usr/share/doc/twinpeak/{README.md,runbook.md,overview.md,examples/twinpeak.toml,systemd/{gpu,backfill}.conf} \
+    "$root"/usr/share/doc/twinpeak/{backfill/sdss-backfill.toml,prometheus/rules/daemon.yml,grafana/twinpeak.json,kubernetes/models}
+check "the unit's Documentation is there" documented
+check "every relative link of the installed guide resolves, and of what stands beside it" linked
+check "what a runbook_url names is there" runbook
 check "libtorch is found at /usr/lib/twinpeak, by the program itself" from_package
 check "twinpeak check accepts the shipped configuration" inside twinpeak check /etc/twinpeak/sdss.toml
 folders

@@ -1,5 +1,22 @@
 # shellcheck shell=bash disable=SC2154
-# The unit by itself: is it one, and how much of the machine does it leave open?
+# The unit by itself: is it one, and how much of the machine does it leave open? And what lies beside it, as installed.
+documents() { deploy/debian/documents.sh "$work/documents" && find "$work/documents" -name '*.md' -exec python3 -B tests/install/links.py {} +; }
+dangling() { # the check can refuse
+    printf '%s\n' '# Here' 'A [file](nowhere.md), a [heading](README.md#nowhere)' >"$work/documents/wrong.md"
+    refuses python3 -B tests/install/links.py "$work/documents/wrong.md"
+}
+backfill() { # where it is installed, survey and model are beside it
+    mkdir -p "$work/etc" && cp -r deploy/backfill/sdss-backfill.toml config/surveys config/model "$work/etc/" &&
+        "$twinpeak" check "$work/etc/sdss-backfill.toml"
+}
+check "links of the guide and what stands beside it resolve, as installed" documents
+check "and one that does not is refused" dangling
+check "and in the repository" python3 -B tests/install/links.py README.md deploy/*.md deploy/*/README.md
+if [[ -x $twinpeak ]]; then
+    check "the daemon accepts the configuration of a backfill" backfill
+else
+    note SKIPPED "unit: no program at $twinpeak to check deploy/backfill with"
+fi
 needs systemd-analyze=systemd || { note SKIPPED "unit: no systemd-analyze"; exit; }
 
 unit='deploy/systemd/twinpeak@.service'
@@ -21,6 +38,7 @@ bare() { # the same without what protects the machine: the measure must tell
 }
 check "the unit is well-formed" verified
 check "with the drop-in for a GPU too" verified deploy/systemd/gpu.conf
+check "and with that for a backfill" verified deploy/systemd/backfill.conf
 check "systemd-analyze security is at most 2.5" exposed "$unit"
 say "exposure $(exposed "$unit" | sed -n 's/.*level for [^:]*: \([0-9.]*\).*/\1/p')"
 check "and without its hardening above that" bare
