@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The stream's figures with the real nets, on a broker of its own: benches/stream.py latency|cpu|backlog|blocked ...
+"""The stream's figures with the real nets, on a broker of its own: benches/stream.py latency|backfill|cpu|backlog|blocked ...
 
 latency  whole fields at a steady rate: from a message's timestamp until a reader of committed data has its end of image
+backfill the same, without and beside a daemon of lower priority (nice 15) that has an old night to do, sent by `submit`
 cpu      the same whole fields by `process` and by `run --kafka`: CPU seconds of each
 backlog  10,000 messages of 64x64 frames wait when the daemon starts: its resident memory on the way
 blocked  a daemon is killed with a transaction open: how long a reader of committed data waits for what others wrote after
@@ -64,7 +65,7 @@ class Night:
 
     def ends(self):
         """(image, seconds since its message was written) as committed ends of images come."""
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "figures",
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"figures-{time.time()}",
                                              "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
         consumer.subscribe(["twinpeak.sdss.images-v1"])
         while True:
@@ -75,30 +76,63 @@ class Night:
                 yield message.key().decode(), time.time()
 
 
-def latency(night, fields=40, seconds=1.5):
-    images = night.simulate(8)
-    folder = night.folder / "sky"
-    daemon = night.daemon()
-    night.ready()
+def steady(night, name, fields=40, seconds=1.5):
+    """Sends fields at a steady rate; says how long each took."""
+    images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in (night.folder / "sky").glob("frame-r-*.fits"))
+    live = night.folder / name
+    live.mkdir()
     sent, took, ends = {}, [], night.ends()
     start = time.time()
     while len(took) < fields:
         due = int((time.time() - start) / seconds) + 1
         while len(sent) < min(due, fields):
             n = len(sent)
-            image = f"{n + 1:06d}-1-0001"  # the survey's pattern; the same few skies under other names
+            image = f"{n + 1:06d}-1-{sum(map(ord, name)) % 1000 + 1:04d}"  # the survey's pattern; the same few skies under other names
             for band in "ugriz":
-                os.link(folder / f"frame-{band}-{images[n % len(images)]}.fits", folder / f"frame-{band}-{image}.fits")
+                os.link(night.folder / f"sky/frame-{band}-{images[n % len(images)]}.fits", live / f"frame-{band}-{image}.fits")
             sent[image] = time.time()
-            night.send(image)
+            night.send(image, name)
             night.producer.flush()
         end = next(ends)
-        if end:
+        if end and end[0] in sent:
             took.append(end[1] - sent[end[0]])
-    daemon.terminate(), daemon.wait()
     took.sort()
-    print(f"{fields} whole fields, one every {seconds} s: p50 {statistics.median(took):.2f} s, "
-          f"p99 {took[int(0.99 * (len(took) - 1))]:.2f} s, longest {took[-1]:.2f} s")
+    print(f"{name}: {fields} whole fields, one every {seconds} s: p50 {statistics.median(took):.2f} s, "
+          f"p99 {took[int(0.99 * (len(took) - 1))]:.2f} s, longest {took[-1]:.2f} s", flush=True)
+
+
+def latency(night):
+    night.simulate(8)
+    daemon = night.daemon()
+    night.ready()
+    steady(night, "live")
+    daemon.terminate(), daemon.wait()
+
+
+def backfill(night, seconds=3):
+    night.simulate(8)
+    live = night.daemon()
+    night.ready()
+    steady(night, "alone", seconds=seconds)
+    old = night.folder / "old"
+    old.mkdir()
+    for n in range(20):
+        for file in (night.folder / "sky").glob("frame-*.fits"):
+            os.link(file, old / re.sub(r"-(\d{6})-", f"-{900_000 + n:06d}-", file.name, count=1))
+    run(TWINPEAK, "submit", old, "--backfill", "--kafka", night.bootstrap, stderr=subprocess.DEVNULL)
+    more = ["nice", "-n", "15", TWINPEAK, "run", "--kafka", night.bootstrap, "--http", "127.0.0.1:9398", "--set", "kafka.input=backfill",
+            "--set", "kafka.group=backfill", "--set", f"kafka.state_dir={night.folder}/later", "--set", f"remote.file_roots={night.folder}"]
+    count = lambda: sum(float(l.split()[-1]) for l in urllib.request.urlopen("http://127.0.0.1:9398/metrics").read().decode().splitlines()
+                        if l.startswith("twinpeak_frames_total"))
+    with open(night.folder / "backfill.log", "a") as log:
+        later = subprocess.Popen([str(c) for c in more], stderr=log, cwd=ROOT)
+    time.sleep(15)  # it is at work
+    before, start = count(), time.time()
+    steady(night, "beside", seconds=seconds)
+    done, took = count() - before, time.time() - start
+    print(f"beside: the backfill did {done:.0f} fields meanwhile, one every {took / max(done, 1):.2f} s")
+    for daemon in (later, live):
+        daemon.terminate(), daemon.wait()
 
 
 def cpu(night, fields=12):
@@ -187,7 +221,7 @@ def blocked(night, times=3):
 
 
 if __name__ == "__main__":
-    wanted = {"latency": latency, "cpu": cpu, "backlog": backlog, "blocked": blocked}
+    wanted = {"latency": latency, "backfill": backfill, "cpu": cpu, "backlog": backlog, "blocked": blocked}
     if not sys.argv[1:] or set(sys.argv[1:]) - set(wanted):
         sys.exit(__doc__)
     for name in sys.argv[1:]:

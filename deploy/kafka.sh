@@ -3,7 +3,7 @@
 #
 #   deploy/kafka.sh start [--dir DIR] [--port N] [--secure] [--proxied N]    prints the address once it answers
 #   deploy/kafka.sh stop|status [--dir DIR]
-#   deploy/kafka.sh topics SURVEY [PARTITIONS] [--dir DIR]     the survey's six topics (4 partitions), where missing
+#   deploy/kafka.sh topics SURVEY [PARTITIONS] [--dir DIR]     the survey's seven topics (4 partitions), where missing
 #   deploy/kafka.sh read TOPIC [--dir DIR] [ARGS...]           committed records from the first to the last, a line each
 #
 # DIR (or TWINPEAK_KAFKA_DIR; default out/kafka) holds all of one broker; several can run, each in its own. In it:
@@ -149,7 +149,7 @@ topic() {
 # Kafka's tool makes one topic a run: all at once.
 topics() {
     local survey=${rest[0]:?topics needs the name of a survey} partitions=${rest[1]:-4} suffix made=() one
-    for suffix in new-images sources-v1 masks-v1 images-v1 rejected; do
+    for suffix in new-images backfill sources-v1 masks-v1 images-v1 rejected; do
         topic "twinpeak.$survey.$suffix" "$partitions" max.message.bytes=16777216 &
         made+=($!)
     done
