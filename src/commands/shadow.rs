@@ -6,12 +6,11 @@
 //! the daemon's would have had; `shadow.share` bounds how much.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use prometheus::IntGauge;
 use sha2::{Digest, Sha256};
 
 use super::assemble::{Assembly, assemble, limits};
@@ -25,7 +24,7 @@ use crate::pipeline::ports::{
 };
 use crate::pipeline::{self, Limits, Models};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::shadow::{self, Shadow, ShadowReport};
+use crate::telemetry::shadow::{Shadow, ShadowReport, Up};
 
 /// Frames of one model that wait for the other's: as many as may be in flight, and some that were refused.
 const WAITING_MAX: usize = 64;
@@ -37,7 +36,7 @@ const NAP: Duration = Duration::from_millis(100);
 /// A candidate at work.
 pub(super) struct Candidate {
     share: f64,
-    frames: Sender<Box<Frame>>,
+    frames: SyncSender<Box<Frame>>,
     meeting: Arc<Meeting>,
 }
 
@@ -56,8 +55,8 @@ struct Waiting {
     candidate: HashMap<ImageId, Worked>,
     /// Frames that the candidate was given and neither has done.
     given: Vec<ImageId>,
-    /// A frame is being copied for the candidate's free place.
-    copying: bool,
+    /// A frame waits for the candidate, or is being copied for it: there is no room for another.
+    full: bool,
 }
 
 impl Candidate {
@@ -67,12 +66,12 @@ impl Candidate {
         if config.shadow.bundle.as_os_str().is_empty() {
             return None;
         }
-        let up = shadow::up(metrics);
+        let up = Up::new(metrics);
         let started = Self::load(config, service, metrics, stop, up);
         started.map_err(|error| tracing::error!("no candidate works in the shadow: {error:#}")).ok()
     }
 
-    fn load(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop, up: IntGauge) -> anyhow::Result<Self> {
+    fn load(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop, up: Up) -> anyhow::Result<Self> {
         let shadow = &config.shadow;
         let mut own = config.clone();
         own.model.bundle = shadow.bundle.clone();
@@ -95,14 +94,14 @@ impl Candidate {
             reference: service.survey.reference(),
             waiting: Mutex::default(),
         });
-        let (frames, given) = bounded(1);
+        let (frames, given) = sync_channel(1);
         let limits = Limits { frames_in_flight: 1, workers: 1, ..limits(&own) };
         let (met, stop) = (meeting.clone(), stop.clone());
         let thread = std::thread::Builder::new().name("shadow".into());
-        up.set(1);
+        up.set(true);
         thread.spawn(move || {
             work(given, assembly, &met, &limits, &stop);
-            up.set(0);
+            up.set(false);
         })?;
         Ok(Self { share: shadow.share.into(), frames, meeting })
     }
@@ -134,7 +133,7 @@ impl Candidate {
 fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>, limits: &Limits, stop: &Stop) {
     // Its own stop: a failure of the candidate must not end the daemon, and a turn of the daemon not the candidate.
     let own = Stop::default();
-    let mut source = Given { given, daemon: stop.clone() };
+    let mut source = Given { given, daemon: stop.clone(), meeting };
     let result = pipeline::run(
         &mut source,
         &assembly.models,
@@ -175,19 +174,23 @@ impl FrameSource for Beside<'_> {
 }
 
 /// Frames for the candidate.
-struct Given {
+struct Given<'a> {
     given: Receiver<Box<Frame>>,
     daemon: Stop,
+    meeting: &'a Meeting,
 }
 
-impl FrameSource for Given {
+impl FrameSource for Given<'_> {
     fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
         loop {
             if self.daemon.ending() {
                 return Ok(None);
             }
             match self.given.recv_timeout(NAP) {
-                Ok(frame) => return Ok(Some(Arrival::new(frame.id.clone(), move || Ok(*frame), ()))),
+                Ok(frame) => {
+                    self.meeting.waiting().full = false;
+                    return Ok(Some(Arrival::new(frame.id.clone(), move || Ok(*frame), ())));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
@@ -211,19 +214,19 @@ impl CatalogSink for Compared {
 
 impl Meeting {
     /// Gives the candidate a frame if it has time.
-    fn give(&self, frame: &Frame, frames: &Sender<Box<Frame>>) {
+    fn give(&self, frame: &Frame, frames: &SyncSender<Box<Frame>>) {
         {
             let mut waiting = self.waiting();
-            if frames.is_full() || waiting.copying {
+            if waiting.full {
                 return self.found.skipped();
             }
-            waiting.copying = true; // the place is ours
+            waiting.full = true;
             waiting.given.push(frame.id.clone());
         }
         let sent = frames.try_send(Box::new(frame.clone())); // not under the lock: it is tens of megabytes
-        let mut waiting = self.waiting();
-        waiting.copying = false;
         if sent.is_err() {
+            let mut waiting = self.waiting();
+            waiting.full = false;
             waiting.given.retain(|given| *given != frame.id);
             self.found.skipped();
         }

@@ -24,9 +24,19 @@ pub struct ShadowReport {
 }
 
 /// Whether the candidate that is configured works.
-pub fn up(metrics: &Metrics) -> IntGauge {
-    let help = "1 while the candidate of shadow.bundle works, 0 where it cannot be used or has ended";
-    register(metrics.registry(), IntGauge::with_opts(opts("shadow_up", help)))
+pub struct Up(IntGauge);
+
+impl Up {
+    /// Not yet.
+    pub fn new(metrics: &Metrics) -> Self {
+        let help = "1 while the candidate of shadow.bundle works, 0 where it cannot be used or has ended";
+        Self(register(metrics.registry(), IntGauge::with_opts(opts("shadow_up", help))))
+    }
+
+    /// It does, or no more.
+    pub fn set(&self, up: bool) {
+        self.0.set(up.into());
+    }
 }
 
 /// Collects what was found.
