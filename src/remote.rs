@@ -123,6 +123,16 @@ impl Remote {
         self.runtime().block_on(self.reach.get(uri))
     }
 
+    /// Keys of the files right in a folder of a bucket from where frames may come; the bucket itself where `folder` is
+    /// empty, else a key's beginning that ends with a slash.
+    ///
+    /// # Errors
+    /// [`RemoteError`]
+    pub fn list(&self, bucket: &str, folder: &str) -> Result<Vec<String>, RemoteError> {
+        let told = Uri::S3 { bucket: bucket.to_owned(), key: folder.to_owned() };
+        self.runtime().block_on(self.reach.list(&told, bucket, folder))
+    }
+
     /// Removes a claim check, and nothing but a claim check, for good; it need not be there.
     ///
     /// # Errors

@@ -84,6 +84,25 @@ fn five_objects_come_as_they_were_stored() {
 }
 
 #[test]
+fn a_folder_is_listed_without_those_below_it() {
+    let Some(moto) = Moto::shared() else { return };
+    moto.bucket("frames");
+    // More than one answer of the store holds.
+    let many: Vec<String> = (0..1005).map(|n| format!("listed/n%201/f{n:04}.fits")).collect();
+    many.iter().for_each(|key| moto.object("frames", key, b"x"));
+    moto.object("frames", "listed/n%201/deeper/f.fits", b"x");
+    moto.object("frames", "listed/n%2010/f.fits", b"x");
+    let remote = remote(moto.endpoint(), 2, 30);
+    let mut listed = remote.list("frames", "listed/n 1/").unwrap();
+    listed.sort();
+    let wanted: Vec<String> = many.iter().map(|key| key.replace("%20", " ")).collect();
+    assert!(listed == wanted, "{} keys, the first {:?}", listed.len(), listed.first());
+    assert_eq!(remote.list("frames", "listed/none/").unwrap(), Vec::<String>::new());
+    let foreign = remote.list("strangers", "").unwrap_err();
+    assert!(matches!(foreign, RemoteError::Forbidden { ban: Ban::ForeignBucket, .. }), "{foreign}");
+}
+
+#[test]
 fn siblings_that_come_later_are_waited_for_until_the_deadline() {
     let Some(moto) = Moto::shared() else { return };
     moto.bucket("frames");

@@ -10,11 +10,12 @@ use crate::frame::ImageId;
 use crate::pipeline::ports::Reason;
 
 pub(super) const SUBMIT: &str = "\
-Tells the daemons of frames on disk: a message a field, on the broker's topic of new images.
+Tells the daemons of frames on disk or in a store: a message a field, on the broker's topic of new images.
 
 Files are grouped into fields by the survey's file names, as `process` does it. Each message names the five files of a \
 field by absolute file:// URIs (or, with --s3-prefix, as they lie in a store); the daemons read them from there, so \
-their remote.file_roots or remote.s3_buckets must allow it. Fields that are incomplete and files of other names are \
+their remote.file_roots or remote.s3_buckets must allow it. A folder of a store, s3://BUCKET/FOLDER, is listed as \
+remote.s3_* says, its bucket being one of remote.s3_buckets. Fields that are incomplete and files of other names are \
 told, and not sent. Each message is sent until the broker has it; one that it does not take within 120 s is told. \
 Sent twice, a field is processed twice, with the same sourceIds.
 
@@ -38,7 +39,7 @@ Exit code 3 where some could not be sent, 4 where none could, 9 where the broker
 /// `twinpeak submit`
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
-    /// Files of frames, or folders of them; bands are grouped by file name
+    /// Files of frames, or folders of them, or one folder of a store (s3://BUCKET/FOLDER); bands are grouped by file name
     #[arg(required = true)]
     pub frames: Vec<PathBuf>,
     /// Most messages a second [default: as fast as the broker takes them]

@@ -1,4 +1,4 @@
-//! `twinpeak submit`: fields on disk become messages, a message a field.
+//! `twinpeak submit`: fields on disk or in a store become messages, a message a field.
 
 use std::convert::Infallible;
 use std::fs;
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::Fault;
 use super::assemble::start_log;
 use crate::cli::{Exit, SubmitArgs};
+use crate::config::Config;
 use crate::frame::{FieldIds, ImageId, PerBand};
 use crate::kafka::Producer;
 use crate::message::{NewImage, Uri, UriError};
 use crate::pipeline::flow::Stop;
+use crate::remote::Remote;
 use crate::store::Fields;
 use crate::survey::Survey;
 use crate::telemetry::progress::Count;
@@ -32,8 +34,7 @@ const NAP: Duration = Duration::from_millis(20);
 pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
     let survey = Arc::new(super::survey(&config)?);
-    let place = Place::new(args.s3_prefix.as_deref()).context("--s3-prefix").context(Fault::Config)?;
-    let fields = Fields::new(&args.frames, survey.clone());
+    let (place, fields) = night(args, &config, &survey)?;
     let mut submission = Submission::new(fields.len());
     start_log(&config, submission.count.bar());
     let producer = Producer::connect(&config.kafka, &survey.profile().name).context(Fault::Broker)?;
@@ -68,6 +69,23 @@ pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
         submission.listen(&producer, Instant::now() + NAP);
     }
     Ok(submission.end(producer.topic()))
+}
+
+/// The fields that are named, on disk or by an `s3://` folder, and where the daemons find them.
+fn night(args: &SubmitArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<(Place, Fields)> {
+    let names: Vec<&str> = args.frames.iter().filter_map(|path| path.to_str()).collect();
+    let Some(&folder) = names.iter().find(|name| name.starts_with("s3://")) else {
+        let place = Place::new(args.s3_prefix.as_deref()).context("--s3-prefix").context(Fault::Config)?;
+        return Ok((place, Fields::new(&args.frames, survey.clone())));
+    };
+    if args.frames.len() > 1 || args.s3_prefix.is_some() {
+        return Err(anyhow!("{folder}: one folder of a store is named alone").context(Fault::Config));
+    }
+    let place = Place::new(Some(folder)).with_context(|| folder.to_owned()).context(Fault::Config)?;
+    let Place::Bucket { bucket, folder, .. } = place else { unreachable!("a prefix names a bucket") };
+    let remote = Remote::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
+    let keys = remote.list(&bucket, &folder).context("the night cannot be listed")?;
+    Ok((Place::Bucket { bucket, folder, listed: true }, Fields::named(&keys, survey.clone())))
 }
 
 /// How it stands.
@@ -141,7 +159,12 @@ enum Place {
     /// Where they are here.
     Here,
     /// In a bucket, below a folder or not.
-    Bucket { bucket: String, folder: String },
+    Bucket {
+        bucket: String,
+        folder: String,
+        /// That they are there is known.
+        listed: bool,
+    },
 }
 
 /// Why a field has no message.
@@ -161,7 +184,7 @@ impl Place {
             return Err(UriError::Scheme { scheme: "file".into() });
         };
         let folder = key.strip_suffix('x').unwrap_or_default().to_owned();
-        Ok(Self::Bucket { bucket, folder })
+        Ok(Self::Bucket { bucket, folder, listed: false })
     }
 
     fn message(&self, image: ImageId, files: &PerBand<PathBuf>, survey: &Survey) -> Result<NewImage, Unsendable> {
@@ -183,7 +206,8 @@ impl Place {
 
     fn uri(&self, file: &Path) -> Result<Uri, Unsendable> {
         let unusable = |source| Unsendable::File { file: file.to_owned(), source };
-        if !fs::metadata(file).map_err(unusable)?.is_file() {
+        let listed = matches!(self, Self::Bucket { listed: true, .. });
+        if !listed && !fs::metadata(file).map_err(unusable)?.is_file() {
             return Err(unusable(io::Error::other("it is no regular file")));
         }
         let name = file.file_name().unwrap_or_default();
@@ -193,7 +217,7 @@ impl Place {
                 let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 Uri::file(&fs::canonicalize(folder).map_err(unusable)?.join(name))
             }
-            Self::Bucket { bucket, folder } => Uri::s3(bucket, &format!("{folder}{}", name.to_string_lossy())),
+            Self::Bucket { bucket, folder, .. } => Uri::s3(bucket, &format!("{folder}{}", name.to_string_lossy())),
         };
         uri.map_err(|source| Unsendable::Uri { file: file.to_owned(), source })
     }
@@ -253,6 +277,23 @@ mod tests {
         for bad in ["file:///night", "s3://", "night", "s3://night/../x", "s3://night/a?b"] {
             assert!(Place::new(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_listed_night_has_the_messages_of_its_names() {
+        let key = |band: &str| format!("n 1/frame-{band}-000752-3-0213.fits");
+        let mut keys: Vec<String> = ["u", "g", "r", "i", "z"].map(key).to_vec();
+        keys.extend(["n 1/readme.txt".to_owned(), "n 1/frame-u-000752-3-0214.fits".to_owned()]);
+        let survey = Arc::new(sdss());
+        let fields = Fields::named(&keys, survey.clone());
+        assert_eq!((fields.len(), fields.passed_over()), (2, 1));
+        let place = Place::Bucket { bucket: "night".into(), folder: "n 1/".into(), listed: true };
+        let all: Vec<_> = fields.map(|(image, files)| Ok((files?, image))).collect::<Vec<Result<_, Box<_>>>>();
+        let (files, image) = all[0].as_ref().unwrap();
+        let message = place.message(image.clone(), files, &survey).unwrap();
+        assert_eq!(message.bands[1], Uri::s3("night", &key("g")).unwrap());
+        let incomplete: &crate::pipeline::ports::Rejection = all[1].as_ref().unwrap_err();
+        assert!(incomplete.message.contains("missing"), "{}", incomplete.message);
     }
 
     #[test]

@@ -104,6 +104,17 @@ impl Bucket {
         }
     }
 
+    /// Keys of the objects right in a folder: an empty one, or one that ends with a slash.
+    ///
+    /// # Errors
+    /// [`RemoteError`]
+    pub async fn list(&self, uri: &Uri, folder: &str) -> Result<Vec<String>, RemoteError> {
+        let folder = folder.trim_end_matches('/');
+        let prefix = if folder.is_empty() { None } else { Some(path(uri, folder)?) };
+        let listed = self.store.list_with_delimiter(prefix.as_ref()).await.map_err(|e| self.failed(uri, &e))?;
+        Ok(listed.objects.into_iter().map(|object| object.location.to_string()).collect())
+    }
+
     /// Stores an object if it is not there already; whether this call surely made it. Of several that try at once
     /// only one did, where the store knows conditions (AWS, MinIO, Ceph).
     ///

@@ -108,6 +108,12 @@ impl Reach {
         }
     }
 
+    /// Keys of the frames' files right in a bucket's folder. `uri` stands for it in what is told.
+    pub async fn list(&self, uri: &Uri, bucket: &str, folder: &str) -> Result<Vec<String>, RemoteError> {
+        let bucket = self.bucket(uri, bucket, &self.frames)?;
+        self.in_time(uri, bucket.list(uri, folder)).await
+    }
+
     /// Where a claim check lies.
     pub fn place(&self, sha256: &str, ending: &str) -> Result<Uri, RemoteError> {
         self.objects.place(sha256, ending).ok_or(RemoteError::NoObjects)

@@ -30,6 +30,18 @@ enum Item {
 impl Fields {
     /// Looks at the paths; nothing is read yet, and nothing is an error: what cannot be used is a rejected image.
     pub fn new(paths: &[PathBuf], survey: Arc<Survey>) -> Self {
+        Self::of(survey, |list| paths.iter().for_each(|path| list.add(path)))
+    }
+
+    /// Of files that lie elsewhere, by their names alone; those of other names are passed over.
+    pub fn named(names: &[String], survey: Arc<Survey>) -> Self {
+        Self::of(survey, |list| {
+            let strange = names.iter().filter(|name| !list.add_file(Path::new(name))).count();
+            list.passed_over += strange;
+        })
+    }
+
+    fn of(survey: Arc<Survey>, look: impl FnOnce(&mut Listing)) -> Self {
         let mut list = Listing {
             survey: &survey,
             fields: BTreeMap::new(),
@@ -37,9 +49,7 @@ impl Fields {
             seen: BTreeSet::new(),
             passed_over: 0,
         };
-        for path in paths {
-            list.add(path);
-        }
+        look(&mut list);
         let passed_over = list.passed_over;
         let mut images: BTreeMap<ImageId, Item> =
             list.fields.into_iter().map(|(image, field)| (image, Item::Field(field))).collect();
