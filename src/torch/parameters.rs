@@ -85,6 +85,13 @@ pub enum Start {
     Glorot,
 }
 
+impl ParameterError {
+    /// The reader's words in a line: it repeats what a damaged file says.
+    fn format(error: safetensors::SafeTensorError) -> Self {
+        Self::Format { message: error.to_string().replace(char::is_control, "\u{fffd}") }
+    }
+}
+
 impl Parameters {
     /// Random weights; a name that ends in `weight` is one, all others start at 0.
     pub fn random(shapes: &Shapes, start: Start, rng: &mut ChaCha8Rng) -> Self {
@@ -138,7 +145,7 @@ impl Parameters {
     /// # Errors
     /// [`ParameterError::Format`] or [`ParameterError::Kind`].
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ParameterError> {
-        let format = |e: safetensors::SafeTensorError| ParameterError::Format { message: e.to_string() };
+        let format = ParameterError::format;
         let file = SafeTensors::deserialize(bytes).map_err(format)?;
         file.iter()
             .map(|(name, view)| {
@@ -157,7 +164,7 @@ impl Parameters {
     /// # Errors
     /// [`ParameterError::Format`] for an array whose shape and values disagree.
     pub fn to_safetensors(&self, note: Option<(&str, &str)>) -> Result<Vec<u8>, ParameterError> {
-        let format = |e: safetensors::SafeTensorError| ParameterError::Format { message: e.to_string() };
+        let format = ParameterError::format;
         let bytes: Vec<(&String, &[usize], Vec<u8>)> = (self.0.iter())
             .map(|(name, a)| (name, a.shape.as_slice(), a.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
             .collect();
