@@ -39,12 +39,12 @@ if [[ ! -e $dir/model/manifest.toml ]]; then
 fi
 
 say "processes the four fields with the new model, and only now looks at the truth"
-rm -rf "$dir/out"
-"$twinpeak" process --config "$dir/twinpeak.toml" "$dir/test" --out "$dir/out"
-"$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/out" --truth "$dir/test" --record "$dir/model"
+rm -rf "$dir/test-results"
+"$twinpeak" process --config "$dir/twinpeak.toml" "$dir/test" --out "$dir/test-results"
+"$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/test-results" --truth "$dir/test" --record "$dir/model"
 
 say "and notes what the training frames are like, so that the daemon can tell when others are not (drift)"
-rm -rf "$dir/learned"
-"$twinpeak" process --config "$dir/twinpeak.toml" "$dir/frames" --out "$dir/learned"
-"$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/learned" --expect "$dir/model" >/dev/null
-say "the model: $dir/model; pictures: $dir/out/*.quicklook.png; by magnitude: twinpeak evaluate"
+rm -rf "$dir/learn-results"
+"$twinpeak" process --config "$dir/twinpeak.toml" "$dir/frames" --out "$dir/learn-results"
+"$twinpeak" summary --config "$dir/twinpeak.toml" "$dir/learn-results" --expect "$dir/model" >/dev/null
+say "the model: $dir/model; pictures: $dir/test-results/*.quicklook.png; by magnitude: twinpeak evaluate"

@@ -13,7 +13,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
@@ -38,6 +38,11 @@ const CORES_A_FIELD: usize = 2;
 /// damaged shard; too few objects.
 pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
+    if args.train + args.validate + args.test == 0 {
+        return Err(
+            anyhow!("--train, --validate and --test are all 0: nothing would be in the set").context(Fault::Config)
+        );
+    }
     let survey = Arc::new(super::survey(&config)?);
     let sky = Sky::new(args, &config, &survey)?;
     let workers = rayon::current_num_threads().div_ceil(CORES_A_FIELD);

@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -48,6 +48,10 @@ pub fn run(args: &StudyArgs) -> anyhow::Result<Exit> {
     let plan = fs::read_to_string(&args.config).with_context(named).context(Fault::Config)?;
     let plan = Plan::parse(&plan).with_context(named).context(Fault::Config)?;
     let plan = if args.quick { plan.quick() } else { plan };
+    let mut names = plan.method.iter().map(|m| &m.name).chain(plan.segmenter.iter().map(|s| &s.name));
+    if let Some(part) = args.only.as_ref().filter(|part| !names.any(|name| name.contains(part.as_str()))) {
+        return Err(anyhow!("--only {part}: no method of {} has that in its name", named()).context(Fault::Config));
+    }
     let out = args.out.as_deref().unwrap_or_else(|| Path::new(if args.quick { QUICK_OUT } else { OUT }));
     let survey = Arc::new(super::survey_of(&plan.survey)?);
     let mut records = Records::open(&out.join(RUNS))?;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::table::slug;
-use super::{How, Method, Plan, Record, Sky};
+use super::{Honesty, How, Method, Plan, Record, Sky};
 use crate::evaluate::ROC_NODES;
 use crate::learn::loss::DoublePeak;
 use crate::learn::loss::parting::{Divergence, parting};
@@ -16,6 +16,9 @@ pub const LATENT_BINS: usize = 60;
 pub const LATENT_RANGE: f64 = 2.0;
 /// Curves in one picture.
 const CURVES: usize = 8;
+/// Where pictures of losses and of latents end: a loss that rises, a needle of latents must not flatten the others.
+const LOSS_TOP: f64 = 1.5;
+const DENSITY_TOP: f64 = 4.0;
 
 /// A picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,11 +43,13 @@ pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureEr
             charts.push((of(&format!("roc-{}", n + 1)), roc(sky, &median_runs(methods, sky, records))));
         }
         let runs = median_runs(&plan.method, sky, records);
-        charts.extend([
-            (of("reliability"), reliability(sky, &runs)),
-            (of("losses"), losses(sky, &runs)),
-            (of("latents"), latents(sky, &runs)),
-        ]);
+        charts.push((of("reliability"), reliability(sky, &runs)));
+        let nets: Vec<_> =
+            runs.into_iter().filter(|(m, _)| matches!(m.how, How::Hierarchy { .. } | How::Direct { .. })).collect();
+        for (n, runs) in nets.chunks(CURVES).enumerate() {
+            charts.push((of(&format!("losses-{}", n + 1)), losses(sky, runs)));
+            charts.push((of(&format!("latents-{}", n + 1)), latents(sky, runs)));
+        }
     }
     charts.extend(plan.learning_curve.iter().map(|curve| ("learning-curve".to_owned(), curve.chart(records))));
     charts.retain(|(_, chart)| chart.series.iter().any(|s| s.style != Style::Guide && !s.points.is_empty()));
@@ -76,7 +81,7 @@ fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
         let marks = record.marks()?;
         let points = marks.roc.iter().enumerate().map(|(i, &rate)| (node(i), rate)).collect();
         let auc = marks.auc_between(14.0, 22.0)?;
-        Some(Series { name: format!("{} {auc:.3}", method.name), points, style: Style::Line })
+        Some(Series { name: format!("{} {auc:.3}", method.shown()), points, style: Style::Line })
     };
     let chance = Series { name: "chance".to_owned(), points: vec![(0.0, 0.0), (1.0, 1.0)], style: Style::Guide };
     Chart {
@@ -90,17 +95,18 @@ fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
 
 fn reliability(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     let mut best: Vec<_> = (runs.iter())
+        .filter(|(method, _)| method.how.honesty() != Honesty::Supervised)
         .filter_map(|(method, record)| Some((record.marks()?.calibration?, method, record.marks()?)))
         .collect();
     best.sort_by(|a, b| a.0.total_cmp(&b.0));
     let curve = |(error, method, marks): &(f64, &&Method, &crate::evaluate::Marks)| Series {
-        name: format!("{} {error:.3}", method.name),
+        name: format!("{} {error:.3}", method.shown()),
         points: marks.reliability.clone(),
         style: Style::Dots,
     };
     let ideal = Series { name: "ideal".to_owned(), points: vec![(0.0, 0.0), (1.0, 1.0)], style: Style::Guide };
     Chart {
-        title: format!("{}: reliability at r 14-22, best calibrated methods", sky.name),
+        title: format!("{}: reliability at r 14-22, best calibrated without labels", sky.name),
         x: Axis::named("probability of a star").within(0.0, 1.0),
         y: Axis::named("share of stars").within(0.0, 1.0),
         series: best.iter().take(CURVES).map(curve).chain([ideal]).collect(),
@@ -110,22 +116,20 @@ fn reliability(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
 
 fn losses(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     let curve = |(method, record): &(&Method, &Record)| {
-        // Over its end, so that losses of different size share an axis.
-        let end = f64::from(*record.loss.last()?).abs().max(1e-6);
+        // From where it began (1) to its least (0), so that losses of different size and sign share an axis.
+        let first = f64::from(*record.loss.first()?);
+        let least = record.loss.iter().copied().fold(f32::INFINITY, f32::min);
+        let height = (first - f64::from(least)).max(1e-9);
         let share = |i: usize| (i as f64 + 1.0) / record.loss.len() as f64;
-        let points = record.loss.iter().enumerate().map(|(i, &l)| (share(i), f64::from(l) / end)).collect();
-        Some(Series { name: method.name.clone(), points, style: Style::Line })
+        let left = |l: f32| ((f64::from(l) - f64::from(least)) / height).min(LOSS_TOP);
+        let points = record.loss.iter().enumerate().map(|(i, &l)| (share(i), left(l))).collect();
+        Some(Series { name: method.shown(), points, style: Style::Line })
     };
     Chart {
-        title: format!("{}: loss of the last net over its end", sky.name),
+        title: format!("{}: loss of the last net, from its beginning to its least", sky.name),
         x: Axis::named("share of the training").within(0.0, 1.0),
-        y: Axis::named("loss / loss at the end"),
-        series: runs
-            .iter()
-            .filter(|(m, _)| matches!(m.how, How::Hierarchy { .. } | How::Direct { .. }))
-            .filter_map(curve)
-            .take(CURVES)
-            .collect(),
+        y: Axis::named("share of the way still to go").within(0.0, LOSS_TOP),
+        series: runs.iter().filter_map(curve).collect(),
         legend: Corner::UpperRight,
     }
 }
@@ -134,8 +138,9 @@ fn latents(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     let bin = 2.0 * LATENT_RANGE / LATENT_BINS as f64;
     let at = |i: usize| -LATENT_RANGE + (i as f64 + 0.5) * bin;
     let curve = |(method, record): &(&Method, &Record)| {
-        let points: Vec<_> = record.latent.iter().enumerate().map(|(i, &n)| (at(i), f64::from(n) / bin)).collect();
-        (!points.is_empty()).then(|| Series { name: method.name.clone(), points, style: Style::Line })
+        let points: Vec<_> =
+            record.latent.iter().enumerate().map(|(i, &n)| (at(i), (f64::from(n) / bin).min(DENSITY_TOP))).collect();
+        (!points.is_empty()).then(|| Series { name: method.shown(), points, style: Style::Line })
     };
     let width = 1.0 / DoublePeak::LEAST_RATIO;
     let peak =
@@ -145,8 +150,8 @@ fn latents(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     Chart {
         title: format!("{}: the first latent's mean and its prior", sky.name),
         x: Axis::named("mu of the first latent, in units of m").within(-LATENT_RANGE, LATENT_RANGE),
-        y: Axis::named("density"),
-        series: runs.iter().filter_map(curve).take(CURVES).chain([prior]).collect(),
+        y: Axis::named("density").within(0.0, DENSITY_TOP),
+        series: runs.iter().filter_map(curve).chain([prior]).collect(),
         legend: Corner::UpperRight,
     }
 }

@@ -111,6 +111,14 @@ pub struct Method {
     pub how: How,
 }
 
+impl Method {
+    /// Its name as people see it: what saw labels says so.
+    pub fn shown(&self) -> String {
+        let supervised = self.how.honesty() == Honesty::Supervised;
+        if supervised { format!("{}, supervised", self.name) } else { self.name.clone() }
+    }
+}
+
 /// From latents to one scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

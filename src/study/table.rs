@@ -96,9 +96,9 @@ pub(super) fn short(v: f64) -> String {
 
 fn name(method: &Method) -> String {
     match method.how.honesty() {
-        Honesty::LabelFree => method.name.clone(),
-        Honesty::Baseline => format!("*{}*", method.name),
-        Honesty::Supervised => format!("**{}, supervised**", method.name),
+        Honesty::LabelFree => method.shown(),
+        Honesty::Baseline => format!("*{}*", method.shown()),
+        Honesty::Supervised => format!("**{}**", method.shown()),
     }
 }
 
@@ -124,14 +124,11 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
             marks(&|m| Some(m.f1_galaxy)),
             marks(&|m| m.calibration),
         ];
-        let seconds = spread(runs.iter().map(|r| r.training_s).collect()).map_or(0.0, |s| s.0);
+        // A run that failed was over sooner.
+        let whole = runs.iter().filter(|r| r.marks().is_some()).map(|r| r.training_s);
+        let seconds = spread(whole.collect()).map_or_else(|| "-".to_owned(), |s| format!("{:.0}", s.0));
         let cells = [vec![name(method), method.source.clone(), seeds], auc.to_vec(), calls.to_vec()].concat();
-        let _ = writeln!(out, "| {} | {seconds:.0} |", cells.join(" | "));
-    }
-    let not_run = |m: &&Method| of(records, sky, m).is_empty();
-    let missing: Vec<&str> = plan.method.iter().filter(not_run).map(|m| m.name.as_str()).collect();
-    if !missing.is_empty() {
-        let _ = writeln!(out, "\nPlanned and not run yet: {}.", missing.join("; "));
+        let _ = writeln!(out, "| {} | {seconds} |", cells.join(" | "));
     }
 }
 
@@ -150,12 +147,13 @@ fn halves(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
 }
 
 /// Criteria in the order of the table, with their heads.
-const CRITERIA: [(&str, &str); 5] = [
+const CRITERIA: [(&str, &str); 6] = [
     ("evidence_of_colours", "evidence of colours, nats"),
     ("near_a_peak", "near a peak"),
     ("naming_correlation", "naming correlation"),
     ("torn_off_components", "components torn off"),
     ("share_measured", "share measured"),
+    ("nets_weight", "weight of the nets"),
 ];
 
 /// What the choice of a method may go by: no label enters.
@@ -176,7 +174,8 @@ fn criteria(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
             "\nWhat can be said without labels. *Seeds agree*: rank correlation of the scores of two seeds, median over \
              all pairs. *Evidence of colours*: how much better a method that sees shapes alone predicts the colours of \
              unseen objects than no method does, nats an object. *Near a peak*: share of objects within half a peak's \
-             distance of one. *Naming correlation*: of the score with concentration, at r 15-20.5.\n\n\
+             distance of one. *Naming correlation*: of the score with concentration, at r 15-20.5. *Weight of the nets*: beside the \
+             profiles, where colours are predicted best.\n\n\
              | method | seeds agree | {heads} |\n|{}\n{lines}",
             " --- |".repeat(2 + CRITERIA.len())
         );
@@ -193,25 +192,35 @@ fn agreement(runs: &[&Record]) -> Vec<f64> {
     (0..ranked.len()).flat_map(|i| (0..i).map(move |j| (i, j))).filter_map(pair).collect()
 }
 
+/// Runs without a result, a line for each method and kind of reason: those of other seeds differ in numbers alone.
 fn failures(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+    let mut lines = String::new();
     for method in &plan.method {
-        let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut reasons: Vec<(String, &str, Vec<String>)> = Vec::new();
         for record in of(records, sky, method) {
             let super::Ending::Failed { reason } = &record.ending else { continue };
-            match reasons.iter_mut().find(|(known, _)| known == reason) {
-                Some((_, seeds)) => seeds.push(record.seed.to_string()),
-                None => reasons.push((reason, vec![record.seed.to_string()])),
+            let kind: String = reason.chars().filter(|c| !c.is_ascii_digit() && *c != '-').collect();
+            match reasons.iter_mut().find(|(known, ..)| *known == kind) {
+                Some((.., seeds)) => seeds.push(record.seed.to_string()),
+                None => reasons.push((kind, reason, vec![record.seed.to_string()])),
             }
         }
-        for (reason, seeds) in reasons {
-            let _ = writeln!(out, "\n{} failed with seed {}: {reason}", method.name, seeds.join(", "));
+        for (_, reason, seeds) in reasons {
+            let _ = writeln!(lines, "| {} | {} | {} |", name(method), seeds.join(", "), reason.replace('|', "\\|"));
         }
+    }
+    if !lines.is_empty() {
+        let _ = write!(
+            out,
+            "\nRuns without a result, with the reason of the first seed named:\n\n| method | seeds | why |\n\
+             | --- | --- | --- |\n{lines}"
+        );
     }
 }
 
 fn not_run(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     let missing = plan.method.iter().filter(|m| of(records, sky, m).is_empty());
-    let names: Vec<&str> = missing.map(|m| m.name.as_str()).collect();
+    let names: Vec<String> = missing.map(Method::shown).collect();
     if !names.is_empty() {
         let _ = writeln!(out, "\nNot run on this sky: {}.", names.join("; "));
     }
@@ -255,6 +264,22 @@ mod tests {
         let ranks = [vec![0, 1, 2, 3], vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![]];
         let records: Vec<Record> = ranks.into_iter().zip(1..).map(|(r, seed)| record("EB", seed, r)).collect();
         assert_eq!(agreement(&records.iter().collect::<Vec<_>>()), [1.0, -1.0, -1.0]);
+    }
+
+    #[test]
+    fn reasons_that_differ_in_numbers_are_one_line_and_a_failed_run_has_no_time() {
+        let plan = Plan::parse(include_str!("../../config/study.toml")).unwrap();
+        let failed = |seed, reason: &str| Record {
+            ending: super::super::Ending::Failed { reason: reason.to_owned() },
+            ..record("net on residuals", seed, vec![])
+        };
+        let done = Record { training_s: 40.0, ..record("net on residuals", 3, vec![]) };
+        let records = [failed(1, "correlation is -0.14"), failed(2, "correlation is 0.2"), done];
+        let page = results(&plan, &records, &[]);
+        let line = "| **net on residuals, supervised** | 1, 2 | correlation is -0.14 |\n";
+        assert_eq!(page.matches(line).count(), 1, "{page}");
+        let row = page.lines().find(|l| l.starts_with("| **net on residuals, supervised** | labels |")).unwrap();
+        assert!(row.contains("| 1 of 3 |") && row.ends_with("| 40 |"), "{row}");
     }
 
     #[test]
