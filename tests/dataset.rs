@@ -152,3 +152,13 @@ fn frames_from_disk_are_dealt_whole() {
         run(&["dataset", "--frames", dir.path().to_str().unwrap(), "--out", dir.path().join("n").to_str().unwrap()]);
     assert!(none.assert_code(1).last_words().contains("validate needs an image"), "{}", none.told);
 }
+
+#[test]
+fn a_set_of_nothing_is_an_error() {
+    let out = tempfile::tempdir().unwrap();
+    let none = ["--train", "0", "--validate", "0", "--test", "0", "--out", out.path().to_str().unwrap()];
+    let ended = run(&[&["dataset", "--simulate"], &none[..]].concat());
+    ended.assert_code(5);
+    assert!(ended.last_words().contains("all 0"), "{}", ended.told);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}

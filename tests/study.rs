@@ -265,3 +265,10 @@ fn each_run_is_made_once_and_can_be_made_again() {
     let without = class_star["failed"]["reason"].as_str().is_some_and(|r| r.contains("where source-extractor"));
     assert!(without || auc(&new[1]).unwrap() > 0.7, "{class_star}");
 }
+
+#[test]
+fn a_name_that_no_method_has_is_an_error() {
+    let ended = run(&["study", "--only", "no such method"]);
+    ended.assert_code(5);
+    assert!(ended.last_words().contains("--only no such method"), "{}", ended.told);
+}
