@@ -10,7 +10,7 @@ deb=$(package 0.1.0) || { note FAILED "the package is built"; exit; }
 
 # A store of its own; runc, since crun knows no mixed control groups; limits that need no further rights.
 store=$work/store
-pod() { podman --root "$store" --runroot "$work/run" --tmpdir "$work/tmp" --cgroup-manager cgroupfs --runtime runc "$@"; }
+pod() { command podman --root "$store" --runroot "$work/run" --tmpdir "$work/tmp" --cgroup-manager cgroupfs --runtime runc "$@"; }
 drop_store() {
     pod rm --all --force >/dev/null 2>&1 || true
     pod rmi --all --force >/dev/null 2>&1 || true
