@@ -85,7 +85,8 @@ impl Server {
         runtime.spawn(measure(shared));
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(connections::serve(listener, app, stopped));
-            runtime.shutdown_background(); // a hanging check must not keep us
+            // A check in work removes what it wrote; one that hangs must not keep us.
+            runtime.shutdown_timeout(connections::CLOSE_TIMEOUT);
         });
         Ok(Self { address, stop: Some(stop), thread: Some(thread.map_err(HttpError::Start)?) })
     }

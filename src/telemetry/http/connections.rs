@@ -20,8 +20,8 @@ pub(super) const CONNECTIONS_MAX: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// No connection lasts longer: whoever takes an answer a byte at a time.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
-/// A client that keeps its connection open does not delay the program's end by more than this.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A client that keeps its connection open, or a check that hangs, does not delay the program's end by more than this.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After the system gave no connection (it has no descriptors left), it is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
 
