@@ -113,7 +113,7 @@ def backfill(night, seconds=3):
     night.simulate(8)
     live = night.daemon()
     night.ready()
-    steady(night, "alone", seconds=seconds)
+    steady(night, "alone", 20, seconds)
     old = night.folder / "old"
     old.mkdir()
     for n in range(20):
@@ -128,7 +128,7 @@ def backfill(night, seconds=3):
         later = subprocess.Popen([str(c) for c in more], stderr=log, cwd=ROOT)
     time.sleep(15)  # it is at work
     before, start = count(), time.time()
-    steady(night, "beside", seconds=seconds)
+    steady(night, "beside", 20, seconds)
     done, took = count() - before, time.time() - start
     print(f"beside: the backfill did {done:.0f} fields meanwhile, one every {took / max(done, 1):.2f} s")
     for daemon in (later, live):
