@@ -188,10 +188,7 @@ pub fn residual_latents(
     run: &Run,
 ) -> Result<([Encoded; 2], Curve), LearnError> {
     let torch = |source| LearnError::Torch { net: "classifier-ae0".to_owned(), source };
-    if training.len() < OBJECTS_MIN {
-        let found = training.len();
-        return Err(LearnError::TooFew { net: "classifier", what: "objects", found, needed: OBJECTS_MIN });
-    }
+    LearnError::unless_enough("classifier", "objects", training.len(), OBJECTS_MIN)?;
     crate::torch::device::start();
     let training = self::stamps(training).map_err(torch)?;
     let (encoder, curve) = autoencoder::train(0, &training, settings, run)?;

@@ -58,10 +58,7 @@ pub struct Objects {
 
 /// Whether so many objects are enough.
 pub(super) fn enough(objects: usize) -> Result<(), LearnError> {
-    if objects < OBJECTS_MIN {
-        return Err(LearnError::TooFew { net: NET, what: "objects with colours", found: objects, needed: OBJECTS_MIN });
-    }
-    Ok(())
+    LearnError::unless_enough(NET, "objects with colours", objects, OBJECTS_MIN)
 }
 
 /// Trains both nets; gives all of [`Shape::parameters`] and the loss. Objects with a number that is not finite are left

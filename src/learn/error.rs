@@ -124,6 +124,16 @@ pub enum LearnError {
 }
 
 impl LearnError {
+    /// [`Self::TooFew`], unless so many `what` were found as `net` needs.
+    pub(crate) fn unless_enough(
+        net: &'static str,
+        what: &'static str,
+        found: usize,
+        needed: usize,
+    ) -> Result<(), Self> {
+        if found < needed { Err(Self::TooFew { net, what, found, needed }) } else { Ok(()) }
+    }
+
     /// Whether a file, a disk or a device is at fault: it says nothing of what was to be learned, and may pass.
     pub fn is_external(&self) -> bool {
         match self {

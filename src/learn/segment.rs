@@ -80,10 +80,7 @@ const OBJECTS_MIN: usize = 100;
 /// # Errors
 /// [`LearnError::TooFew`]
 pub fn enough(objects: usize) -> Result<(), LearnError> {
-    if objects < OBJECTS_MIN {
-        return Err(LearnError::TooFew { net: "segmenter", what: "objects", found: objects, needed: OBJECTS_MIN });
-    }
-    Ok(())
+    LearnError::unless_enough("segmenter", "objects", objects, OBJECTS_MIN)
 }
 
 /// A frame to learn from.
@@ -119,9 +116,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// [`LearnError::TooFew`] without a frame.
     pub fn new(frames: &'a [TrainingFrame], shape_bands: [usize; 3]) -> Result<Self, LearnError> {
-        if frames.is_empty() {
-            return Err(LearnError::TooFew { net: "segmenter", what: "frames", found: 0, needed: 1 });
-        }
+        LearnError::unless_enough("segmenter", "frames", frames.len(), 1)?;
         Ok(Self(tiles::Sampler::new(frames, shape_bands)))
     }
 

@@ -49,9 +49,7 @@ fn probabilities(net: &'static str, is_star: &[bool]) -> Result<Vec<f32>, Superv
     }
     let stars = is_star.iter().filter(|&&s| s).count();
     for (what, found) in [("stars", stars), ("galaxies", is_star.len() - stars)] {
-        if found < OBJECTS_MIN {
-            return Err(LearnError::TooFew { net, what, found, needed: OBJECTS_MIN }.into());
-        }
+        LearnError::unless_enough(net, what, found, OBJECTS_MIN)?;
     }
     Ok(is_star.iter().map(|&s| f32::from(u8::from(s))).collect())
 }
