@@ -76,8 +76,8 @@ class Night:
                 yield message.key().decode(), time.time()
 
 
-def steady(night, name, fields=40, seconds=1.5):
-    """Sends fields at a steady rate; says how long each took."""
+def steady(night, name, fields=40, seconds=1.5, first=1):
+    """Sends fields at a steady rate, numbered from `first` on; says how long each took."""
     images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in (night.folder / "sky").glob("frame-r-*.fits"))
     live = night.folder / name
     live.mkdir()
@@ -87,7 +87,7 @@ def steady(night, name, fields=40, seconds=1.5):
         due = int((time.time() - start) / seconds) + 1
         while len(sent) < min(due, fields):
             n = len(sent)
-            image = f"{n + 1:06d}-1-{sum(map(ord, name)) % 1000 + 1:04d}"  # the survey's pattern; the same few skies under other names
+            image = f"{first + n:06d}-1-0001"  # the survey's pattern; the same few skies under other names
             for band in "ugriz":
                 os.link(night.folder / f"sky/frame-{band}-{images[n % len(images)]}.fits", live / f"frame-{band}-{image}.fits")
             sent[image] = time.time()
@@ -128,7 +128,7 @@ def backfill(night, seconds=3):
         later = subprocess.Popen([str(c) for c in more], stderr=log, cwd=ROOT)
     time.sleep(15)  # it is at work
     before, start = count(), time.time()
-    steady(night, "beside", 20, seconds)
+    steady(night, "beside", 20, seconds, first=1001)
     done, took = count() - before, time.time() - start
     print(f"beside: the backfill did {done:.0f} fields meanwhile, one every {took / max(done, 1):.2f} s")
     for daemon in (later, live):
