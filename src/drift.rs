@@ -17,6 +17,7 @@
 
 mod watch;
 
+pub(crate) use watch::WINDOWS;
 pub use watch::{Found, Watch};
 
 use serde::{Deserialize, Serialize};

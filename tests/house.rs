@@ -100,6 +100,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("apache_avro", &["wire"]),
     ("schema_registry_converter", &["wire"]),
     ("axum", &["telemetry"]),
+    ("hyper", &["telemetry"]),
+    ("hyper_util", &["telemetry"]),
     ("prometheus", &["telemetry"]),
     ("tokio", &["telemetry", "remote", "kafka"]), // kafka: to wait for the broker's answers to questions about topics,
     ("crossbeam", &["pipeline", "kafka"]),

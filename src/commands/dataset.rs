@@ -38,7 +38,7 @@ const CORES_A_FIELD: usize = 2;
 /// damaged shard; too few objects.
 pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
-    if args.train + args.validate + args.test == 0 {
+    if [args.train, args.validate, args.test] == [0; 3] {
         return Err(
             anyhow!("--train, --validate and --test are all 0: nothing would be in the set").context(Fault::Config)
         );

@@ -81,8 +81,7 @@ fn night(args: &SubmitArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Re
     if args.frames.len() > 1 || args.s3_prefix.is_some() {
         return Err(anyhow!("{folder}: one folder of a store is named alone").context(Fault::Config));
     }
-    let place = Place::new(Some(folder)).with_context(|| folder.to_owned()).context(Fault::Config)?;
-    let Place::Bucket { bucket, folder, .. } = place else { unreachable!("a prefix names a bucket") };
+    let (bucket, folder) = in_store(folder).with_context(|| folder.to_owned()).context(Fault::Config)?;
     let remote = Remote::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
     let keys = remote.list(&bucket, &folder).context("the night cannot be listed")?;
     Ok((Place::Bucket { bucket, folder, listed: true }, Fields::named(&keys, survey.clone())))
@@ -167,6 +166,15 @@ enum Place {
     },
 }
 
+/// The bucket of a folder's URI, and with what the keys in it begin.
+fn in_store(folder: &str) -> Result<(String, String), UriError> {
+    // Any name below it shows whether it can be one; S3 knows no folders, so the bucket itself is one too.
+    match format!("{}/x", folder.trim_end_matches('/')).parse()? {
+        Uri::S3 { bucket, key } => Ok((bucket, key.strip_suffix('x').unwrap_or_default().to_owned())),
+        Uri::File(_) => Err(UriError::Scheme { scheme: "file".into() }),
+    }
+}
+
 /// Why a field has no message.
 #[derive(Debug, thiserror::Error)]
 enum Unsendable {
@@ -179,11 +187,7 @@ enum Unsendable {
 impl Place {
     fn new(prefix: Option<&str>) -> Result<Self, UriError> {
         let Some(prefix) = prefix else { return Ok(Self::Here) };
-        // Any name below it shows whether it can be one; S3 knows no folders, so the bucket itself is one too.
-        let Uri::S3 { bucket, key } = format!("{}/x", prefix.trim_end_matches('/')).parse()? else {
-            return Err(UriError::Scheme { scheme: "file".into() });
-        };
-        let folder = key.strip_suffix('x').unwrap_or_default().to_owned();
+        let (bucket, folder) = in_store(prefix)?;
         Ok(Self::Bucket { bucket, folder, listed: false })
     }
 

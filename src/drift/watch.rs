@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Expected, Facts, Input, SEEN_MIN};
 
 /// Days.
-const WINDOWS: [(&str, f64); 2] = [("hour", 1.0 / 24.0), ("night", 0.5)];
+pub(crate) const WINDOWS: [(&str, f64); 2] = [("hour", 1.0 / 24.0), ("night", 0.5)];
 /// Most frames that are remembered.
 const FRAMES_MAX: usize = 50_000;
 /// So many older frames one after another, and it was the newest whose date was wrong, or another night is looked at.
@@ -67,14 +67,12 @@ impl Watch {
     pub fn found(&self) -> Vec<Found> {
         let mut found = Vec::new();
         let Some(newest) = self.newest else { return found };
+        let within = |days| self.frames.iter().filter(move |(time, _)| *time > newest - days).map(|(_, facts)| facts);
+        let windows: Vec<_> = WINDOWS.into_iter().filter(|(_, days)| within(*days).count() >= SEEN_MIN).collect();
         for input in Input::ALL {
-            for (window, days) in WINDOWS {
-                let within = || self.frames.iter().filter(|(time, _)| *time > newest - days).map(|(_, facts)| facts);
-                if within().count() < SEEN_MIN {
-                    continue;
-                }
+            for &(window, days) in &windows {
                 let threshold = self.expected.threshold(input);
-                let distance = self.expected.distance(input, within());
+                let distance = self.expected.distance(input, within(days));
                 found.extend(distance.map(|distance| Found { input, window, distance, threshold }));
             }
         }

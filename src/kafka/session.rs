@@ -133,11 +133,10 @@ impl Keeper {
                 ) => {
                     return Err(error);
                 }
-                Err(error @ KafkaError::MissingTopics { .. }) => {
-                    if missing_since.get_or_insert_with(Instant::now).elapsed() > SETTLE {
-                        return Err(error);
-                    }
-                    error
+                Err(error @ KafkaError::MissingTopics { .. })
+                    if missing_since.get_or_insert_with(Instant::now).elapsed() > SETTLE =>
+                {
+                    return Err(error);
                 }
                 Err(KafkaError::Broker { action, source }) => {
                     let kind = kind_of(&source);

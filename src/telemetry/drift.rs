@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{GaugeVec, Opts};
 
 use super::metrics::{Metrics, register};
-use crate::drift::{Expected, Facts, Found, Input, Mixture, Watch};
+use crate::drift::{Expected, Facts, Found, Input, Mixture, WINDOWS, Watch};
 use crate::frame::PerBand;
 use crate::pipeline::ports::{BandQuality, Finished, Outcome, Probe, Products};
 
@@ -81,9 +81,15 @@ impl Probe for Drift {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watch) = watch.as_mut() else { return };
         watch.add(observed, UNIX_EPOCH_MJD + now(), self.facts(products));
-        self.distance.reset(); // a window may have become too short to tell
-        for found in watch.found() {
-            self.distance.with_label_values(&[found.input.name(), found.window]).set(found.distance);
+        let found = watch.found();
+        for (input, (window, _)) in Input::ALL.into_iter().flat_map(|input| WINDOWS.map(|window| (input, window))) {
+            let labels = [input.name(), window];
+            match found.iter().find(|f| f.input == input && f.window == window) {
+                Some(found) => self.distance.with_label_values(&labels).set(found.distance),
+                // A window that became too short to tell. The others stand all the while: a scrape that missed them
+                // would end an alert.
+                None => drop(self.distance.remove_label_values(&labels)),
+            }
         }
     }
 }
