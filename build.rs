@@ -10,8 +10,6 @@ fn main() {
         return;
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    // The tests link cfitsio, which like bzip2-sys defines bz_internal_error; either ends the program, so any will do.
-    println!("cargo:rustc-link-arg-tests=-Wl,--allow-multiple-definition");
     if lib.join("libtorch_cuda.so").exists() {
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed,-ltorch_cuda,-ltorch_cpu,-lc10,--as-needed");
     }

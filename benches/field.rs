@@ -19,14 +19,17 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
-use twinpeak::commands::assemble::{assemble, limits, loader, sink};
-use twinpeak::config::{Config, Layers};
-use twinpeak::frame::{ImageId, PerBand};
-use twinpeak::pipeline::flow::Stop;
-use twinpeak::pipeline::ports::{Arrival, Finished, FrameSource, Outcome, PortError, Probe, Stage};
-use twinpeak::pipeline::{self, Limits};
-use twinpeak::store::{Ledger, Loader};
-use twinpeak::{fits, sim};
+
+use twinpeak_config::assemble::{assemble, limits, loader, sink};
+use twinpeak_config::{Config, Layers};
+use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::outcome::{Finished, Outcome, Stage};
+use twinpeak_engine::Limits;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{Arrival, Event, FrameSource, PortError, Probe};
+use twinpeak_formats::fits;
+use twinpeak_sim::{Spec, simulate};
+use twinpeak_store::{Claim, Ledger, Loader};
 
 /// Fields of a stream.
 const STREAM: u64 = 3;
@@ -43,9 +46,9 @@ impl Rig {
     fn new() -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/twinpeak.toml");
         let config = Layers::from_file(Some(file)).load().expect("the shipped configuration");
-        let survey = twinpeak::commands::survey(&config).expect("the shipped survey");
+        let survey = twinpeak_config::assemble::survey(&config).expect("the shipped survey");
         let folder = tempfile::tempdir().expect("a folder for the field");
-        let made = sim::simulate(&sim::Spec::default(), &survey).expect("an ordinary field");
+        let made = simulate(&Spec::default(), &survey).expect("an ordinary field");
         let files = std::array::from_fn(|band| {
             // The survey's name for it without `.bz2`: unpacked.
             let path = folder.path().join(survey.file_for(band, &made.frame.id)).with_extension("");
@@ -66,7 +69,7 @@ impl Rig {
         let limits = Limits { frames_in_flight, ..limits(&self.config) };
         let (clock, since) = (Clock::default(), Instant::now());
         let (models, devices, stop) = (&assembly.models, assembly.devices, Stop::default());
-        pipeline::run(&mut source, models, devices, &sink, &limits, &stop, &clock).expect("a run to its end");
+        twinpeak_engine::run(&mut source, models, devices, &sink, &limits, &stop, &clock).expect("a run to its end");
         let whole = since.elapsed();
         Clock { whole, ..black_box(clock) }
     }
@@ -81,11 +84,13 @@ struct Again {
 }
 
 impl FrameSource for Again {
-    fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
+    type Receipt = Option<Claim>;
+
+    fn next(&mut self, _: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
         let (image, files, loader) = (self.image.clone(), self.files.clone(), self.loader.clone());
-        Ok(Some(Arrival::new(self.image.clone(), move || loader(&image, &files), ())))
+        Ok(Some(Arrival::new(self.image.clone(), move || loader(&image, &files), None)))
     }
 }
 
@@ -103,13 +108,16 @@ impl Clock {
 }
 
 impl Probe for Clock {
-    fn stage(&self, stage: Stage, seconds: f64) {
-        *self.stages.lock().expect("no stage panicked").entry(stage).or_default() += Duration::from_secs_f64(seconds);
-    }
-
-    fn finished(&self, finished: &Finished) {
-        if let Outcome::Rejected(rejection) = &finished.outcome {
-            panic!("the field must be processed: {rejection}");
+    fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::StageDone { stage, seconds } => {
+                let mut stages = self.stages.lock().expect("no stage panicked");
+                *stages.entry(*stage).or_default() += Duration::from_secs_f64(*seconds);
+            }
+            Event::Finished(Finished { outcome: Outcome::Rejected(rejection), .. }) => {
+                panic!("the field must be processed: {rejection}")
+            }
+            _ => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 //! go through the real session, encoders and transactions, by one daemon and by two, on a broker of this bench's own;
 //! beside them a bare consume-produce loop in transactions with the same bytes.
 
-#[path = "../tests/common/broker.rs"]
+#[path = "../tests/integration/common/broker.rs"]
 mod broker;
 
 use std::collections::BTreeMap;
@@ -17,16 +17,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use twinpeak::catalog::{Catalog, Provenance, Row, source_id};
-use twinpeak::commands::stream::outflow::Records;
-use twinpeak::frame::{ImageId, Plane};
-use twinpeak::kafka::{Incoming, Intake, Outflow, Parts, Settings, Software, Stream, Taken};
-use twinpeak::pipeline::flow::Stop;
-use twinpeak::pipeline::ports::*;
-use twinpeak::remote::{self, Remote};
-use twinpeak::survey::Survey;
-use twinpeak::wcs::Wcs;
-use twinpeak::wire::{Framing, Wire};
+
+use twinpeak_core::catalog::{Catalog, Provenance, Row, source_id};
+use twinpeak_core::frame::{ImageId, Plane};
+use twinpeak_core::outcome::*;
+use twinpeak_core::survey::Survey;
+use twinpeak_core::wcs::Wcs;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::*;
+use twinpeak_formats::avro::{Framing, Wire};
+use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Settings, Software, Stream, Taken};
+use twinpeak_stream::outflow::Records;
+use twinpeak_stream::remote::{self, Remote};
 
 const ROWS: u32 = 500;
 const IMAGES: usize = 2000;
@@ -89,8 +91,8 @@ fn outflow() -> Records {
 #[derive(Default)]
 struct Images(AtomicU64);
 impl Probe for Images {
-    fn stream(&self, event: &StreamEvent) {
-        if let StreamEvent::Committed { images, .. } = event {
+    fn on(&self, event: &Event<'_>) {
+        if let Event::Stream(StreamEvent::Committed { images, .. }) = event {
             self.0.fetch_add(*images, Ordering::SeqCst);
         }
     }
@@ -135,7 +137,7 @@ fn fill(broker: &Broker, topic: &str) {
 /// Rows a second of so many daemons, from the first commit to the last: what starting and joining take is left out.
 fn daemons(broker: &Broker, count: usize) -> f64 {
     let (prefix, state) = (format!("by-{count}"), tempfile::tempdir().unwrap());
-    let topics = twinpeak::kafka::Topics::new(&prefix, "sdss");
+    let topics = twinpeak_stream::kafka::Topics::new(&prefix, "sdss");
     let (stop, images) = (Stop::default(), Arc::new(Images::default()));
     let started: Vec<_> = (0..count)
         .map(|n| {
@@ -159,9 +161,9 @@ fn daemons(broker: &Broker, count: usize) -> f64 {
 fn bare(broker: &Broker) -> f64 {
     let image = ImageId::new("image-000000").unwrap();
     let outgoing = outflow().records(&finished(&image, 0), "bare").unwrap();
-    let topics = twinpeak::kafka::Topics::new("bare", "sdss");
+    let topics = twinpeak_stream::kafka::Topics::new("bare", "sdss");
     // Makes the topics.
-    twinpeak::kafka::Producer::connect(&settings(broker, "bare", Path::new("/nowhere"), 0), "sdss").unwrap();
+    twinpeak_stream::kafka::Producer::connect(&settings(broker, "bare", Path::new("/nowhere"), 0), "sdss").unwrap();
     let mut client = broker.client();
     client.set("group.id", "bare").set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = client.create().unwrap();

@@ -7,10 +7,11 @@ use apache_avro::Schema;
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use twinpeak::catalog::{Catalog, Column, Provenance, Row, Value, columns};
-use twinpeak::frame::ImageId;
-use twinpeak::survey::Survey;
-use twinpeak::wire::{Framing, Wire};
+
+use twinpeak_core::catalog::{Catalog, Column, Provenance, Row, Value, columns};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::survey::Survey;
+use twinpeak_formats::avro::{Framing, Wire};
 
 const ROWS: usize = 500;
 

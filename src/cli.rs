@@ -1,7 +1,5 @@
 //! The command line: one file a group of subcommands.
 
-mod configuration;
-mod exit;
 mod frames;
 mod learning;
 mod scoring;
@@ -10,13 +8,12 @@ mod stream;
 use clap::{Parser, Subcommand};
 
 use crate::commands::simulate::SimulateArgs;
+use twinpeak_config::exit::Exit;
 
-pub use configuration::ConfigArgs;
-pub use exit::Exit;
 pub use frames::{CheckArgs, HealthArgs, ModelArgs, ModelCommand, ProcessArgs, RunArgs};
-pub use learning::{DatasetArgs, StudyArgs, TrainArgs, TrainNetArgs, TrainedNet};
+pub use learning::{TrainArgs, TrainNetArgs, TrainedNet};
 pub use scoring::{EvaluateArgs, SummaryArgs};
-pub use stream::{BrokerArgs, ReplayArgs, SubmitArgs};
+pub use stream::{ReplayArgs, SubmitArgs};
 
 /// `twinpeak`
 #[derive(Debug, Parser)]
@@ -42,10 +39,6 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Write simulated fields and the truth about them
     Simulate(SimulateArgs),
-    /// Cut and measure the objects of many frames once, for all trainings
-    Dataset(DatasetArgs),
-    /// Run every method of the paper, repeated, and write the tables and pictures
-    Study(StudyArgs),
     /// Train one of the two nets on frames without labels
     Train(TrainArgs),
     /// Tell what came of a night, in a table with a line a field
@@ -67,7 +60,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::{DeviceChoice, SegmenterKind};
+    use twinpeak_config::{DeviceChoice, SegmenterKind};
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -1,9 +1,13 @@
 //! Parse, dispatch, exit code.
 
+mod cli;
+mod commands;
+
 use clap::Parser;
-use twinpeak::cli::{Cli, Command};
-use twinpeak::commands::{self, exit_of};
-use twinpeak::torch;
+use cli::{Cli, Command};
+
+use twinpeak_config::exit::{exit_of, in_a_line};
+use twinpeak_nets::process;
 
 fn main() {
     let done = match Cli::parse().command {
@@ -17,13 +21,11 @@ fn main() {
         Command::Check(args) => commands::check::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Model(args) => commands::model::run(&args),
-        Command::Study(args) => commands::study::run(&args),
-        Command::Dataset(args) => commands::dataset::run(&args),
         Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {
-        eprintln!("twinpeak: {}", commands::in_a_line(&error));
+        eprintln!("twinpeak: {}", in_a_line(&error));
         exit_of(&error)
     });
-    torch::process::leave(exit.code())
+    process::leave(exit.code())
 }

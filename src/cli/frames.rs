@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigArgs;
-use crate::config::{Config, ConfigError};
+use twinpeak_config::args::ConfigArgs;
+use twinpeak_config::{Config, ConfigError};
 
 /// `twinpeak process`
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ConfigArgs;
+use twinpeak_config::args::ConfigArgs;
 
 /// `twinpeak summary`
 #[derive(Args, Debug)]

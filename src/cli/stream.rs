@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ConfigArgs;
-use crate::config::{Config, ConfigError, Layers};
-use crate::frame::ImageId;
-use crate::pipeline::ports::Reason;
+use twinpeak_config::args::ConfigArgs;
+use twinpeak_config::{Config, ConfigError, Layers};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::Reason;
 
 pub(super) const SUBMIT: &str = "\
 Tells the daemons of frames on disk or in a store: a message a field, on the broker's topic of new images.

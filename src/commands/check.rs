@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use anyhow::Context;
 
-use super::Fault;
-use super::assemble::{bundle, device, device_threads};
-use crate::cli::{CheckArgs, Exit};
-use crate::config::{Config, Layers, SegmenterKind};
-use crate::survey::Survey;
-use crate::torch::bundle::Bundle;
-use crate::torch::device::Chosen;
+use crate::cli::CheckArgs;
+use twinpeak_config::assemble::{bundle, device, device_threads, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_config::{Config, Layers, SegmenterKind};
+use twinpeak_core::survey::Survey;
+use twinpeak_nets::bundle::Bundle;
+use twinpeak_nets::device::Chosen;
 
 /// Runs it.
 ///
@@ -26,7 +26,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 pub(super) fn describe(config: &Config) -> anyhow::Result<String> {
     config.remote.check().context(Fault::Config)?;
     config.kafka.check().context(Fault::Config)?;
-    let survey = super::survey(config)?;
+    let survey = survey(config)?;
     let bundle = bundle(config, &survey)?;
     let chosen = device(config.device.choice)?;
     let parts = [
@@ -84,8 +84,8 @@ fn describe_device(chosen: &Chosen, config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::exit_of;
-    use crate::config::DeviceChoice;
+    use twinpeak_config::DeviceChoice;
+    use twinpeak_config::exit::exit_of;
 
     fn shipped() -> Config {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml");
@@ -96,7 +96,7 @@ mod tests {
     fn the_shipped_configuration_is_described() {
         let config = shipped();
         let text = describe(&config).unwrap();
-        let survey = super::super::survey(&config).unwrap();
+        let survey = survey(&config).unwrap();
         let bundle = bundle(&config, &survey).unwrap();
         for part in [
             "# survey: sdss, bands u g r i z (reference r), 0.396 arcsec a pixel\n",

@@ -3,24 +3,26 @@
 
 pub(super) mod catalog;
 mod charts;
-pub(super) mod forced;
 mod table;
-pub(super) mod truth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use serde::Serialize;
 
-use super::Fault;
-use crate::cli::{EvaluateArgs, Exit};
-use crate::config::Config;
-use crate::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate};
-use crate::fits;
-use crate::sim::IGNORED;
-use crate::store;
-use crate::survey::Survey;
+use crate::cli::EvaluateArgs;
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{fits_limits, loader, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::frame::Frame;
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::FrameSource;
+use twinpeak_formats::fits;
+use twinpeak_sim::IGNORED;
+use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced, truth_files};
+use twinpeak_store::{self as store, FileList};
 
 /// All marks of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
 #[derive(Debug, Serialize)]
@@ -45,11 +47,11 @@ struct Report {
 /// Where a file cannot be read, understood or written.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
-    let survey = Arc::new(super::survey(&config)?);
+    let survey = Arc::new(survey(&config)?);
     let band = survey.band(survey.reference());
     let image = catalog::image_of(&args.catalog);
     let objects = catalog::read(&args.catalog, band)?;
-    let mut truth = truth::read(&args.truth, band)?;
+    let mut truth = truth_files::read(&args.truth, band)?;
     let forced_magnitudes = match &args.frames {
         Some(folder) => force(&mut truth, folder, &image, &config, &survey)?,
         None => 0,
@@ -57,7 +59,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let report = Report {
         without_magnitude: truth.iter().filter(|t| t.mag.is_none()).count(),
         forced_magnitudes,
-        pixels: pixels(&args.catalog, &image, &args.truth)?,
+        pixels: pixels(&args.catalog, &image, &args.truth, &fits_limits(&config))?,
         evaluation: evaluate(&objects, &truth, &Rules::for_scale(survey.profile().pixel_scale_arcsec)),
         band: band.to_owned(),
         image,
@@ -81,15 +83,30 @@ fn force(
         return Ok(0);
     }
     let positions: Vec<_> = dark.iter().map(|t| (t.x, t.y)).collect();
-    let frame = forced::frame(folder, image, config, survey)?;
-    let mags = forced::magnitudes(frame, survey, &positions)?;
+    let frame = frame(folder, image, config, survey)?;
+    let mags = forced::magnitudes(frame, survey, &positions).with_context(|| image.to_owned())?;
     let measured = mags.iter().flatten().count();
     dark.into_iter().zip(mags).for_each(|(t, mag)| t.mag = mag);
     Ok(measured)
 }
 
+/// The frame of `image` among the files of a folder.
+///
+/// # Errors
+/// Where the folder does not hold it, or it cannot be used.
+fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<Frame> {
+    let mut source = FileList::new(&[folder.to_owned()], survey.clone(), loader(config, survey));
+    while let Some(arrival) = source.next(&Stop::default()).map_err(anyhow::Error::new)? {
+        if arrival.image_id.as_str() == image {
+            let loaded = (arrival.load)().map_err(|rejection| anyhow!("{rejection}"))?;
+            return loaded.frame().ok_or_else(|| anyhow!("image {image} has no frame"));
+        }
+    }
+    Err(anyhow!("{}: no frame of image {image} is there", folder.display()))
+}
+
 /// Compares `IMAGE.masks.fits` beside the catalogue with `TRUTH.segmentation.fits` beside the truth.
-fn pixels(catalog: &Path, image: &str, truth: &Path) -> anyhow::Result<Option<Overlap>> {
+fn pixels(catalog: &Path, image: &str, truth: &Path, limits: &fits::Limits) -> anyhow::Result<Option<Overlap>> {
     let (ours, theirs) =
         (catalog.with_file_name(format!("{image}.masks.fits")), truth.with_extension("segmentation.fits"));
     if !ours.exists() || !theirs.exists() {
@@ -97,7 +114,7 @@ fn pixels(catalog: &Path, image: &str, truth: &Path) -> anyhow::Result<Option<Ov
     }
     let read = |path: &PathBuf| -> anyhow::Result<_> {
         let named = || path.display().to_string();
-        fits::read_segmentation(&std::fs::read(path).with_context(named)?, &fits::Limits::default()).with_context(named)
+        fits::read_segmentation(&std::fs::read(path).with_context(named)?, limits).with_context(named)
     };
     let overlap = Overlap::measure(&read(&ours)?, &read(&theirs)?, IGNORED);
     overlap.map(Some).with_context(|| format!("{} and {} differ in size", ours.display(), theirs.display()))
@@ -124,7 +141,7 @@ fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ConfigArgs;
+    use twinpeak_config::args::ConfigArgs;
 
     const IMAGE: &str = "009001-3-0001"; // the first field of the first simulated night
 
@@ -178,8 +195,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let survey = Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap();
-        let spec = crate::sim::Spec { width: 256, height: 256, sources: Some(12), ..Default::default() };
-        let made = crate::sim::simulate(&spec, &survey).unwrap();
+        let spec = twinpeak_sim::Spec { width: 256, height: 256, sources: Some(12), ..Default::default() };
+        let made = twinpeak_sim::simulate(&spec, &survey).unwrap();
         assert_eq!(made.frame.id.as_str(), IMAGE);
         for b in 0..5 {
             let name = survey.file_for(b, &made.frame.id);
@@ -220,9 +237,10 @@ mod tests {
         let mut args = args(folder.path(), "truth.csv");
         catalog::testing::write(&args.catalog, &[((1.0, 1.0), 20.0, true)]);
         std::fs::write(&args.truth, "class,x,y,mag_r\nstar,1,1,20\n").unwrap();
-        let wcs = crate::wcs::Wcs::tangent((4, 1), (10.0, 0.0), (2.0, 1.0), [[1e-4, 0.0], [0.0, 1e-4]]).unwrap();
+        let wcs =
+            twinpeak_core::wcs::Wcs::tangent((4, 1), (10.0, 0.0), (2.0, 1.0), [[1e-4, 0.0], [0.0, 1e-4]]).unwrap();
         let keep = |name: String, pixels: Vec<u32>| {
-            let plane = crate::frame::Plane::from_pixels(4, 1, pixels);
+            let plane = twinpeak_core::frame::Plane::from_pixels(4, 1, pixels);
             std::fs::write(folder.path().join(name), fits::segmentation_file(&plane, &wcs).unwrap()).unwrap();
         };
         keep(format!("{IMAGE}.masks.fits"), vec![1, 1, 0, 2]);

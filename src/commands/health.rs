@@ -1,7 +1,8 @@
 //! `twinpeak health`: is the daemon on this machine ready? For the health checks of containers.
 
-use crate::cli::{Exit, HealthArgs};
-use crate::telemetry::ask::ask;
+use crate::cli::HealthArgs;
+use twinpeak_config::exit::Exit;
+use twinpeak_telemetry::ask::ask;
 
 /// Runs it.
 ///

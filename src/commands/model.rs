@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::Fault;
-use super::assemble::assemble;
 use super::summary::aligned;
-use crate::cli::{Exit, ModelArgs, ModelCommand};
-use crate::config::Config;
-use crate::evaluate::AtMagnitude;
-use crate::telemetry::shadow::ShadowReport;
-use crate::torch::bundle::Bundle;
+use crate::cli::{ModelArgs, ModelCommand};
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{assemble, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_nets::bundle::Bundle;
+use twinpeak_sim::evaluate::AtMagnitude;
+use twinpeak_telemetry::shadow::ShadowReport;
 
 /// Runs it.
 ///
@@ -92,7 +92,7 @@ fn beside(link: &Path, target: &Path) -> PathBuf {
 }
 
 fn show(config: &Config) -> anyhow::Result<String> {
-    let survey = super::survey(config)?;
+    let survey = survey(config)?;
     let profile = survey.profile();
     let mut out = String::new();
     let link = &config.model.bundle;
@@ -161,13 +161,14 @@ fn figure(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::exit_of;
+    use twinpeak_config::exit::exit_of;
 
     fn shipped(link: &Path) -> Config {
-        let mut config =
-            crate::config::Layers::from_file(Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()))
-                .load()
-                .unwrap();
+        let mut config = twinpeak_config::Layers::from_file(Some(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into(),
+        ))
+        .load()
+        .unwrap();
         config.model.bundle = link.to_owned();
         config
     }

@@ -9,21 +9,23 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
-use super::assemble::{Assembly, fits_limits};
+use super::check;
 use super::serve::InService;
-use super::{check, in_a_line};
-use crate::config::{Config, Source};
-use crate::drift::Found;
-use crate::fits;
-use crate::frame::ImageId;
-use crate::picture::{Layer, Layers};
-use crate::pipeline::ModelIdentity;
-use crate::pipeline::ports::Probe;
-use crate::store::{Past, past};
-use crate::telemetry::drift::Drift;
-use crate::telemetry::history::{End, Field, History, MOST_FIELDS, Results, shortened, unix_s};
-use crate::telemetry::kept::Kept;
-use crate::telemetry::page::{About, DriftRow, Page, Replay};
+use twinpeak_config::assemble::{Assembly, fits_limits};
+use twinpeak_config::exit::in_a_line;
+use twinpeak_config::{Config, Source};
+use twinpeak_core::causes::causes;
+use twinpeak_core::drift::Found;
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::ModelIdentity;
+use twinpeak_engine::ports::Probe;
+use twinpeak_formats::fits;
+use twinpeak_formats::picture::{Layer, Layers};
+use twinpeak_store::{Past, past};
+use twinpeak_telemetry::drift::Drift;
+use twinpeak_telemetry::history::{End, Field, History, MOST_FIELDS, Results, shortened, unix_s};
+use twinpeak_telemetry::kept::Kept;
+use twinpeak_telemetry::page::{About, DriftRow, Page, Replay};
 
 /// The page, and who must watch the frames for it.
 pub(super) fn assemble(
@@ -90,10 +92,10 @@ fn remember(out: &Path, history: Arc<History>) {
     let out = out.to_owned();
     let read = move || match past(&out, MOST_FIELDS) {
         Ok(images) => history.remember(images.into_iter().map(|(at, image)| field(at, image)).collect()),
-        Err(error) => tracing::warn!("the page begins without what was before: {error}"),
+        Err(error) => tracing::warn!(error = %causes(&error), "history could not be loaded, the page starts empty"),
     };
     if let Err(error) = std::thread::Builder::new().name("history".into()).spawn(read) {
-        tracing::warn!("the page begins without what was before: {error}");
+        tracing::warn!(error = %causes(&error), "history could not be loaded, the page starts empty");
     }
 }
 
@@ -187,10 +189,10 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Plane, mask};
-    use crate::picture;
-    use crate::pipeline::ports::Outcome;
-    use crate::telemetry::testing::processed;
+    use twinpeak_core::frame::{Plane, mask};
+    use twinpeak_core::outcome::Outcome;
+    use twinpeak_core::testing::processed;
+    use twinpeak_formats::picture;
 
     fn image() -> ImageId {
         ImageId::new("-f.1").unwrap()

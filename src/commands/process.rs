@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
-use crate::cli::{Exit, ProcessArgs};
-use crate::pipeline;
-use crate::pipeline::flow::Stop;
-use crate::store::FileList;
-use crate::telemetry::progress::Progress;
-use crate::telemetry::signals;
-use crate::torch::process;
+use crate::cli::ProcessArgs;
+use twinpeak_config::assemble::{assemble, ended, ledger, limits, loader, sink, start_log, survey};
+use twinpeak_config::exit::Exit;
+use twinpeak_engine::flow::Stop;
+use twinpeak_nets::process;
+use twinpeak_store::FileList;
+use twinpeak_telemetry::progress::Progress;
+use twinpeak_telemetry::signals;
 
 /// Runs it.
 ///
@@ -18,7 +18,7 @@ use crate::torch::process;
 /// What made the run impossible or ended it early; a bad frame is no error but a count in the exit code.
 pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
-    let survey = Arc::new(super::survey(&config)?);
+    let survey = Arc::new(survey(&config)?);
     let mut source = FileList::new(&args.frames, survey.clone(), loader(&config, &survey));
     let images = source.len() as u64;
     let progress = Progress::new(images);
@@ -29,8 +29,15 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     let assembly = assemble(&config)?;
     let sink = sink(&config, ledger, &assembly.models)?;
-    let result =
-        pipeline::run(&mut source, &assembly.models, assembly.devices, &sink, &limits(&config), &stop, &progress);
+    let result = twinpeak_engine::run(
+        &mut source,
+        &assembly.models,
+        assembly.devices,
+        &sink,
+        &limits(&config),
+        &stop,
+        &progress,
+    );
     progress.end();
     let summary = ended(result, &config.output.dir)?;
     if summary.processed + summary.rejected < images {

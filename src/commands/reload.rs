@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::Duration;
 
-use super::assemble::{Assembly, assemble};
-use super::in_a_line;
-use crate::config::Config;
-use crate::pipeline::flow::Stop;
-use crate::telemetry::notify;
-use crate::torch::bundle::{CLASSIFIER, MANIFEST, SEGMENTER};
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{Assembly, assemble};
+use twinpeak_config::exit::in_a_line;
+use twinpeak_engine::flow::Stop;
+use twinpeak_nets::bundle::{CLASSIFIER, MANIFEST, SEGMENTER};
+use twinpeak_telemetry::notify;
 
 /// How often the bundle is looked at. It is loaded once it has looked the same twice.
 const LOOK: Duration = Duration::from_secs(2);
@@ -72,7 +72,7 @@ impl Reloader {
                 notify::reloaded(&format!("model {}: {outcome:?}", watch.config.model.bundle.display()));
                 if let Some(assembly) = assembly {
                     // One turn for each bundle, and one bundle for each turn: it is handed over, not left to lie.
-                    stop.turn();
+                    stop.reload();
                     if to_engine.send(assembly).is_err() {
                         return;
                     }
@@ -125,17 +125,17 @@ impl Watch {
         let bundle = self.config.model.bundle.display().to_string();
         match assemble(&self.config) {
             Ok(found) if found.models.identity.hash == self.in_service => {
-                tracing::info!(bundle, "the model is the one in service");
+                tracing::info!(bundle, "model unchanged");
                 (Reloaded::Same, None)
             }
             Ok(found) => {
                 let identity = &found.models.identity;
-                tracing::info!(bundle, model = identity.version, hash = identity.hash, "another model is taken");
+                tracing::info!(bundle, model = identity.version, hash = identity.hash, "model loaded");
                 self.in_service = identity.hash.clone();
                 (Reloaded::Taken, Some(found))
             }
             Err(error) => {
-                tracing::error!(bundle, "this model is refused and the one in service stays: {}", in_a_line(&error));
+                tracing::error!(bundle, error = in_a_line(&error), "model refused, the one in service stays");
                 (Reloaded::Refused, None)
             }
         }

@@ -4,16 +4,16 @@ use std::convert::Infallible;
 
 use anyhow::Context;
 
-use super::Fault;
-use super::assemble::start_log;
-use crate::cli::{Exit, ReplayArgs};
-use crate::config::Config;
-use crate::kafka::{NotReplayable, Rejected, Rejections, Replay, Wish};
-use crate::message::Uri;
-use crate::pipeline::flow::Stop;
-use crate::remote::Remote;
-use crate::telemetry::signals;
-use crate::torch::process;
+use crate::cli::ReplayArgs;
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{start_log, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_engine::flow::Stop;
+use twinpeak_nets::process;
+use twinpeak_stream::kafka::{NotReplayable, Rejected, Rejections, Replay, Wish};
+use twinpeak_stream::message::Uri;
+use twinpeak_stream::remote::Remote;
+use twinpeak_telemetry::signals;
 
 /// Runs it. Standard output has a line a message.
 ///
@@ -22,7 +22,7 @@ use crate::torch::process;
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let config = args.broker.load()?;
     start_log(&config, None);
-    let survey = super::survey(&config)?.profile().name.clone();
+    let survey = survey(&config)?.profile().name.clone();
     let wish = Wish { reasons: args.reason.clone(), images: args.image.clone() };
     let limit = args.limit.unwrap_or(usize::MAX);
     if args.dry_run { list(&config, &survey, wish, limit) } else { replay(&config, &survey, wish, limit) }

@@ -2,13 +2,14 @@
 
 use anyhow::Context;
 
-use super::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
 use super::serve::{Ending, Watching, serve};
-use super::{Fault, stream};
-use crate::cli::{Exit, RunArgs};
-use crate::config::{Config, Source};
-use crate::store::{Inbox, Patience};
-use crate::telemetry::health::Check;
+use super::stream;
+use crate::cli::RunArgs;
+use twinpeak_config::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_config::{Config, Source};
+use twinpeak_store::{Inbox, Patience};
+use twinpeak_telemetry::health::Check;
 
 /// Runs it.
 ///

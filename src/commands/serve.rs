@@ -7,26 +7,27 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 
-use super::assemble::Assembly;
+use super::page;
 use super::reload::{Reloaded, Reloader};
 use super::shadow::Candidate;
-use super::{Fault, page};
-use crate::cli::Exit;
-use crate::config::Config;
-use crate::kafka::StreamSink;
-use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{CatalogSink, FrameSource, Probe};
-use crate::pipeline::{self, EngineError, Limits, ModelIdentity, Summary};
-use crate::store::{DirectorySink, ModelName};
-use crate::telemetry::drift::Drift;
-use crate::telemetry::health::{Check, Heart, Underway};
-use crate::telemetry::http::Server;
-use crate::telemetry::metrics::{Facts, Metrics};
-use crate::telemetry::notify::Manager;
-use crate::telemetry::page::Page;
-use crate::telemetry::signals::{self, Hangup};
-use crate::telemetry::{Probes, log};
-use crate::torch::process;
+use twinpeak_config::Config;
+use twinpeak_config::assemble::Assembly;
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::outcome::ModelIdentity;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{CatalogSink, FrameSource, Probe};
+use twinpeak_engine::{EngineError, Limits, Summary};
+use twinpeak_nets::process;
+use twinpeak_store::{DirectorySink, ModelName};
+use twinpeak_stream::kafka::StreamSink;
+use twinpeak_telemetry::drift::Drift;
+use twinpeak_telemetry::health::{Check, Heart, Underway};
+use twinpeak_telemetry::http::Server;
+use twinpeak_telemetry::metrics::{Facts, Metrics};
+use twinpeak_telemetry::notify::Manager;
+use twinpeak_telemetry::page::Page;
+use twinpeak_telemetry::signals::{self, Hangup};
+use twinpeak_telemetry::{Probes, log};
 
 /// How a daemon is asked to end, or to look at its model.
 pub(super) struct Ending {
@@ -104,7 +105,7 @@ impl Watching {
         self.metrics.serves(&identity.version, &identity.hash);
         self.drift.expect(assembly.expected.clone());
         *self.in_service.lock().unwrap_or_else(PoisonError::into_inner) = identity.clone();
-        tracing::info!(model = identity.version, hash = identity.hash, "the model is in service");
+        tracing::info!(model = identity.version, hash = identity.hash, "model in service");
     }
 
     /// What shows that the engine itself is well, whatever is away outside.
@@ -142,11 +143,11 @@ impl Names for StreamSink {
 
 /// Runs the engine until its source ends or a signal comes. Another model that was loaded meanwhile takes over between
 /// two frames: the engine is run to its end and begun again, so that no frame is lost and none sees two models.
-pub(super) fn serve(
+pub(super) fn serve<K: Names>(
     config: &Config,
     mut assembly: Assembly,
-    source: &mut dyn FrameSource,
-    sink: &mut impl Names,
+    source: &mut dyn FrameSource<Receipt = K::Receipt>,
+    sink: &mut K,
     limits: &Limits,
     ending: &Ending,
     watching: &Watching,
@@ -154,7 +155,7 @@ pub(super) fn serve(
     let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &ending.stop);
     let mut probes: Vec<Arc<dyn Probe>> = vec![watching.probes.clone()];
     let mut beside;
-    let source: &mut dyn FrameSource = match &candidate {
+    let source: &mut dyn FrameSource<Receipt = K::Receipt> = match &candidate {
         Some(candidate) => {
             probes.push(candidate.probe());
             beside = candidate.beside(source);
@@ -175,7 +176,7 @@ pub(super) fn serve(
     let mut all = Summary::default();
     loop {
         let (models, devices) = (&assembly.models, assembly.devices);
-        let run = pipeline::run(source, models, devices, sink, limits, &ending.stop, &probes);
+        let run = twinpeak_engine::run(source, models, devices, sink, limits, &ending.stop, &probes);
         match run {
             Ok(summary) => {
                 all.processed += summary.processed;
@@ -183,7 +184,7 @@ pub(super) fn serve(
             }
             Err(error) => return Ok(Err(error)),
         }
-        if !ending.stop.turned() {
+        if !ending.stop.reloaded() {
             return Ok(Ok(all));
         }
         // The devices of the last model are gone with the engine.

@@ -13,18 +13,20 @@ use std::time::Duration;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::assemble::{Assembly, assemble, limits};
-use crate::config::Config;
-use crate::evaluate::{Agreement, Object, Worked};
-use crate::frame::{Frame, ImageId};
-use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{
-    Arrival, CatalogSink, Encoded, Fate, Finished, FrameSource, Loaded, NoProbe, Outcome, PortError, Probe, Products,
-    Receipt, Stage,
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{Assembly, assemble, limits};
+use twinpeak_config::exit::in_a_line;
+use twinpeak_core::causes::causes;
+use twinpeak_core::frame::{Frame, ImageId};
+use twinpeak_core::outcome::{Finished, Outcome, Products, Stage};
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{
+    Arrival, CatalogSink, Event, FrameSource, Loaded, NoProbe, PortError, Probe, PublishOutcome,
 };
-use crate::pipeline::{self, Limits, Models};
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::shadow::{Shadow, ShadowReport, Up};
+use twinpeak_engine::{Limits, Models};
+use twinpeak_sim::evaluate::{Agreement, Object, Worked};
+use twinpeak_telemetry::metrics::Metrics;
+use twinpeak_telemetry::shadow::{Shadow, ShadowReport, Up};
 
 /// Frames of one model that wait for the other's: as many as may be in flight, and some that were refused.
 const WAITING_MAX: usize = 64;
@@ -68,7 +70,7 @@ impl Candidate {
         }
         let up = Up::new(metrics);
         let started = Self::load(config, service, metrics, stop, up);
-        started.map_err(|error| tracing::error!("no candidate works in the shadow: {error:#}")).ok()
+        started.map_err(|error| tracing::error!(error = in_a_line(&error), "shadow model could not be started")).ok()
     }
 
     fn load(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop, up: Up) -> anyhow::Result<Self> {
@@ -86,7 +88,7 @@ impl Candidate {
         tracing::info!(
             candidate = assembly.models.identity.version,
             share = f64::from(shadow.share),
-            "a candidate works too"
+            "shadow model started"
         );
         let radius_px = SAME_ARCSEC / service.survey.profile().pixel_scale_arcsec;
         let meeting = Arc::new(Meeting {
@@ -117,7 +119,10 @@ impl Candidate {
     }
 
     /// The same arrivals; of a share of them the candidate gets the frame too.
-    pub fn beside<'a>(&'a self, source: &'a mut dyn FrameSource) -> impl FrameSource + 'a {
+    pub fn beside<'a, R: Send>(
+        &'a self,
+        source: &'a mut dyn FrameSource<Receipt = R>,
+    ) -> impl FrameSource<Receipt = R> + 'a {
         Beside { source, candidate: self }
     }
 
@@ -134,7 +139,7 @@ fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>,
     // Its own stop: a failure of the candidate must not end the daemon, and a turn of the daemon not the candidate.
     let own = Stop::default();
     let mut source = Given { given, daemon: stop.clone(), meeting };
-    let result = pipeline::run(
+    let result = twinpeak_engine::run(
         &mut source,
         &assembly.models,
         assembly.devices,
@@ -144,17 +149,19 @@ fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>,
         &NoProbe,
     );
     if let Err(error) = result {
-        tracing::error!("the candidate in the shadow has ended, the daemon goes on: {error}");
+        tracing::error!(error = %causes(&error), "shadow model stopped, the daemon continues");
     }
 }
 
-struct Beside<'a> {
-    source: &'a mut dyn FrameSource,
+struct Beside<'a, R> {
+    source: &'a mut dyn FrameSource<Receipt = R>,
     candidate: &'a Candidate,
 }
 
-impl FrameSource for Beside<'_> {
-    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+impl<R: Send> FrameSource for Beside<'_, R> {
+    type Receipt = R;
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         let arrival = self.source.next(stop)?;
         Ok(arrival.map(|arrival| {
             if !self.candidate.wants(&arrival.image_id) {
@@ -181,7 +188,9 @@ struct Given<'a> {
 }
 
 impl FrameSource for Given<'_> {
-    fn next(&mut self, _: &Stop) -> Result<Option<Arrival>, PortError> {
+    type Receipt = ();
+
+    fn next(&mut self, _: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         loop {
             if self.daemon.ending() {
                 return Ok(None);
@@ -202,13 +211,16 @@ impl FrameSource for Given<'_> {
 struct Compared(Arc<Meeting>);
 
 impl CatalogSink for Compared {
-    fn encode(&self, _: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
-        Ok(Box::new(()))
+    type Receipt = ();
+    type Encoded = ();
+
+    fn encode(&self, _: &Finished, (): &()) -> Result<(), PortError> {
+        Ok(())
     }
 
-    fn publish(&self, finished: &Finished, _: &Encoded, _: &Receipt) -> Result<Fate, PortError> {
+    fn publish(&self, finished: &Finished, (): &(), (): &()) -> Result<PublishOutcome, PortError> {
         self.0.candidate_did(finished);
-        Ok(Fate::Stored)
+        Ok(PublishOutcome::Stored)
     }
 }
 
@@ -265,7 +277,7 @@ impl Meeting {
 
     fn worked(&self, finished: &Finished) -> Option<Worked> {
         let Outcome::Processed(products) = &finished.outcome else { return None };
-        let object = |row: &crate::catalog::Row| Object {
+        let object = |row: &twinpeak_core::catalog::Row| Object {
             x: row.x,
             y: row.y,
             mag: row.psf_mag[self.reference].into(),
@@ -280,7 +292,7 @@ impl Meeting {
 
     fn add(&self, hash: &str, service: &Worked, candidate: &Worked) {
         if let Err(error) = self.found.add(hash, service, candidate) {
-            tracing::error!("shadow.report cannot be written: {error}");
+            tracing::error!(error = %causes(&error), "shadow report could not be written");
         }
     }
 }
@@ -294,7 +306,8 @@ impl Waiting {
 }
 
 impl Probe for Meeting {
-    fn finished(&self, finished: &Finished) {
+    fn on(&self, event: &Event<'_>) {
+        let Event::Finished(finished) = event else { return };
         match &finished.outcome {
             Outcome::Processed(products) => self.service_did(finished, products),
             _ => {

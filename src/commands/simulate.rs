@@ -9,13 +9,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::Fault;
-use crate::cli::Exit;
-use crate::fits;
-use crate::frame::{BANDS, Frame};
-use crate::sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
-use crate::store::write_file;
-use crate::survey::Survey;
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::frame::{BANDS, Frame};
+use twinpeak_core::survey::Survey;
+use twinpeak_formats::fits;
+use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
+use twinpeak_store::write_file;
 
 /// `twinpeak simulate`
 #[derive(Args, Clone, Debug)]

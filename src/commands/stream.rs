@@ -1,27 +1,25 @@
 //! `twinpeak run` on a stream: messages of a broker name the frames, records of topics hold the results.
 
-mod intake;
-pub mod outflow;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::Fault;
-use super::assemble::{assemble, ended, fits_limits, limits};
 use super::serve::{Ending, Watching, serve};
-use crate::cli::Exit;
-use crate::config::Config;
-use crate::kafka::{Parts, Software, Stream};
-use crate::pipeline::flow::Stop;
-use crate::pipeline::{EngineError, Limits};
-use crate::remote::Remote;
-use crate::survey::Survey;
-use crate::telemetry::health::Check;
-use crate::wire::{self, Credentials, Framing, Schemas, Wire};
-use intake::Messages;
-use outflow::Records;
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{assemble, ended, fits_limits, limits};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::causes::causes;
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::{EngineError, Limits};
+use twinpeak_formats::avro::{Framing, Schemas, Wire};
+use twinpeak_stream::intake::Messages;
+use twinpeak_stream::kafka::{Parts, Software, Stream};
+use twinpeak_stream::outflow::Records;
+use twinpeak_stream::registry::{self, Credentials};
+use twinpeak_stream::remote::Remote;
+use twinpeak_telemetry::health::Check;
 
 /// How long a schema registry may take to answer.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +43,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let (mut source, mut sink, stream) = Stream::start(Parts {
         settings: config.kafka.clone(),
         survey: survey.profile().name.clone(),
-        intake: Box::new(Messages::new(config, survey, remote.clone(), fits_limits(config))),
+        intake: Box::new(Messages::new(&config.kafka, survey, remote.clone(), fits_limits(config))),
         outflow: Arc::new(Records::new(
             wire,
             remote,
@@ -92,12 +90,12 @@ fn framing(config: &Config, survey: &Survey, stop: &Stop) -> anyhow::Result<Fram
         return Ok(Framing::SingleObject);
     }
     let url = url.parse().context("kafka.schema_registry is no URL").context(Fault::Config)?;
-    let registry = wire::Registry { url, credentials: Credentials::None, timeout: REGISTRY_TIMEOUT };
+    let registry = registry::Registry { url, credentials: Credentials::None, timeout: REGISTRY_TIMEOUT };
     let schemas = Schemas::new(survey).context(Fault::Config)?;
     loop {
-        match wire::register(&registry, &schemas, &config.kafka.topic_prefix, survey) {
+        match registry::register(&registry, &schemas, &config.kafka.topic_prefix, survey) {
             Err(error) if error.retryable() && !stop.requested() => {
-                tracing::warn!("the schema registry is waited for: {error}");
+                tracing::warn!(error = %causes(&error), "schema registry not available, retrying");
                 std::thread::sleep(Duration::from_secs(2));
             }
             Err(error) if error.retryable() => bail!(error),

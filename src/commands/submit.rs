@@ -1,28 +1,27 @@
 //! `twinpeak submit`: fields on disk or in a store become messages, a message a field.
 
 use std::convert::Infallible;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 
-use super::Fault;
-use super::assemble::start_log;
-use crate::cli::{Exit, SubmitArgs};
-use crate::config::Config;
-use crate::frame::{FieldIds, ImageId, PerBand};
-use crate::kafka::Producer;
-use crate::message::{NewImage, Uri, UriError};
-use crate::pipeline::flow::Stop;
-use crate::remote::Remote;
-use crate::store::Fields;
-use crate::survey::Survey;
-use crate::telemetry::progress::Count;
-use crate::telemetry::signals;
-use crate::torch::process;
+use crate::cli::SubmitArgs;
+use twinpeak_config::Config;
+use twinpeak_config::assemble::{start_log, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::frame::{FieldIds, ImageId, PerBand};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_nets::process;
+use twinpeak_store::Fields;
+use twinpeak_stream::kafka::Producer;
+use twinpeak_stream::message::{NewImage, Uri, UriError};
+use twinpeak_stream::remote::Remote;
+use twinpeak_telemetry::progress::Count;
+use twinpeak_telemetry::signals;
 
 /// How long the producer is listened to at a time, so that a wish to stop is seen.
 const NAP: Duration = Duration::from_millis(20);
@@ -33,7 +32,7 @@ const NAP: Duration = Duration::from_millis(20);
 /// A configuration or a broker that cannot be used; what cannot be sent is no error but a count in the exit code.
 pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
-    let survey = Arc::new(super::survey(&config)?);
+    let survey = Arc::new(survey(&config)?);
     let (place, fields) = night(args, &config, &survey)?;
     let mut submission = Submission::new(fields.len());
     start_log(&config, submission.count.bar());
@@ -230,7 +229,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{self, Message};
+    use twinpeak_stream::message::{self, Message};
 
     fn sdss() -> Survey {
         Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
@@ -240,7 +239,7 @@ mod tests {
     fn messages(folder: &Path, place: &Place) -> Vec<Result<NewImage, String>> {
         let survey = Arc::new(sdss());
         let told = |(image, files): (ImageId, Result<PerBand<PathBuf>, _>)| {
-            let files = files.map_err(|rejection: Box<crate::pipeline::ports::Rejection>| rejection.message)?;
+            let files = files.map_err(|rejection: Box<twinpeak_core::outcome::Rejection>| rejection.message)?;
             let message = place.message(image, &files, &survey).map_err(|e| e.to_string())?;
             match message::parse(&message.to_json(&survey), &survey).unwrap() {
                 Message::NewImage(parsed) => Ok(*parsed),
@@ -296,7 +295,7 @@ mod tests {
         let (files, image) = all[0].as_ref().unwrap();
         let message = place.message(image.clone(), files, &survey).unwrap();
         assert_eq!(message.bands[1], Uri::s3("night", &key("g")).unwrap());
-        let incomplete: &crate::pipeline::ports::Rejection = all[1].as_ref().unwrap_err();
+        let incomplete: &twinpeak_core::outcome::Rejection = all[1].as_ref().unwrap_err();
         assert!(incomplete.message.contains("missing"), "{}", incomplete.message);
     }
 

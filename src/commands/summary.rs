@@ -5,15 +5,16 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Fault;
-use super::evaluate::{catalog, truth};
-use crate::cli::{Exit, SummaryArgs};
-use crate::drift::{Expected, Facts};
-use crate::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate};
-use crate::store::{DoneRecord, Night};
-use crate::survey::Survey;
-use crate::telemetry::drift;
-use crate::torch::bundle::Bundle;
+use super::evaluate::catalog;
+use crate::cli::SummaryArgs;
+use twinpeak_config::assemble::survey;
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::drift::{Expected, Facts};
+use twinpeak_core::survey::Survey;
+use twinpeak_nets::bundle::Bundle;
+use twinpeak_sim::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate, truth_files};
+use twinpeak_store::{DoneRecord, Night};
+use twinpeak_telemetry::drift;
 
 /// Between fields that are scored together, px: nothing of one can be taken for another's.
 const APART_PX: f64 = 1e6;
@@ -23,7 +24,7 @@ const APART_PX: f64 = 1e6;
 /// # Errors
 /// Where the folder, a record, a catalogue or a truth cannot be read.
 pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
-    let survey = super::survey(&args.config.load()?)?;
+    let survey = survey(&args.config.load()?)?;
     let night = Night::read(&args.out)?;
     let scores = match &args.truth {
         Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
@@ -74,7 +75,7 @@ impl Scores {
                 continue;
             }
             let found = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
-            let there = truth::read(&path, band)?;
+            let there = truth_files::read(&path, band)?;
             fields.push(Some(evaluate(&found, &there, &rules)));
             let aside = k as f64 * APART_PX;
             objects.extend(found.into_iter().map(|o| Object { x: o.x + aside, ..o }));
@@ -192,9 +193,9 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ConfigArgs;
-    use crate::pipeline::ports::{BandQuality, Reason, Rejection, Stage};
-    use crate::store::{ModelName, RejectedRecord};
+    use twinpeak_config::args::ConfigArgs;
+    use twinpeak_core::outcome::{BandQuality, Reason, Rejection, Stage};
+    use twinpeak_store::{ModelName, RejectedRecord};
 
     fn model() -> ModelName {
         ModelName { version: "1".into(), hash: "ab".into() }

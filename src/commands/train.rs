@@ -9,38 +9,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use halves::{ClassifierHalf, Data, SegmenterHalf, Work};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
-use super::Fault;
-use super::assemble::{device, loader};
-use crate::cli::{Exit, TrainArgs, TrainNetArgs, TrainedNet};
-use crate::config::{Config, DeviceChoice};
-use crate::extract::Settings as Extract;
-use crate::frame::{BANDS, PerBand};
-use crate::learn::sample::{self, Detector};
-use crate::learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
-use crate::objects::Objects;
-use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{FrameSource, Loaded};
-use crate::preprocess::{self, Prepared, prepare};
-use crate::store::FileList;
-use crate::survey::Survey;
-use crate::threshold::ThresholdSegmenter;
-use crate::torch::bundle::{COLOUR, SegmenterPart};
-use crate::torch::infer::TorchSegmenter;
-use halves::{ClassifierHalf, Data, SegmenterHalf, Work};
+use crate::cli::{TrainArgs, TrainNetArgs, TrainedNet};
+use twinpeak_config::assemble::{device, loader, survey};
+use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_config::{Config, DeviceChoice};
+use twinpeak_core::frame::{BANDS, PerBand};
+use twinpeak_core::objects::Objects;
+use twinpeak_core::preprocess::{self, Prepared, prepare};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{FrameSource, Loaded};
+use twinpeak_learn::sample::{
+    self, Detector, MIN_AREA_PX, OVERLAP_PX, USUAL_FWHM_ARCSEC, extract_settings, matched_filter,
+};
+use twinpeak_learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
+use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
+use twinpeak_nets::infer::TorchSegmenter;
+use twinpeak_store::FileList;
 
-/// Overlap of neighbouring tiles, px: each pixel's answer comes from a tile that sees 8 px beyond it.
-const OVERLAP_PX: usize = 16;
 /// False objects on a frame of noise to which detection is calibrated.
 const FALSE_OBJECTS: f64 = 10.0;
-/// Fewest pixels of an object.
-const MIN_AREA_PX: usize = 5;
 /// Steps between checkpoints.
 const CHECKPOINT_STEPS: usize = 200;
-/// Seeing before any is measured, arcsec.
-const USUAL_FWHM_ARCSEC: f64 = 1.4;
 /// Tiles and stamps in a batch.
 const BATCHES: (usize, usize) = (16, 64);
 
@@ -51,7 +45,7 @@ const BATCHES: (usize, usize) = (16, 64);
 pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
     let (TrainedNet::Segmenter(net) | TrainedNet::Classifier(net)) = &args.net;
     let config = net.config.load()?;
-    let survey = Arc::new(super::survey(&config)?);
+    let survey = Arc::new(survey(&config)?);
     let work = Work::new(&net.out)?;
     match &args.net {
         TrainedNet::Segmenter(_) => train_segmenter(net, &config, &survey, &work)?,
@@ -63,7 +57,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
 
 fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
     let mut filter = matched_filter(survey);
-    let mut detector = classical(&mut filter);
+    let mut detector = Detector::classical(&mut filter);
     let (mut frames, mut fwhm, mut objects) = (Vec::new(), Vec::new(), 0);
     let data = each_frame(args, config, survey, |index, prepared| {
         let found = sample::find(&prepared, survey, &mut detector)?;
@@ -119,7 +113,7 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
             let fallback_fwhm_arcsec = half.fwhm_arcsec;
             learn(&mut Detector { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec })?
         }
-        None => learn(&mut classical(&mut matched_filter(survey)))?,
+        None => learn(&mut Detector::classical(&mut matched_filter(survey)))?,
     };
     posterior::enough(&known).map_err(failed)?; // what comes last is told before hours are spent
     let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
@@ -155,7 +149,7 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
 }
 
 /// A training that ended without a net, with the fault behind it: a checkpoint that cannot be written is the output's.
-pub(super) fn failed(error: LearnError) -> anyhow::Error {
+fn failed(error: LearnError) -> anyhow::Error {
     let output = matches!(error, LearnError::Checkpoint { .. });
     let error = anyhow::Error::new(error);
     if output {
@@ -163,30 +157,6 @@ pub(super) fn failed(error: LearnError) -> anyhow::Error {
     } else {
         error
     }
-}
-
-/// Thresholds of the bundle in work with the usual bounds.
-fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> Extract {
-    Extract {
-        detect_threshold,
-        extent_threshold,
-        min_area_px: MIN_AREA_PX,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
-        max_children: 10_000,
-        max_component_px: 3_000_000,
-    }
-}
-
-/// What scores pixels while there is no net.
-pub(super) fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
-    ThresholdSegmenter::new(survey, USUAL_FWHM_ARCSEC / survey.profile().pixel_scale_arcsec)
-}
-
-/// What finds objects while there is no net.
-pub(super) fn classical(filter: &mut ThresholdSegmenter) -> Detector<'_> {
-    let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
-    Detector { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec: [USUAL_FWHM_ARCSEC; BANDS] }
 }
 
 /// What was found on a frame.

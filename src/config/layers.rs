@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ::config::builder::DefaultState;
 use ::config::{ConfigBuilder, FileFormat, Source, Value, ValueKind};
-
 use serde::Deserialize;
 
 use super::{Config, ConfigError};

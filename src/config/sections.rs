@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Seconds, Share};
+use twinpeak_core::units::{Seconds, Share};
 
 const MIB: usize = 1 << 20;
 

@@ -1,25 +1,24 @@
 //! Training the classification ensemble without labels: auto-encoders of PSF residuals, double-peak VAEs of their
 //! latents, the star peak's name, and the calibration against simulated point sources.
 
-pub(super) mod autoencoder;
+pub mod autoencoder;
 mod calibration;
 mod naming;
-pub(super) mod vae;
+pub mod vae;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::loss::DoublePeak;
-use super::whole::Encoded;
 use super::{Curve, LearnError, Run};
-use crate::model::{STAMP, STAMP_LEN};
-use crate::posterior::{Calibration, seed_score};
-use crate::torch::nets::classifier::{Encoder, Shape, VaeEncoder};
-use crate::torch::parameters::{Array, Parameters, Tensors};
-pub(super) use autoencoder::Batches;
+pub use autoencoder::Batches;
 pub use calibration::null_calibration;
 pub use naming::{Doubt, spearman, star_sign};
+use twinpeak_core::model::STAMP_LEN;
+use twinpeak_core::posterior::{Calibration, seed_score};
+use twinpeak_nets::classifier::{Shape, VaeEncoder};
+use twinpeak_nets::parameters::{Array, Parameters, Tensors};
 pub use vae::VaeSettings;
 
 /// How the ensemble is trained.
@@ -82,6 +81,14 @@ pub struct TrainedClassifier {
 /// Fewest objects from which an ensemble is trained.
 const OBJECTS_MIN: usize = 300;
 
+/// Whether so many objects are enough to train an auto-encoder on.
+///
+/// # Errors
+/// [`LearnError::TooFew`]
+pub fn enough(objects: usize) -> Result<(), LearnError> {
+    LearnError::unless_enough("classifier", "objects", objects, OBJECTS_MIN)
+}
+
 /// Trains the ensemble, auto-encoders in parallel.
 ///
 /// # Errors
@@ -139,14 +146,16 @@ impl Member {
         run: &Run,
     ) -> Result<Self, LearnError> {
         let torch = |source| LearnError::Torch { net: format!("classifier-ae{a}"), source };
-        crate::torch::device::start();
+        twinpeak_nets::device::start();
         let shape = &settings.shape;
-        let stamps = stamps(&objects.stamps).map_err(torch)?;
-        let nulls = self::stamps(&objects.null_stamps).map_err(torch)?;
+        let [stamps, nulls] = [
+            autoencoder::stamps(&objects.stamps).map_err(torch)?,
+            autoencoder::stamps(&objects.null_stamps).map_err(torch)?,
+        ];
         let (mut parameters, curve) = autoencoder::train(a, &stamps, settings, run)?;
         let mut curves = vec![curve];
-        let latents = latents(&parameters, &stamps).map_err(torch)?;
-        let null_latents = self::latents(&parameters, &nulls).map_err(torch)?;
+        let latents = autoencoder::latents(&parameters, &stamps).map_err(torch)?;
+        let null_latents = autoencoder::latents(&parameters, &nulls).map_err(torch)?;
 
         let [mean, deviation] = batch_norm(&latents);
         let (latents, null_latents) = ((latents - &mean) / &deviation, (null_latents - &mean) / &deviation);
@@ -177,49 +186,10 @@ impl Member {
     }
 }
 
-/// Latents of training and test stamps by one auto-encoder, trained on the former: what the ensemble's VAEs see before
-/// their batch norm.
-///
-/// # Errors
-/// [`LearnError`]
-pub fn residual_latents(
-    [training, test]: [&[[f32; STAMP_LEN]]; 2],
-    settings: &Settings,
-    run: &Run,
-) -> Result<([Encoded; 2], Curve), LearnError> {
-    let torch = |source| LearnError::Torch { net: "classifier-ae0".to_owned(), source };
-    LearnError::unless_enough("classifier", "objects", training.len(), OBJECTS_MIN)?;
-    crate::torch::device::start();
-    let training = self::stamps(training).map_err(torch)?;
-    let (encoder, curve) = autoencoder::train(0, &training, settings, run)?;
-    let encode = |stamps: &Tensor| -> Result<Encoded, TchError> {
-        Ok(Encoded { width: settings.shape.latents, values: values(&latents(&encoder, stamps)?)? })
-    };
-    let test = self::stamps(test).map_err(torch)?;
-    Ok(([encode(&training).map_err(torch)?, encode(&test).map_err(torch)?], curve))
-}
-
-/// Mean and deviation of each latent, (width) each: a batch norm without weights, its statistics frozen.
-pub(super) fn batch_norm(latents: &Tensor) -> [Tensor; 2] {
+/// Mean and deviation of each latent of (n, width), (width) each: a batch norm without weights, its statistics frozen.
+pub fn batch_norm(latents: &Tensor) -> [Tensor; 2] {
     let mean = latents.mean_dim(&[0i64][..], false, Kind::Float);
     [mean, latents.std_dim(&[0i64][..], false, false) + 1e-6]
-}
-
-/// (n, 21, 21).
-fn stamps(stamps: &[[f32; STAMP_LEN]]) -> Result<Tensor, TchError> {
-    let side = STAMP as i64;
-    Tensor::f_from_slice(stamps.as_flattened())?.f_view([-1, side, side])
-}
-
-/// (n, latents), in pieces, so that eight views of all stamps never stand in memory at once.
-fn latents(parameters: &Parameters, stamps: &Tensor) -> Result<Tensor, TchError> {
-    const PIECE: i64 = 512;
-    no_grad(|| {
-        let encoder = Encoder::new(&Tensors::upload(parameters, Device::Cpu, Kind::Float)?, "")?;
-        let pieces = stamps.f_split(PIECE, 0)?;
-        let latents = pieces.iter().map(|p| encoder.symmetric_latents(p)).collect::<Result<Vec<_>, _>>()?;
-        Tensor::f_cat(&latents, 0)
-    })
 }
 
 fn log_odds(vae: &Parameters, latents: &Tensor, shape: &Shape) -> Result<Vec<f32>, TchError> {
@@ -229,7 +199,11 @@ fn log_odds(vae: &Parameters, latents: &Tensor, shape: &Shape) -> Result<Vec<f32
     })
 }
 
-pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+/// All numbers of a tensor of f32, the last dimension fastest.
+///
+/// # Errors
+/// libtorch's.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let mut values = vec![0.0; tensor.numel()];
     tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, TchError, Tensor};
 
 use super::classify::Batches;
-use super::descent::{Descent, Schedule, inputs};
+use super::descent::{Descent, Schedule, Step, inputs};
 use super::{Curve, LearnError, Run};
-use crate::model::COLOUR_LEN as INPUTS;
-use crate::torch::nets::colour::{Nets, Shape};
-use crate::torch::parameters::{Array, Parameters, Start};
+use twinpeak_core::model::COLOUR_LEN as INPUTS;
+use twinpeak_nets::colour::{Nets, Shape};
+use twinpeak_nets::parameters::{Array, Parameters, Start};
 
 const NET: &str = "colour";
 /// Fewest objects from which colour is learned.
@@ -97,11 +97,11 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
         &descent,
         &start,
         |t| Nets::new(t, ""),
-        |nets, step, _| {
+        |nets, step, _| -> Step {
             let batch = batches.at(step)?;
             let p = teacher.f_index_select(0, &batch)?;
             let (both, magnitude) = nets.log_odds(&x.f_index_select(0, &batch)?)?;
-            cross_entropy(&both, &p)?.f_add(&cross_entropy(&magnitude, &p)?)
+            Ok(cross_entropy(&both, &p)?.f_add(&cross_entropy(&magnitude, &p)?)?)
         },
     )?;
     for (part, values) in ["mean", "deviation"].into_iter().zip(constants) {
@@ -133,8 +133,8 @@ mod tests {
     use rand_distr::StandardNormal;
 
     use super::*;
-    use crate::torch::device::{Wanted, choose};
-    use crate::torch::infer::TorchColour;
+    use twinpeak_nets::device::{Wanted, choose};
+    use twinpeak_nets::infer::TorchColour;
 
     const RUN: Run<'static> = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
 

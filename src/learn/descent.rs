@@ -6,16 +6,16 @@ mod checkpoint;
 
 use std::path::Path;
 
+use adam::Adam;
+use checkpoint::Fingerprint;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::LearnError;
 use super::loss::LossError;
-use crate::torch::parameters::{Parameters, Tensors};
-use adam::Adam;
-use checkpoint::Fingerprint;
-pub(super) use checkpoint::inputs;
+pub use checkpoint::inputs;
+use twinpeak_nets::parameters::{Parameters, Tensors};
 
 /// Where a training stands; for a progress bar.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,12 +65,17 @@ pub struct Run<'a> {
 
 /// How the rate goes over a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Schedule {
-    /// A rise over `warm_up` steps, then half a cosine down to 1 % of the peak.
-    Cosine { warm_up: usize },
-    /// Half a cosine up from 1/25 of the peak over this share of the steps, then half a cosine down to nothing
-    /// (Smith & Topin 2017).
-    OneCycle { rise: f64 },
+pub enum Schedule {
+    /// A linear rise, then half a cosine down to 1 % of the peak.
+    Cosine {
+        /// Steps of the rise.
+        warm_up: usize,
+    },
+    /// Half a cosine up from 1/25 of the peak, then half a cosine down to nothing (Smith & Topin 2017).
+    OneCycle {
+        /// Share of the steps that go up, 0..1.
+        rise: f64,
+    },
 }
 
 impl Schedule {
@@ -96,7 +101,7 @@ impl Schedule {
 
 /// One net's training.
 #[derive(Clone, Debug)]
-pub(super) struct Descent {
+pub struct Descent {
     /// The net's name: of its checkpoint, curve and progress.
     pub net: String,
     /// Steps in all.
@@ -111,50 +116,51 @@ pub(super) struct Descent {
     pub gradient_max: f64,
     /// Seeds each step's randomness.
     pub seed: u64,
-    /// [`inputs`]: a checkpoint of others is refused.
+    /// Digest of settings and data, by [`inputs`]: a checkpoint of others is refused.
     pub inputs: String,
 }
 
-/// What may go wrong in a step.
-pub(super) enum StepError {
-    /// libtorch failed.
+/// What may go wrong in a step. `E` is the error of whoever trains: a caller whose batches come from files has more to say
+/// than a [`LearnError`].
+pub enum StepError<E = LearnError> {
+    /// libtorch failed; [`Run::descend`] adds the net's name.
     Torch(tch::TchError),
     /// Anything else: data that cannot be read, a loss outside its domain.
-    Learn(LearnError),
+    Other(E),
 }
 
-impl From<tch::TchError> for StepError {
+impl<E> From<tch::TchError> for StepError<E> {
     fn from(source: tch::TchError) -> Self {
         Self::Torch(source)
     }
 }
 
-impl From<LearnError> for StepError {
-    fn from(source: LearnError) -> Self {
-        Self::Learn(source)
-    }
-}
-
-impl From<LossError> for StepError {
+impl<E: From<LearnError>> From<LossError> for StepError<E> {
     fn from(error: LossError) -> Self {
         match error {
             LossError::Torch(source) => Self::Torch(source),
-            error => Self::Learn(LearnError::Loss(error)),
+            error => Self::Other(LearnError::Loss(error).into()),
         }
     }
 }
 
+/// A step's loss, a scalar.
+pub type Step<E = LearnError> = Result<Tensor, StepError<E>>;
+
 impl Run<'_> {
-    /// Minimises `loss` from `start`. `build` makes the net over the parameters, once; `loss` is given the net, the
-    /// step, and the step's own random numbers.
-    pub(super) fn descend<Net, E: Into<StepError>>(
+    /// Minimises `loss`, a scalar, from `start`; gives the parameters and the loss of each step. `build` makes the net over
+    /// the parameters, once; `loss` is given the net, the step (from 0), and the step's own random numbers.
+    ///
+    /// # Errors
+    /// [`LearnError`] of libtorch, of a checkpoint, or where the loss is not finite; and those of `loss`.
+    pub fn descend<Net, E: From<LearnError>>(
         &self,
         descent: &Descent,
         start: &Parameters,
         build: impl FnOnce(&Tensors) -> Result<Net, tch::TchError>,
-        mut loss: impl FnMut(&Net, usize, &mut ChaCha8Rng) -> Result<Tensor, E>,
-    ) -> Result<(Parameters, Curve), LearnError> {
-        crate::torch::device::start();
+        mut loss: impl FnMut(&Net, usize, &mut ChaCha8Rng) -> Step<E>,
+    ) -> Result<(Parameters, Curve), E> {
+        twinpeak_nets::device::start();
         let torch = |source| LearnError::Torch { net: descent.net.clone(), source };
         let fingerprint = Fingerprint::new(descent, start);
         let path = self.work_dir.map(|dir| dir.join(format!("{}.checkpoint", descent.net)));
@@ -168,13 +174,13 @@ impl Run<'_> {
         for step in curve.loss.len()..descent.steps {
             let mut rng = ChaCha8Rng::seed_from_u64(descent.seed);
             rng.set_stream(step as u64 + 1);
-            let loss = loss(&net, step, &mut rng).map_err(|e| match e.into() {
-                StepError::Torch(source) => torch(source),
-                StepError::Learn(error) => error,
+            let loss = loss(&net, step, &mut rng).map_err(|error| match error {
+                StepError::Torch(source) => torch(source).into(),
+                StepError::Other(error) => error,
             })?;
             let value = loss.double_value(&[]) as f32;
             if !value.is_finite() {
-                return Err(LearnError::Diverged { net: descent.net.clone(), step });
+                return Err(LearnError::Diverged { net: descent.net.clone(), step }.into());
             }
             adam.zero_gradients();
             loss.f_backward().map_err(torch)?;

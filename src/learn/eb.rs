@@ -22,10 +22,9 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::cutout::{HALF_LIGHT_RADII_PX, MODELS, SN_FLOOR};
-use crate::posterior::{ProfileMixture, relative_likelihoods};
-
 use super::LearnError;
+use twinpeak_core::cutout::{HALF_LIGHT_RADII_PX, MODELS, SN_FLOOR};
+use twinpeak_core::posterior::{ProfileMixture, relative_likelihoods};
 
 /// Nodes: magnitude 13 to 24, .25 apart.
 const NODES: usize = 45;
@@ -95,7 +94,7 @@ fn node_mags() -> [f64; NODES] {
 
 /// The table of all nodes, row by row.
 fn learn(likelihoods: &[f64], mags: &[f64], scale: &Scale) -> Result<Vec<f32>, TchError> {
-    crate::torch::device::start();
+    twinpeak_nets::device::start();
     let likelihood = Tensor::f_from_slice(likelihoods)?.f_view([-1, MODELS as i64])?;
     let x = scale.powers(mags)?;
     let mut laws = Laws::start()?;

@@ -3,13 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::learn::classify::Doubt;
-use crate::learn::dataset::{DataSetError, Input};
-use crate::learn::loss::{LossError, PriorError};
-use crate::learn::manifold::ManifoldError;
-use crate::model::ModelError;
-use crate::torch::device::DeviceError;
-use crate::torch::parameters::ParameterError;
+use crate::loss::{LossError, PriorError};
+use twinpeak_core::model::ModelError;
+use twinpeak_nets::device::DeviceError;
+use twinpeak_nets::parameters::ParameterError;
 
 /// Why a training ends without a net.
 #[derive(Debug, thiserror::Error)]
@@ -31,20 +28,6 @@ pub enum LearnError {
     /// A loss has no value.
     #[error(transparent)]
     Loss(LossError),
-    /// Clusters cannot be found.
-    #[error(transparent)]
-    Clusters(#[from] ManifoldError),
-    /// A data set cannot be read.
-    #[error(transparent)]
-    Data(#[from] DataSetError),
-    /// A net over cutouts is told to see something else.
-    #[error(
-        "{input:?} is no view of a cutout: a net over whole cutouts sees magnitude-sdss, magnitude-sigma or per-cutout"
-    )]
-    NoCutouts {
-        /// What it is told to see.
-        input: Input,
-    },
     /// The prior has no two peaks.
     #[error(transparent)]
     Prior(#[from] PriorError),
@@ -96,9 +79,6 @@ pub enum LearnError {
         /// In standard deviations of no correlation.
         significance: f64,
     },
-    /// The same, for a method of the study.
-    #[error(transparent)]
-    Doubt(#[from] Doubt),
     /// A checkpoint cannot be read or written.
     #[error("checkpoint {path:?}: {source}")]
     Checkpoint {
@@ -124,24 +104,21 @@ pub enum LearnError {
 }
 
 impl LearnError {
-    /// [`Self::TooFew`], unless so many `what` were found as `net` needs.
-    pub(crate) fn unless_enough(
-        net: &'static str,
-        what: &'static str,
-        found: usize,
-        needed: usize,
-    ) -> Result<(), Self> {
+    /// [`Self::TooFew`], unless at least `needed` things called `what` were found for `net`: the one place that tells it.
+    ///
+    /// # Errors
+    /// [`Self::TooFew`]
+    pub fn unless_enough(net: &'static str, what: &'static str, found: usize, needed: usize) -> Result<(), Self> {
         if found < needed { Err(Self::TooFew { net, what, found, needed }) } else { Ok(()) }
     }
 
     /// Whether a file, a disk or a device is at fault: it says nothing of what was to be learned, and may pass.
     pub fn is_external(&self) -> bool {
         match self {
-            Self::Model(_) | Self::Device(_) | Self::Data(_) => true,
+            Self::Model(_) | Self::Device(_) => true,
             Self::Checkpoint { .. } | Self::Damaged { .. } | Self::OfAnother { .. } => true,
-            Self::Torch { .. } | Self::Loss(_) | Self::Clusters(_) | Self::NoCutouts { .. } | Self::Prior(_) => false,
-            Self::TooFew { .. } | Self::OneClass { .. } | Self::Diverged { .. } => false,
-            Self::Unnamed { .. } | Self::Doubt(_) => false,
+            Self::Torch { .. } | Self::Loss(_) | Self::Prior(_) => false,
+            Self::TooFew { .. } | Self::OneClass { .. } | Self::Diverged { .. } | Self::Unnamed { .. } => false,
         }
     }
 }

@@ -15,12 +15,12 @@
 //! a little: what the nets are given, they have earned.
 
 use super::{Curve, LearnError, Run, colour, eb};
-use crate::cutout::Measurements;
-use crate::model::COLOUR_LEN;
-use crate::posterior::{Calibration, Posterior, ProfileMixture};
-use crate::torch::device::{Wanted, choose};
-use crate::torch::infer::TorchColour;
-use crate::torch::parameters::Parameters;
+use twinpeak_core::cutout::Measurements;
+use twinpeak_core::model::COLOUR_LEN;
+use twinpeak_core::posterior::{Calibration, Posterior, ProfileMixture};
+use twinpeak_nets::device::{Wanted, choose};
+use twinpeak_nets::infer::TorchColour;
+use twinpeak_nets::parameters::Parameters;
 
 /// Weights that are tried: so many steps from 0 to 1.
 const STEPS: usize = 20;
@@ -157,7 +157,7 @@ mod tests {
     use rand_distr::StandardNormal;
 
     use super::*;
-    use crate::cutout::MODELS;
+    use twinpeak_core::cutout::MODELS;
 
     /// By hand: q = .8, pi = .4, p = .9 gives ln(.9 x 2 + .1 / 3).
     #[test]

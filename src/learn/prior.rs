@@ -10,7 +10,7 @@ use super::loss::{self, DoublePeak, Latents, LossError, Pull, vae_kl, w1};
 
 /// A batch's latents: means, deviations, and a sample of each, (n, latents).
 #[derive(Debug)]
-pub(super) struct Posterior {
+pub struct Posterior {
     mu: Tensor,
     sigma: Tensor,
     /// A sample of each.
@@ -18,7 +18,10 @@ pub(super) struct Posterior {
 }
 
 impl Posterior {
-    /// Draws a sample of each.
+    /// Draws a sample of each of `(mu, sigma)`, (n, latents) each, sigma > 0.
+    ///
+    /// # Errors
+    /// libtorch's.
     pub fn sample((mu, sigma): (Tensor, Tensor), rng: &mut ChaCha8Rng) -> Result<Self, TchError> {
         let noise: Vec<f32> = (0..mu.numel()).map(|_| rng.sample(StandardNormal)).collect();
         let z = sigma.f_mul(&Tensor::f_from_slice(&noise)?.f_view_as(&mu)?)?.f_add(&mu)?;
@@ -26,8 +29,11 @@ impl Posterior {
     }
 }
 
-/// The mean as a pull wants it: of the first latent through m tanh where that keeps it from running away.
-pub(super) fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tensor, TchError> {
+/// Means (n, latents) as a pull wants them: the first latent's through m tanh where that keeps it from running away.
+///
+/// # Errors
+/// libtorch's.
+pub fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tensor, TchError> {
     if !pull.wants_tanh() {
         return Ok(mu);
     }
@@ -36,16 +42,19 @@ pub(super) fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tenso
 }
 
 /// The share of the prior's weight in a pass (from 0), while it rises over the first `passes`.
-pub(super) fn warmth(pass: usize, passes: usize) -> f64 {
+pub fn warmth(pass: usize, passes: usize) -> f64 {
     ((pass + 1) as f64 / passes.max(1) as f64).min(1.0)
 }
 
 /// The prior, with what batches of a known size need of it.
 #[derive(Debug)]
-pub(super) struct Prior(loss::Prior);
+pub struct Prior(loss::Prior);
 
 impl Prior {
     /// For batches of `batch` objects.
+    ///
+    /// # Errors
+    /// libtorch's.
     pub fn new(peaks: DoublePeak, batch: usize) -> Result<Self, TchError> {
         loss::Prior::new(peaks, batch as i64, Kind::Float, Device::Cpu).map(Self)
     }
@@ -55,7 +64,11 @@ impl Prior {
         self.0.peaks
     }
 
-    /// The mean over the batch of the pull on the first latent and the KL divergence of the others.
+    /// The mean over the batch of the pull on the first latent and the KL divergence of the others from N(0, 1): a
+    /// scalar, nats where the pull is one.
+    ///
+    /// # Errors
+    /// A loss outside its domain, and libtorch's.
     pub fn of(&self, pull: Pull, posterior: &Posterior) -> Result<Tensor, LossError> {
         let Posterior { mu, sigma, z } = posterior;
         let first = Latents { mu: mu.f_select(1, 0)?, sigma: sigma.f_select(1, 0)?, z: z.f_select(1, 0)? };
@@ -68,7 +81,11 @@ impl Prior {
         Ok(pulled.f_add(&kl.f_sum_dim_intlist(1, false, Kind::Float)?.f_mean(Kind::Float)?)?)
     }
 
-    /// How far the first latent's samples are from filling both peaks equally.
+    /// How far the first latent's samples are from filling both peaks equally: Wasserstein-1, a scalar in units of the
+    /// latent.
+    ///
+    /// # Errors
+    /// libtorch's.
     pub fn imbalance(&self, posterior: &Posterior) -> Result<Tensor, TchError> {
         w1::w1(&posterior.z.f_select(1, 0)?, &self.0.quantiles)
     }

@@ -6,18 +6,44 @@ use rayon::prelude::*;
 use super::classify;
 use super::segment::TrainingFrame;
 use super::segment::teacher::{Weights, teach};
-use crate::catalog::Row;
-use crate::cutout::{Cutout, Evidence, Measurements};
-use crate::extract;
-use crate::extract::calibrate::noise_only;
-use crate::frame::PerBand;
-use crate::model::{ModelError, Segmenter};
-use crate::objects::{Objects, detection_weights};
-use crate::preprocess::Prepared;
-use crate::survey::Survey;
+use twinpeak_core::catalog::Row;
+use twinpeak_core::cutout::{Cutout, Evidence, Measurements};
+use twinpeak_core::extract;
+use twinpeak_core::extract::calibrate::noise_only;
+use twinpeak_core::frame::{BANDS, PerBand};
+use twinpeak_core::model::{ModelError, Segmenter};
+use twinpeak_core::objects::{Objects, detection_weights};
+use twinpeak_core::preprocess::Prepared;
+use twinpeak_core::survey::Survey;
+use twinpeak_core::threshold::ThresholdSegmenter;
 
 /// Magnitudes of the objects that teach the classifier: brighter ones are saturated, fainter ones all noise.
 pub const TEACHING_MAG: std::ops::Range<f32> = 13.5..22.9;
+
+/// Overlap of neighbouring tiles, px: each pixel's answer comes from a tile that sees 8 px beyond it.
+pub const OVERLAP_PX: usize = 16;
+/// Fewest pixels of an object.
+pub const MIN_AREA_PX: usize = 5;
+/// Seeing before any is measured, arcsec.
+pub const USUAL_FWHM_ARCSEC: f64 = 1.4;
+
+/// These thresholds, in the segmenter's own unit, with the bounds that every bundle is made with.
+pub fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> extract::Settings {
+    extract::Settings {
+        detect_threshold,
+        extent_threshold,
+        min_area_px: MIN_AREA_PX,
+        deblend_sigma: 3.0,
+        deblend_ratio: 0.05,
+        max_children: 10_000,
+        max_component_px: 3_000_000,
+    }
+}
+
+/// What scores pixels while there is no net: the matched filter for the usual seeing.
+pub fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
+    ThresholdSegmenter::new(survey, USUAL_FWHM_ARCSEC / survey.profile().pixel_scale_arcsec)
+}
 
 /// How objects are found on the frames to learn from.
 pub struct Detector<'a> {
@@ -29,6 +55,15 @@ pub struct Detector<'a> {
     pub settings: extract::Settings,
     /// Seeing where a frame has too few stars.
     pub fallback_fwhm_arcsec: PerBand<f64>,
+}
+
+impl<'a> Detector<'a> {
+    /// What finds objects while there is no net, over a [`matched_filter`].
+    pub fn classical(filter: &'a mut ThresholdSegmenter) -> Self {
+        let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
+        let fallback_fwhm_arcsec = [USUAL_FWHM_ARCSEC; BANDS];
+        Self { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec }
+    }
 }
 
 /// Finds a frame's objects and measures its PSF.

@@ -2,12 +2,10 @@
 //! learns a classical rule's opinion of other pixels, and two thresholds.
 //!
 //! The paper's section 5 has three nets (a variational one, a plain one, one with residual connections) and clusters
-//! their hypercolumns; [`Variant`] and [`Clustered`] are those, for the study. What is shipped is the plain net with the
-//! linear head.
+//! their hypercolumns. What ships is the plain net with the linear head; the others are the study's (`twinpeak-lab`), which
+//! trains them through [`Objective`].
 
 mod autoencoder;
-mod blind_spot;
-mod clusters;
 mod head;
 pub mod teacher;
 mod thresholds;
@@ -16,24 +14,13 @@ mod tiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Curve, LearnError, Run};
-use crate::frame::{PerBand, Plane};
-use crate::torch::nets::segmentation::{Level, Shape};
-use crate::torch::parameters::Parameters;
-pub use clusters::{ClusterRule, ClusterSettings, Clustered, Clusters};
+pub use autoencoder::{HUBER_SIGMA, Objective, Reconstruction, SCALE, miss, reconstruct, target, train_autoencoder};
+pub use head::train_head;
 pub use thresholds::{Thresholds, extent_threshold, score_plane, thresholds};
-
-/// What the auto-encoder is asked to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Variant {
-    /// Give back what it sees, through its bottleneck.
-    #[default]
-    Plain,
-    /// The same with a bottleneck that is drawn from a normal law and kept near the standard one.
-    Variational,
-    /// Give back pixels that it does not see: without this a net with skips copies its input, noise included.
-    BlindSpot,
-}
+pub use tiles::{Place, TileSampler};
+use twinpeak_core::frame::{PerBand, Plane};
+use twinpeak_nets::parameters::Parameters;
+use twinpeak_nets::segmentation::{Level, Shape};
 
 /// How the segmentation net is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +28,6 @@ pub enum Variant {
 pub struct Settings {
     /// Its size.
     pub shape: Shape,
-    /// What it is asked to do.
-    pub variant: Variant,
     /// Levels that enter the head's hypercolumn.
     pub levels: Vec<Level>,
     /// Steps of the auto-encoder.
@@ -61,7 +46,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             shape: Shape::default(),
-            variant: Variant::Plain,
             levels: Level::ALL.to_vec(),
             steps: 3000,
             head_steps: 800,
@@ -69,6 +53,18 @@ impl Default for Settings {
             rate: 2e-3,
             seed: 7,
         }
+    }
+}
+
+impl Settings {
+    /// In words, with the objective's name, for a checkpoint's fingerprint. They are what `Debug` gave while the objective
+    /// was a setting called variant: checkpoints of then still count.
+    fn told(&self, objective: &str) -> String {
+        let Self { shape, levels, steps, head_steps, batch, rate, seed } = self;
+        format!(
+            "Settings {{ shape: {shape:?}, variant: {objective}, levels: {levels:?}, steps: {steps:?}, \
+             head_steps: {head_steps:?}, batch: {batch:?}, rate: {rate:?}, seed: {seed:?} }}"
+        )
     }
 }
 
@@ -107,65 +103,6 @@ pub struct TrainedSegmenter {
     pub agreement: f64,
 }
 
-/// Frames to learn from, and where on them there is something to see.
-pub struct Ground<'a>(tiles::Sampler<'a>);
-
-impl<'a> Ground<'a> {
-    /// `shape_bands` are the three bands in which objects stand out.
-    ///
-    /// # Errors
-    /// [`LearnError::TooFew`] without a frame.
-    pub fn new(frames: &'a [TrainingFrame], shape_bands: [usize; 3]) -> Result<Self, LearnError> {
-        LearnError::unless_enough("segmenter", "frames", frames.len(), 1)?;
-        Ok(Self(tiles::Sampler::new(frames, shape_bands)))
-    }
-
-    /// The auto-encoder: [`Shape::autoencoder`].
-    ///
-    /// # Errors
-    /// [`LearnError`]
-    pub fn autoencoder(&self, settings: &Settings, run: &Run) -> Result<(Parameters, Curve), LearnError> {
-        autoencoder::train(&self.0, settings, run)
-    }
-
-    /// The head over a trained auto-encoder ([`Shape::head`]), and the share of taught pixels on which it agrees with its
-    /// teacher.
-    ///
-    /// # Errors
-    /// [`LearnError`]
-    pub fn head(
-        &self,
-        autoencoder: &Parameters,
-        settings: &Settings,
-        run: &Run,
-    ) -> Result<(Parameters, Curve, f64), LearnError> {
-        head::train(&self.0, autoencoder, settings, run)
-    }
-
-    /// Two clusters of a trained auto-encoder's hypercolumns.
-    ///
-    /// # Errors
-    /// [`LearnError`], a clustering that fails among them.
-    pub fn clusters(
-        &self,
-        autoencoder: &Parameters,
-        shape: &Shape,
-        settings: &ClusterSettings,
-    ) -> Result<Clusters, LearnError> {
-        clusters::fit(&self.0, autoencoder, shape, settings)
-    }
-}
-
-/// What a trained auto-encoder makes of tiles (n times [`crate::model::TILE_LEN`] values in units of sky noise, NHWC), in
-/// the same order and units.
-///
-/// # Errors
-/// libtorch's.
-pub fn reconstruct(autoencoder: &Parameters, shape: &Shape, tiles: &[f32]) -> Result<Vec<f32>, LearnError> {
-    let torch = |source| LearnError::Torch { net: "segmenter-autoencoder".to_owned(), source };
-    autoencoder::reconstruct(autoencoder, shape, tiles).map_err(torch)
-}
-
 /// Trains on `frames`; `shape_bands` are the three bands in which objects stand out.
 ///
 /// # Errors
@@ -176,9 +113,9 @@ pub fn train(
     settings: &Settings,
     run: &Run,
 ) -> Result<TrainedSegmenter, LearnError> {
-    let ground = Ground::new(frames, shape_bands)?;
-    let (mut parameters, autoencoder_curve) = ground.autoencoder(settings, run)?;
-    let (head, head_curve, agreement) = ground.head(&parameters, settings, run)?;
+    let sampler = TileSampler::new(frames, shape_bands)?;
+    let (mut parameters, autoencoder_curve) = train_autoencoder(&sampler, &Reconstruction, settings, run)?;
+    let (head, head_curve, agreement) = train_head(&sampler, &parameters, settings, run)?;
     parameters.0.extend(head.0);
     Ok(TrainedSegmenter { parameters, curves: vec![autoencoder_curve, head_curve], agreement })
 }

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::frame::PerBand;
+use twinpeak_core::frame::PerBand;
 
 /// The four colours of neighbouring bands.
 type Colours = [f64; 4];

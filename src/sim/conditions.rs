@@ -9,9 +9,9 @@ use super::moffat::Moffat;
 use super::spec::{SimError, Spec};
 use super::streams::{Purpose, stream};
 use super::truth::{Profile, TrueObject};
-use crate::frame::{FieldIds, ImageId, PerBand};
-use crate::survey::Survey;
-use crate::wcs::Wcs;
+use twinpeak_core::frame::{FieldIds, ImageId, PerBand};
+use twinpeak_core::survey::Survey;
+use twinpeak_core::wcs::Wcs;
 
 /// Number of the run of seed 0: higher than the last detector change of any profile so far.
 const FIRST_RUN: u32 = 9000;

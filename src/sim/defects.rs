@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson};
 
 use super::spec::Spec;
-use crate::frame::Plane;
+use twinpeak_core::frame::Plane;
 
 /// A column that is deaf, or hot, over some of its rows.
 #[derive(Clone, Copy, Debug)]

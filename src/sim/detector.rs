@@ -9,8 +9,8 @@ use super::conditions::BandConditions;
 use super::defects;
 use super::spec::Spec;
 use super::streams::{Purpose, stream};
-use crate::frame::Plane;
-use crate::survey::Survey;
+use twinpeak_core::frame::Plane;
+use twinpeak_core::survey::Survey;
 
 /// Exposes the noiseless `light` (nMgy) in band `b` and reduces it as the survey does (nMgy).
 pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &BandConditions, b: usize) -> Plane<f32> {

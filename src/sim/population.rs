@@ -10,8 +10,8 @@ use super::colour;
 use super::spec::{BLEND_ARCSEC, Counts, Spec};
 use super::streams::{Purpose, stream};
 use super::truth::{Class, IGNORED, Profile, TrueObject};
-use crate::survey::Survey;
-use crate::wcs::Wcs;
+use twinpeak_core::survey::Survey;
+use twinpeak_core::wcs::Wcs;
 
 /// Objects centred so far outside the frame still send light into it, px. Bands are offset by less.
 const BORDER_PX: f64 = 40.0;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::mixture::Blob;
 use super::truth::IGNORED;
-use crate::frame::Plane;
+use twinpeak_core::frame::Plane;
 
 /// Rows that one thread draws at a time.
 const STRIP: usize = 32;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::frame::PerBand;
-use crate::wcs::WcsError;
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::wcs::WcsError;
 
 /// The highest seed: a seed becomes the run's number, which has six digits.
 pub const LAST_SEED: u64 = 990_999;
@@ -149,7 +149,7 @@ pub enum SimError {
     Wcs(#[from] WcsError),
     /// The name of the field is no image id.
     #[error(transparent)]
-    Id(#[from] crate::frame::InvalidImageId),
+    Id(#[from] twinpeak_core::frame::InvalidImageId),
 }
 
 impl Spec {

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::moffat::Moffat;
-use crate::frame::{PerBand, Plane};
-use crate::survey::Survey;
+use twinpeak_core::frame::{PerBand, Plane};
+use twinpeak_core::survey::Survey;
 
 /// Value of [`Truth::segmentation`] for pixels left out of scores: too faint to be an object's and too bright to
 /// be sky, or of an object centred outside the frame.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::frame::{ImageId, PerBand};
-use crate::pipeline::ports::{Reason, Rejection, Stage};
-use crate::survey::Survey;
+use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::outcome::{Reason, Rejection, Stage};
+use twinpeak_core::survey::Survey;
 
 /// Files by band: none where the band has not come, several where it came more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

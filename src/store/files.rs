@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Loader;
 use super::field::Field;
-use crate::frame::{ImageId, PerBand};
-use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{Arrival, FrameSource, PortError, Reason, Rejection, Stage};
-use crate::survey::Survey;
+use super::{Claim, Loader};
+use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::outcome::{Reason, Rejection, Stage};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{Arrival, FrameSource, PortError};
 
 /// Files and folders, grouped into images by the survey's file names and given in order of image id: an image's file
 /// in each band, or why it cannot be used. In a folder, files of other names are passed over; a file named by itself
@@ -108,14 +109,16 @@ impl FileList {
 }
 
 impl FrameSource for FileList {
-    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+    type Receipt = Option<Claim>;
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         if stop.requested() {
             return Ok(None);
         }
         let Some((image_id, files)) = self.fields.next() else { return Ok(None) };
         let (loader, image) = (Arc::clone(&self.loader), image_id.clone());
         let load = move || loader(&image, &files.map_err(|r| *r)?);
-        Ok(Some(Arrival::new(image_id, load, ())))
+        Ok(Some(Arrival::new(image_id, load, None)))
     }
 }
 
@@ -198,7 +201,7 @@ fn name_for(path: &Path, taken: impl Fn(&ImageId) -> bool) -> ImageId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::sdss;
+    use twinpeak_core::testing::sdss;
 
     /// A loader that reads nothing and says which files it was given.
     fn list(paths: &[PathBuf]) -> Vec<(String, Rejection)> {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use super::field::Field;
 use super::watch::{Sighting, Watch};
 use super::{Claim, Ledger, Loader, MAX_ATTEMPTS, Patience, StoreError};
-use crate::frame::ImageId;
-use crate::pipeline::flow::Stop;
-use crate::pipeline::ports::{Arrival, FrameSource, PortError, Reason, Rejection, Stage};
-use crate::survey::Survey;
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::{Reason, Rejection, Stage};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::flow::Stop;
+use twinpeak_engine::ports::{Arrival, FrameSource, PortError};
 
 /// How often a wish to stop is looked for.
 const NAP: Duration = Duration::from_millis(50);
@@ -54,8 +55,8 @@ impl Reach {
     fn looked(&self, failure: Option<String>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*known, &failure) {
-            (None, Some(why)) => tracing::error!("no frames until the folder can be read again: {why}"),
-            (Some(_), None) => tracing::info!("the folder of frames can be read again"),
+            (None, Some(why)) => tracing::error!(error = why, "inbox not readable"),
+            (Some(_), None) => tracing::info!("inbox readable again"),
             _ => {}
         }
         *known = failure;
@@ -127,7 +128,7 @@ impl Inbox {
             match path.file_name().and_then(|n| n.to_str()).and_then(|n| self.survey.file_name(n)) {
                 Some(name) => images.entry(name.image).or_default().push((name.band, path)),
                 None if self.strange.insert(path.clone()) => {
-                    tracing::warn!(file = ?path, "not a name of the survey's files: left alone");
+                    tracing::warn!(file = ?path, "file name does not match the survey, ignored");
                 }
                 None => {}
             }
@@ -136,7 +137,7 @@ impl Inbox {
     }
 
     /// Takes the next field that may begin now.
-    fn take(&mut self, now: Duration) -> Result<Option<Arrival>, StoreError> {
+    fn take(&mut self, now: Duration) -> Result<Option<Arrival<Option<Claim>>>, StoreError> {
         if self.alone && self.ledger.in_work() > 0 {
             return Ok(None);
         }
@@ -157,19 +158,21 @@ impl Inbox {
         Ok(Some(self.arrival(image, field, claim)))
     }
 
-    fn arrival(&self, image_id: ImageId, field: Field, claim: Claim) -> Arrival {
+    fn arrival(&self, image_id: ImageId, field: Field, claim: Claim) -> Arrival<Option<Claim>> {
         let (survey, loader, image) = (Arc::clone(&self.survey), Arc::clone(&self.loader), image_id.clone());
         let died = claim.died();
         let load = move || {
             let files = field.bands(&survey, &image).map_err(|r| *r)?;
             if died >= MAX_ATTEMPTS { Err(crashed(&image, died)) } else { loader(&image, &files) }
         };
-        Arrival::new(image_id, load, claim)
+        Arrival::new(image_id, load, Some(claim))
     }
 }
 
 impl FrameSource for Inbox {
-    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival>, PortError> {
+    type Receipt = Option<Claim>;
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         loop {
             if stop.requested() {
                 return Ok(None);

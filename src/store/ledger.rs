@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, aside};
-use crate::frame::ImageId;
+use twinpeak_core::causes::causes;
+use twinpeak_core::frame::ImageId;
 
 /// An image is not begun again after so many attempts in which the process died.
 pub const MAX_ATTEMPTS: u32 = 2;
@@ -170,7 +171,7 @@ impl Ledger {
             died => self.write(image, died),
         };
         if let Err(error) = put_back {
-            tracing::warn!(%image, %error, "an image given back keeps its claim");
+            tracing::warn!(image_id = %image, error = %causes(&error), "lease could not be released");
         }
     }
 
@@ -250,7 +251,7 @@ pub(super) fn names(folder: &Path, suffix: &str) -> Result<BTreeSet<String>, Sto
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::id;
+    use twinpeak_core::testing::id;
 
     /// As after kill -9: nothing of ours runs any more, and the system frees the lock.
     fn die(ledger: Ledger, claim: Claim) {

@@ -46,9 +46,11 @@ fn records<T: DeserializeOwned>(folder: &Path, suffix: &str) -> Result<Vec<T>, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::ports::{CatalogSink, Outcome, Reason, Receipt, Rejection, Stage};
-    use crate::store::testing::{encoders, finished, model, products, sdss};
-    use crate::store::{DirectorySink, Ledger};
+    use crate::testing::{encoders, model};
+    use crate::{DirectorySink, Ledger};
+    use twinpeak_core::outcome::{Outcome, Reason, Rejection, Stage};
+    use twinpeak_core::testing::{finished, products, sdss};
+    use twinpeak_engine::ports::CatalogSink;
 
     #[test]
     fn what_the_sink_wrote_is_read_even_where_a_figure_could_not_be_measured() {
@@ -67,9 +69,8 @@ mod tests {
             finished("003918-3-0213", Outcome::Processed(Box::new(unmeasured))),
             finished("b", Outcome::Rejected(rejection.clone())),
         ];
-        let receipt: Receipt = Box::new(());
         for outcome in outcomes {
-            sink.publish(&outcome, &sink.encode(&outcome, &receipt).unwrap(), &receipt).unwrap();
+            sink.publish(&outcome, &sink.encode(&outcome, &None).unwrap(), &None).unwrap();
         }
         fs::write(dir.path().join(".tmp-c.done.json"), "half").unwrap();
         let night = Night::read(dir.path()).unwrap();

@@ -43,7 +43,7 @@ fn times(folder: &Path, suffix: &str) -> Result<Vec<(SystemTime, std::path::Path
 
 fn record(path: &Path, done: bool) -> Option<Past> {
     let read = if done { parse(path).map(|r| Past::Done(Box::new(r))) } else { parse(path).map(Past::Rejected) };
-    read.map_err(|error| tracing::warn!(file = ?path, %error, "a record is left out of the history")).ok()
+    read.map_err(|error| tracing::warn!(file = ?path, %error, "record not readable, skipped")).ok()
 }
 
 fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Box<dyn std::error::Error>> {
@@ -55,9 +55,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pipeline::ports::{CatalogSink, Outcome, Reason, Receipt, Rejection, Stage};
-    use crate::store::testing::{encoders, finished, model, products, sdss};
-    use crate::store::{DirectorySink, Ledger};
+    use crate::testing::{encoders, model};
+    use crate::{DirectorySink, Ledger};
+    use twinpeak_core::outcome::{Outcome, Reason, Rejection, Stage};
+    use twinpeak_core::testing::{finished, products, sdss};
+    use twinpeak_engine::ports::CatalogSink;
 
     #[test]
     fn the_last_images_come_in_the_order_of_their_ends() {
@@ -75,11 +77,10 @@ mod tests {
             ("003918-3-0213", Outcome::Processed(Box::new(products(10))), "003918-3-0213.done.json"),
             ("b", Outcome::Rejected(rejection), "rejected/b.json"),
         ];
-        let receipt: Receipt = Box::new(());
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         for (k, (image, outcome, file)) in ends.into_iter().enumerate() {
             let outcome = finished(image, outcome);
-            sink.publish(&outcome, &sink.encode(&outcome, &receipt).unwrap(), &receipt).unwrap();
+            sink.publish(&outcome, &sink.encode(&outcome, &None).unwrap(), &None).unwrap();
             let file = fs::File::options().append(true).open(dir.path().join(file)).unwrap();
             file.set_modified(start - Duration::from_secs(k as u64)).unwrap(); // the second ended first
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frame::PerBand;
-use crate::pipeline::ports::{BandQuality, Products, Rejection, Stage};
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::outcome::{BandQuality, Products, Rejection, Stage};
 
 /// twinpeak's version, as every record says it.
 pub(super) const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");

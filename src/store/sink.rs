@@ -4,14 +4,14 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::ledger::REJECTED;
-use super::{Claim, DoneFile, DoneRecord, Ledger, ModelName, RejectedRecord, StoreError, aside, parquet_table};
-use crate::catalog::{self, Catalog, Column};
-use crate::frame::PerBand;
-use crate::picture;
-use crate::pipeline::ports::{
-    BandQuality, CatalogSink, Encoded, Fate, Finished, Outcome, PortError, Products, Receipt, Rejection,
-};
-use crate::survey::Survey;
+use super::{Claim, DoneFile, DoneRecord, Ledger, ModelName, RejectedRecord, StoreError, aside};
+use twinpeak_core::catalog::{self, Catalog, Column};
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products, Rejection};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::ports::{CatalogSink, PortError, PublishOutcome};
+use twinpeak_formats::parquet::parquet_table;
+use twinpeak_formats::picture;
 
 /// The end of the name of the file that is there on request alone.
 const AVRO: &str = "catalog.avro";
@@ -46,7 +46,7 @@ pub struct DirectorySink {
 }
 
 /// What an outcome becomes: bytes by file name, and the record that names them.
-enum Files {
+pub enum Files {
     None,
     Processed { files: Vec<(String, Vec<u8>)>, record: Box<DoneRecord> },
     Rejected(RejectedRecord),
@@ -137,19 +137,21 @@ impl DirectorySink {
 }
 
 impl CatalogSink for DirectorySink {
-    fn encode(&self, finished: &Finished, _: &Receipt) -> Result<Encoded, PortError> {
-        let files = match &finished.outcome {
+    /// An image of a list of files is nobody's.
+    type Receipt = Option<Claim>;
+    type Encoded = Files;
+
+    fn encode(&self, finished: &Finished, _: &Option<Claim>) -> Result<Files, PortError> {
+        Ok(match &finished.outcome {
             Outcome::Processed(products) => self.files(products)?,
             Outcome::Rejected(rejection) => {
                 Files::Rejected(self.rejected(finished.image_id.as_str(), rejection.clone()))
             }
             Outcome::Nothing => Files::None,
-        };
-        Ok(Box::new(files))
+        })
     }
 
-    fn publish(&self, finished: &Finished, encoded: &Encoded, receipt: &Receipt) -> Result<Fate, PortError> {
-        let files = encoded.downcast_ref::<Files>().expect("the engine gives back what encode returned");
+    fn publish(&self, finished: &Finished, files: &Files, claim: &Option<Claim>) -> Result<PublishOutcome, PortError> {
         match files {
             Files::Processed { files, record } => {
                 let record = DoneRecord { timings_s: finished.timings_s.clone(), ..(**record).clone() };
@@ -158,10 +160,10 @@ impl CatalogSink for DirectorySink {
             Files::Rejected(record) => self.publish_rejection(record)?,
             Files::None => {}
         }
-        if let Some(claim) = receipt.downcast_ref::<Claim>() {
+        if let Some(claim) = claim {
             claim.release()?;
         }
-        Ok(Fate::Stored)
+        Ok(PublishOutcome::Stored)
     }
 }
 
@@ -184,8 +186,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::pipeline::ports::{Reason, Stage};
-    use crate::store::testing::{encoders, finished, id, model, products, sdss};
+    use crate::testing::{encoders, model};
+    use twinpeak_core::outcome::{Reason, Stage};
+    use twinpeak_core::testing::{finished, id, products, sdss};
 
     const IMAGE: &str = "003918-3-0213";
 
@@ -208,7 +211,7 @@ mod tests {
         files.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&p).unwrap())).collect()
     }
 
-    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Receipt) -> Result<Fate, PortError> {
+    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Option<Claim>) -> Result<PublishOutcome, PortError> {
         sink.publish(finished, &sink.encode(finished, &receipt)?, &receipt)
     }
 
@@ -217,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let sink = sink(dir.path());
         let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
-        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), Box::new(claim)).unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), Some(claim)).unwrap();
         assert_eq!((sink.ledger.in_work(), sink.ledger.died(&id(IMAGE))), (0, 0), "the claim is released");
         let files = contents(dir.path());
         let record: DoneRecord = serde_json::from_slice(&files[&format!("{IMAGE}.done.json")]).unwrap();
@@ -239,13 +242,13 @@ mod tests {
             ..encoders()
         };
         let sink_with = DirectorySink::new(Ledger::open(dir.path()).unwrap(), sdss(), model(), with);
-        publish(&sink_with, &outcome, Box::new(())).unwrap();
+        publish(&sink_with, &outcome, None).unwrap();
         let files = contents(dir.path());
         let record: DoneRecord = serde_json::from_slice(&files[&format!("{IMAGE}.done.json")]).unwrap();
         assert_eq!(files[&format!("{IMAGE}.catalog.avro")], b"10 rows");
         assert_eq!((files.len(), record.files.last().unwrap().name.as_str()), (6, "003918-3-0213.catalog.avro"));
         drop(sink_with);
-        publish(&sink(dir.path()), &outcome, Box::new(())).unwrap();
+        publish(&sink(dir.path()), &outcome, None).unwrap();
         assert_eq!(contents(dir.path()).len(), 5, "what the record does not name is not there");
     }
 
@@ -253,8 +256,7 @@ mod tests {
     fn the_same_products_give_the_same_bytes() {
         let made = [(); 2].map(|()| {
             let dir = tempfile::tempdir().unwrap();
-            publish(&sink(dir.path()), &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), Box::new(()))
-                .unwrap();
+            publish(&sink(dir.path()), &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), None).unwrap();
             contents(dir.path())
         });
         assert!(made[0] == made[1]);
@@ -264,16 +266,16 @@ mod tests {
     fn a_rejection_says_why_and_a_later_success_takes_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let sink = sink(dir.path());
-        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), None).unwrap();
         let rejected = contents(&dir.path().join(REJECTED));
         let record: RejectedRecord = serde_json::from_slice(&rejected[&format!("{IMAGE}.json")]).unwrap();
         assert_eq!((record.rejection, record.model, record.image_id.as_str()), (rejection(), model(), IMAGE));
         assert!(contents(dir.path()).is_empty());
         fs::remove_dir_all(dir.path().join(REJECTED)).unwrap();
-        publish(&sink, &finished("other", Outcome::Rejected(rejection())), Box::new(())).unwrap();
+        publish(&sink, &finished("other", Outcome::Rejected(rejection())), None).unwrap();
         assert_eq!(contents(&dir.path().join(REJECTED)).len(), 1, "a folder tidied away comes back");
-        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), Box::new(())).unwrap();
-        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), Box::new(())).unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Rejected(rejection())), None).unwrap();
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), None).unwrap();
         assert_eq!(contents(&dir.path().join(REJECTED)).keys().collect::<Vec<_>>(), ["other.json"]);
     }
 
@@ -284,11 +286,11 @@ mod tests {
         std::os::unix::fs::symlink("/dev/full", dir.path().join(format!(".tmp-{IMAGE}.masks.fits"))).unwrap();
         let outcome = finished(IMAGE, Outcome::Processed(Box::new(products(10))));
         let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
-        let error = publish(&sink, &outcome, Box::new(claim)).unwrap_err();
+        let error = publish(&sink, &outcome, Some(claim)).unwrap_err();
         assert!(matches!(error, PortError::Retry(_)) && error.to_string().contains("masks.fits"), "{error}");
         assert!(contents(dir.path()).is_empty() && sink.ledger.in_work() == 0 && sink.ledger.died(&id(IMAGE)) == 0);
         let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
-        publish(&sink, &outcome, Box::new(claim)).unwrap();
+        publish(&sink, &outcome, Some(claim)).unwrap();
         assert_eq!(contents(dir.path()).len(), 5);
     }
 
@@ -298,8 +300,7 @@ mod tests {
         let folder = dir.path().join("out");
         let sink = sink(&folder);
         fs::rename(&folder, dir.path().join("elsewhere")).unwrap();
-        let error =
-            publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), Box::new(())).unwrap_err();
+        let error = publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(1)))), None).unwrap_err();
         assert!(matches!(error, PortError::Fatal(_)) && error.to_string().contains("vanished"), "{error}");
         assert!(!folder.exists(), "it is not made anew: its disk may come back");
     }
@@ -309,7 +310,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let whole = tempfile::tempdir().unwrap();
         let outcome = finished(IMAGE, Outcome::Processed(Box::new(products(10))));
-        publish(&sink(whole.path()), &outcome, Box::new(())).unwrap();
+        publish(&sink(whole.path()), &outcome, None).unwrap();
         let files = contents(whole.path());
         // Names in order of appearance; the record is last.
         let mut names: Vec<_> = files.keys().cloned().collect();
@@ -322,7 +323,7 @@ mod tests {
             let sink = sink(dir.path());
             assert!(sink.ledger.finished().unwrap().is_empty(), "{shown} files shown");
             let claim = sink.ledger.claim(&id(IMAGE)).unwrap().unwrap();
-            publish(&sink, &outcome, Box::new(claim)).unwrap();
+            publish(&sink, &outcome, Some(claim)).unwrap();
             assert!(contents(dir.path()) == files);
             assert!(sink.ledger.claim(&id(IMAGE)).unwrap().is_none());
             fs::remove_file(dir.path().join(format!("{IMAGE}.done.json"))).unwrap();

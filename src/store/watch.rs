@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
-use crate::frame::ImageId;
+use twinpeak_core::frame::ImageId;
 
 /// How long a watched folder is waited for, s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::id;
+    use twinpeak_core::testing::id;
 
     fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<Sighting>> {
         let file = |&band: &usize| Sighting { band, path: format!("{image}{band}").into(), bytes, modified: None };

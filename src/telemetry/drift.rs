@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{GaugeVec, Opts};
 
 use super::metrics::{Metrics, register};
-use crate::drift::{Expected, Facts, Found, Input, Mixture, WINDOWS, Watch};
-use crate::frame::PerBand;
-use crate::pipeline::ports::{BandQuality, Finished, Outcome, Probe, Products};
+use twinpeak_core::drift::{Expected, Facts, Found, Input, Mixture, WINDOWS, Watch};
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products};
+use twinpeak_engine::ports::{Event, Probe};
 
 /// Unix time 0 as a modified Julian date.
 const UNIX_EPOCH_MJD: f64 = 40_587.0;
@@ -74,6 +75,14 @@ pub fn facts(quality: &PerBand<BandQuality>, objects: impl IntoIterator<Item = (
 }
 
 impl Probe for Drift {
+    fn on(&self, event: &Event<'_>) {
+        if let Event::Finished(finished) = *event {
+            self.finished(finished);
+        }
+    }
+}
+
+impl Drift {
     fn finished(&self, finished: &Finished) {
         let Outcome::Processed(products) = &finished.outcome else { return };
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()) / 86_400.0;
@@ -97,15 +106,15 @@ impl Probe for Drift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drift::Spread;
-    use crate::telemetry::metrics::Facts as Fixed;
-    use crate::telemetry::testing::processed;
+    use crate::metrics::Facts as Fixed;
+    use twinpeak_core::drift::Spread;
+    use twinpeak_core::testing::processed;
 
     #[test]
     fn a_frame_unlike_those_expected_is_far_off_and_a_new_model_begins_anew() {
         let metrics = Metrics::new(&Fixed::default());
         let drift = Drift::new(&metrics, 2);
-        drift.finished(&processed());
+        drift.on(&Event::Finished(&processed()));
         assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "nothing is expected yet");
         let spread = |mean: f64| [Spread { mean, deviation: 0.1 }; 5];
         let expected = Expected {
@@ -118,9 +127,9 @@ mod tests {
             mixture: [1.0 / 7.0; 7],
         };
         drift.expect(Some(expected));
-        for _ in 0..crate::drift::SEEN_MIN {
+        for _ in 0..twinpeak_core::drift::SEEN_MIN {
             assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "one odd frame is no drift");
-            drift.finished(&processed());
+            drift.on(&Event::Finished(&processed()));
         }
         // ln 5 is .609 off 1.0; its first band, ln 1, is 1.0 off: 10 deviations.
         let text = metrics.expose();

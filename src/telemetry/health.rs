@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::frame::ImageId;
-use crate::pipeline::ports::{Finished, Probe, Stage};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::Stage;
+use twinpeak_engine::ports::{Event, Probe};
 
 /// Answers why it cannot work, in one line.
 pub type Question = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -52,8 +53,10 @@ impl Heart {
 }
 
 impl Probe for Heart {
-    fn device_alive(&self, _: &str) {
-        self.beat();
+    fn on(&self, event: &Event<'_>) {
+        if let Event::DeviceAlive(_) = *event {
+            self.beat();
+        }
     }
 }
 
@@ -85,6 +88,17 @@ impl Underway {
 }
 
 impl Probe for Underway {
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Passed { image, stage } => self.passed(image, stage),
+            Event::Finished(finished) => self.gone(&finished.image_id),
+            Event::Dropped(image) => self.gone(image),
+            _ => {}
+        }
+    }
+}
+
+impl Underway {
     fn passed(&self, image: &ImageId, stage: Stage) {
         match stage {
             Stage::Prepare | Stage::Segment | Stage::Extract => {
@@ -93,14 +107,6 @@ impl Probe for Underway {
             }
             Stage::Ingest | Stage::Classify | Stage::Publish => self.gone(image),
         }
-    }
-
-    fn finished(&self, finished: &Finished) {
-        self.gone(&finished.image_id);
-    }
-
-    fn dropped(&self, image: &ImageId) {
-        self.gone(image);
     }
 }
 
@@ -115,18 +121,18 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
             underway.check(Duration::from_millis(1))
         };
-        underway.passed(&image, Stage::Ingest);
+        underway.on(&Event::Passed { image: &image, stage: Stage::Ingest });
         assert_eq!(stuck(), Ok(())); // its disk may be away
         for stage in [Stage::Prepare, Stage::Segment, Stage::Extract] {
-            underway.passed(&image, stage);
+            underway.on(&Event::Passed { image: &image, stage: stage });
             let why = stuck().unwrap_err();
             assert!(why.contains("f-1") && why.contains(stage.name()), "{why}");
             assert_eq!(underway.check(Duration::from_secs(3600)), Ok(()));
         }
-        underway.passed(&image, Stage::Classify);
+        underway.on(&Event::Passed { image: &image, stage: Stage::Classify });
         assert_eq!(stuck(), Ok(())); // the broker may be away
-        underway.passed(&image, Stage::Prepare);
-        underway.finished(&crate::telemetry::testing::rejected()); // the same image
+        underway.on(&Event::Passed { image: &image, stage: Stage::Prepare });
+        underway.on(&Event::Finished(&twinpeak_core::testing::rejected())); // the same image
         assert_eq!(stuck(), Ok(()));
     }
 
@@ -136,7 +142,7 @@ mod tests {
         let hour = Check::beating("h", heart.clone(), Duration::from_secs(3600));
         let never = Check::beating("n", heart.clone(), Duration::ZERO);
         assert!((hour.question)().is_err());
-        heart.device_alive("cpu");
+        heart.on(&Event::DeviceAlive("cpu"));
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!((hour.question)(), Ok(()));
         assert!((never.question)().unwrap_err().contains("ago"));

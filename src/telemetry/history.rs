@@ -7,9 +7,9 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::frame::ImageId;
-use crate::model::ModelError;
-use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage, StreamEvent};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_engine::ports::{Event, Probe};
 
 pub use field::{Counts, End, Entry, Field, Results, Wish, shortened};
 pub use now::Now;
@@ -144,35 +144,32 @@ impl History {
 }
 
 impl Probe for History {
-    fn arrived(&self, image: &ImageId) {
-        self.state().now.arrived(image);
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Arrived(image) => self.state().now.arrived(image),
+            Event::StageDone { stage, seconds } => self.state().now.stage(stage, seconds),
+            Event::Passed { image, stage } => self.state().now.passed(image, stage),
+            Event::Queue { stage, depth } => self.state().now.stages.entry(stage).or_default().waiting = depth,
+            Event::Permits { used, of } => {
+                let now = &mut self.state().now;
+                (now.permits_used, now.permits_limit) = (used, of);
+            }
+            Event::DeviceAlive(device) => {
+                self.state().now.device(device).alive_unix_s = Some(unix_s(SystemTime::now()))
+            }
+            Event::DeviceFailed { device, error } => {
+                self.state().now.device(device).last_failure = Some(error.to_string())
+            }
+            Event::Finished(finished) => self.finished(finished),
+            Event::Dropped(image) => self.state().now.left(image),
+            Event::Retrying { stage, error } => self.state().now.retrying(stage, error),
+            Event::Stream(event) => self.state().now.stream(event),
+            Event::Batch { .. } => {}
+        }
     }
+}
 
-    fn stage(&self, stage: Stage, seconds: f64) {
-        self.state().now.stage(stage, seconds);
-    }
-
-    fn passed(&self, image: &ImageId, stage: Stage) {
-        self.state().now.passed(image, stage);
-    }
-
-    fn queue(&self, stage: Stage, depth: usize) {
-        self.state().now.stages.entry(stage).or_default().waiting = depth;
-    }
-
-    fn permits(&self, used: usize, of: usize) {
-        let now = &mut self.state().now;
-        (now.permits_used, now.permits_limit) = (used, of);
-    }
-
-    fn device_alive(&self, device: &str) {
-        self.state().now.device(device).alive_unix_s = Some(unix_s(SystemTime::now()));
-    }
-
-    fn device_failed(&self, device: &str, error: &ModelError) {
-        self.state().now.device(device).last_failure = Some(error.to_string());
-    }
-
+impl History {
     fn finished(&self, finished: &Finished) {
         let field = self.end(finished);
         let mut state = self.state();
@@ -183,18 +180,6 @@ impl Probe for History {
         }
         let number = state.fields.back().map_or(0, |(n, _)| n + 1);
         state.fields.push_back((number, Arc::new(field)));
-    }
-
-    fn dropped(&self, image: &ImageId) {
-        self.state().now.left(image);
-    }
-
-    fn retrying(&self, stage: Stage, error: &PortError) {
-        self.state().now.retrying(stage, error);
-    }
-
-    fn stream(&self, event: &StreamEvent) {
-        self.state().now.stream(event);
     }
 }
 

@@ -176,9 +176,9 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::pipeline::ports::Probe;
-    use crate::telemetry::history::History;
-    use crate::telemetry::metrics::Facts;
+    use crate::history::History;
+    use crate::metrics::Facts;
+    use twinpeak_engine::ports::{Event, Probe};
 
     fn page() -> Arc<Page> {
         Arc::new(Page::new(Arc::new(History::new(String::new))))
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn metrics_and_health_are_served() {
         let (server, metrics) = start(vec![]);
-        metrics.permits(2, 3);
+        metrics.on(&Event::Permits { used: 2, of: 3 });
         let answer = get(&server, "/metrics");
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("text/plain; version=0.0.4"), "{answer}");
         assert!(answer.contains("\ntwinpeak_permits_used_frames 2\n"), "{answer}");

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::frame::ImageId;
-use crate::picture::Layers;
-use crate::pipeline::ports::{Finished, Outcome, Probe};
+use twinpeak_core::causes::causes;
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_engine::ports::{Event, Probe};
+use twinpeak_formats::picture::Layers;
 
 /// All pictures together; one of an SDSS frame takes 3 MB.
 const MOST_BYTES: usize = 48 << 20;
@@ -52,6 +54,14 @@ impl Kept {
 }
 
 impl Probe for Kept {
+    fn on(&self, event: &Event<'_>) {
+        if let Event::Finished(finished) = *event {
+            self.finished(finished);
+        }
+    }
+}
+
+impl Kept {
     fn finished(&self, finished: &Finished) {
         let Outcome::Processed(products) = &finished.outcome else { return };
         let started = Instant::now();
@@ -60,7 +70,9 @@ impl Probe for Kept {
         }
         match Layers::new(&products.picture, &products.segmentation, &products.catalog.rows, &products.bits) {
             Ok(layers) => self.keep(&finished.image_id, layers, started.elapsed()),
-            Err(error) => tracing::warn!(image = %finished.image_id, %error, "there is no picture of it"),
+            Err(error) => {
+                tracing::warn!(image_id = %finished.image_id, error = %causes(&error), "thumbnail could not be rendered")
+            }
         }
     }
 }
@@ -68,8 +80,8 @@ impl Probe for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Plane;
-    use crate::telemetry::testing::{processed, rejected};
+    use twinpeak_core::frame::Plane;
+    use twinpeak_core::testing::{processed, rejected};
 
     fn layers(side: usize) -> Layers {
         let shape = [0.0f32; 3].map(|v| Plane::filled(side, side, v));
@@ -92,12 +104,12 @@ mod tests {
     #[test]
     fn a_picture_is_followed_by_a_rest() {
         let kept = Kept::default();
-        kept.finished(&rejected());
-        kept.finished(&processed());
+        kept.on(&Event::Finished(&rejected()));
+        kept.on(&Event::Finished(&processed()));
         let image = processed().image_id;
         assert!(kept.get(&image).is_some() && kept.state().pictures.len() == 1);
         kept.keep(&image, layers(1), Duration::from_secs(60));
-        kept.finished(&processed());
+        kept.on(&Event::Finished(&processed()));
         assert_eq!(kept.state().pictures.len(), 2);
     }
 }

@@ -6,8 +6,9 @@ use indicatif::ProgressBar;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::model::ModelError;
-use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage};
+use twinpeak_core::causes::causes;
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_engine::ports::{Event, Probe};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,27 +64,31 @@ impl<'a> MakeWriter<'a> for AboveBar {
 pub struct Events;
 
 impl Probe for Events {
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Finished(finished) => self.finished(finished),
+            Event::DeviceFailed { device, error } => {
+                tracing::error!(device, error_type = error.kind(), error = %causes(error), "device failed");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Events {
     fn finished(&self, finished: &Finished) {
-        let image = finished.image_id.as_str();
+        let image_id = finished.image_id.as_str();
         match &finished.outcome {
             Outcome::Processed(products) => {
-                let seconds: f64 = finished.timings_s.values().sum();
-                tracing::info!(image, sources = products.catalog.rows.len(), seconds, "processed");
+                let duration_s: f64 = finished.timings_s.values().sum();
+                tracing::info!(image_id, sources = products.catalog.rows.len(), duration_s, "frame processed");
             }
             Outcome::Rejected(rejection) => {
                 let (stage, error_type) = (rejection.stage.name(), rejection.reason.name());
-                tracing::warn!(image, stage, error_type, "rejected: {rejection}");
+                tracing::warn!(image_id, stage, error_type, error = %rejection, "frame rejected");
             }
-            Outcome::Nothing => tracing::debug!(image, "nothing to do"),
+            Outcome::Nothing => tracing::debug!(image_id, "nothing to process"),
         }
-    }
-
-    fn device_failed(&self, device: &str, error: &ModelError) {
-        tracing::error!(device, "{error}");
-    }
-
-    fn retrying(&self, stage: Stage, error: &PortError) {
-        tracing::warn!(stage = stage.name(), "will try again: {error}");
     }
 }
 
@@ -96,15 +101,15 @@ mod tests {
     fn json_lines_carry_the_frame() {
         if std::env::var_os("TWINPEAK_TEST_LOG").is_some() {
             start(Lines::Json, Level::INFO, None);
-            tracing::info_span!("frame", image = "f-1").in_scope(|| {
+            tracing::info_span!("frame", image_id = "f-1").in_scope(|| {
                 tracing::info!(stage = "segment", "hello");
                 tracing::debug!("not told");
             });
-            Events.finished(&crate::telemetry::testing::rejected());
+            Events.on(&Event::Finished(&twinpeak_core::testing::rejected()));
             return;
         }
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "telemetry::log::tests::json_lines_carry_the_frame", "--nocapture"])
+            .args(["--exact", "log::tests::json_lines_carry_the_frame", "--nocapture"])
             .env("TWINPEAK_TEST_LOG", "1")
             .output()
             .unwrap();

@@ -10,9 +10,10 @@ use prometheus::{
 
 use super::quality::Quality;
 use super::stream::Stream;
-use crate::frame::BANDS;
-use crate::model::ModelError;
-use crate::pipeline::ports::{Finished, Outcome, PortError, Probe, Stage, StreamEvent};
+use twinpeak_core::frame::BANDS;
+use twinpeak_core::model::ModelError;
+use twinpeak_core::outcome::{Finished, Outcome, Stage};
+use twinpeak_engine::ports::{Event, PortError, Probe};
 
 /// Facts that do not change while the program runs.
 #[derive(Clone, Debug, Default)]
@@ -149,34 +150,34 @@ impl Metrics {
 }
 
 impl Probe for Metrics {
-    fn arrived(&self, _image: &crate::frame::ImageId) {
-        self.arrived.inc();
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Arrived(_) => self.arrived.inc(),
+            Event::StageDone { stage, seconds } => {
+                self.stage_seconds.with_label_values(&[stage.name()]).observe(seconds)
+            }
+            Event::Queue { stage, depth } => self.queue.with_label_values(&[stage.name()]).set(depth as i64),
+            Event::Permits { used, of } => {
+                self.permits_used.set(used as i64);
+                self.permits_limit.set(of as i64);
+            }
+            Event::Batch { stage, filled, of, seconds } => {
+                self.batch_filled.with_label_values(&[stage.name()]).inc_by(filled as u64);
+                self.batch_slots.with_label_values(&[stage.name()]).inc_by(of as u64);
+                self.batch_seconds.with_label_values(&[stage.name()]).observe(seconds);
+            }
+            Event::DeviceFailed { device, error } => self.device_failed(device, error),
+            Event::Finished(finished) => self.finished(finished),
+            Event::Retrying { stage, error } => self.retrying(stage, error),
+            Event::Stream(event) => self.stream.count(event),
+            Event::Passed { .. } | Event::DeviceAlive(_) | Event::Dropped(_) => {}
+        }
     }
+}
 
-    fn stage(&self, stage: Stage, seconds: f64) {
-        self.stage_seconds.with_label_values(&[stage.name()]).observe(seconds);
-    }
-
-    fn queue(&self, stage: Stage, depth: usize) {
-        self.queue.with_label_values(&[stage.name()]).set(depth as i64);
-    }
-
-    fn permits(&self, used: usize, of: usize) {
-        self.permits_used.set(used as i64);
-        self.permits_limit.set(of as i64);
-    }
-
-    fn batch(&self, stage: Stage, filled: usize, of: usize, seconds: f64) {
-        self.batch_filled.with_label_values(&[stage.name()]).inc_by(filled as u64);
-        self.batch_slots.with_label_values(&[stage.name()]).inc_by(of as u64);
-        self.batch_seconds.with_label_values(&[stage.name()]).observe(seconds);
-    }
-
+impl Metrics {
     fn device_failed(&self, device: &str, error: &ModelError) {
-        let error_type = match error {
-            ModelError::DeviceLost { .. } => "device_lost",
-            ModelError::OutOfMemory { .. } => "out_of_memory",
-        };
+        let error_type = error.kind();
         self.device_failures.with_label_values(&[device, error_type]).inc();
     }
 
@@ -211,10 +212,6 @@ impl Probe for Metrics {
             PortError::Fatal(_) => "fatal",
         };
         self.retries.with_label_values(&[stage.name(), error_type]).inc();
-    }
-
-    fn stream(&self, event: &StreamEvent) {
-        self.stream.count(event);
     }
 }
 
@@ -255,7 +252,8 @@ fn histograms(registry: &Registry, name: &str, help: &str) -> HistogramVec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::testing::{processed, rejected};
+    use twinpeak_core::testing::{processed, rejected};
+    use twinpeak_engine::ports::StreamEvent;
 
     fn value(text: &str, series: &str) -> f64 {
         let line = text.lines().find(|l| l.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
@@ -267,24 +265,24 @@ mod tests {
         let facts =
             Facts { model_version: "1".into(), model_hash: "ab".into(), devices: vec!["cpu".into(), "cuda:0".into()] };
         let metrics = Metrics::new(&facts);
-        metrics.finished(&processed());
-        metrics.finished(&processed());
-        metrics.finished(&rejected());
-        metrics.stage(Stage::Extract, 0.3);
-        metrics.queue(Stage::Extract, 4);
-        metrics.permits(2, 3);
-        metrics.batch(Stage::Segment, 5, 8, 0.1);
-        metrics.batch(Stage::Segment, 8, 8, 0.1);
+        metrics.on(&Event::Finished(&processed()));
+        metrics.on(&Event::Finished(&processed()));
+        metrics.on(&Event::Finished(&rejected()));
+        metrics.on(&Event::StageDone { stage: Stage::Extract, seconds: 0.3 });
+        metrics.on(&Event::Queue { stage: Stage::Extract, depth: 4 });
+        metrics.on(&Event::Permits { used: 2, of: 3 });
+        metrics.on(&Event::Batch { stage: Stage::Segment, filled: 5, of: 8, seconds: 0.1 });
+        metrics.on(&Event::Batch { stage: Stage::Segment, filled: 8, of: 8, seconds: 0.1 });
         let lost = ModelError::DeviceLost { device: "cuda:0".into(), message: "gone".into() };
-        metrics.device_failed("cuda:0", &lost);
-        metrics.retrying(Stage::Publish, &PortError::Retry("full".into()));
-        metrics.stream(&StreamEvent::Lag { partition: 3, messages: Some(17) });
-        metrics.stream(&StreamEvent::Lag { partition: 4, messages: Some(1) });
-        metrics.stream(&StreamEvent::Lag { partition: 4, messages: None });
-        metrics.stream(&StreamEvent::Committed { images: 4, bytes: 1000, seconds: 0.03 });
-        metrics.stream(&StreamEvent::Latency { seconds: 0.3 });
-        metrics.stream(&StreamEvent::Paused { seconds: 1.5 });
-        metrics.stream(&StreamEvent::Failed { kind: "Fenced".into() });
+        metrics.on(&Event::DeviceFailed { device: "cuda:0", error: &lost });
+        metrics.on(&Event::Retrying { stage: Stage::Publish, error: &PortError::Retry("full".into()) });
+        metrics.on(&Event::Stream(&StreamEvent::Lag { partition: 3, messages: Some(17) }));
+        metrics.on(&Event::Stream(&StreamEvent::Lag { partition: 4, messages: Some(1) }));
+        metrics.on(&Event::Stream(&StreamEvent::Lag { partition: 4, messages: None }));
+        metrics.on(&Event::Stream(&StreamEvent::Committed { images: 4, bytes: 1000, seconds: 0.03 }));
+        metrics.on(&Event::Stream(&StreamEvent::Latency { seconds: 0.3 }));
+        metrics.on(&Event::Stream(&StreamEvent::Paused { seconds: 1.5 }));
+        metrics.on(&Event::Stream(&StreamEvent::Failed { kind: "Fenced".into() }));
         let text = metrics.expose();
         for (series, expected) in [
             ("twinpeak_frames_total{outcome=\"processed\"}", 2.0),
@@ -323,7 +321,7 @@ mod tests {
     #[test]
     fn every_name_is_ours_and_counters_end_in_total() {
         let metrics = Metrics::new(&Facts::default());
-        metrics.finished(&processed());
+        metrics.on(&Event::Finished(&processed()));
         for family in metrics.registry.gather() {
             // Those of the process have the names that every program gives them.
             let ours = ["twinpeak_", "process_"].iter().any(|start| family.name().starts_with(start));

@@ -29,7 +29,7 @@ impl Manager {
             while let Err(RecvTimeoutError::Timeout) = asked.recv_timeout(timeout / 2) {
                 match alive.iter().try_for_each(|well| well()) {
                     Ok(()) => tell(&[NotifyState::Watchdog]),
-                    Err(why) => tracing::error!("the watchdog is not fed: {why}"),
+                    Err(why) => tracing::error!(reason = why, "watchdog not notified"),
                 }
             }
         };
@@ -63,6 +63,6 @@ pub fn reloaded(status: &str) {
 
 fn tell(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("the service manager cannot be told: {error}");
+        tracing::warn!(%error, "service manager could not be notified");
     }
 }

@@ -20,8 +20,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::history::{History, unix_s};
-use crate::frame::ImageId;
-use crate::picture::Layer;
+use twinpeak_core::frame::ImageId;
+use twinpeak_formats::picture::Layer;
 
 /// Asked at each request for it.
 pub type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;

@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::frame::ImageId;
-use crate::pipeline::ports::{Finished, Outcome, Probe};
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_engine::ports::{Event, Probe};
 
 /// Counts what is done, on standard error.
 pub struct Count {
@@ -74,13 +74,21 @@ impl Progress {
 }
 
 impl Probe for Progress {
-    fn arrived(&self, image: &ImageId) {
-        if let Some(bar) = &self.0.bar {
-            bar.set_message(image.to_string());
-            bar.tick();
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Arrived(image) => {
+                if let Some(bar) = &self.0.bar {
+                    bar.set_message(image.to_string());
+                    bar.tick();
+                }
+            }
+            Event::Finished(finished) => self.finished(finished),
+            _ => {}
         }
     }
+}
 
+impl Progress {
     fn finished(&self, finished: &Finished) {
         self.0.done();
         self.0.tell(&line(finished));
@@ -115,7 +123,7 @@ fn line(finished: &Finished) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::testing::{processed, rejected};
+    use twinpeak_core::testing::{processed, rejected};
 
     #[test]
     fn a_line_says_how_a_frame_ended() {
@@ -136,8 +144,8 @@ mod tests {
     #[test]
     fn a_bar_counts_frames() {
         let progress = Progress(Count::on(3, "frames", true));
-        progress.finished(&processed());
-        progress.finished(&rejected());
+        progress.on(&Event::Finished(&processed()));
+        progress.on(&Event::Finished(&rejected()));
         let bar = progress.bar().unwrap();
         assert_eq!((bar.position(), bar.length()), (2, Some(3)));
         assert!(Count::on(3, "frames", false).bar().is_none());

@@ -2,7 +2,7 @@
 
 use prometheus::{GaugeVec, Opts, Registry};
 
-use crate::pipeline::ports::BandQuality;
+use twinpeak_core::outcome::BandQuality;
 
 type Get = fn(&BandQuality) -> f64;
 

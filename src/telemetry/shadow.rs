@@ -7,7 +7,7 @@ use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge, Opts};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, counter, opts, register};
-use crate::evaluate::{Agreement, Worked};
+use twinpeak_sim::evaluate::{Agreement, Worked};
 
 /// `shadow.report`: which two models, and how they agree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,8 +114,8 @@ impl Shadow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::Object;
-    use crate::telemetry::metrics::Facts;
+    use crate::metrics::Facts;
+    use twinpeak_sim::evaluate::Object;
 
     #[test]
     fn a_report_goes_on_after_a_restart_and_begins_anew_with_another_model() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::pipeline::flow::Stop;
+use twinpeak_engine::flow::Stop;
 
 /// Watches from a thread of its own, from now until the process ends. `at_once` ends it at once: it must not wait for
 /// other threads, nor take down (as `exit` does) what they are using.
@@ -54,13 +54,13 @@ pub fn watch_with(
     }
     let wait = async move {
         let name = both.next().await;
-        tracing::warn!(signal = name, "finishing what is in flight; a second signal ends at once");
+        tracing::warn!(signal = name, "shutdown requested, draining; a second signal exits immediately");
         stop.drain();
         let why = tokio::select! {
             _ = both.next() => "a second signal",
             () = tokio::time::sleep(drain_timeout) => "pipeline.drain_timeout_s is over",
         };
-        tracing::error!("ending at once: {why}");
+        tracing::error!(reason = why, "exiting immediately");
         match at_once() {}
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
@@ -135,7 +135,7 @@ mod tests {
 
     fn start_test(name: &str, key: &str, value: &str) -> (Child, impl Iterator<Item = String> + use<>) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("telemetry::signals::tests::{name}"), "--nocapture"])
+            .args(["--exact", &format!("signals::tests::{name}"), "--nocapture"])
             .env(key, value)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::metrics::{counter, counters, gauge, gauges, opts, register};
-use crate::pipeline::ports::StreamEvent;
+use twinpeak_engine::ports::StreamEvent;
 
 /// From a message to its commit: a field takes seconds, a backlog hours.
 const LATENCY_S: [f64; 14] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0];

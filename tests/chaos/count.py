@@ -218,8 +218,8 @@ def main(folder):
         print(f"orphan: {path}")
     told = {  # as the daemons' logs tell it
         "starts": '"ready"',
-        "rebalances": "work is shared out",
-        "transactions given up": "a transaction is aborted",
+        "rebalances": "partitions assigned",
+        "transactions given up": "transaction aborted",
         "sessions built anew": "is lost, and built anew",
     }
     models = collections.Counter(image_of(record.value)["modelVersion"] for record in topics["images-v1"])

@@ -3,13 +3,16 @@
 use std::path::{Component, Path};
 use std::sync::LazyLock;
 
-use twinpeak::config::{Config, Layers};
-use twinpeak::fits::{self, NamedBytes};
-use twinpeak::frame::{ImageId, PerBand};
-use twinpeak::message::{self, Message, Uri};
-use twinpeak::survey::Survey;
-use twinpeak::torch::bundle::{self, Bundle};
-use twinpeak::torch::parameters::Parameters;
+use twinpeak_config::{Config, Layers};
+use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::survey::Survey;
+use twinpeak_formats::fits;
+use twinpeak_formats::fits::NamedBytes;
+use twinpeak_nets::bundle;
+use twinpeak_nets::bundle::Bundle;
+use twinpeak_nets::parameters::Parameters;
+use twinpeak_stream::message;
+use twinpeak_stream::message::{Message, Uri};
 
 static SURVEY: LazyLock<Survey> =
     LazyLock::new(|| Survey::parse(include_str!("../../config/surveys/sdss.toml")).expect("the shipped survey"));

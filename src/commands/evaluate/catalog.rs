@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::evaluate::Object;
-use crate::store::{StoreError, read_columns};
+use twinpeak_formats::parquet::{TableError, read_columns};
+use twinpeak_sim::evaluate::Object;
 
 /// Reads the objects of a catalogue's Parquet file; `band` is the reference band.
 ///
 /// # Errors
-/// [`StoreError`] naming the file.
-pub(in crate::commands) fn read(file: &Path, band: &str) -> Result<Vec<Object>, StoreError> {
+/// [`TableError`] naming the file.
+pub(crate) fn read(file: &Path, band: &str) -> Result<Vec<Object>, TableError> {
     let mag = format!("psfMag_{band}");
     let rows = read_columns(file, ["x", "y", &mag, "starProb", "concentration", "halfLightRadius"])?;
     let object = |[x, y, mag, star_prob, concentration, half_light_radius_px]: [Option<f64>; 6]| {
@@ -27,17 +27,17 @@ pub(super) fn image_of(catalog: &Path) -> String {
 }
 
 #[cfg(test)]
-pub(in crate::commands) mod testing {
+pub(crate) mod testing {
     use std::path::Path;
 
-    use crate::catalog::{Catalog, Provenance, Row, columns};
-    use crate::frame::ImageId;
-    use crate::store::parquet_table;
-    use crate::survey::Survey;
+    use twinpeak_core::catalog::{Catalog, Provenance, Row, columns};
+    use twinpeak_core::frame::ImageId;
+    use twinpeak_core::survey::Survey;
+    use twinpeak_formats::parquet::parquet_table;
 
     /// A catalogue of (position, magnitude, star): stars have starProb .9 and size 1, galaxies .1 and 2; what comes
     /// after the 20th has no starProb.
-    pub(in crate::commands) fn write(file: &Path, rows: &[((f64, f64), f32, bool)]) {
+    pub(crate) fn write(file: &Path, rows: &[((f64, f64), f32, bool)]) {
         let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
         let row = |(i, &((x, y), mag, star)): (usize, &((f64, f64), f32, bool))| {
             let size = if star { 1.0 } else { 2.0 };

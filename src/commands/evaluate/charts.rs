@@ -1,14 +1,14 @@
 //! An evaluation as pictures.
 
-use crate::evaluate::{Bin, Calibration, Evaluation, Method};
-use crate::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
+use twinpeak_formats::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
+use twinpeak_sim::evaluate::{Bin, Calibration, Evaluation, Method};
 
 /// ROC curves of all methods on the same objects, as PNG.
 ///
 /// # Errors
 /// [`PictureError`]
 pub(super) fn roc(evaluation: &Evaluation, image: &str, band: &str) -> Result<Vec<u8>, PictureError> {
-    let curve = |(method, roc): &(Method, crate::evaluate::Roc)| Series {
+    let curve = |(method, roc): &(Method, twinpeak_sim::evaluate::Roc)| Series {
         name: format!("{}, AUC {:.4}", name(*method), roc.auc),
         points: roc.points.iter().map(|p| (p.false_positive_rate, p.true_positive_rate)).collect(),
         style: Style::Line,

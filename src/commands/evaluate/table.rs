@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::Report;
-use super::forced::DIAMETER_ARCSEC;
-use crate::evaluate::Bin;
+use twinpeak_sim::evaluate::Bin;
+use twinpeak_sim::evaluate::forced::DIAMETER_ARCSEC;
 
 const DASH: &str = "-";
 
@@ -101,7 +101,7 @@ fn share(value: Option<f64>, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{Object, Overlap, Rules, TrueObject, evaluate};
+    use twinpeak_sim::evaluate::{Object, Overlap, Rules, TrueObject, evaluate};
 
     #[test]
     fn a_line_a_bin_and_dashes_where_there_is_nothing() {

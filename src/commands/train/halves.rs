@@ -7,21 +7,22 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{BATCHES, OVERLAP_PX, extract_settings};
-use crate::commands::Fault;
-use crate::commands::assemble::device;
-use crate::config::DeviceChoice;
-use crate::frame::PerBand;
-use crate::learn::Curve;
-use crate::picture::{Axis, Chart, Corner, Series, Style, chart};
-use crate::posterior::Posterior;
-use crate::preprocess;
-use crate::recipe::Recipe;
-use crate::survey::Survey;
-use crate::torch::bundle::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
-use crate::torch::infer::{TorchClassifier, TorchSegmenter};
-use crate::torch::nets::{classifier, colour, segmentation};
-use crate::torch::parameters::Parameters;
+use super::BATCHES;
+use twinpeak_config::DeviceChoice;
+use twinpeak_config::assemble::device;
+use twinpeak_config::exit::Fault;
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::posterior::Posterior;
+use twinpeak_core::preprocess;
+use twinpeak_core::recipe::Recipe;
+use twinpeak_core::survey::Survey;
+use twinpeak_formats::picture::{Axis, Chart, Corner, Series, Style, chart};
+use twinpeak_learn::Curve;
+use twinpeak_learn::sample::{OVERLAP_PX, extract_settings};
+use twinpeak_nets::bundle::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
+use twinpeak_nets::infer::{TorchClassifier, TorchSegmenter};
+use twinpeak_nets::parameters::Parameters;
+use twinpeak_nets::{classifier, colour, segmentation};
 
 /// The segmenter's half of a bundle.
 #[derive(Serialize, Deserialize)]

@@ -3,23 +3,22 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::Settings;
-use crate::learn::descent::{Descent, Schedule, inputs};
-use crate::learn::{Curve, LearnError, Run};
-use crate::model::STAMP_LEN;
-use crate::torch::nets::classifier::{Encoder, decoder, symmetry};
-use crate::torch::nets::layers::Mlp;
-use crate::torch::parameters::{Parameters, Start, Tensors};
+use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::{Curve, LearnError, Run};
+use twinpeak_core::model::{STAMP, STAMP_LEN};
+use twinpeak_nets::classifier::{Encoder, decoder, symmetry};
+use twinpeak_nets::layers::Mlp;
+use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 
-/// The `a`-th auto-encoder's encoder, trained on `stamps` (n, 21, 21).
-pub(super) fn train(
-    a: usize,
-    stamps: &Tensor,
-    settings: &Settings,
-    run: &Run,
-) -> Result<(Parameters, Curve), LearnError> {
+/// The `a`-th auto-encoder's encoder, trained on `stamps` (n, 21, 21), and the loss: mean squared miss of a pixel, in units
+/// of the noise's variance.
+///
+/// # Errors
+/// [`LearnError`]
+pub fn train(a: usize, stamps: &Tensor, settings: &Settings, run: &Run) -> Result<(Parameters, Curve), LearnError> {
     let seed = settings.seed + a as u64;
     let shapes = [settings.shape.encoder(), settings.shape.decoder()].concat();
     let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(seed));
@@ -37,18 +36,43 @@ pub(super) fn train(
     };
     let build =
         |tensors: &Tensors| -> Result<(Encoder, Mlp), TchError> { Ok((Encoder::new(tensors, "")?, decoder(tensors)?)) };
-    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| {
+    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| -> Step {
         let batch = stamps.f_index_select(0, &batches.at(step)?)?;
         let pixels = symmetry(&batch, rng.random_range(0..8))?.f_reshape([-1, STAMP_LEN as i64])?;
         let made = decoder.forward(&encoder.latents(&pixels)?)?;
-        made.f_mse_loss(&pixels, Reduction::Mean)
+        Ok(made.f_mse_loss(&pixels, Reduction::Mean)?)
     })?;
     parameters.0.retain(|name, _| name.starts_with("encode."));
     Ok((parameters, curve))
 }
 
+/// Stamps as a tensor, (n, 21, 21).
+///
+/// # Errors
+/// libtorch's.
+pub fn stamps(stamps: &[[f32; STAMP_LEN]]) -> Result<Tensor, TchError> {
+    let side = STAMP as i64;
+    Tensor::f_from_slice(stamps.as_flattened())?.f_view([-1, side, side])
+}
+
+/// What a trained encoder makes of stamps (n, 21, 21): (n, latents), the mean over their eight views. In pieces, so that
+/// eight views of all stamps never stand in memory at once.
+///
+/// # Errors
+/// libtorch's.
+pub fn latents(encoder: &Parameters, stamps: &Tensor) -> Result<Tensor, TchError> {
+    const PIECE: i64 = 512;
+    no_grad(|| {
+        let encoder = Encoder::new(&Tensors::upload(encoder, Device::Cpu, Kind::Float)?, "")?;
+        let pieces = stamps.f_split(PIECE, 0)?;
+        let latents = pieces.iter().map(|p| encoder.symmetric_latents(p)).collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&latents, 0)
+    })
+}
+
 /// Shuffled batches, a new order each epoch; a smaller last batch is left out, as it would make a noisy step.
-pub(in crate::learn) struct Batches {
+#[derive(Clone, Debug)]
+pub struct Batches {
     n: usize,
     batch: usize,
     seed: u64,
@@ -57,7 +81,8 @@ pub(in crate::learn) struct Batches {
 }
 
 impl Batches {
-    pub(in crate::learn) fn new(n: usize, batch: usize, seed: u64) -> Self {
+    /// Of `n` objects, `batch` at a time, or all where there are fewer.
+    pub fn new(n: usize, batch: usize, seed: u64) -> Self {
         Self { n, batch: batch.min(n).max(1), seed, epoch: None, order: Vec::new() }
     }
 
@@ -65,20 +90,26 @@ impl Batches {
         self.n / self.batch
     }
 
-    pub(in crate::learn) fn steps(&self, epochs: usize) -> usize {
+    /// Steps of so many passes.
+    pub fn steps(&self, epochs: usize) -> usize {
         epochs * self.steps_an_epoch()
     }
 
-    pub(in crate::learn) fn epoch(&self, step: usize) -> usize {
+    /// The pass, from 0, that a step belongs to.
+    pub fn epoch(&self, step: usize) -> usize {
         step / self.steps_an_epoch()
     }
 
-    pub(in crate::learn) fn size(&self) -> usize {
+    /// Objects a batch.
+    pub fn size(&self) -> usize {
         self.batch
     }
 
-    /// Indices of step `step`'s batch: a function of the seed and the step alone.
-    pub(in crate::learn) fn at(&mut self, step: usize) -> Result<Tensor, TchError> {
+    /// Indices of step `step`'s batch, (batch) of i64: a function of the seed and the step alone.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn at(&mut self, step: usize) -> Result<Tensor, TchError> {
         let epoch = self.epoch(step);
         if self.epoch != Some(epoch) {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed_0f0e_2de2);

@@ -3,7 +3,7 @@
 //! p(star | score) = pi null / observed, made monotone. Point sources are simulated (noise through the fit
 //! and the nets), galaxies are not.
 
-use crate::posterior::Calibration;
+use twinpeak_core::posterior::Calibration;
 
 /// Columns of the table.
 const SCORE_BINS: usize = 40;
@@ -81,10 +81,11 @@ fn smoothed(histogram: &[f64; SCORE_BINS]) -> [f64; SCORE_BINS] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::StandardNormal;
+
+    use super::*;
 
     /// Two populations of known shares and overlap: p must come out as the true fraction of stars by score.
     #[test]

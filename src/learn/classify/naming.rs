@@ -9,8 +9,7 @@
 //! galaxies, where a star is more concentrated than a galaxy with probability A, correlate by (2 A - 1) sqrt(3 f (1 - f)):
 //! .8 for equal shares, and still .3 where one object in thirty is of the rarer kind.
 
-use crate::learn::LearnError;
-use crate::learn::manifold::ManifoldError;
+use crate::LearnError;
 
 /// Magnitudes between which concentration tells stars from galaxies.
 const MAG: (f32, f32) = (15.0, 20.5);
@@ -40,12 +39,6 @@ impl Doubt {
     pub(super) fn of(self, autoencoder: usize, vae: usize) -> LearnError {
         let Self { correlation, objects, significance } = self;
         LearnError::Unnamed { autoencoder, vae, correlation, objects, significance }
-    }
-}
-
-impl From<Doubt> for ManifoldError {
-    fn from(Doubt { correlation, objects, significance }: Doubt) -> Self {
-        Self::Unnamed { correlation, objects, significance }
     }
 }
 

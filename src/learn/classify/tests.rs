@@ -3,10 +3,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::*;
-use crate::model::{Classifier, OBJECT_LEN};
-use crate::torch::bundle::{self, Bundle, COLOUR};
-use crate::torch::device::{Wanted, choose};
-use crate::torch::infer::TorchClassifier;
+use twinpeak_core::model::{Classifier, OBJECT_LEN, STAMP};
+use twinpeak_nets::bundle::{self, Bundle, COLOUR};
+use twinpeak_nets::device::{Wanted, choose};
+use twinpeak_nets::infer::TorchClassifier;
 
 /// Stars are noise; galaxies are noise with a ring around a hole, stronger when bright. And which are stars.
 fn two_populations(n: usize, seed: u64) -> (Objects, Vec<bool>) {

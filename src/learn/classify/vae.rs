@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::autoencoder::Batches;
-use crate::learn::descent::{Descent, Schedule, StepError, inputs};
-use crate::learn::loss::{DoublePeak, Pull};
-use crate::learn::prior::{Posterior, Prior, bounded, warmth};
-use crate::learn::{Curve, LearnError, Run};
-use crate::torch::nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
-use crate::torch::parameters::{Parameters, Start, Tensors};
+use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::loss::{DoublePeak, Pull};
+use crate::prior::{Posterior, Prior, bounded, warmth};
+use crate::{Curve, LearnError, Run};
+use twinpeak_nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
+use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 
 /// How a VAE is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl Default for VaeSettings {
 
 /// One VAE.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::learn) struct Net {
+pub struct Net {
     /// Its name, of checkpoint and curve.
     pub name: String,
     /// Its size.
@@ -65,8 +65,11 @@ pub(in crate::learn) struct Net {
     pub seed: u64,
 }
 
-/// Its encoder, trained on normalised `latents` (n, inputs).
-pub(in crate::learn) fn train(
+/// Its encoder, trained on normalised `latents` (n, inputs), and the loss in nats an object.
+///
+/// # Errors
+/// [`LearnError`]
+pub fn train(
     net: &Net,
     latents: &Tensor,
     prior: DoublePeak,
@@ -91,7 +94,7 @@ pub(in crate::learn) fn train(
     let build = |tensors: &Tensors| -> Result<(VaeEncoder, VaeDecoder), TchError> {
         Ok((VaeEncoder::new(tensors, "")?, VaeDecoder::new(tensors)?))
     };
-    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| {
+    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| -> Step {
         let x = latents.f_index_select(0, &batches.at(step)?)?;
         let (mu, sigma) = encoder.posterior(&x)?;
         let posterior = Posterior::sample((bounded(mu, settings.pull, prior.peaks())?, sigma), rng)?;
@@ -102,7 +105,7 @@ pub(in crate::learn) fn train(
         let pull = prior.of(settings.pull, &posterior)?.f_mul_scalar(settings.prior_weight * warm)?;
         let loss = reconstruction.f_add(&pull)?;
         let balance = prior.imbalance(&posterior)?.f_mul_scalar(settings.balance_weight)?;
-        Ok::<_, StepError>(loss.f_add(&balance)?)
+        Ok(loss.f_add(&balance)?)
     })?;
     parameters.0.retain(|name, _| name.starts_with("encode."));
     Ok((parameters, curve))

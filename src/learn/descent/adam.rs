@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::Descent;
-use crate::torch::nets::layers::channels_last;
-use crate::torch::parameters::{Parameters, Tensors};
+use twinpeak_nets::layers::channels_last;
+use twinpeak_nets::parameters::{Parameters, Tensors};
 
 const BETA: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;

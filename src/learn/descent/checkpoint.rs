@@ -1,16 +1,15 @@
 //! Checkpoints: parameters, moments and the loss so far in one safetensors file, written aside and renamed.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
 use super::adam::Adam;
 use super::{Curve, Descent};
-use crate::learn::LearnError;
-use crate::torch::parameters::{Array, ParameterError, Parameters};
+use crate::LearnError;
+use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
 /// Header key of the fingerprint.
 const KEY: &str = "training";
@@ -26,8 +25,8 @@ impl Fingerprint {
     }
 }
 
-/// SHA-256 of what a training learns from: its settings and its data.
-pub(in crate::learn) fn inputs<'a>(settings: &str, data: impl IntoIterator<Item = &'a [f32]>) -> String {
+/// Tells what a training learns from, its settings (in words) and its data, from anything else: SHA-256, 64 hex digits.
+pub fn inputs<'a>(settings: &str, data: impl IntoIterator<Item = &'a [f32]>) -> String {
     let mut hash = Sha256::new();
     hash.update(settings);
     for array in data {

@@ -5,8 +5,8 @@ use rand_distr::StandardNormal;
 use tch::{Kind, TchError};
 
 use super::*;
-use crate::torch::nets::layers::Mlp;
-use crate::torch::parameters::Start;
+use twinpeak_nets::layers::Mlp;
+use twinpeak_nets::parameters::Start;
 
 fn descent(steps: usize) -> Descent {
     Descent {
@@ -31,14 +31,14 @@ fn fit(run: &Run, descent: &Descent, stop: usize) -> Result<(Parameters, Curve),
         descent,
         &start(),
         |tensors| Mlp::new(tensors, "net", 2),
-        |net, step, rng| {
+        |net, step, rng| -> Step {
             if step == stop {
-                return Err(TchError::Torch("stopped".to_owned()));
+                return Err(TchError::Torch("stopped".to_owned()).into());
             }
             let x: Vec<f32> = (0..96).map(|_| rng.sample(StandardNormal)).collect();
             let x = Tensor::f_from_slice(&x)?.f_view([32, 3])?;
             let y = x.f_square()?.f_sum_dim_intlist(1, true, Kind::Float)?.f_sqrt()?;
-            net.forward(&x)?.f_sub(&y)?.f_square()?.f_mean(Kind::Float)
+            Ok(net.forward(&x)?.f_sub(&y)?.f_square()?.f_mean(Kind::Float)?)
         },
     )
 }

@@ -19,7 +19,7 @@ pub fn aw_paper(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check};
+    use crate::loss::reference::{Row, check};
 
     #[test]
     fn reference() {

@@ -27,7 +27,7 @@ pub fn dkl(mu: &Tensor, sigma: &Tensor, prior: DoublePeak, nodes: i64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{POINTS, Row, check};
+    use crate::loss::reference::{POINTS, Row, check};
 
     const FINE: i64 = 32769;
 

@@ -112,11 +112,6 @@ impl Pull {
         }
     }
 
-    /// Whether it is a formula of the paper's with its mistakes.
-    pub fn is_as_printed(self) -> bool {
-        matches!(self, Self::ScPaper | Self::DklPaper | Self::AwPaper | Self::PwPaper)
-    }
-
     /// Whether the encoder is to end in m tanh on mu (appendix B.2). It is the encoder's layer: the losses take mu as it
     /// comes. `aw-paper` has no minimum without it; `aw` would do without and keeps it so that the two differ by
     /// their formulas alone.

@@ -68,7 +68,7 @@ fn normal(x: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check, near};
+    use crate::loss::reference::{Row, check, near};
 
     #[test]
     fn reference() {

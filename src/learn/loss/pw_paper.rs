@@ -16,7 +16,7 @@ use super::{DoublePeak, LossError};
 /// PW as printed, each (n), of equal peaks whatever the prior's weight.
 ///
 /// # Errors
-/// [`LossError::NoRoot`] where [`integral`] is negative for any latent, naming the worst; libtorch's.
+/// [`LossError::NoRoot`] where the printed integral is negative for any latent, naming the worst; libtorch's.
 pub fn pw_paper(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, LossError> {
     let integral = integral(mu, sigma, prior)?;
     let latent = integral.f_argmin(None, false)?.f_int64_value(&[])?;
@@ -29,10 +29,7 @@ pub fn pw_paper(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor
 }
 
 /// The appendix's last line, each (n). No integral of a square: it may be negative.
-///
-/// # Errors
-/// libtorch's.
-pub fn integral(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, TchError> {
+fn integral(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, TchError> {
     let equal = DoublePeak { weight: 0.5, ..prior };
     let v = sigma.f_square()?.f_add_scalar(prior.width.powi(2))?;
     let slip = sigma.f_div(&v.f_sqrt()?)?.f_sub_scalar(1.0 / prior.width)?.f_div_scalar(4.0 * PI.sqrt())?;
@@ -42,7 +39,7 @@ pub fn integral(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{POINTS, Row, check, near};
+    use crate::loss::reference::{POINTS, Row, check, near};
 
     /// The formula letter by letter, with mpmath.
     #[test]

@@ -23,7 +23,7 @@ pub fn sc(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, TchE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check};
+    use crate::loss::reference::{Row, check};
 
     #[test]
     fn reference() {

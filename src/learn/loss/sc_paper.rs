@@ -24,8 +24,8 @@ pub fn sc_paper(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check};
-    use crate::learn::loss::vae_kl::vae_kl;
+    use crate::loss::reference::{Row, check};
+    use crate::loss::vae_kl::vae_kl;
 
     #[test]
     fn reference() {

@@ -14,7 +14,7 @@ pub fn vae_kl(mu: &Tensor, sigma: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check};
+    use crate::loss::reference::{Row, check};
 
     #[test]
     fn reference() {

@@ -2,7 +2,7 @@
 //!
 //! Appendix B.3 calls it combinatorial and looks for analogies. In one dimension it is not: sorting is the optimal
 //! transport, so the i-th smallest latent goes to the i-th quantile of Q. Each peak takes its share of the batch and no
-//! more, which is what the per-sample losses cannot ask for. ([`w1_each`](super::w1_each): of one posterior.)
+//! more, which is what the per-sample losses cannot ask for.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -41,7 +41,7 @@ pub fn w1(z: &Tensor, quantiles: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::POINTS;
+    use crate::loss::reference::POINTS;
 
     /// W1(N, Q) of the reference table, with N given by its own quantiles; 2e5 of them reach 1e-5.
     #[test]

@@ -5,7 +5,7 @@
 //! the distance is the sum of |A| between the places where F and G cross (at most three), which bisection finds.
 //! Moving a crossing changes nothing to first order, since the integrand is 0 there: gradients may take them as fixed.
 //!
-//! For figures and tests; [`w1`](super::w1) trains. A batch of posteriors, each at W1 = 0 from one peak, is what
+//! For tests alone; [`w1`](super::w1) trains. A batch of posteriors, each at W1 = 0 from one peak, is what
 //! training wants, while here each N is far from Q unless it lies between the peaks.
 
 use std::f64::consts::PI;
@@ -94,7 +94,7 @@ impl Gap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::loss::reference::{Row, check};
+    use crate::loss::reference::{Row, check};
 
     fn loss(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, TchError> {
         w1_each(mu, sigma, prior, PANELS)

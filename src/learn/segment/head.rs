@@ -6,13 +6,14 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::Settings;
-use super::tiles::Sampler;
-use crate::learn::descent::{Descent, Schedule, inputs};
-use crate::learn::{Curve, LearnError, Run};
-use crate::model::{TILE, TILE_PIXELS};
-use crate::torch::nets::cells::cells;
-use crate::torch::nets::segmentation::{Autoencoder, Head, Hypercolumns, Level, with_channels_last};
-use crate::torch::parameters::{Parameters, Start, Tensors};
+use super::autoencoder::{Objective, Reconstruction};
+use super::tiles::TileSampler;
+use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::{Curve, LearnError, Run};
+use twinpeak_core::model::{TILE, TILE_PIXELS};
+use twinpeak_nets::cells::cells;
+use twinpeak_nets::parameters::{Parameters, Start, Tensors};
+use twinpeak_nets::segmentation::{Autoencoder, Head, Hypercolumns, Level, with_channels_last};
 
 const OBJECT: u8 = 0;
 const JUST_BELOW: u8 = 1;
@@ -27,13 +28,18 @@ const SKY_EXTENT: f32 = 0.2;
 /// Batches from which features are standardised and agreement is measured.
 const SURVEY_BATCHES: u64 = 8;
 
-pub(super) fn train(
-    sampler: &Sampler,
+/// Trains the head over a trained auto-encoder; gives its parameters ([`Shape::head`](twinpeak_nets::segmentation::Shape::head)),
+/// the loss, and the share (0..1) of taught pixels on which it agrees with its teacher.
+///
+/// # Errors
+/// [`LearnError`]
+pub fn train_head(
+    sampler: &TileSampler,
     autoencoder: &Parameters,
     settings: &Settings,
     run: &Run,
 ) -> Result<(Parameters, Curve, f64), LearnError> {
-    crate::torch::device::start();
+    twinpeak_nets::device::start();
     let torch = |source| LearnError::Torch { net: "segmenter-head".to_owned(), source };
     let fixed = Tensors::upload(autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).map_err(torch)?;
     let lessons =
@@ -51,11 +57,11 @@ pub(super) fn train(
         weight_decay: 1e-3,
         gradient_max: 10.0,
         seed: settings.seed + 1,
-        inputs: inputs(&format!("{settings:?}"), data),
+        inputs: inputs(&settings.told(Reconstruction.name()), data),
     };
-    let (head, curve) = run.descend(&descent, &start, Head::new, |head, _, rng| {
+    let (head, curve) = run.descend(&descent, &start, Head::new, |head, _, rng| -> Step {
         let (columns, classes) = lessons.draw(rng)?;
-        loss(&head.scores(&standardised(&columns, &scales)?)?, &classes)
+        Ok(loss(&head.scores(&standardised(&columns, &scales)?)?, &classes)?)
     })?;
     let agreement = lessons.agreement(&head, &scales, settings.seed).map_err(torch)?;
     Ok((folded(head, &scales).map_err(torch)?, curve, agreement))
@@ -64,7 +70,7 @@ pub(super) fn train(
 /// Draws batches of hypercolumns and what the teacher says of their pixels.
 struct Lessons<'a> {
     net: Autoencoder,
-    sampler: &'a Sampler<'a>,
+    sampler: &'a TileSampler<'a>,
     batch: usize,
 }
 

@@ -2,8 +2,8 @@
 //! no simulation: a pixel belongs to an object where the smoothed weighted sum of the bands is high enough and a
 //! matched filter is sure that there is one.
 
-use crate::filter::{Edge, Gaussian, matched_filter, weighted_sum};
-use crate::frame::{PerBand, Plane};
+use twinpeak_core::filter::{Edge, Gaussian, matched_filter, weighted_sum};
+use twinpeak_core::frame::{PerBand, Plane};
 
 /// Smoothing of the extent image in units of the PSF's width.
 const EXTENT_SMOOTHING: f64 = 0.5;

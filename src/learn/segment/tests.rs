@@ -3,10 +3,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::*;
-use crate::frame::BANDS;
-use crate::torch::bundle::SegmenterPart;
-use crate::torch::device::{Wanted, choose};
-use crate::torch::infer::TorchSegmenter;
+use twinpeak_core::frame::BANDS;
+use twinpeak_nets::bundle::SegmenterPart;
+use twinpeak_nets::device::{Wanted, choose};
+use twinpeak_nets::infer::TorchSegmenter;
 
 /// Gaussian blobs of S/N 3 to 30 a pixel at their peaks on white noise, five bands alike.
 fn field(seed: u64) -> TrainingFrame {
@@ -66,43 +66,27 @@ fn overlap(scores: &Plane<f32>, threshold: f32, taught: &Plane<bool>) -> f64 {
     both / either
 }
 
-/// Each of the paper's nets, clustered: what is brighter than the sky is the object, whichever cluster came first.
-#[test]
-fn clusters_of_each_nets_hypercolumns_are_objects_and_sky() {
-    let (frames, unseen) = ([field(4)], field(5));
-    let ground = Ground::new(&frames, [1, 2, 3]).unwrap();
-    let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
-    for (variant, skip_weight) in [(Variant::Plain, 0.0), (Variant::Variational, 0.0), (Variant::BlindSpot, 1.0)] {
-        let shape = Shape { skip_weight, ..Shape::default() };
-        let settings = Settings { shape: shape.clone(), variant, steps: 60, batch: 8, ..Settings::default() };
-        let (autoencoder, curve) = ground.autoencoder(&settings, &run).unwrap();
-        assert_eq!(autoencoder.check(&shape.autoencoder()), Ok(()));
-        assert!(curve.smoothed()[59] < curve.smoothed()[0], "{variant:?}: {:?}", curve.smoothed());
-        for rule in [ClusterRule::KMeans, ClusterRule::Mixture] {
-            let settings = ClusterSettings { rule, components: 4, pixels: 2000, seed: 1 };
-            let clusters = ground.clusters(&autoencoder, &shape, &settings).unwrap();
-            let mut found = Clustered::new(&autoencoder, &shape, clusters, 4).unwrap();
-            let extent = extent_threshold(&mut found, &frames, 16).unwrap();
-            let scores = score_plane(&mut found, &unseen.planes, 16).unwrap();
-            let overlap = overlap(&scores, extent, &unseen.lesson.object);
-            println!("{variant:?} {rule:?}: {overlap:.3}");
-            assert!(overlap > 0.3, "{variant:?} {rule:?}: {overlap}");
-        }
-    }
-}
-
 #[test]
 fn a_level_that_is_left_out_has_no_weight() {
     let frames = [field(6)];
-    let ground = Ground::new(&frames, [1, 2, 3]).unwrap();
+    let sampler = TileSampler::new(&frames, [1, 2, 3]).unwrap();
     let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
     let levels = vec![Level::E1, Level::D1];
     let settings = Settings { levels, steps: 5, head_steps: 5, batch: 4, ..Settings::default() };
-    let (autoencoder, _) = ground.autoencoder(&settings, &run).unwrap();
-    let (head, ..) = ground.head(&autoencoder, &settings, &run).unwrap();
+    let (autoencoder, _) = train_autoencoder(&sampler, &Reconstruction, &settings, &run).unwrap();
+    let (head, ..) = train_head(&sampler, &autoencoder, &settings, &run).unwrap();
     for level in Level::ALL {
         let weight = &head.0[&format!("head.{}.weight", level.name())];
         let silent = weight.values.iter().all(|w| *w == 0.0);
         assert_eq!(silent, !settings.levels.contains(&level), "{level:?}");
     }
+}
+
+/// The words that checkpoints of earlier programs were fingerprinted by.
+#[test]
+fn settings_are_told_as_they_always_were() {
+    let told = Settings { levels: vec![Level::E1], ..Settings::default() }.told(Reconstruction.name());
+    assert!(told.starts_with("Settings { shape: Shape { "), "{told}");
+    let rest = " }, variant: Plain, levels: [E1], steps: 3000, head_steps: 800, batch: 32, rate: 0.002, seed: 7 }";
+    assert!(told.ends_with(rest), "{told}");
 }

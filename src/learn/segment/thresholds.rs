@@ -1,10 +1,10 @@
 //! The net's two thresholds: detection from frames in which there is nothing to find, extent from the teacher's area.
 
 use super::TrainingFrame;
-use crate::extract::calibrate::NoiseScore;
-use crate::frame::{PerBand, Plane};
-use crate::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
-use crate::tile::Tiling;
+use twinpeak_core::extract::calibrate::NoiseScore;
+use twinpeak_core::frame::{PerBand, Plane};
+use twinpeak_core::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+use twinpeak_core::tile::Tiling;
 
 /// What a bundle's recipe takes over.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,9 +5,10 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainingFrame;
-use crate::filter::{Edge, Gaussian, weighted_sum};
-use crate::frame::{BANDS, PerBand, Plane};
-use crate::model::TILE;
+use crate::LearnError;
+use twinpeak_core::filter::{Edge, Gaussian, weighted_sum};
+use twinpeak_core::frame::{BANDS, PerBand, Plane};
+use twinpeak_core::model::TILE;
 
 /// Farthest that a chosen object lies from its tile's centre, px.
 const JITTER_PX: i64 = 24;
@@ -18,27 +19,34 @@ const PEAK_WINDOW_PX: usize = 3;
 
 /// A tile's place: frame, first column and row, and which symmetry of the square is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub struct Place {
+    /// Index into [`TileSampler::frames`].
     pub frame: usize,
     column: usize,
     row: usize,
     symmetry: usize,
 }
 
-/// Draws tiles from frames.
-pub(super) struct Sampler<'a> {
+/// Draws tiles from frames, and knows where on them there is something to see.
+pub struct TileSampler<'a> {
+    /// The frames.
     pub frames: &'a [TrainingFrame],
     peaks: Vec<Vec<(usize, usize)>>,
 }
 
-impl<'a> Sampler<'a> {
-    pub(super) fn new(frames: &'a [TrainingFrame], shape_bands: [usize; 3]) -> Self {
+impl<'a> TileSampler<'a> {
+    /// Over `frames`, each of a tile's size at least; `shape_bands` are the three bands in which objects stand out.
+    ///
+    /// # Errors
+    /// [`LearnError::TooFew`] without a frame.
+    pub fn new(frames: &'a [TrainingFrame], shape_bands: [usize; 3]) -> Result<Self, LearnError> {
+        LearnError::unless_enough("segmenter", "frames", frames.len(), 1)?;
         let peaks = frames.iter().map(|f| bright_peaks(&f.planes, shape_bands)).collect();
-        Self { frames, peaks }
+        Ok(Self { frames, peaks })
     }
 
     /// A random place, near an object in half of the draws.
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Place {
+    pub fn draw(&self, rng: &mut ChaCha8Rng) -> Place {
         let frame = rng.random_range(0..self.frames.len());
         let (width, height) = (self.frames[frame].planes[0].width(), self.frames[frame].planes[0].height());
         let peaks = &self.peaks[frame];
@@ -58,12 +66,12 @@ impl<'a> Sampler<'a> {
 
 impl Place {
     /// Appends this tile of five planes, NHWC.
-    pub(super) fn cut_bands(self, planes: &PerBand<Plane<f32>>, out: &mut Vec<f32>) {
+    pub fn cut_bands(self, planes: &PerBand<Plane<f32>>, out: &mut Vec<f32>) {
         self.each_pixel(|x, y| out.extend((0..BANDS).map(|b| planes[b].at(x, y))));
     }
 
     /// Appends this tile of one plane.
-    pub(super) fn cut<T: Copy>(self, plane: &Plane<T>, out: &mut Vec<T>) {
+    pub fn cut<T: Copy>(self, plane: &Plane<T>, out: &mut Vec<T>) {
         self.each_pixel(|x, y| out.push(plane.at(x, y)));
     }
 

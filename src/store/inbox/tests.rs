@@ -3,9 +3,11 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::pipeline::ports::{CatalogSink, Finished, Outcome};
-use crate::store::DirectorySink;
-use crate::store::testing::{encoders, finished, id, model, products, sdss};
+use crate::DirectorySink;
+use crate::testing::{encoders, model};
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_core::testing::{finished, id, products, sdss};
+use twinpeak_engine::ports::CatalogSink;
 
 const FIELDS: [&str; 3] = ["000001-1-0001", "000002-1-0001", "000003-1-0001"];
 
@@ -58,7 +60,7 @@ impl Night {
 }
 
 /// What the engine does with one arrival; a rejection by the loader's stand-in counts as success.
-fn outcome(image: &ImageId, load: crate::pipeline::ports::Load) -> Finished {
+fn outcome(image: &ImageId, load: twinpeak_engine::ports::Load) -> Finished {
     match load() {
         Err(r) if !(r.reason == Reason::Crashed && r.message.contains("died 0 times")) => {
             finished(image.as_str(), Outcome::Rejected(r))
@@ -82,7 +84,7 @@ fn run(inbox: &mut Inbox, sink: &DirectorySink) -> Vec<String> {
 }
 
 /// As after kill -9: nothing of ours runs any more, and the system frees the lock.
-fn die(inbox: Inbox, sink: DirectorySink, ledger: Ledger, in_work: Vec<Arrival>) {
+fn die(inbox: Inbox, sink: DirectorySink, ledger: Ledger, in_work: Vec<Arrival<Option<Claim>>>) {
     ledger.unlock();
     std::mem::forget((inbox, sink, ledger, in_work));
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::frame::PerBand;
-use crate::pipeline::ports::{BandQuality, Products, Reason, Rejection, Stage};
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::outcome::{BandQuality, Products, Reason, Rejection, Stage};
 
 /// Longest text of a rejection that is remembered, characters: some repeat what a file or a message says.
 pub(super) const MOST_CHARACTERS: usize = 600;

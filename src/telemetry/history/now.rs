@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::unix_s;
-use crate::frame::ImageId;
-use crate::pipeline::ports::{PortError, Stage, StreamEvent};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::Stage;
+use twinpeak_engine::ports::{PortError, StreamEvent};
 
 /// All of it, as the page shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -1,7 +1,8 @@
 use super::field::MOST_CHARACTERS;
 use super::*;
-use crate::pipeline::ports::Reason;
-use crate::telemetry::testing::{processed, rejected};
+use twinpeak_core::outcome::{Reason, Stage};
+use twinpeak_core::testing::{processed, rejected};
+use twinpeak_engine::ports::StreamEvent;
 
 fn history(most: usize) -> History {
     History { most, ..History::new(|| "in force".into()) }
@@ -24,7 +25,7 @@ fn names(history: &History, wish: &Wish) -> Vec<String> {
 fn the_last_fields_are_kept_and_counted() {
     let history = history(3);
     for (image, finished) in [("a", processed()), ("b", rejected()), ("c", processed()), ("d", processed())] {
-        history.finished(&named(image, finished));
+        history.on(&Event::Finished(&named(image, finished)));
     }
     assert_eq!(names(&history, &Wish::default()), ["d", "c", "b"]);
     let counts = history.counts();
@@ -42,8 +43,9 @@ fn the_last_fields_are_kept_and_counted() {
 #[test]
 fn fields_are_filtered_and_paged() {
     let history = history(100);
-    (0..10)
-        .for_each(|k| history.finished(&named(&format!("F-{k}"), if k % 3 == 0 { rejected() } else { processed() })));
+    (0..10).for_each(|k| {
+        history.on(&Event::Finished(&named(&format!("F-{k}"), if k % 3 == 0 { rejected() } else { processed() })))
+    });
     assert_eq!(names(&history, &Wish { processed: Some(false), ..Wish::default() }), ["F-9", "F-6", "F-3", "F-0"]);
     assert_eq!(names(&history, &Wish { text: "f-4".into(), ..Wish::default() }), ["F-4"]);
     assert_eq!(names(&history, &Wish { reason: Some(Reason::TooOld), ..Wish::default() }), [""; 0]);
@@ -57,7 +59,7 @@ fn fields_are_filtered_and_paged() {
 fn a_rejected_image_that_was_processed_later_says_so() {
     let history = history(100);
     for (image, finished) in [("a", rejected()), ("b", rejected()), ("a", processed()), ("a", rejected())] {
-        history.finished(&named(image, finished));
+        history.on(&Event::Finished(&named(image, finished)));
     }
     let since: Vec<_> = history.fields(&Wish::default(), 9).0.iter().map(|e| e.processed_since).collect();
     assert_eq!(since, [false, false, false, true]);
@@ -68,10 +70,10 @@ fn a_rejected_image_that_was_processed_later_says_so() {
 #[test]
 fn what_was_before_the_start_stands_before_what_has_ended_since() {
     let history = history(4);
-    ["c", "d"].iter().for_each(|image| history.finished(&named(image, processed())));
+    ["c", "d"].iter().for_each(|image| history.on(&Event::Finished(&named(image, processed()))));
     history.remember(vec![past("x", 1.0), past("a", 2.0), past("c", 3.0), past("b", 4.0)]);
     assert_eq!(names(&history, &Wish::default()), ["d", "c", "b", "a"], "no more than fit, and none twice");
-    history.finished(&named("e", processed()));
+    history.on(&Event::Finished(&named("e", processed())));
     assert_eq!(names(&history, &Wish::default()), ["e", "d", "c", "b"]);
     let numbers: Vec<_> = history.fields(&Wish::default(), 9).0.iter().map(|e| e.number).collect();
     assert!(numbers.is_sorted_by(|a, b| a > b), "{numbers:?}");
@@ -81,29 +83,29 @@ fn what_was_before_the_start_stands_before_what_has_ended_since() {
 fn frames_in_flight_are_seen_from_stage_to_stage_until_they_end() {
     let history = history(9);
     let [a, b] = ["a", "b"].map(|name| ImageId::new(name).unwrap());
-    history.arrived(&a);
-    history.arrived(&b);
-    history.passed(&a, Stage::Ingest);
-    history.passed(&a, Stage::Prepare);
+    history.on(&Event::Arrived(&a));
+    history.on(&Event::Arrived(&b));
+    history.on(&Event::Passed { image: &a, stage: Stage::Ingest });
+    history.on(&Event::Passed { image: &a, stage: Stage::Prepare });
     let stages = |history: &History| history.now().in_flight.iter().map(|f| f.stage).collect::<Vec<_>>();
     assert_eq!(stages(&history), [Stage::Segment, Stage::Ingest]);
-    history.dropped(&a);
-    history.finished(&named("b", processed()));
+    history.on(&Event::Dropped(&a));
+    history.on(&Event::Finished(&named("b", processed())));
     assert_eq!(stages(&history), []);
 }
 
 #[test]
 fn stages_and_stream_are_told_as_they_are() {
     let history = history(9);
-    history.stage(Stage::Extract, 1.0);
-    history.stage(Stage::Extract, 2.0);
-    history.queue(Stage::Extract, 3);
-    history.permits(2, 5);
-    history.device_alive("cuda:0");
-    history.stream(&StreamEvent::Lag { partition: 1, messages: Some(7) });
-    history.stream(&StreamEvent::Lag { partition: 2, messages: Some(9) });
-    history.stream(&StreamEvent::Lag { partition: 2, messages: None });
-    history.stream(&StreamEvent::Committed { images: 4, bytes: 1, seconds: 0.1 });
+    history.on(&Event::StageDone { stage: Stage::Extract, seconds: 1.0 });
+    history.on(&Event::StageDone { stage: Stage::Extract, seconds: 2.0 });
+    history.on(&Event::Queue { stage: Stage::Extract, depth: 3 });
+    history.on(&Event::Permits { used: 2, of: 5 });
+    history.on(&Event::DeviceAlive("cuda:0"));
+    history.on(&Event::Stream(&StreamEvent::Lag { partition: 1, messages: Some(7) }));
+    history.on(&Event::Stream(&StreamEvent::Lag { partition: 2, messages: Some(9) }));
+    history.on(&Event::Stream(&StreamEvent::Lag { partition: 2, messages: None }));
+    history.on(&Event::Stream(&StreamEvent::Committed { images: 4, bytes: 1, seconds: 0.1 }));
     let now = serde_json::to_value(history.now()).unwrap();
     assert_eq!(now["stages"]["extract"], serde_json::json!({"waiting": 3, "done": 2, "recent_s": 1.5}));
     assert_eq!((&now["permits_used"], &now["permits_limit"]), (&2.into(), &5.into()));

@@ -48,7 +48,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stopped: oneshot::
                 });
             }
             Err(error) => {
-                tracing::warn!("no connection can be taken: {error}");
+                tracing::warn!(%error, "connection could not be accepted");
                 sleep(AGAIN).await;
             }
         }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::quality::{self, Against};
 use super::{About, Page, Replay};
-use crate::frame::ImageId;
-use crate::pipeline::ports::Reason;
-use crate::telemetry::history::{Counts, End, Entry, MOST_FIELDS, Now, Wish, unix_s};
+use crate::history::{Counts, End, Entry, MOST_FIELDS, Now, Wish, unix_s};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::outcome::Reason;
 
 /// Fields of one answer, at most and unless asked otherwise.
 const MOST_LISTED: usize = 200;

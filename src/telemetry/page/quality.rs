@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::frame::BANDS;
-use crate::pipeline::ports::BandQuality;
-use crate::telemetry::history::Field;
+use crate::history::Field;
+use twinpeak_core::frame::BANDS;
+use twinpeak_core::outcome::BandQuality;
 
 /// Points of a line.
 const BINS: usize = 120;
@@ -71,12 +71,12 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::history::{End, Results};
-    use crate::telemetry::testing::processed;
+    use crate::history::{End, Results};
+    use twinpeak_core::testing::processed;
 
     /// Its FWHM in r is its place.
     fn field(place: usize, ended_unix_s: f64, midpoint_mjd_tai: Option<f64>) -> Arc<Field> {
-        let crate::pipeline::ports::Outcome::Processed(products) = processed().outcome else {
+        let twinpeak_core::outcome::Outcome::Processed(products) = processed().outcome else {
             panic!("it is processed")
         };
         let mut results = Results::from(&*products);

@@ -5,10 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::pipeline::ports::{Finished, Outcome, Probe};
-use crate::telemetry::http::Server;
-use crate::telemetry::metrics::{Facts, Metrics};
-use crate::telemetry::testing::{processed, rejected};
+use crate::http::Server;
+use crate::metrics::{Facts, Metrics};
+use twinpeak_core::outcome::{Finished, Outcome};
+use twinpeak_core::testing::{processed, rejected};
+use twinpeak_engine::ports::{Event, Probe};
 
 fn serve(change: impl FnOnce(&mut Page)) -> (Server, Arc<History>) {
     let history = Arc::new(History::new(|| "1".into()));
@@ -73,14 +74,14 @@ fn fields_are_listed_filtered_and_told_one_by_one() {
     let (server, history) = serve(|page| {
         page.replay = Box::new(|image| Replay { command: format!("again {image}"), note: String::new() });
     });
-    history.finished(&rejected());
-    history.finished(&Finished { image_id: ImageId::new("f-2").unwrap(), ..processed() });
+    history.on(&Event::Finished(&rejected()));
+    history.on(&Event::Finished(&Finished { image_id: ImageId::new("f-2").unwrap(), ..processed() }));
     let all = json_of(&server, "/api/fields?limit=1");
     assert_eq!((&all["matching"], all["fields"].as_array().unwrap().len()), (&2.into(), 1));
     let refused = json_of(&server, "/api/fields?outcome=rejected&reason=missing_band&text=F-");
     assert_eq!(refused["fields"][0]["replay"]["command"], "again f-1");
     assert_eq!(json_of(&server, "/api/fields/f-2")["ends"][0]["stars"], 2);
-    history.finished(&processed());
+    history.on(&Event::Finished(&processed()));
     let ends = json_of(&server, "/api/fields/f-1");
     assert_eq!((&ends["ends"][0]["outcome"], &ends["ends"][1]["replay"]), (&"processed".into(), &Value::Null));
     assert_eq!(json_of(&server, "/api/now")["counts"]["stars"], 4);

@@ -1,0 +1,227 @@
+//! From a configuration to the parts that `process` and `run` put together: what both share, so that they cannot
+//! differ.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, bail};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use tracing::Level;
+
+use crate::exit::Fault;
+use crate::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
+use twinpeak_core::drift::Expected;
+use twinpeak_core::model::Segmenter;
+use twinpeak_core::outcome::ModelIdentity;
+use twinpeak_core::survey::Survey;
+use twinpeak_core::threshold::ThresholdSegmenter;
+use twinpeak_engine::ports::PortError;
+use twinpeak_engine::{Device, EngineError, Limits, Models, Summary};
+use twinpeak_formats::avro::{Framing, Wire};
+use twinpeak_formats::fits;
+use twinpeak_nets::bundle::Bundle;
+use twinpeak_nets::device::{Chosen, Wanted, choose};
+use twinpeak_nets::infer::{TorchClassifier, TorchSegmenter};
+use twinpeak_store::{CatalogAvro, DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
+use twinpeak_telemetry::log::{self, Lines};
+
+/// Starts the log as configured; with a progress bar, lines go above it.
+pub fn start_log(config: &Config, bar: Option<ProgressBar>) {
+    let lines = match config.log.format {
+        LogFormat::Auto if io::stderr().is_terminal() => Lines::Human,
+        LogFormat::Human => Lines::Human,
+        LogFormat::Auto | LogFormat::Json => Lines::Json,
+    };
+    let level = match config.log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    log::start(lines, level, bar);
+}
+
+/// What a configuration comes to.
+pub struct Assembly {
+    /// What decides the results.
+    pub models: Models,
+    /// The nets, one set a thread.
+    pub devices: Vec<Device>,
+    /// What they run on, and why.
+    pub chosen: Chosen,
+    /// What frames should be like, where the bundle says it.
+    pub expected: Option<Expected>,
+}
+
+/// Loads the survey and the bundle, and puts the nets on the device.
+///
+/// # Errors
+/// With the [`Fault`] that says whose it is.
+pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
+    let survey = Arc::new(crate::assemble::survey(config)?);
+    let bundle = bundle(config, &survey)?;
+    let chosen = device(config.device.choice)?;
+    tracing::info!(device = chosen.name, reason = chosen.reason, "device selected");
+    let mut recipe = bundle.manifest().recipe.clone();
+    recipe.extract.max_children = config.pipeline.deblend_max_children.get();
+    recipe.extract.max_component_px = config.pipeline.deblend_max_component_px.get();
+    if config.model.segmenter == SegmenterKind::Threshold {
+        // The filter's scores are in sigma: its own threshold, not the net's.
+        recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
+        recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
+    }
+    let devices = (0..device_threads(config, &chosen))
+        .into_par_iter()
+        .map(|_| nets(config, &survey, &bundle, &chosen))
+        .collect::<anyhow::Result<_>>()?;
+    let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
+    let models = Models { survey, recipe, identity, device: chosen.name.clone() };
+    Ok(Assembly { models, devices, chosen, expected: bundle.manifest().expected.clone() })
+}
+
+/// The survey that the configuration names.
+///
+/// # Errors
+/// With [`Fault::Config`], naming the file.
+pub fn survey(config: &Config) -> anyhow::Result<Survey> {
+    survey_of(&config.survey.file)
+}
+
+/// Reads a survey's file.
+///
+/// # Errors
+/// The file cannot be read, or something in it is wrong.
+pub fn survey_of(file: &Path) -> anyhow::Result<Survey> {
+    let named = || format!("survey.file {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(named).context(Fault::Config)?;
+    Survey::parse(&text).with_context(named).context(Fault::Config)
+}
+
+/// The bundle that the configuration names, checked for the survey.
+///
+/// # Errors
+/// With [`Fault::Model`].
+pub fn bundle(config: &Config, survey: &Survey) -> anyhow::Result<Bundle> {
+    let profile = survey.profile();
+    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands);
+    loaded.with_context(|| format!("model.bundle {}", config.model.bundle.display())).context(Fault::Model)
+}
+
+/// The device that a choice comes to.
+///
+/// # Errors
+/// With [`Fault::Device`].
+pub fn device(choice: DeviceChoice) -> anyhow::Result<Chosen> {
+    choose(match choice {
+        DeviceChoice::Auto => Wanted::Auto,
+        DeviceChoice::Cpu => Wanted::Cpu,
+        DeviceChoice::Cuda(index) => Wanted::Cuda(index),
+    })
+    .context(Fault::Device)
+}
+
+/// How many threads own nets: as configured, or one a core of a processor, one for a GPU.
+pub fn device_threads(config: &Config, chosen: &Chosen) -> usize {
+    match config.pipeline.device_threads {
+        0 if chosen.is_cpu() => available_parallelism().map_or(1, usize::from),
+        0 => 1,
+        threads => threads,
+    }
+}
+
+/// One device thread's nets; making them runs a real inference on each, so they are made side by side.
+fn nets(config: &Config, survey: &Survey, bundle: &Bundle, chosen: &Chosen) -> anyhow::Result<Device> {
+    let segmenter: Box<dyn Segmenter> = match config.model.segmenter {
+        SegmenterKind::Net => Box::new(TorchSegmenter::new(bundle, chosen).context(Fault::Device)?),
+        SegmenterKind::Threshold => {
+            let profile = survey.profile();
+            let fwhm = &bundle.manifest().recipe.fallback_fwhm_arcsec;
+            Box::new(ThresholdSegmenter::new(survey, fwhm[survey.reference()] / profile.pixel_scale_arcsec))
+        }
+    };
+    let classifier = Box::new(TorchClassifier::new(bundle, chosen).context(Fault::Device)?);
+    Ok(Device { name: chosen.name.clone(), segmenter, classifier })
+}
+
+/// How much one file may ask of us.
+pub fn fits_limits(config: &Config) -> fits::Limits {
+    fits::Limits {
+        max_file_bytes: config.input.max_file_bytes.get() as u64,
+        max_unpacked_bytes: config.input.max_unpacked_bytes.get() as u64,
+        max_pixels: config.input.max_pixels.get() as u64,
+    }
+}
+
+/// How frames are read: from files, under the configured limits.
+pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
+    let (limits, survey) = (fits_limits(config), survey.clone());
+    Arc::new(move |image, files| fits::load(&survey, image, files, &limits))
+}
+
+/// The folder of results.
+///
+/// # Errors
+/// With [`Fault::Output`].
+pub fn ledger(config: &Config) -> anyhow::Result<Ledger> {
+    Ledger::open(&config.output.dir).context(Fault::Output)
+}
+
+/// Where results go.
+///
+/// # Errors
+/// With [`Fault::Config`] where the survey's names make no Avro schema and Avro is wanted.
+pub fn sink(config: &Config, ledger: Ledger, models: &Models) -> anyhow::Result<DirectorySink> {
+    let catalog_avro = if config.output.avro { Some(catalog_avro(&models.survey)?) } else { None };
+    let name = ModelName { version: models.identity.version.clone(), hash: models.identity.hash.clone() };
+    let encoders = Encoders {
+        catalog_table: Box::new(|catalog, columns, survey, quality| {
+            fits::catalog_table(catalog, columns, survey, quality).map_err(Into::into)
+        }),
+        masks: Box::new(|products| fits::masks(products).map_err(Into::into)),
+        catalog_avro,
+    };
+    Ok(DirectorySink::new(ledger, (*models.survey).clone(), name, encoders))
+}
+
+fn catalog_avro(survey: &Survey) -> anyhow::Result<CatalogAvro> {
+    let wire = Wire::new(survey, Framing::SingleObject).context("output.avro").context(Fault::Config)?;
+    Ok(Box::new(move |catalog| wire.container(catalog).map_err(Into::into)))
+}
+
+/// The engine's bounds.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        frames_in_flight: config.pipeline.frames_in_flight.get(),
+        workers: config.pipeline.prepare_workers.get(),
+        idle_probe: config.http.inference_within_s.duration() / 3,
+        ..Limits::default()
+    }
+}
+
+/// The engine's end, with the fault behind a failure. A source may fail on the folder of results `out` too: that
+/// is where it notes what it has begun.
+///
+/// # Errors
+/// What ended the engine early.
+pub fn ended(result: Result<Summary, EngineError>, out: &Path) -> anyhow::Result<Summary> {
+    result.or_else(|error| {
+        let fault = match &error {
+            EngineError::Device(_) => Fault::Device,
+            EngineError::Sink(_) => Fault::Output,
+            EngineError::Source(source) if concerns(source, out) => Fault::Output,
+            EngineError::Source(_) | EngineError::Died(_) => bail!(error),
+        };
+        Err(anyhow::Error::new(error).context(fault))
+    })
+}
+
+fn concerns(error: &PortError, folder: &Path) -> bool {
+    let (PortError::Retry(cause) | PortError::EndSession(cause) | PortError::Fatal(cause)) = error else {
+        return false;
+    };
+    cause.downcast_ref::<StoreError>().is_some_and(|e| e.path().is_some_and(|p| p.starts_with(folder)))
+}

@@ -1,0 +1,354 @@
+//! A survey as data: everything that SDSS has and another survey has otherwise. `config/surveys/sdss.toml` is
+//! the shipped profile; nothing in the code is a special case of it.
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::frame::{BANDS, FieldIds, ImageId, PerBand};
+
+/// A survey's description, checked.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    profile: Profile,
+    pattern: Regex,
+    reference: usize,
+    shape: [usize; 3],
+}
+
+/// The file `config/surveys/*.toml`, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Short name; part of every source's id and of the topics' names.
+    pub name: String,
+    /// Band names in the order used everywhere.
+    pub bands: PerBand<String>,
+    /// The band whose pixel grid carries positions.
+    pub reference_band: String,
+    /// The three bands in which sources stand out best; centring and classification use these.
+    pub shape_bands: [String; 3],
+    /// Side of a pixel, arcsec.
+    pub pixel_scale_arcsec: f64,
+    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5.
+    pub zero_point_mag: f64,
+    /// What BUNIT must say.
+    pub unit: String,
+    /// Regular expression of a file's name, capturing `band` and `image`.
+    pub file_pattern: String,
+    /// Name of a written file, with `{band}` and `{image}`.
+    pub file_template: String,
+    /// Margins outside which a source belongs to the neighbouring field.
+    pub primary_margin_px: Margin,
+    /// Softening b of asinh magnitudes, maggies (Lupton, Gunn & Szalay 1999).
+    pub asinh_softening_maggies: PerBand<f64>,
+    /// Magnitudes of the stars that make a frame's PSF.
+    pub psf_stars: PsfStars,
+    /// Names of header cards.
+    pub cards: Cards,
+    /// Usual values.
+    pub typical: Typical,
+    /// Limits of trust.
+    pub saturation: Saturation,
+    /// Gain and dark variance by camera column and run.
+    pub detector: Vec<Detector>,
+}
+
+/// Pixels at each side of a frame.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Margin {
+    /// Low x.
+    pub left: usize,
+    /// High x.
+    pub right: usize,
+    /// Low y.
+    pub bottom: usize,
+    /// High y.
+    pub top: usize,
+}
+
+/// Reference-band magnitudes, in a 4 px aperture, between which isolated stars show the PSF.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PsfStars {
+    /// Brighter ones may be saturated.
+    pub brightest_mag: f64,
+    /// Fainter ones are noise.
+    pub faintest_mag: f64,
+    /// The mode of the half-light radius is that of objects brighter than this.
+    pub mode_faintest_mag: f64,
+}
+
+/// Names of the header cards that hold a frame's facts; an absent name is not read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cards {
+    /// Calibration, units of flux per DN.
+    pub nmgy_per_dn: Option<String>,
+    /// Exposure, s.
+    pub exposure_s: Option<String>,
+    /// Start of exposure, seconds since MJD 0 (TAI).
+    pub start_tai_s: Option<String>,
+    /// Column of a table extension with the subtracted sky, DN.
+    pub sky_table: Option<String>,
+}
+
+/// Usual values of the survey, where a header is silent and for simulations.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typical {
+    /// Exposure, s.
+    pub exposure_s: f64,
+    /// Calibration.
+    pub nmgy_per_dn: PerBand<f64>,
+    /// Sky noise of one pixel, nMgy.
+    pub sky_sigma_nmgy: PerBand<f64>,
+    /// Sky brightness.
+    pub sky_mag_arcsec2: PerBand<f64>,
+    /// Flux of an ordinary object relative to the reference band.
+    pub object_sed: PerBand<f64>,
+}
+
+/// Where pixels stop being linear.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saturation {
+    /// A pixel above this is not trusted, DN.
+    pub trusted_dn: f64,
+    /// Where a detector clips, DN.
+    pub full_well_dn: f64,
+}
+
+/// One camera column's detectors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detector {
+    /// Camera column; absent: any.
+    pub camcol: Option<u32>,
+    /// Holds for runs after this one; the last row that fits wins.
+    pub after_run: Option<u32>,
+    /// Electrons per DN.
+    pub gain_e_per_dn: PerBand<f64>,
+    /// Read noise and dark current, DN^2.
+    pub dark_variance_dn2: PerBand<f64>,
+}
+
+/// What a file's name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName {
+    /// The field it belongs to.
+    pub image: ImageId,
+    /// Index of its band.
+    pub band: usize,
+    /// Run, camera column, field.
+    pub ids: FieldIds,
+}
+
+/// Why a survey's description cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// Not TOML, an unknown key, a missing key.
+    #[error("the survey's description is not understood: {0}")]
+    Parse(#[from] toml::de::Error),
+    /// The pattern is no regular expression.
+    #[error("file_pattern: {0}")]
+    Pattern(#[from] regex::Error),
+    /// A value that makes no sense.
+    #[error("{key}: {problem}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what would do.
+        problem: String,
+    },
+}
+
+impl Survey {
+    /// Reads and checks a description.
+    ///
+    /// # Errors
+    /// [`SurveyError`] naming the key.
+    pub fn parse(text: &str) -> Result<Self, SurveyError> {
+        let profile: Profile = toml::from_str(text)?;
+        let value = |key, problem: String| SurveyError::Value { key, problem };
+        let pattern = Regex::new(&profile.file_pattern)?;
+        for group in ["band", "image"] {
+            if !pattern.capture_names().flatten().any(|n| n == group) {
+                return Err(value("file_pattern", format!("must capture (?P<{group}>...)")));
+            }
+        }
+        let reference = profile.bands.iter().position(|b| *b == profile.reference_band).ok_or_else(|| {
+            value("reference_band", format!("{:?} is not one of {:?}", profile.reference_band, profile.bands))
+        })?;
+        let mut shape = [0; 3];
+        for (index, name) in shape.iter_mut().zip(&profile.shape_bands) {
+            *index = profile
+                .bands
+                .iter()
+                .position(|b| b == name)
+                .ok_or_else(|| value("shape_bands", format!("{name:?} is not one of {:?}", profile.bands)))?;
+        }
+        if ImageId::new(&profile.name).is_err() {
+            return Err(value("name", format!("{:?} must be letters, digits, . _ -", profile.name)));
+        }
+        let positive = |key, values: &[f64]| {
+            let bad = values.iter().find(|v| !(v.is_finite() && **v > 0.0));
+            bad.map_or(Ok(()), |v| Err(value(key, format!("{v} must be positive"))))
+        };
+        positive("pixel_scale_arcsec", &[profile.pixel_scale_arcsec])?;
+        positive("typical.nmgy_per_dn", &profile.typical.nmgy_per_dn)?;
+        positive("typical.sky_sigma_nmgy", &profile.typical.sky_sigma_nmgy)?;
+        positive("typical.object_sed", &profile.typical.object_sed)?;
+        positive("asinh_softening_maggies", &profile.asinh_softening_maggies)?;
+        positive("typical.exposure_s", &[profile.typical.exposure_s])?;
+        positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
+        for d in &profile.detector {
+            positive("detector.gain_e_per_dn", &d.gain_e_per_dn)?;
+        }
+        let stars = profile.psf_stars;
+        if !(stars.brightest_mag < stars.mode_faintest_mag && stars.mode_faintest_mag <= stars.faintest_mag) {
+            return Err(value("psf_stars", "brightest_mag < mode_faintest_mag <= faintest_mag must hold".into()));
+        }
+        if profile.detector.is_empty() {
+            return Err(value("detector", "give at least one row".into()));
+        }
+        Ok(Self { profile, pattern, reference, shape })
+    }
+
+    /// The description as written.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Index of the reference band.
+    pub fn reference(&self) -> usize {
+        self.reference
+    }
+
+    /// The name of band `b`.
+    pub fn band(&self, b: usize) -> &str {
+        &self.profile.bands[b]
+    }
+
+    /// What a file's name (without its folder) says, or `None` where it is not one of the survey's.
+    pub fn file_name(&self, name: &str) -> Option<FileName> {
+        let found = self.pattern.captures(name)?;
+        let band = found.name("band")?.as_str();
+        let number = |group| found.name(group).and_then(|m| m.as_str().parse().ok());
+        Some(FileName {
+            image: ImageId::new(found.name("image")?.as_str()).ok()?,
+            band: self.profile.bands.iter().position(|b| b == band)?,
+            ids: FieldIds {
+                run: number("run"),
+                rerun: number("rerun"),
+                camcol: number("camcol"),
+                field: number("field"),
+            },
+        })
+    }
+
+    /// The name of the same image's file in another band, all else of `name` (its ending, say) being kept; `None`
+    /// where `name` is not one of the survey's, or the pattern does not let the band alone be another.
+    pub fn sibling(&self, name: &str, band: usize) -> Option<String> {
+        let said = self.file_name(name)?;
+        let written = self.pattern.captures(name)?.name("band")?;
+        let sibling = format!("{}{}{}", &name[..written.start()], self.band(band), &name[written.end()..]);
+        let sound = self.file_name(&sibling).is_some_and(|s| s.band == band && s.image == said.image);
+        sound.then_some(sibling)
+    }
+
+    /// The name of the file of one band of an image.
+    pub fn file_for(&self, band: usize, image: &ImageId) -> String {
+        self.profile.file_template.replace("{band}", self.band(band)).replace("{image}", image.as_str())
+    }
+
+    /// The detectors that took a field: the last row that fits its camera column and run.
+    pub fn detector(&self, ids: &FieldIds) -> &Detector {
+        let fits = |d: &&Detector| {
+            (d.camcol.is_none() || d.camcol == ids.camcol)
+                && d.after_run.is_none_or(|r| ids.run.is_some_and(|run| run > r))
+        };
+        self.profile.detector.iter().rev().find(fits).unwrap_or(&self.profile.detector[0])
+    }
+
+    /// Unit-norm weights of a detection sum over bands in sigma units: SED / sigma, so that the sum has unit noise.
+    pub fn detection_weights(&self, sigma_nmgy: &PerBand<f64>, bands: &[usize]) -> PerBand<f32> {
+        let mut w = [0.0; BANDS];
+        for &b in bands {
+            w[b] = self.profile.typical.object_sed[b] / sigma_nmgy[b];
+        }
+        let norm = w.iter().map(|v| v * v).sum::<f64>().sqrt();
+        w.map(|v| (v / norm) as f32)
+    }
+
+    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5.
+    pub fn nmgy_per_unit(&self) -> f64 {
+        10f64.powf(0.4 * (22.5 - self.profile.zero_point_mag))
+    }
+
+    /// Indices of the three bands in which sources stand out best.
+    pub fn shape_bands(&self) -> [usize; 3] {
+        self.shape
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sdss() -> Survey {
+        Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    #[test]
+    fn file_names_say_band_and_field() {
+        let f = sdss().file_name("frame-i-003918-3-0213.fits.bz2").unwrap();
+        assert_eq!(
+            (f.image.as_str(), f.band, f.ids.run, f.ids.camcol, f.ids.field),
+            ("003918-3-0213", 3, Some(3918), Some(3), Some(213))
+        );
+        for other in ["frame-x-003918-3-0213.fits", "frame-i-003918-3-0213.fits.tmp", "photoObj-003918-3-0213.fits", ""]
+        {
+            assert_eq!(sdss().file_name(other), None, "{other}");
+        }
+        assert_eq!(sdss().file_for(0, &f.image), "frame-u-003918-3-0213.fits.bz2");
+    }
+
+    #[test]
+    fn a_sibling_has_the_name_but_for_the_band() {
+        let sibling = |name: &str, band| sdss().sibling(name, band);
+        let of_z = |ending: &str| Some(format!("frame-z-003918-3-0213.fits{ending}"));
+        for ending in ["", ".bz2", ".fz"] {
+            assert_eq!(sibling(&format!("frame-u-003918-3-0213.fits{ending}"), 4), of_z(ending));
+        }
+        assert_eq!(sibling("frame-z-003918-3-0213.fits", 4), of_z(""));
+        assert_eq!(sibling("frame-y-003918-3-0213.fits", 4), None);
+        let text = include_str!("../../config/surveys/sdss.toml");
+        let image_with_band = text.replacen("(?P<band>[ugriz])-(?P<image>", "(?P<image>(?P<band>[ugriz])-", 1);
+        let alone = Survey::parse(&image_with_band).unwrap();
+        assert!(alone.file_name("frame-u-003918-3-0213.fits").is_some());
+        assert_eq!(alone.sibling("frame-u-003918-3-0213.fits", 4), None);
+    }
+
+    #[test]
+    fn detectors_change_with_the_run() {
+        let gain = |run, camcol| {
+            sdss().detector(&FieldIds { run: Some(run), camcol: Some(camcol), ..Default::default() }).gain_e_per_dn[0]
+        };
+        assert_eq!((gain(1000, 2), gain(1101, 2), gain(4000, 2), gain(4000, 6)), (1.595, 1.825, 1.825, 2.17));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_key() {
+        let text = include_str!("../../config/surveys/sdss.toml");
+        for (from, to, key) in [
+            ("reference_band = \"r\"", "reference_band = \"y\"", "reference_band"),
+            ("pixel_scale_arcsec = 0.396", "pixel_scale_arcsec = -1.0", "pixel_scale_arcsec"),
+            ("unit = ", "units = ", "units"),
+            ("?P<band>", "?P<b>", "file_pattern"),
+        ] {
+            let error = Survey::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The classical segmenter: a matched filter on the weighted sum of the bands. It is the baseline that a net has
+//! to beat, and what tests use instead of one.
+
+use crate::filter::{Edge, Gaussian};
+use crate::frame::{BANDS, PerBand, Plane};
+use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS};
+use crate::survey::Survey;
+
+/// Width of the filter in units of the PSF's effective width: narrower than the PSF, which costs little in depth
+/// and keeps close pairs and extents sharp.
+pub const FILTER_PER_PSF: f64 = 0.7;
+
+/// Scores pixels by a matched filter; a score is in units of its noise.
+#[derive(Clone, Debug)]
+pub struct ThresholdSegmenter {
+    weights: PerBand<f32>,
+    kernel: Gaussian,
+}
+
+impl ThresholdSegmenter {
+    /// Tiles in a batch.
+    pub const BATCH: usize = 32;
+    /// Threshold of detection and extent: about 10 false objects on a 2048x1489 frame of noise.
+    pub const DETECT_SIGMA: f32 = 3.6;
+
+    /// A filter for a PSF of `psf_fwhm_px` (effective: of the Gaussian with its noise-equivalent area), the bands
+    /// weighted for an ordinary object over the survey's usual noise.
+    pub fn new(survey: &Survey, psf_fwhm_px: f64) -> Self {
+        let sigma = &survey.profile().typical.sky_sigma_nmgy;
+        let bands: Vec<usize> = (0..BANDS).collect();
+        Self {
+            weights: survey.detection_weights(sigma, &bands),
+            kernel: Gaussian::of_fwhm(FILTER_PER_PSF * psf_fwhm_px),
+        }
+    }
+}
+
+impl Segmenter for ThresholdSegmenter {
+    fn batch(&self) -> usize {
+        Self::BATCH
+    }
+
+    fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
+        let mut sum = Plane::filled(TILE, TILE, 0.0);
+        for (tile, score) in tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_PIXELS)) {
+            for (s, pixel) in sum.pixels_mut().iter_mut().zip(tile.chunks_exact(BANDS)) {
+                *s = pixel.iter().zip(&self.weights).map(|(p, w)| p * w).sum();
+            }
+            score.copy_from_slice(self.kernel.blur_to_unit_noise(&sum, Edge::Zero).pixels());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::{matched_filter, weighted_sum};
+    use crate::tile::Tiling;
+
+    fn survey() -> Survey {
+        Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    fn planes(width: usize, height: usize) -> PerBand<Plane<f32>> {
+        std::array::from_fn(|b| {
+            let pixel = |i: usize| ((i * (31 + b) + i * i % 101) % 17) as f32 - 8.0;
+            Plane::from_pixels(width, height, (0..width * height).map(pixel).collect())
+        })
+    }
+
+    #[test]
+    fn stitched_tiles_equal_the_filter_of_the_whole_frame() {
+        let (width, height) = (150, 130);
+        let planes = planes(width, height);
+        let mut segmenter = ThresholdSegmenter::new(&survey(), 3.5);
+        let tiling = Tiling::new(width, height, 16);
+        assert!(tiling.len() <= segmenter.batch());
+        let mut tiles = vec![0.0; segmenter.batch() * TILE_LEN];
+        let mut scores = vec![f32::NAN; segmenter.batch() * TILE_PIXELS];
+        for i in 0..tiling.len() {
+            tiling.cut(&planes, i, &mut tiles[i * TILE_LEN..]);
+        }
+        segmenter.segment(&tiles, &mut scores).unwrap();
+        let mut stitched = Plane::filled(width, height, f32::NAN);
+        for i in 0..tiling.len() {
+            tiling.stitch(i, &scores[i * TILE_PIXELS..], &mut stitched);
+        }
+        let whole = matched_filter(&weighted_sum(&planes, &segmenter.weights), 0.7 * 3.5);
+        for (s, w) in stitched.pixels().iter().zip(whole.pixels()) {
+            assert!((s - w).abs() < 1e-4, "{s} for {w}");
+        }
+    }
+}

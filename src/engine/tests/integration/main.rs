@@ -1,0 +1,3 @@
+//! The engine's laws.
+
+mod pipeline;

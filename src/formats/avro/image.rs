@@ -1,0 +1,54 @@
+//! The end-of-image record. No order holds across topics: by its counts a consumer knows when it has all rows and
+//! masks of an image.
+
+use apache_avro::types::Value;
+
+use twinpeak_core::outcome::{BandQuality, Finished, Products};
+
+pub(super) fn record(finished: &Finished, products: &Products, masks: usize) -> Value {
+    let p = &products.catalog.provenance;
+    let counts = products.catalog.counts();
+    let text = |value: &str| Value::from(value);
+    let timings = finished.timings_s.iter().map(|(stage, &s)| (stage.name().to_owned(), Value::Double(s)));
+    Value::Record(vec![
+        ("imageId".into(), text(p.image_id.as_str())),
+        ("survey".into(), text(&p.survey)),
+        ("midpointMjdTai".into(), p.midpoint_mjd_tai.into()),
+        ("rows".into(), number(counts.rows)),
+        ("stars".into(), number(counts.stars)),
+        ("galaxies".into(), number(counts.galaxies)),
+        ("unclassified".into(), number(counts.unclassified)),
+        ("masks".into(), number(masks)),
+        ("tiles".into(), number(products.tiles)),
+        ("quality".into(), Value::Array(products.quality.iter().map(band).collect())),
+        ("timings".into(), Value::Map(timings.collect())),
+        ("device".into(), text(&products.device)),
+        ("modelVersion".into(), text(&p.model_version)),
+        ("modelHash".into(), text(&p.model_hash)),
+        ("inputHash".into(), text(&p.input_hash)),
+        ("softwareVersion".into(), text(&p.software_version)),
+    ])
+}
+
+fn band(quality: &BandQuality) -> Value {
+    Value::Record(vec![
+        ("band".into(), quality.band.as_str().into()),
+        ("fwhmArcsec".into(), measured(quality.fwhm_arcsec)),
+        ("ellipticity".into(), measured(quality.ellipticity)),
+        ("skyNmgy".into(), measured(quality.sky_nmgy)),
+        ("skySigmaNmgy".into(), measured(quality.sky_sigma_nmgy)),
+        ("depth5SigmaMag".into(), measured(quality.depth_5sigma_mag)),
+        ("psfStars".into(), number(quality.psf_stars)),
+        ("psfFallback".into(), quality.psf_fallback.into()),
+        ("registrationResidualPx".into(), measured(quality.registration_residual_px)),
+    ])
+}
+
+fn number(value: usize) -> Value {
+    Value::Long(value as i64)
+}
+
+/// Null for what could not be measured.
+fn measured(value: f64) -> Value {
+    value.is_finite().then_some(value).into()
+}

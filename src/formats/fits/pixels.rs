@@ -1,0 +1,85 @@
+//! The pixels of a file's image: the first HDU that holds one, plain or tile-compressed.
+
+use super::fault::Fault;
+use super::hdu::{Hdu, axes};
+use super::header::Header;
+use super::table::Table;
+use super::{Limits, tiles};
+use twinpeak_core::frame::Plane;
+
+/// Smallest side of a frame, px.
+const SMALLEST: u64 = 64;
+
+/// What an image HDU declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub width: usize,
+    pub height: usize,
+    /// Whether pixels have 8 bytes instead of 4.
+    pub double: bool,
+}
+
+/// Index of the HDU that holds the image: the first with pixels, else the first that declares any.
+pub(super) fn find(hdus: &[Hdu]) -> Result<usize, Fault> {
+    let is_image = |hdu: &Hdu| {
+        let extension = hdu.header.text("XTENSION");
+        let plain = extension.is_none_or(|x| x == "IMAGE") && hdu.header.integer("NAXIS").is_some_and(|n| n >= 2);
+        plain || is_compressed(&hdu.header)
+    };
+    let with_pixels = hdus.iter().position(|hdu| is_image(hdu) && !hdu.data.is_empty());
+    with_pixels.or_else(|| hdus.iter().position(is_image)).ok_or(Fault::NoImage)
+}
+
+/// Width and height of an image, if they and its type are acceptable; says nothing about its data.
+pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, Fault> {
+    let (naxis, bitpix) = if is_compressed(header) { ("ZNAXIS", "ZBITPIX") } else { ("NAXIS", "BITPIX") };
+    let [width, height, rest @ ..] = &axes(header, naxis)?[..] else { return Err(Fault::NoImage) };
+    let (width, height) = (*width, *height);
+    if rest.iter().any(|&n| n != 1) {
+        return Err(Fault::NoImage);
+    }
+    if width.checked_mul(height).is_none_or(|n| n > limits.max_pixels) {
+        return Err(Fault::TooManyPixels { width, height, limit: limits.max_pixels });
+    }
+    if width < SMALLEST || height < SMALLEST {
+        return Err(Fault::TooSmall { width, height });
+    }
+    let double = match header.integer(bitpix) {
+        Some(-32) => false,
+        Some(-64) => true,
+        Some(bitpix) => return Err(Fault::PixelType { bitpix }),
+        None => return Err(Fault::BadCard { card: bitpix.into() }),
+    };
+    Ok(Shape { width: width as usize, height: height as usize, double })
+}
+
+/// The pixels of an image in the unit of its header.
+pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, Fault> {
+    let mut pixels = match Table::of(hdu)? {
+        Some(table) => tiles::decode(&hdu.header, &table, shape)?,
+        None => reals(hdu.data, shape.double),
+    };
+    let wanted = shape.width * shape.height;
+    if pixels.len() < wanted {
+        return Err(Fault::BadCard { card: "GCOUNT".into() }); // the axes promise more than the HDU holds
+    }
+    pixels.truncate(wanted);
+    let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));
+    if (scale, zero) != (1.0, 0.0) {
+        pixels.iter_mut().for_each(|v| *v = (f64::from(*v) * scale + zero) as f32);
+    }
+    Ok(Plane::from_pixels(shape.width, shape.height, pixels))
+}
+
+/// Big-endian floating-point numbers, of 8 bytes each or 4.
+pub(super) fn reals(bytes: &[u8], double: bool) -> Vec<f32> {
+    if double {
+        bytes.as_chunks().0.iter().map(|b| f64::from_be_bytes(*b) as f32).collect()
+    } else {
+        bytes.as_chunks().0.iter().map(|b| f32::from_be_bytes(*b)).collect()
+    }
+}
+
+fn is_compressed(header: &Header) -> bool {
+    header.is_true("ZIMAGE")
+}

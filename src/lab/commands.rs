@@ -1,0 +1,5 @@
+//! One file a subcommand.
+
+pub mod dataset;
+mod sextractor;
+pub mod study;

@@ -1,0 +1,184 @@
+//! Whole frames for the study of segmenters: simulated anew from their seeds, or read from a folder; with what is true of
+//! those on which objects are looked for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, ensure};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::commands::dataset::sky;
+use crate::dataset::Part;
+use crate::study::Sky;
+use crate::study::segmentation::{Field, Fields, Known};
+use twinpeak_config::Config;
+use twinpeak_config::assemble::loader;
+use twinpeak_core::frame::Frame;
+use twinpeak_core::preprocess::{self, Prepared, prepare};
+use twinpeak_core::survey::Survey;
+use twinpeak_learn::sample::{self, Detector};
+use twinpeak_learn::segment::TrainingFrame;
+use twinpeak_sim::evaluate::{forced, truth_files};
+use twinpeak_sim::{IGNORED, Spec, Truth};
+use twinpeak_store as store;
+
+/// A sky's frames.
+pub(super) struct Frames {
+    /// What is learned from.
+    pub training: Vec<TrainingFrame>,
+    /// Where objects are looked for.
+    pub fields: Vec<Field>,
+    /// What is true of each of these.
+    pub known: Vec<Known>,
+}
+
+/// Tells these frames from any others; `None` where they are not there.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn sha256(fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Option<String>> {
+    let mut hash = Sha256::new();
+    match fields {
+        // A simulated field is a function of these and of the program.
+        Fields::Simulated { .. } => hash.update(format!("{fields:?} {}", env!("CARGO_PKG_VERSION"))),
+        Fields::Frames { folder, test } => {
+            if !folder.exists() {
+                return Ok(None);
+            }
+            hash.update(test.join(" "));
+            for (image, files) in store::Fields::new(&folders(folder)?, survey.clone()) {
+                hash.update(image.as_str());
+                for path in files.into_iter().flatten() {
+                    hash.update(Sha256::digest(fs::read(&path).with_context(|| path.display().to_string())?));
+                }
+            }
+        }
+    }
+    Ok(Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+}
+
+/// The folders in a folder, or itself where there are none.
+fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let named = || folder.display().to_string();
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).with_context(named)? {
+        let path = entry.with_context(named)?.path();
+        if path.is_dir() {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(if all.is_empty() { vec![folder.to_owned()] } else { all })
+}
+
+/// The five files of an image in a folder.
+///
+/// # Errors
+/// Where they are not all there.
+pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = store::Fields::new(&folders(folder)?, survey.clone());
+    let (_, files) = all.find(|(id, _)| id.as_str() == image).with_context(|| format!("{image} is not there"))?;
+    Ok(files.map_err(|rejection| anyhow!("{image}: {rejection}"))?.to_vec())
+}
+
+/// Reads or makes a sky's frames.
+///
+/// # Errors
+/// Frames that cannot be read or prepared, a truth that is not there.
+pub(super) fn load(sky: &Sky, fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Frames> {
+    match fields {
+        Fields::Simulated { seed, width, height, training, test } => {
+            let spec = Spec { width: *width, height: *height, ..Spec::default() };
+            let source = sky::Sky::simulated(*seed, spec, survey)?;
+            let made = |part, number| source.field(part, number)?.context("the simulator gave no field");
+            let training = (0..*training)
+                .into_par_iter()
+                .map(|i| Ready::new(made(Part::Train, i)?.frame, survey)?.taught(survey, i as u64))
+                .collect::<anyhow::Result<_>>()?;
+            let both = |i| {
+                let sky::Field { frame, truth } = made(Part::Test, i)?;
+                let known = simulated(truth.context("the simulator told no truth")?, survey);
+                Ok((Ready::new(frame, survey)?.field(survey, i as u64), known))
+            };
+            let (fields, known) =
+                (0..*test).into_par_iter().map(both).collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
+            Ok(Frames { training, fields, known })
+        }
+        Fields::Frames { folder, test } => from_files(sky, folder, test, survey),
+    }
+}
+
+fn from_files(sky: &Sky, folder: &Path, test: &[String], survey: &Arc<Survey>) -> anyhow::Result<Frames> {
+    let catalogs = sky.catalogs.as_deref().context("frames from files need catalogues: the sky has none")?;
+    let load = loader(&Config::default(), survey);
+    let images: Vec<_> = store::Fields::new(&folders(folder)?, survey.clone()).collect();
+    let ready =
+        |(image, files): &(twinpeak_core::frame::ImageId, Result<_, Box<twinpeak_core::outcome::Rejection>>)| {
+            let frame = files.as_ref().map_err(|r| (**r).clone()).and_then(|files| load(image, files));
+            Ready::new(frame.map_err(|rejection| anyhow!("{image}: {rejection}"))?, survey)
+        };
+    let (tested, learned): (Vec<_>, Vec<_>) =
+        images.iter().partition(|(image, _)| test.iter().any(|t| t == image.as_str()));
+    ensure!(tested.len() == test.len(), "{}: not all of {test:?} are there", folder.display());
+    let training = (learned.into_par_iter().enumerate())
+        .map(|(i, image)| ready(image)?.taught(survey, i as u64))
+        .collect::<anyhow::Result<_>>()?;
+    let both = |(i, image): (usize, &_)| {
+        let ready: Ready = ready(image)?;
+        let known = listed(&catalogs.join(image.0.as_str()), &ready.prepared, survey)?;
+        Ok((ready.field(survey, i as u64), known))
+    };
+    let pairs = tested.into_iter().enumerate().map(both).collect::<anyhow::Result<Vec<_>>>()?;
+    let (fields, known) = pairs.into_iter().unzip();
+    Ok(Frames { training, fields, known })
+}
+
+/// A frame with its PSF's width.
+struct Ready {
+    prepared: Prepared,
+    fwhm_px: f64,
+}
+
+impl Ready {
+    /// Prepares a frame; its PSF is measured on what a matched filter finds.
+    fn new(frame: Frame, survey: &Survey) -> anyhow::Result<Self> {
+        let image = frame.id.to_string();
+        let prepared = prepare(frame, survey, &preprocess::Settings::default()).context(image)?;
+        let mut filter = sample::matched_filter(survey);
+        let found = sample::find(&prepared, survey, &mut Detector::classical(&mut filter))?;
+        let fwhm_px = found.quality[survey.reference()].effective_fwhm_px;
+        Ok(Self { prepared, fwhm_px })
+    }
+
+    fn taught(self, survey: &Survey, seed: u64) -> anyhow::Result<TrainingFrame> {
+        Ok(sample::training_frame(self.prepared, survey, self.fwhm_px, seed))
+    }
+
+    fn field(self, survey: &Survey, seed: u64) -> Field {
+        Field::new(self.prepared, survey, self.fwhm_px, seed)
+    }
+}
+
+fn simulated(truth: Truth, survey: &Survey) -> Known {
+    let reference = survey.reference();
+    let object = |o: &twinpeak_sim::TrueObject| twinpeak_sim::evaluate::TrueObject {
+        x: o.x,
+        y: o.y,
+        star: o.class.is_point(),
+        mag: Some(o.mag[reference]),
+    };
+    let objects = truth.objects.iter().map(object).collect();
+    Known { objects, complete: true, pixels: Some(truth.segmentation), ignored: IGNORED }
+}
+
+/// A catalogue's objects; where it has no magnitudes they are measured at its positions.
+fn listed(stem: &Path, prepared: &Prepared, survey: &Survey) -> anyhow::Result<Known> {
+    let mut objects = truth_files::read(stem, survey.band(survey.reference()))?;
+    let at: Vec<_> = objects.iter().map(|o| (o.x, o.y)).collect();
+    for (object, mag) in objects.iter_mut().zip(forced::on(prepared, survey, &at)) {
+        object.mag = object.mag.or(mag);
+    }
+    Ok(Known { objects, complete: false, pixels: None, ignored: IGNORED })
+}

@@ -1,0 +1,20 @@
+//! Parse, dispatch, exit code.
+
+use clap::Parser;
+
+use twinpeak_config::exit::{exit_of, in_a_line};
+use twinpeak_lab::cli::{Cli, Command};
+use twinpeak_lab::commands;
+use twinpeak_nets::process;
+
+fn main() {
+    let done = match Cli::parse().command {
+        Command::Study(args) => commands::study::run(&args),
+        Command::Dataset(args) => commands::dataset::run(&args),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        eprintln!("twinpeak-lab: {}", in_a_line(&error));
+        exit_of(&error)
+    });
+    process::leave(exit.code())
+}

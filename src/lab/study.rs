@@ -1,0 +1,37 @@
+//! The study: every method of the paper on the same objects, repeated over seeds, with statistics. The paper left
+//! "Repeat" and "Stats?" open in each section; this is the answer.
+//!
+//! A [`Plan`] (config/study.toml) names skies (data sets with a truth of their own), encoders (nets that give latents) and
+//! methods (what is made of these). Each run of a method with a seed leaves one [`Record`], a line of JSON in
+//! `benches/study/runs.jsonl`, and is never made again while its settings stand. Tables and figures are made from the
+//! records alone.
+//!
+//! Truth enters at one place, [`score`], after all training is over.
+
+mod alone;
+mod answer;
+mod bank;
+mod divergences;
+mod evidence;
+mod figures;
+mod learning_curve;
+mod method;
+mod plan;
+mod record;
+mod robustness;
+mod score;
+pub mod segmentation;
+mod table;
+
+pub use alone::alone;
+pub use answer::{Answer, AnswerError, Asked, Beside, Ground, answer};
+pub use bank::{Bank, Learned};
+pub use evidence::{Seen, evidence};
+pub use figures::{Figure, figures};
+pub use learning_curve::LearningCurve;
+pub use method::{Honesty, How, Method, Step};
+pub use plan::{Encoder, Plan, PlanError, Sky};
+pub use record::{Ending, RANKED, Record, Records, RecordsError, ranks};
+pub use robustness::Robustness;
+pub use score::{Answers, Label, score};
+pub use table::results;

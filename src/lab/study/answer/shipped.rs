@@ -1,0 +1,159 @@
+//! What the daemon runs, trained anew: the ensemble of A+Vr, the likelihood of profiles (EB), colour, and all together.
+
+use std::collections::BTreeMap;
+
+use super::{Answer, AnswerError, Asked, Bank, Ground, logistic, thinned};
+use crate::dataset::{Features, stamp};
+use twinpeak_core::cutout::Evidence;
+use twinpeak_core::model::{Classifier, OBJECT_LEN};
+use twinpeak_core::posterior::{Posterior, StarProbability};
+use twinpeak_learn::{Curve, Run, classify, colour, eb, posterior};
+use twinpeak_nets::bundle::{COLOUR, ClassifierPart};
+use twinpeak_nets::device::{Wanted, choose};
+use twinpeak_nets::infer::{TorchClassifier, TorchColour};
+
+/// Objects classified at a time.
+const BATCH: usize = 64;
+/// An ensemble uses some dozens of seeds from its first on.
+const SEEDS_APART: u64 = 100_000;
+
+/// The shipped ensemble, trained anew, as the daemon runs it; its opinion alone.
+pub(super) fn ensemble(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, posterior, answer } = train(ground, asked, bank)?;
+    let mut alone = |features| {
+        probabilities(&mut nets, features, |answer, evidence| {
+            let (_, seeds) = answer.split_last()?;
+            posterior.nets.star_probability(seeds, evidence.measured.mag)
+        })
+    };
+    Ok(answer.with(alone(&ground.training)?, alone(&ground.test)?))
+}
+
+/// All that ships, trained anew: what the daemon publishes, with the nets' weight that was learned or with this one.
+pub(super) fn shipped(
+    ground: &Ground,
+    asked: &Asked,
+    bank: &Bank,
+    nets_weight: Option<f32>,
+) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, mut posterior, mut answer } = train(ground, asked, bank)?;
+    posterior.nets_weight = nets_weight.unwrap_or(posterior.nets_weight);
+    let mut all = |features| {
+        probabilities(&mut nets, features, |answer, evidence| posterior.star_probability(answer, &evidence.measured))
+    };
+    answer.criteria.insert("nets_weight".to_owned(), f64::from(posterior.nets_weight));
+    Ok(answer.with(all(&ground.training)?, all(&ground.test)?))
+}
+
+/// A bundle's classifier, and what is said of its training.
+struct Trained {
+    nets: TorchClassifier,
+    posterior: Posterior,
+    answer: Answer,
+}
+
+fn train(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Trained, AnswerError> {
+    let (known, seed) = (&ground.training, asked.seed);
+    let objects = classify::Objects {
+        stamps: known.stamp.iter().map(stamp).collect(),
+        null_stamps: known.null_stamp.iter().map(stamp).collect(),
+        mag: known.reference_mag.clone(),
+        concentration: known.concentration.clone(),
+    };
+    let usual = classify::Settings::default();
+    let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
+    let (ensemble, training_s) = bank.ensemble(&objects, &settings)?;
+    let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
+    let judged = posterior::Objects { known: &measured, scores: &ensemble.scores };
+    let of_colour = colour::Settings { seed, ..colour::Settings::default() };
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &asked.run())?;
+    let mut parameters = ensemble.parameters;
+    parameters.insert_under(COLOUR, trained.colour);
+    let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape, colour: of_colour.shape };
+    let weakest = ensemble.naming.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
+    let answer = Answer {
+        threshold: 0.5,
+        objects: known.len(),
+        training_s,
+        loss: ensemble.curves.last().map_or_else(Vec::new, |curve| thinned(&curve.loss)),
+        criteria: BTreeMap::from([("naming_correlation".to_owned(), weakest)]),
+        ..Answer::default()
+    };
+    let nets = TorchClassifier::of(&parameters, &part, &choose(Wanted::Cpu)?)?;
+    Ok(Trained { nets, posterior: trained.posterior, answer })
+}
+
+/// `of` the nets' answer to each object; undecided where there is no basis.
+fn probabilities(
+    nets: &mut TorchClassifier,
+    features: &Features,
+    of: impl Fn(&[f32], &Evidence) -> Option<StarProbability>,
+) -> Result<Vec<f64>, AnswerError> {
+    let evidence =
+        |i: usize| Evidence { stamp: Box::new(stamp(&features.stamp[i])), measured: features.measurements(i) };
+    let objects: Vec<Evidence> = (0..features.len()).map(evidence).collect();
+    let mut all = Vec::with_capacity(objects.len());
+    let mut answers = vec![0.0; BATCH * nets.answer_len()];
+    for objects in objects.chunks(BATCH) {
+        let mut batch = vec![0.0; BATCH * OBJECT_LEN];
+        objects.iter().zip(batch.chunks_exact_mut(OBJECT_LEN)).for_each(|(object, out)| object.write(out));
+        nets.classify(&batch, &mut answers)?;
+        let each = objects.iter().zip(answers.chunks_exact(nets.answer_len()));
+        all.extend(each.map(|(object, answer)| of(answer, object).map_or(0.5, |p| f64::from(p.value))));
+    }
+    Ok(all)
+}
+
+impl Answer {
+    /// The same with these probabilities of the training and of the test objects.
+    fn with(self, training: Vec<f64>, test: Vec<f64>) -> Self {
+        Self { probabilities: Some(test.clone()), training_probabilities: Some(training), scores: test, ..self }
+    }
+}
+
+/// EB's log-odds of the test objects, with what colour adds.
+pub(super) fn profiles(ground: &Ground, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+    let [training, mut scores] = log_odds(ground)?;
+    let mut loss = Vec::new();
+    if coloured {
+        let (ratios, curve) = colour_ratios(ground, &training, seed, run)?;
+        scores.iter_mut().zip(ratios).for_each(|(score, ratio)| *score += f64::from(ratio));
+        loss = thinned(&curve.loss);
+    }
+    let [training_probabilities, probabilities] =
+        [&training, &scores].map(|all| Some(all.iter().map(|&odds| logistic(odds)).collect()));
+    let objects = ground.training.len();
+    Ok(Answer { scores, threshold: 0.0, probabilities, training_probabilities, objects, loss, ..Answer::default() })
+}
+
+/// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
+pub(super) fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
+    let known = &ground.training;
+    let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
+    let mixture = eb::train(&objects)?;
+    Ok([known, &ground.test].map(|features| {
+        let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
+        // Without a fit there is no telling.
+        (0..features.len()).map(|i| of(i).map_or(0.0, f64::from)).collect()
+    }))
+}
+
+/// What colour adds to the test objects' log-odds, learned from the `training` ones' by EB.
+pub(super) fn colour_ratios(
+    ground: &Ground,
+    training: &[f64],
+    seed: u64,
+    run: &Run,
+) -> Result<(Vec<f32>, Curve), AnswerError> {
+    let star_prob = training.iter().map(|&odds| logistic(odds) as f32).collect();
+    let settings = colour::Settings { seed, ..colour::Settings::default() };
+    let objects = colour::Objects { inputs: inputs(&ground.training), star_prob };
+    let (nets, curve) = colour::train(&objects, &settings, run)?;
+    Ok((TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&ground.test))?, curve))
+}
+
+/// Colours and magnitude, as the nets of colour see them.
+pub(super) fn inputs(features: &Features) -> Vec<[f32; 5]> {
+    let of = |([a, b, c, d], mag): (&[f32; 4], &f32)| [*a, *b, *c, *d, *mag];
+    features.colours.iter().zip(&features.reference_mag).map(of).collect()
+}

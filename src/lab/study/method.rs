@@ -1,0 +1,145 @@
+//! A row of the study: a method, what it does, and what it has seen.
+
+use serde::{Deserialize, Serialize};
+
+use twinpeak_learn::classify::VaeSettings;
+
+/// A row of the tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Its name.
+    pub name: String,
+    /// Section or figure of the paper, or what else it comes from.
+    pub source: String,
+    /// How often it is repeated.
+    pub seeds: usize,
+    /// What it does.
+    pub how: How,
+}
+
+impl Method {
+    /// Its name as people see it: what saw labels says so.
+    pub fn shown(&self) -> String {
+        let supervised = self.how.honesty() == Honesty::Supervised;
+        if supervised { format!("{}, supervised", self.name) } else { self.name.clone() }
+    }
+}
+
+/// From latents to one scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The longest coordinate along the manifold.
+    Isomap,
+    /// The one-dimensional map.
+    Tsne,
+    /// How much nearer one of two centres is.
+    KMeans,
+    /// Log-odds of one of two Gaussians.
+    Mixture,
+}
+
+/// What a method does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum How {
+    /// The frame's half-light radius over the object's.
+    Concentration,
+    /// Minus the half-light radius.
+    HalfLightRadius,
+    /// Minus the chi^2 of the point source.
+    ChiSquared,
+    /// SExtractor's, where it was run on the test frames.
+    ClassStar,
+    /// Minus what a galaxy is brighter by as a galaxy than as a point source.
+    PsfMinusModel,
+    /// A manifold or clusters of latents (V+M, Vr+M).
+    Manifold {
+        /// Of which encoder.
+        of: String,
+        /// Which step.
+        step: Step,
+    },
+    /// A variational auto-encoder of latents (A+Vr, figure 4, left).
+    Hierarchy {
+        /// Of which encoder.
+        of: String,
+        /// Its training.
+        vae: VaeSettings,
+    },
+    /// The first latent of a variational encoder is the answer (Vr alone; A+Vr, figure 4, right).
+    Direct {
+        /// Of which encoder.
+        of: String,
+    },
+    /// The shipped ensemble of A+Vr with its calibration.
+    Ensemble,
+    /// EB: the likelihood of profiles.
+    Profiles {
+        /// With the co-trained colour.
+        colour: bool,
+    },
+    /// The ensemble and EB with equal weights, and colour.
+    Mean,
+    /// All that ships: the same with the weights that the frames ask for.
+    Shipped,
+    /// A net of latents that learned EB's posteriors.
+    Distilled {
+        /// Of which encoder.
+        of: String,
+        /// With the co-trained colour.
+        colour: bool,
+    },
+    /// The same, fitted on the training objects that are alone in their cutouts; the encoder learned from all.
+    Alone {
+        /// What.
+        then: Box<Self>,
+    },
+    /// Saw labels: a net of PSF residuals, to say what there is to learn.
+    SupervisedNet,
+    /// Saw labels: a net on latents, to say how much they hold.
+    SupervisedProbe {
+        /// Of which encoder.
+        of: String,
+        /// With a hidden layer, else logistic.
+        hidden: bool,
+    },
+}
+
+/// What a method has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honesty {
+    /// Frames alone.
+    LabelFree,
+    /// Nothing: a measured number.
+    Baseline,
+    /// Labels.
+    Supervised,
+}
+
+impl How {
+    /// What it has seen.
+    pub fn honesty(&self) -> Honesty {
+        match self {
+            Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar | Self::PsfMinusModel => {
+                Honesty::Baseline
+            }
+            Self::SupervisedProbe { .. } | Self::SupervisedNet => Honesty::Supervised,
+            _ => Honesty::LabelFree,
+        }
+    }
+
+    /// The encoder it builds on.
+    pub fn encoder(&self) -> Option<&str> {
+        match self {
+            Self::Manifold { of, .. }
+            | Self::Hierarchy { of, .. }
+            | Self::Direct { of }
+            | Self::Distilled { of, .. }
+            | Self::SupervisedProbe { of, .. } => Some(of),
+            Self::Alone { then } => then.encoder(),
+            _ => None,
+        }
+    }
+}

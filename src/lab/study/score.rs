@@ -1,0 +1,33 @@
+//! Where truth comes in: a method's answers, given before, against labels.
+
+use twinpeak_sim::evaluate::{Marks, Scored};
+
+/// What is truly known of a test object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Label {
+    /// A star or quasar, else a galaxy.
+    pub star: bool,
+    /// True magnitude in the reference band; the measured one where nobody knows it.
+    pub mag: f64,
+}
+
+/// A method's answers on the test objects, in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers<'a> {
+    /// Higher for a star.
+    pub scores: &'a [f64],
+    /// Above it an object is called a star.
+    pub threshold: f64,
+    /// Probabilities, where the method gives them.
+    pub probabilities: Option<&'a [f64]>,
+}
+
+/// Marks on the objects that have a label.
+pub fn score(answers: &Answers, labels: &[Option<Label>]) -> Marks {
+    let scored = |(i, label): (usize, &Option<Label>)| {
+        let (label, score) = ((*label)?, *answers.scores.get(i)?);
+        let probability = answers.probabilities.and_then(|p| p.get(i).copied());
+        Some(Scored { mag: label.mag, star: label.star, score, called_star: score > answers.threshold, probability })
+    };
+    Marks::measure(&labels.iter().enumerate().filter_map(scored).collect::<Vec<_>>())
+}

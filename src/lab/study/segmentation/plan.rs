@@ -1,0 +1,152 @@
+//! The part of the plan that is about finding objects: `[[hypercolumn]]` and `[[segmenter]]` of `config/study.toml`, and
+//! each sky's frames.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clusters::ClusterRule;
+use crate::hypercolumn::Settings;
+use crate::study::Honesty;
+use twinpeak_nets::segmentation::Level;
+
+/// Whole frames of a sky.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fields {
+    /// From the simulator; nights and PSFs to learn from are others than those of the test.
+    Simulated {
+        /// Of the nights.
+        seed: u64,
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Frames to learn from.
+        training: usize,
+        /// Frames on which objects are looked for.
+        test: usize,
+    },
+    /// From files.
+    Frames {
+        /// A folder of frames, or of folders of frames.
+        folder: PathBuf,
+        /// The images on which objects are looked for; the others are learned from.
+        test: Vec<String>,
+    },
+}
+
+/// A net whose hypercolumns tell objects from the sky.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hypercolumn {
+    /// Its name, by which segmenters ask for it.
+    pub name: String,
+    /// How it is trained.
+    #[serde(default)]
+    pub net: Settings,
+}
+
+/// A row of the tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segmenter {
+    /// Its name.
+    pub name: String,
+    /// Section or figure of the paper, or what else it comes from.
+    pub source: String,
+    /// How often it is repeated.
+    pub seeds: usize,
+    /// What it does.
+    pub how: Finder,
+    /// Whether the panels show it.
+    #[serde(default)]
+    pub shown: bool,
+}
+
+/// From five bands to a score of each pixel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Finder {
+    /// SExtractor's default rule (3x3 filter, 5 px) on one image.
+    SextractorRule {
+        /// Which.
+        on: Image,
+    },
+    /// The program itself, on the reference band.
+    Sextractor,
+    /// The matched filter of [`twinpeak_core::threshold`] on the weighted sum of all bands.
+    MatchedFilter,
+    /// The net of the shipped bundle, with the bundle's thresholds as its own.
+    Shipped,
+    /// A net's hypercolumns.
+    Hypercolumns {
+        /// Of which net.
+        of: String,
+        /// What is made of them.
+        step: Grouping,
+        /// Levels that enter a linear head's hypercolumn, if not all.
+        #[serde(default)]
+        levels: Option<Vec<Level>>,
+    },
+}
+
+/// A single image made of the bands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Image {
+    /// The reference band.
+    Reference,
+    /// The weighted sum of the three shape bands.
+    ShapeSum,
+}
+
+/// From hypercolumns to a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grouping {
+    /// The nearer of two centres.
+    KMeans,
+    /// The likelier of two Gaussians.
+    Mixture,
+    /// The linear head that a classical rule teaches.
+    Head,
+}
+
+impl Grouping {
+    /// As `clusters` calls it; a head is no clustering.
+    pub(super) fn rule(self) -> Option<ClusterRule> {
+        match self {
+            Self::KMeans => Some(ClusterRule::KMeans),
+            Self::Mixture => Some(ClusterRule::Mixture),
+            Self::Head => None,
+        }
+    }
+}
+
+impl Finder {
+    /// What it has seen.
+    pub fn honesty(&self) -> Honesty {
+        match self {
+            Self::Shipped | Self::Hypercolumns { .. } => Honesty::LabelFree,
+            _ => Honesty::Baseline,
+        }
+    }
+
+    /// The net that it builds on.
+    pub fn hypercolumn(&self) -> Option<&str> {
+        match self {
+            Self::Hypercolumns { of, .. } => Some(of),
+            _ => None,
+        }
+    }
+}
+
+/// Tells a segmenter's settings, with all it builds on, from any other's: 16 hex digits. `shipped` names the bundle's net
+/// and thresholds; the rest of a bundle finds no objects.
+pub fn fingerprint(segmenter: &Segmenter, net: Option<&Hypercolumn>, data_sha256: &str, shipped: &str) -> String {
+    let shipped = if segmenter.how == Finder::Shipped { shipped } else { "" };
+    let all = format!("{data_sha256} {:?} {net:?} {shipped} {}", segmenter.how, env!("CARGO_PKG_VERSION"));
+    Sha256::digest(all).iter().take(8).map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,6 @@
+//! `twinpeak-lab` as a process, from the outside.
+
+mod common;
+mod dataset;
+mod regen;
+mod study;

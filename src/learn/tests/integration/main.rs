@@ -1,0 +1,3 @@
+//! What the trainer sees is what the engine sees.
+
+mod parity;

@@ -1,0 +1,162 @@
+//! The segmentation net behind its port.
+
+use tch::{Kind, TchError};
+
+use crate::bundle::{Bundle, SegmenterPart};
+use crate::cells::cells;
+use crate::device::{Chosen, Precision, model_error, start};
+use crate::infer::{judge, pattern};
+use crate::parameters::{Parameters, Tensors};
+use crate::segmentation::{Autoencoder, Head, with_channels_last};
+use twinpeak_core::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+
+/// The net on a device.
+#[derive(Debug)]
+pub struct TorchSegmenter {
+    autoencoder: Autoencoder,
+    head: Head,
+    chosen: Chosen,
+    batch: usize,
+    expected: Vec<f32>,
+}
+
+impl TorchSegmenter {
+    /// Copies the bundle's net to the device and runs one batch, so that a device that cannot serve is found now.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails or answers nonsense.
+    pub fn new(bundle: &Bundle, chosen: &Chosen) -> Result<Self, ModelError> {
+        Self::of(bundle.segmenter(), &bundle.manifest().segmenter, chosen)
+    }
+
+    /// The same for a net that is in no bundle yet. `parameters` hold at least those of `part.shape`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails or answers nonsense.
+    pub fn of(parameters: &Parameters, part: &SegmenterPart, chosen: &Chosen) -> Result<Self, ModelError> {
+        let failed = |e: TchError| model_error(&chosen.name, &e);
+        let kind = match chosen.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        let _no_grad = tch::no_grad_guard();
+        let tensors = Tensors::upload(parameters, chosen.device, kind).and_then(with_channels_last);
+        let tensors = tensors.map_err(failed)?;
+        let mut segmenter = Self {
+            autoencoder: Autoencoder::new(&tensors, &part.shape).map_err(failed)?,
+            head: Head::new(&tensors).map_err(failed)?,
+            chosen: chosen.clone(),
+            batch: part.batch,
+            expected: part.probe.clone(),
+        };
+        segmenter.probe()?;
+        Ok(segmenter)
+    }
+
+    /// What the bundle's `probe` holds once this has been run on a CPU in f32.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the device fails.
+    pub fn probe_answers(&mut self) -> Result<Vec<f32>, ModelError> {
+        let mut scores = vec![f32::NAN; self.batch * TILE_PIXELS];
+        self.segment(&pattern(self.batch * TILE_LEN), &mut scores)?;
+        // One pixel in 257: some of every column, row and corner of a cell.
+        Ok(scores[..TILE_PIXELS].iter().step_by(257).copied().collect())
+    }
+
+    fn run(&self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
+        start();
+        let _no_grad = tch::no_grad_guard();
+        let mut cells = cells(tiles)?.f_to_device(self.chosen.device)?;
+        if self.chosen.precision == Precision::Bf16 {
+            cells = cells.f_to_kind(Kind::BFloat16)?;
+        }
+        let columns = self.autoencoder.hypercolumns(&cells)?;
+        let answer = self.head.scores(&columns)?.f_to_kind(Kind::Float)?;
+        answer.f_to_device(tch::Device::Cpu)?.f_contiguous()?.f_copy_data(scores, scores.len())
+    }
+}
+
+impl Segmenter for TorchSegmenter {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
+        self.run(tiles, scores).map_err(|e| model_error(&self.chosen.name, &e))
+    }
+
+    /// The answer must be what the trainer got on a processor, within the tolerance.
+    fn probe(&mut self) -> Result<(), ModelError> {
+        let answers = self.probe_answers()?;
+        judge(&self.chosen, &answers, &self.expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
+
+    use super::*;
+    use crate::bundle::testing;
+    use crate::device::{Wanted, choose};
+    use crate::infer::BF16_TOLERANCE;
+
+    fn noise(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        (0..n).map(|_| rng.sample::<f32, _>(StandardNormal) * 2.0).collect()
+    }
+
+    fn answer(segmenter: &mut TorchSegmenter, tiles: &[f32]) -> Vec<f32> {
+        let mut scores = vec![0.0; segmenter.batch() * TILE_PIXELS];
+        segmenter.segment(tiles, &mut scores).unwrap();
+        scores
+    }
+
+    #[test]
+    fn a_tile_scores_the_same_bits_in_every_slot_beside_any_neighbours() {
+        let bundle = testing::bundle();
+        let mut segmenter = TorchSegmenter::new(&bundle, &choose(Wanted::Cpu).unwrap()).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let tile = noise(TILE_LEN, &mut rng);
+        let mut first: Option<Vec<u32>> = None;
+        for slot in 0..segmenter.batch() {
+            let mut tiles = noise(segmenter.batch() * TILE_LEN, &mut rng);
+            tiles[slot * TILE_LEN..][..TILE_LEN].copy_from_slice(&tile);
+            let scores = answer(&mut segmenter, &tiles);
+            let bits: Vec<u32> = scores[slot * TILE_PIXELS..][..TILE_PIXELS].iter().map(|s| s.to_bits()).collect();
+            assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "slot {slot}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_answers_otherwise_is_not_trusted() {
+        let bundle = testing::bundle();
+        let cpu = choose(Wanted::Cpu).unwrap();
+        let part = &bundle.manifest().segmenter;
+        let mut probe = TorchSegmenter::of(bundle.segmenter(), part, &cpu).unwrap().probe_answers().unwrap();
+        let with = |probe: &[f32]| {
+            let part = SegmenterPart { probe: probe.to_vec(), ..part.clone() };
+            TorchSegmenter::of(bundle.segmenter(), &part, &cpu)
+        };
+        assert!(with(&probe).is_ok());
+        probe[3] += 2.0 * BF16_TOLERANCE * probe[3].abs().max(1.0); // no processor's precision explains that
+        assert!(matches!(with(&probe), Err(ModelError::DeviceLost { .. })));
+    }
+
+    #[test]
+    fn bf16_agrees_with_f32() {
+        let bundle = testing::bundle();
+        let cpu = choose(Wanted::Cpu).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let with = |precision| TorchSegmenter::new(&bundle, &Chosen { precision, ..cpu.clone() }).unwrap();
+        let (mut wide, mut narrow) = (with(Precision::F32), with(Precision::Bf16));
+        let tiles = noise(wide.batch() * TILE_LEN, &mut rng);
+        let (a, b) = (answer(&mut wide, &tiles), answer(&mut narrow, &tiles));
+        let apart = |(a, b): (&f32, &f32)| (a - b).abs() / a.abs().max(1.0);
+        let worst = a.iter().zip(&b).map(apart).fold(0.0, f32::max);
+        println!("bf16 against f32: {worst} at worst");
+        assert!(worst > 0.0 && worst < crate::infer::BF16_TOLERANCE, "{worst}");
+    }
+}

@@ -1,0 +1,182 @@
+//! The truth: a table that `simulate` wrote, or two lists of positions, one of stars and one of galaxies.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::TrueObject;
+
+/// Why a truth cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TruthError {
+    /// The file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// In the system's words.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {source}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong in it.
+        source: Malformed,
+    },
+}
+
+/// What is wrong in a file of the truth. Lines count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// A column is missing.
+    #[error("the header names no column {0}")]
+    NoColumn(&'static str),
+    /// A line has fewer cells than the header.
+    #[error("line {line}: too few columns")]
+    TooFewColumns {
+        /// Where.
+        line: usize,
+    },
+    /// A class of no kind that is known.
+    #[error("line {line}: class {class:?} is not one of star, qso, galaxy")]
+    Class {
+        /// Where.
+        line: usize,
+        /// As it stands there.
+        class: String,
+    },
+    /// A line of a list that is no position.
+    #[error("line {line}: is not x,y")]
+    NoPosition {
+        /// Where.
+        line: usize,
+    },
+    /// A cell that is no number.
+    #[error("line {line}: {text:?} is not a number")]
+    NoNumber {
+        /// Where.
+        line: usize,
+        /// As it stands there.
+        text: String,
+    },
+}
+
+/// Reads a `.csv` table with a header, or `STEM_stars.csv` and `STEM_gals.csv`; `band` is the reference band, whose
+/// magnitudes are taken.
+///
+/// # Errors
+/// [`TruthError`], naming the file and the line.
+pub fn read(path: &Path, band: &str) -> Result<Vec<TrueObject>, TruthError> {
+    if path.extension().is_some_and(|e| e == "csv") {
+        return in_file(path, |text| table(text, band));
+    }
+    let mut all = Vec::new();
+    for (suffix, star) in [("_stars.csv", true), ("_gals.csv", false)] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        all.extend(in_file(Path::new(&name), |text| positions(text, star))?);
+    }
+    Ok(all)
+}
+
+fn in_file(
+    file: &Path,
+    parse: impl Fn(&str) -> Result<Vec<TrueObject>, Malformed>,
+) -> Result<Vec<TrueObject>, TruthError> {
+    let text =
+        std::fs::read_to_string(file).map_err(|source| TruthError::Unreadable { file: file.to_owned(), source })?;
+    parse(&text).map_err(|source| TruthError::Malformed { file: file.to_owned(), source })
+}
+
+/// A table with at least the columns `class`, `x`, `y`, and magnitudes under `mag_` and the band's name. Lines that
+/// begin with `#` say something to people.
+fn table(text: &str, band: &str) -> Result<Vec<TrueObject>, Malformed> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let header: Vec<_> = lines.next().map_or("", |(_, line)| line).split(',').map(str::trim).collect();
+    let column = |name: &str| header.iter().position(|h| *h == name);
+    let needed = |name: &'static str| column(name).ok_or(Malformed::NoColumn(name));
+    let (class, x, y, mag) = (needed("class")?, needed("x")?, needed("y")?, column(&format!("mag_{band}")));
+    let object = |(i, text): (usize, &str)| {
+        let (cells, line): (Vec<_>, _) = (text.split(',').map(str::trim).collect(), i + 1);
+        let cell = |c: usize| cells.get(c).copied().ok_or(Malformed::TooFewColumns { line });
+        let star = match cell(class)? {
+            "star" | "qso" | "6" => true,
+            "galaxy" | "3" => false,
+            other => return Err(Malformed::Class { line, class: other.to_owned() }),
+        };
+        let value = |c: usize| number(cell(c)?, line);
+        // An object without light in the band has no magnitude there.
+        let mag = mag.map(value).transpose()?.filter(|m| m.is_finite());
+        Ok(TrueObject { x: value(x)?, y: value(y)?, star, mag })
+    };
+    lines.map(object).collect()
+}
+
+/// Lines `x,y` without a header.
+fn positions(text: &str, star: bool) -> Result<Vec<TrueObject>, Malformed> {
+    let object = |(i, text): (usize, &str)| {
+        let line = i + 1;
+        let (x, y) = text.split_once(',').ok_or(Malformed::NoPosition { line })?;
+        Ok(TrueObject { x: number(x, line)?, y: number(y, line)?, star, mag: None })
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(object).collect()
+}
+
+fn number(text: &str, line: usize) -> Result<f64, Malformed> {
+    text.trim().parse().map_err(|_| Malformed::NoNumber { line, text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Spec, simulate};
+    use twinpeak_core::survey::Survey;
+
+    #[test]
+    fn a_table_is_read_by_its_header() {
+        let text = "# x: px\nid,class,x,y,mag_g,mag_r\n1,star,10.5,20,19,18.5\n\n2,galaxy,1,2,22,nan\n";
+        let objects = table(text, "r").unwrap();
+        assert_eq!(objects[0], TrueObject { x: 10.5, y: 20.0, star: true, mag: Some(18.5) });
+        assert_eq!(objects[1], TrueObject { x: 1.0, y: 2.0, star: false, mag: None });
+        assert_eq!(table(text, "z").unwrap()[0].mag, None);
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        for (text, part) in [
+            ("id,x,y\n", "no column class"),
+            ("# no\nclass,x,y\nstar,1,2\nplanet,1,2\n", "line 4: class \"planet\""),
+            ("class,x,y\nstar,1\n", "line 2: too few columns"),
+            ("class,x,y\nstar,a,2\n", "line 2: \"a\" is not a number"),
+        ] {
+            let error = format!("{:#}", table(text, "r").unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(format!("{:#}", positions("1,2\n3\n", true).unwrap_err()).contains("line 2"));
+    }
+
+    #[test]
+    fn a_simulation_is_read_whole() {
+        let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
+        let spec = Spec { width: 128, height: 128, sources: Some(20), ..Spec::default() };
+        let made = simulate(&spec, &survey).unwrap().truth;
+        let read = table(&made.to_csv(&survey), "r").unwrap();
+        assert_eq!(read.len(), made.objects.len());
+        for (read, made) in read.iter().zip(&made.objects) {
+            assert_eq!(read.star, made.class.is_point());
+            assert!((read.x - made.x).abs() < 1e-4 && (read.mag.unwrap() - made.mag[2]).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_stem_is_two_lists() {
+        let folder = tempfile::tempdir().unwrap();
+        let stem = folder.path().join("003918-3-0213");
+        std::fs::write(folder.path().join("003918-3-0213_stars.csv"), "1,2\n3,4\n").unwrap();
+        assert!(format!("{:#}", read(&stem, "r").unwrap_err()).contains("_gals.csv"));
+        std::fs::write(folder.path().join("003918-3-0213_gals.csv"), "5,6\n").unwrap();
+        let stars: Vec<_> = read(&stem, "r").unwrap().into_iter().map(|o| (o.x, o.star)).collect();
+        assert_eq!(stars, [(1.0, true), (3.0, true), (5.0, false)]);
+    }
+}

@@ -1,0 +1,120 @@
+//! A seeded night sky: a five-band field as the survey would have taken it, with the truth about every object.
+//!
+//! ```text
+//! Spec, Survey -> conditions   coordinates, PSF and sky of each band
+//!              -> population   positions, classes, magnitudes, shapes
+//!              -> mixture      each object x PSF as a sum of Gaussians (analytic convolution)
+//!              -> render       noiseless planes
+//!              -> detector     sky, defects, photons, read noise, whole DN, back to nMgy
+//!              -> truth        the table and the segmentation plane
+//! ```
+//!
+//! All that is drawn comes from streams keyed by (seed, field, purpose, band), so a field is the same whatever
+//! else is simulated and however many threads work, and two seeds never share a number.
+//!
+//! The recipe (counts, stellar locus, sizes, seeing) is that of a Sloan-like survey's sky; the instrument is the
+//! survey's profile. The five bands stand for u, g, r, i, z in the profile's order.
+
+mod colour;
+mod conditions;
+mod defects;
+mod detector;
+pub mod evaluate;
+mod mixture;
+mod moffat;
+mod population;
+mod render;
+mod spec;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod truth;
+
+use rayon::prelude::*;
+
+use twinpeak_core::frame::{Band, Frame, PerBand, Plane};
+use twinpeak_core::survey::Survey;
+
+pub use moffat::Moffat;
+pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
+pub use truth::{Class, IGNORED, Profile, TrueObject, Truth};
+
+use conditions::{BandConditions, Conditions};
+use mixture::Blob;
+
+/// A field and all that is true of it.
+#[derive(Clone, Debug)]
+pub struct Simulated {
+    /// The field as if read from its files: calibrated, masks empty, `input_hash` empty.
+    pub frame: Frame,
+    /// What is in it.
+    pub truth: Truth,
+}
+
+/// Simulates one field.
+///
+/// # Errors
+/// [`SimError`] where the specification makes no sense.
+pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
+    spec.check()?;
+    let conditions = Conditions::draw(spec, survey)?;
+    let reference = survey.reference();
+    let objects = population::draw(spec, survey, &conditions.bands[reference].wcs);
+    let zero_point = survey.profile().zero_point_mag;
+    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| 10f64.powf(0.4 * (zero_point - m)))).collect();
+    let scale = survey.profile().pixel_scale_arcsec;
+
+    let shine = |b: usize| {
+        let band = &conditions.bands[b];
+        let stamps: Vec<Vec<Blob>> = objects
+            .par_iter()
+            .zip(&fluxes)
+            .map(|(o, flux)| {
+                let at = if b == reference { Some((o.x, o.y)) } else { band.wcs.sky_to_pixel(o.ra_deg, o.dec_deg) };
+                at.map_or_else(Vec::new, |(x, y)| band.image_of(o, flux[b], (x, y), scale))
+            })
+            .collect();
+        let sky = render::planes(&stamps, spec.width, spec.height);
+        finish(detector::expose(sky, spec, survey, band, b), band, survey)
+    };
+    let bands: PerBand<Band> = std::array::from_fn(shine);
+
+    let shape_bands = survey.shape_bands();
+    let stamps: Vec<Vec<Blob>> = objects
+        .par_iter()
+        .zip(&fluxes)
+        .map(|(o, flux)| {
+            let bands = shape_bands.iter();
+            bands.flat_map(|&b| conditions.bands[b].image_of(o, flux[b], (o.x, o.y), scale)).collect()
+        })
+        .collect();
+    let noise = shape_bands.iter().map(|&b| conditions.bands[b].sky_sigma_nmgy().powi(2)).sum::<f64>().sqrt();
+    let ids: Vec<u32> = objects.iter().map(|o| o.id).collect();
+    let segmentation = render::segmentation(&stamps, &ids, noise as f32, spec.width, spec.height);
+
+    let frame = Frame {
+        id: conditions.id,
+        ids: conditions.ids,
+        midpoint_mjd_tai: Some(conditions.midpoint_mjd_tai),
+        exposure_s: Some(survey.profile().typical.exposure_s),
+        bands,
+        input_hash: String::new(),
+        files: Default::default(),
+    };
+    let psf = conditions.bands.map(|b| b.psf);
+    let objects = objects.into_iter().filter(|o| o.id != IGNORED).collect();
+    Ok(Simulated { frame, truth: Truth { objects, segmentation, psf } })
+}
+
+fn finish(pixels: Plane<f32>, band: &BandConditions, survey: &Survey) -> Band {
+    Band {
+        mask: Plane::filled(pixels.width(), pixels.height(), 0),
+        pixels,
+        wcs: band.wcs.clone(),
+        nmgy_per_dn: band.nmgy_per_dn,
+        gain_e_per_dn: band.gain_e_per_dn,
+        dark_variance_dn2: band.dark_variance_dn2,
+        saturation_nmgy: survey.profile().saturation.trusted_dn * band.nmgy_per_dn,
+        removed_sky_nmgy: Some(band.sky_dn * band.nmgy_per_dn),
+    }
+}

@@ -1,0 +1,161 @@
+//! What a message asks for: five files to fetch and decode, a notification to wait on, or a refusal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::kafka::{self, Incoming, Intake, Taken};
+use crate::message::{self, Message, ObjectCreated, Uri};
+use crate::remote::{Looking, Remote, RemoteError};
+use twinpeak_core::frame::{BANDS, Frame, ImageId, PerBand};
+use twinpeak_core::outcome::{Reason, Rejection, Stage};
+use twinpeak_core::survey::Survey;
+use twinpeak_engine::ports::Loaded;
+use twinpeak_formats::fits::{self, NamedBytes};
+
+/// Understands the messages of `new-images`.
+pub struct Messages {
+    survey: Arc<Survey>,
+    files: Files,
+    max_age: Duration,
+    max_bytes: usize,
+    bands_wait: Duration,
+}
+
+/// Where files come from, and how large they may be.
+#[derive(Clone)]
+struct Files {
+    survey: Arc<Survey>,
+    remote: Arc<Remote>,
+    limits: fits::Limits,
+}
+
+impl Messages {
+    /// Within the age, size and patience of `settings`; files come from `remote` and are no larger than `limits`.
+    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, remote: Arc<Remote>, limits: fits::Limits) -> Self {
+        Self {
+            files: Files { survey: survey.clone(), remote, limits },
+            survey,
+            max_age: settings.max_message_age_s.duration(),
+            max_bytes: settings.max_message_bytes.get(),
+            bands_wait: settings.bands_wait_s.duration(),
+        }
+    }
+
+    /// What must not be looked into, or no longer be done.
+    fn refusal(&self, incoming: &Incoming, age: Duration) -> Option<Rejection> {
+        let bytes = incoming.bytes().len();
+        if bytes > self.max_bytes {
+            let message =
+                format!("the message has {bytes} bytes, more than kafka.max_message_bytes, {}", self.max_bytes);
+            return Some(refuse(Reason::TooLarge, message, "a message names files and does not hold them"));
+        }
+        if age > self.max_age {
+            let (age, limit) = (age.as_secs(), self.max_age.as_secs());
+            let message = format!("the message is {age} s old, more than kafka.max_message_age_s, {limit}");
+            return Some(refuse(Reason::TooOld, message, "raise the limit and replay it, if it is still wanted"));
+        }
+        None
+    }
+}
+
+impl Intake for Messages {
+    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
+        let age = age_of(incoming.timestamp_ms);
+        let unknown = || {
+            ImageId::new(&format!("unrecognised.{}", incoming.origin)).unwrap_or_else(|_| {
+                // Topics may have longer names than images.
+                let at = &incoming.origin;
+                ImageId::new(&format!("unrecognised.{}-{}", at.partition, at.offset)).expect("numbers make an id")
+            })
+        };
+        if let Some(rejection) = self.refusal(incoming, age) {
+            let named = (incoming.bytes().len() <= self.max_bytes).then(|| message::named_image(incoming.bytes()));
+            return refused(named.flatten().unwrap_or_else(unknown), rejection);
+        }
+        match message::parse(incoming.bytes(), &self.survey) {
+            Ok(Message::NewImage(image)) => {
+                let (files, id) = (self.files.clone(), image.image_id.clone());
+                Taken::new(id, move || files.frame(&image.image_id, image.bands).map(Loaded::from))
+            }
+            Ok(Message::ObjectCreated(created)) => {
+                let since = created.event_time_unix_ms.or(incoming.timestamp_ms);
+                let deadline = Instant::now() + self.bands_wait.saturating_sub(age_of(since));
+                let (files, id) = (self.files.clone(), created.image_id.clone());
+                let looking = files.look(&created, deadline);
+                let come = looking.over();
+                Taken::new(id, move || files.lead(*created, looking)).once(come)
+            }
+            Ok(Message::Nothing) => Taken::new(unknown(), || Ok(Loaded::Nothing)),
+            Err(error) => {
+                let named = message::named_image(incoming.bytes()).unwrap_or_else(unknown);
+                refused(named, error.rejection())
+            }
+        }
+    }
+}
+
+fn age_of(unix_ms: Option<i64>) -> Duration {
+    let then = unix_ms.and_then(|ms| u64::try_from(ms).ok()).map(|ms| UNIX_EPOCH + Duration::from_millis(ms));
+    then.and_then(|then| SystemTime::now().duration_since(then).ok()).unwrap_or_default()
+}
+
+fn refused(image_id: ImageId, rejection: Rejection) -> Taken {
+    Taken::new(image_id, move || Err(rejection))
+}
+
+fn refuse(reason: Reason, message: String, advice: &str) -> Rejection {
+    Rejection { reason, stage: Stage::Ingest, file: None, message, advice: advice.into() }
+}
+
+impl Files {
+    /// Fetches and decodes an image's files.
+    fn frame(&self, image: &ImageId, uris: PerBand<Uri>) -> Result<Frame, Rejection> {
+        let names = uris.each_ref().map(ToString::to_string);
+        let fetched = self.remote.fetch(uris).wait();
+        let fetched = fetched.map_err(|(band, error)| self.unreachable(Some(names[band].clone()), &error))?;
+        let mut names = names.into_iter();
+        let files = fetched.map(|bytes| NamedBytes { name: names.next().unwrap_or_default(), bytes });
+        fits::decode(&self.survey, image, files, &self.limits)
+    }
+
+    fn unreachable(&self, file: Option<String>, error: &RemoteError) -> Rejection {
+        let (reason, advice) = match error {
+            RemoteError::Forbidden { .. } => (Reason::Forbidden, "see remote.file_roots and remote.s3_buckets"),
+            RemoteError::NotFound { .. } => (Reason::MissingBand, "put the file there, then replay the message"),
+            RemoteError::TooLarge { .. } => (Reason::TooLarge, "see input.max_file_bytes"),
+            RemoteError::NotAFile { .. } => (Reason::Unreadable, "put the file there, then replay the message"),
+            _ => (Reason::Unreachable, "see that the store answers, then replay the message"),
+        };
+        Rejection { file, ..refuse(reason, error.to_string(), advice) }
+    }
+
+    /// What a notification waits for: the reference band's for all files, another's for the reference alone.
+    fn look(&self, created: &ObjectCreated, deadline: Instant) -> Looking {
+        let (band, reference) = (created.band, self.survey.reference());
+        let enough = move |there: &[bool; BANDS]| match band == reference {
+            true => there.iter().all(|t| *t),
+            false => there[reference],
+        };
+        self.remote.look(created.siblings.clone(), enough, deadline)
+    }
+
+    /// Follows a notification, once it has waited. The reference band's leads and becomes a frame. Another band's does
+    /// nothing; but if the reference has not come, the first band that did tells it. No memory of other messages is
+    /// needed, so neither a restart nor a rebalance can break it.
+    fn lead(&self, created: ObjectCreated, looking: Looking) -> Result<Loaded, Rejection> {
+        let ObjectCreated { image_id, band, siblings, .. } = created;
+        let reference = self.survey.reference();
+        let there = looking.wait().map_err(|error| self.unreachable(None, &error))?;
+        if band == reference && there.iter().all(|t| *t) {
+            return self.frame(&image_id, siblings).map(Loaded::from);
+        }
+        let tells = if there[reference] { band == reference } else { there.iter().position(|t| *t) == Some(band) };
+        if !tells {
+            return Ok(Loaded::Nothing);
+        }
+        let missing: Vec<&str> = (0..BANDS).filter(|b| !there[*b]).map(|b| self.survey.band(b)).collect();
+        let message = format!("the files of bands {} have not come in time", missing.join(", "));
+        let rejection = refuse(Reason::MissingBand, message, "put them there, then replay the message");
+        Err(Rejection { file: Some(siblings[band].to_string()), ..rejection })
+    }
+}

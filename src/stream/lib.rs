@@ -1,0 +1,8 @@
+//! Messages in, records out, exactly once.
+
+pub mod intake;
+pub mod kafka;
+pub mod message;
+pub mod outflow;
+pub mod registry;
+pub mod remote;

@@ -1,0 +1,169 @@
+//! Everything that can be wrong with a message, in one list.
+
+use super::UriError;
+use super::new_image::SCHEMA_MAJOR;
+use twinpeak_core::frame::InvalidImageId;
+use twinpeak_core::outcome::{Reason, Rejection, Stage};
+
+/// Why a message is refused: one line, naming the place in the message. Of what was sent, only short quoted excerpts
+/// are repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// Not UTF-8.
+    #[error("is not UTF-8 text from byte {at_byte} on: send JSON")]
+    NotText {
+        /// Bytes before the fault.
+        at_byte: usize,
+    },
+    /// Nested deeper than any message needs.
+    #[error("lists and objects are nested more than {limit} deep: send a flat message")]
+    TooDeep {
+        /// The most that is read.
+        limit: usize,
+    },
+    /// Not JSON, a field of another type, twice, or missing.
+    #[error("is not the JSON it should be: {problem}")]
+    Json {
+        /// What and where.
+        problem: String,
+    },
+    /// JSON, but neither of ours nor of an object store.
+    #[error("has neither schema_version nor Records: send a new-image message or an S3 notification")]
+    OfNoKind,
+    /// A version that is none.
+    #[error("schema_version {found} is not MAJOR.MINOR: write \"{known}\"", known = super::SCHEMA_VERSION)]
+    NoVersion {
+        /// As it was sent.
+        found: String,
+    },
+    /// A version of which nothing can be known here.
+    #[error("schema_version {found}: major version {SCHEMA_MAJOR} alone is known here; send it, or update the daemon")]
+    OtherMajor {
+        /// As it was sent.
+        found: String,
+    },
+    /// A name that is no image's.
+    #[error("image_id {found} is no image id: use 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot")]
+    ImageId {
+        /// As it was sent.
+        found: String,
+        /// The rule that it breaks.
+        source: InvalidImageId,
+    },
+    /// A band that the survey has is not named.
+    #[error("bands has no {band}: give one URI for each band of the survey")]
+    MissingBand {
+        /// The band.
+        band: String,
+    },
+    /// A band that the survey does not have.
+    #[error("{field} names band {name}: the survey's are {bands}")]
+    UnknownBand {
+        /// The object that names it.
+        field: &'static str,
+        /// As it was sent.
+        name: String,
+        /// Those that exist.
+        bands: String,
+    },
+    /// A band named twice.
+    #[error("{field} names band {band} twice: give it once")]
+    BandTwice {
+        /// The object that names it.
+        field: &'static str,
+        /// The band.
+        band: String,
+    },
+    /// A text that is no place to read from.
+    #[error("{field}.{band}: {source}")]
+    Place {
+        /// The object in which it stands.
+        field: &'static str,
+        /// The band.
+        band: String,
+        /// What is wrong.
+        source: UriError,
+    },
+    /// A file whose name is not that of this band and image.
+    #[error("bands.{band}: file name {name} is not of band {band} of image {image}: give each band its own file")]
+    OtherName {
+        /// The band as which it is given.
+        band: String,
+        /// The name.
+        name: String,
+        /// The image that the message is about.
+        image: String,
+    },
+    /// An event without its object.
+    #[error("record {record} has no s3.bucket.name and s3.object.key: send the store's notification as it is")]
+    NoObject {
+        /// Its place among the records, from 0.
+        record: usize,
+    },
+    /// A key that is not encoded as the stores do.
+    #[error("the object's key {key} is not URL-encoded UTF-8: send the store's notification as it is")]
+    Key {
+        /// As it was sent.
+        key: String,
+    },
+    /// A key or bucket that is not to be read from.
+    #[error("the created object: {source}")]
+    Object {
+        /// What is wrong.
+        source: UriError,
+    },
+    /// A time that is none.
+    #[error("eventTime {found} is no time: write it as 2026-01-30T12:00:00.000Z")]
+    Time {
+        /// As it was sent.
+        found: String,
+    },
+    /// The survey's pattern does not tell how the other bands' files are named.
+    #[error("{name} fits the survey's file_pattern, but not with another band: let `image` not capture the band")]
+    NoSibling {
+        /// The name of the file that came.
+        name: String,
+    },
+    /// Objects of more than one image, or of one image in more than one place.
+    #[error("tells of several images, {first} and {other}: let the store send one image a message")]
+    SeveralImages {
+        /// A file of the one.
+        first: String,
+        /// A file of the other.
+        other: String,
+    },
+    /// More events in one message than any store sends.
+    #[error("has more than {limit} records: let the store send one event a message")]
+    TooManyRecords {
+        /// The most that are read.
+        limit: usize,
+    },
+}
+
+impl MessageError {
+    /// The kind of refusal, as in metrics: what would be said of files in a folder is said of the same files here.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Place { source, .. } | Self::Object { source } if source.forbidden() => Reason::Forbidden,
+            Self::MissingBand { .. } => Reason::MissingBand,
+            Self::OtherName { .. } => Reason::BandMismatch,
+            _ => Reason::BadMessage,
+        }
+    }
+
+    /// The refusal as the outcome of the message.
+    pub fn rejection(&self) -> Rejection {
+        let advice = match self.reason() {
+            Reason::Forbidden => "send URIs from which the daemon may read",
+            _ => "correct the message by deploy/schemas/new-image-v1.0.json and send it again",
+        };
+        Rejection {
+            reason: self.reason(),
+            stage: Stage::Ingest,
+            file: None,
+            message: format!("the message {self}"),
+            advice: advice.into(),
+        }
+    }
+}

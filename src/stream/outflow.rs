@@ -1,0 +1,91 @@
+//! What an image's products become: rows, masks and the record of its end.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::kafka::{Outflow, Outgoing};
+use crate::message::Uri;
+use crate::remote::{Remote, RemoteError};
+use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
+use twinpeak_engine::ports::PortError;
+use twinpeak_formats::avro::{Mask, MaskBody, Wire};
+use twinpeak_formats::fits;
+
+/// Writes records, and keeps what is too large for a topic in the object store.
+pub struct Records {
+    wire: Wire,
+    remote: Arc<Remote>,
+    inline_mask_bytes: usize,
+    has_objects: bool,
+}
+
+impl Records {
+    /// With masks above `inline_mask_bytes` in the object store, where there is one.
+    pub fn new(wire: Wire, remote: Arc<Remote>, inline_mask_bytes: usize, has_objects: bool) -> Self {
+        Self { wire, remote, inline_mask_bytes, has_objects }
+    }
+}
+
+fn fatal(error: impl std::error::Error + Send + Sync + 'static) -> PortError {
+    PortError::Fatal(Box::new(error))
+}
+
+/// A store that is away comes back; what it never takes is that image's refusal.
+fn not_kept(error: RemoteError) -> PortError {
+    if error.retryable() {
+        return PortError::Retry(Box::new(error));
+    }
+    let reason = if matches!(error, RemoteError::TooLarge { .. }) { Reason::TooLarge } else { Reason::Internal };
+    PortError::Refused(Box::new(Rejection {
+        reason,
+        stage: Stage::Publish,
+        file: None,
+        message: error.to_string(),
+        advice: "see remote.objects, then replay the message".into(),
+    }))
+}
+
+impl Outflow for Records {
+    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError> {
+        let Outcome::Processed(products) = &finished.outcome else {
+            return Err(PortError::Fatal("only results have records".into()));
+        };
+        let catalog = &products.catalog;
+        let masks = fits::masks(products).map_err(fatal)?;
+        let (sha256, stored);
+        let body = if masks.len() > self.inline_mask_bytes && self.has_objects {
+            stored = self.remote.put(&masks, &format!("{message}.masks.fits")).map_err(not_kept)?;
+            sha256 = stored.sha256.clone();
+            MaskBody::Claim(&stored.uri)
+        } else {
+            sha256 = format!("{:x}", Sha256::digest(&masks));
+            MaskBody::Inline(&masks)
+        };
+        let objects = match body {
+            MaskBody::Claim(uri) => vec![uri.to_owned()],
+            MaskBody::Inline(_) => Vec::new(),
+        };
+        let mask = Mask { sha256: &sha256, size_bytes: masks.len(), body };
+        Ok(Outgoing {
+            sources: self.wire.rows(catalog).map_err(fatal)?,
+            masks: vec![self.wire.mask(&catalog.provenance, &mask).map_err(fatal)?],
+            image: self.wire.image(finished, products, 1).map_err(fatal)?,
+            objects,
+        })
+    }
+
+    fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError> {
+        if !self.has_objects {
+            return Ok(None);
+        }
+        self.remote.put(bytes, &format!("{message}.message")).map(|stored| Some(stored.uri)).map_err(not_kept)
+    }
+
+    fn discard(&self, uri: &str) {
+        let removed = uri.parse::<Uri>().map(|uri| self.remote.remove(&uri));
+        if !matches!(removed, Ok(Ok(()))) {
+            tracing::warn!(uri, "orphaned object could not be deleted");
+        }
+    }
+}

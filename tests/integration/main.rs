@@ -1,0 +1,19 @@
+//! The program, from outside: files, folders, messages, signals and damaged bytes in; what comes out is read by others.
+
+mod avro_fastavro;
+mod bad_input;
+mod common;
+mod daemon;
+mod damaged;
+mod house;
+mod kafka;
+#[path = "../fuzz/laws.rs"]
+mod laws;
+mod message;
+mod models;
+mod process;
+#[path = "../../src/formats/tests/integration/products.rs"]
+mod products;
+mod replay;
+mod stream;
+mod stream_security;
