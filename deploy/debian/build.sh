@@ -58,6 +58,10 @@ mkdir -p "$doc"
 # ---- licences: ours, of the crates, of libtorch and what is in it ----------------------------------------------
 {
     cat deploy/debian/copyright
+    for file in LICENSE-MIT LICENSE-APACHE; do
+        printf '\n==== twinpeak: %s ====\n\n' "$file"
+        cat "$file"
+    done
     find "$libtorch/licences" -type f | sort | while IFS= read -r file; do
         printf '\n==== libtorch: %s ====\n\n' "${file#"$libtorch"/licences/}"
         cat "$file"

@@ -35,6 +35,9 @@ from_package() { # no path of the machine that built it, and every library found
     inside ldd /usr/bin/twinpeak | tee /dev/stderr | grep -q '=> /usr/lib/twinpeak/libtorch_cpu.so'
     refuses grep -q 'not found' <(inside ldd /usr/bin/twinpeak)
 }
+licensed() { # one file, since a slim container keeps no other document
+    grep -qF 'Copyright (c) 2026 The twinpeak developers' "$1" && grep -qF 'Version 2.0, January 2004' "$1" && grep -q '^==== libtorch: ' "$1"
+}
 documented() { has "$root$(sed -n 's,^Documentation=file://,,p' "$root/usr/lib/systemd/system/twinpeak@.service")"; }
 linked() { find "$root/usr/share/doc/twinpeak" -name '*.md' -exec python3 -B tests/install/links.py {} +; }
 runbook() { # as a link of a file beside them, so that headings are looked for too
@@ -50,6 +53,7 @@ check "all files are as packaged" inside dpkg --verify twinpeak
 check "the user twinpeak is there" inside id twinpeak
 check "the unit, configuration, model and licences are there" has "$root"/usr/lib/systemd/system/twinpeak@.service \
     "$root"/etc/twinpeak/{sdss.toml,surveys/sdss.toml} "$root"/usr/share/twinpeak/model/manifest.toml "$root"/usr/share/doc/twinpeak/copyright
+check "the texts of the licences are in one file" licensed "$root/usr/share/doc/twinpeak/copyright"
 check "the guide, runbook, rules, dashboard and examples are there" has \
     "$root"/usr/share/doc/twinpeak/{README.md,runbook.md,overview.md,examples/twinpeak.toml,systemd/{gpu,backfill}.conf} \
     "$root"/usr/share/doc/twinpeak/{backfill/sdss-backfill.toml,prometheus/rules/daemon.yml,grafana/twinpeak.json,kubernetes/models}

@@ -58,7 +58,7 @@ fn container_data(file: &[u8]) -> Vec<u8> {
     data
 }
 
-/// `deploy/examples/consumer.py` until so many images are complete.
+/// `examples/consume_rows.py` until so many results are complete.
 struct Consumer<'a> {
     broker: &'a Broker,
     images: usize,
@@ -69,7 +69,7 @@ impl Consumer<'_> {
     /// None, loudly, where it cannot run.
     fn run(&self) -> Option<Output> {
         let mut example = Command::new(interpreter("confluent_kafka, fastavro")?);
-        example.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/consumer.py"));
+        example.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/consume_rows.py"));
         example.args([&self.broker.bootstrap, "sdss", "--idle-s", "30", "--until", &self.images.to_string()]);
         if let Some(url) = self.registry {
             example.args(["--registry", url]);
@@ -171,7 +171,7 @@ fn the_stream_carries_what_file_mode_writes_and_a_consumer_knows_when_it_is_comp
     assert!(read.status.success(), "{read:?}");
     for field in night() {
         let rows = results::record(out.path(), &field.id)["rows"].clone();
-        assert!(told.contains(&format!("image complete: {}, {rows} rows, 1 masks\n", field.id)), "{told}");
+        assert!(told.contains(&format!("image complete: {}, {rows} rows, 1 masks, model ", field.id)), "{told}");
     }
     let object = masks[2]["uri"].as_str().unwrap().strip_prefix("file://").unwrap();
     fs::write(object, "not the masks").unwrap();
