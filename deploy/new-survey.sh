@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From the frames of a survey that nobody has labelled to a model of it, and what it is worth: the worked example of
-# "A new survey" in README.md. The survey is simulated (config/surveys/example.toml: other pixels, seeing and noise than
+# "A new survey" in docs/train.md. The survey is simulated (config/surveys/example.toml: other pixels, seeing and noise than
 # SDSS's), so that there is a truth to compare with in the end; training never sees it.
 #
 #   deploy/new-survey.sh [DIR]      everything goes to DIR [out/new-survey]; what is there already is not made again

@@ -2,7 +2,7 @@
 # The daemon's page in a real Chromium: clicks, filters, opens fields and sees their masks, as a person does, with the
 # keyboard too and with 10,000 fields behind it; then the same on a stream.
 #
-#   tests/page.sh [--screenshot FILE]     and keep a picture of the page, as the README has it
+#   tests/page.sh [--screenshot FILE]     and keep a picture of the page, as docs/operate.md has it
 #
 # Takes about two minutes. Chromium and its driver are installed from Debian where they are missing (300 MB); all else
 # lies in out/page (or PAGE_DIR). TWINPEAK is the daemon (target/release/twinpeak), PYTHON has astropy (.venv/bin/python). The last

@@ -45,7 +45,7 @@ inspect() { same "$(pod image inspect --format "$1" localhost/twinpeak:0.1.0-cpu
 in_it() { pod exec night "$@"; }
 # guide BEGIN: the command of the guide's section on containers that begins so, with all its lines.
 guide() {
-    sed -n '/^### In a container$/,/^### On a cluster$/p' deploy/README.md | sed -n '/^```sh$/,/^```$/p' |
+    sed -n '/^### In a container$/,/^### On a cluster$/p' docs/operate.md | sed -n '/^```sh$/,/^```$/p' |
         awk -v begin="$1" 'index($0, begin) == 1 { on = 1 } on { print; found = 1 } !/\\$/ { on = 0 } END { exit !found }'
 }
 # The guide's own lines, in this test's store and within what the machine allows: no network, so no port of it either, and

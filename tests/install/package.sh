@@ -55,7 +55,7 @@ check "the unit, configuration, model and licences are there" has "$root"/usr/li
     "$root"/etc/twinpeak/{sdss.toml,surveys/sdss.toml} "$root"/usr/share/twinpeak/model/manifest.toml "$root"/usr/share/doc/twinpeak/copyright
 check "the texts of the licences are in one file" licensed "$root/usr/share/doc/twinpeak/copyright"
 check "the guide, runbook, rules, dashboard and examples are there" has \
-    "$root"/usr/share/doc/twinpeak/{README.md,runbook.md,overview.md,examples/twinpeak.toml,systemd/{gpu,backfill}.conf} \
+    "$root"/usr/share/doc/twinpeak/{README.md,operate.md,stream.md,metrics.md,runbook.md,examples/twinpeak.toml,systemd/{gpu,backfill}.conf} \
     "$root"/usr/share/doc/twinpeak/{backfill/sdss-backfill.toml,prometheus/rules/daemon.yml,grafana/twinpeak.json,kubernetes/models}
 check "the unit's Documentation is there" documented
 check "every relative link of the installed guide resolves, and of what stands beside it" linked

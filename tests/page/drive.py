@@ -247,7 +247,7 @@ def inbox(browser, twinpeak, work, screenshot):
 
 
 def keep(browser, screenshot, image):
-    """Pictures for the README: the page from its top, and a field beside it as NAME-field.png."""
+    """Pictures for docs/operate.md: the page from its top, and a field beside it as NAME-field.png."""
     browser.js("document.activeElement.blur(); location.hash = ''")
     time.sleep(3)
     height = browser.js("return document.getElementById('drift').getBoundingClientRect().bottom + scrollY")
