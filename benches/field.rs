@@ -29,7 +29,7 @@ use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{Arrival, Event, FrameSource, PortError, Probe};
 use twinpeak_formats::fits;
 use twinpeak_sim::{Spec, simulate};
-use twinpeak_store::{Claim, Ledger, Loader};
+use twinpeak_store::{Lease, Ledger, Loader};
 
 /// Fields of a stream.
 const STREAM: u64 = 3;
@@ -84,7 +84,7 @@ struct Again {
 }
 
 impl FrameSource for Again {
-    type Receipt = Option<Claim>;
+    type Receipt = Option<Lease>;
 
     fn next(&mut self, _: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };

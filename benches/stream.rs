@@ -25,10 +25,10 @@ use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::Wcs;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
-use twinpeak_formats::avro::{Framing, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Framing};
 use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Settings, Software, Stream, Taken};
+use twinpeak_stream::object_store::{self, ObjectStore};
 use twinpeak_stream::outflow::Records;
-use twinpeak_stream::remote::{self, Remote};
 
 const ROWS: u32 = 500;
 const IMAGES: usize = 2000;
@@ -84,8 +84,8 @@ impl Intake for Named {
 }
 
 fn outflow() -> Records {
-    let remote = Remote::new(&remote::Settings::default(), 1 << 20).unwrap();
-    Records::new(Wire::new(&survey(), Framing::SingleObject).unwrap(), Arc::new(remote), 1 << 20, false)
+    let remote = ObjectStore::new(&object_store::Settings::default(), 1 << 20).unwrap();
+    Records::new(AvroEncoder::new(&survey(), Framing::SingleObject).unwrap(), Arc::new(remote), 1 << 20, false)
 }
 
 #[derive(Default)]

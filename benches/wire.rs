@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use twinpeak_core::catalog::{Catalog, Column, Provenance, Row, Value, columns};
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::survey::Survey;
-use twinpeak_formats::avro::{Framing, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Framing};
 
 const ROWS: usize = 500;
 
@@ -56,7 +56,7 @@ fn tree(columns: &[Column], catalog: &Catalog, row: &Row) -> Avro {
 fn rows(c: &mut Criterion) {
     let survey = Survey::parse(include_str!("../config/surveys/sdss.toml")).expect("the shipped survey");
     let (wire, catalog, columns) =
-        (Wire::new(&survey, Framing::SingleObject).expect("its schemas"), catalog(), columns(&survey));
+        (AvroEncoder::new(&survey, Framing::SingleObject).expect("its schemas"), catalog(), columns(&survey));
     let schema = Schema::parse_str(wire.schemas().source.text()).expect("a schema");
     let mut group = c.benchmark_group("500 rows");
     group.throughput(Throughput::Elements(ROWS as u64));

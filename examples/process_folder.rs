@@ -10,17 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use twinpeak_config::assemble;
-use twinpeak_config::config::Layers;
+use twinpeak_config::{Layers, assemble};
+use twinpeak_core::outcome::Outcome;
 use twinpeak_engine::flow::Stop;
-use twinpeak_engine::ports::{Finished, Outcome, Probe};
+use twinpeak_engine::ports::{Event, Probe};
 use twinpeak_store::FileList;
 
 /// Prints a line for each image that ends.
 struct Lines;
 
 impl Probe for Lines {
-    fn finished(&self, finished: &Finished) {
+    fn on(&self, event: &Event<'_>) {
+        let Event::Finished(finished) = event else { return };
         let image = &finished.image_id;
         match &finished.outcome {
             Outcome::Processed(products) => {

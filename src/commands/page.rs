@@ -24,8 +24,8 @@ use twinpeak_formats::picture::{Layer, Layers};
 use twinpeak_store::{Past, past};
 use twinpeak_telemetry::drift::Drift;
 use twinpeak_telemetry::history::{End, Field, History, MOST_FIELDS, Results, shortened, unix_s};
-use twinpeak_telemetry::kept::Kept;
 use twinpeak_telemetry::page::{About, DriftRow, Page, Replay};
+use twinpeak_telemetry::thumbnails::ThumbnailCache;
 
 /// The page, and who must watch the frames for it.
 pub(super) fn assemble(
@@ -69,7 +69,7 @@ pub(super) fn assemble(
             remember(&config.output.dir, history);
         }
         Source::Kafka => {
-            let kept = Arc::new(Kept::default());
+            let kept = Arc::new(ThumbnailCache::default());
             watchers.push(kept.clone());
             page.pictures = Box::new(move |image, layer| {
                 kept.get(image).map(|layers| layers.png(layer)).transpose().map_err(|e| e.to_string())

@@ -10,9 +10,9 @@ use twinpeak_config::assemble::{start_log, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_engine::flow::Stop;
 use twinpeak_nets::process;
-use twinpeak_stream::kafka::{NotReplayable, Rejected, Rejections, Replay, Wish};
+use twinpeak_stream::kafka::{NotReplayable, Rejected, Rejections, Replay, ReplayFilter};
 use twinpeak_stream::message::Uri;
-use twinpeak_stream::remote::Remote;
+use twinpeak_stream::object_store::ObjectStore;
 use twinpeak_telemetry::signals;
 
 /// Runs it. Standard output has a line a message.
@@ -23,12 +23,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let config = args.broker.load()?;
     start_log(&config, None);
     let survey = survey(&config)?.profile().name.clone();
-    let wish = Wish { reasons: args.reason.clone(), images: args.image.clone() };
+    let wish = ReplayFilter { reasons: args.reason.clone(), images: args.image.clone() };
     let limit = args.limit.unwrap_or(usize::MAX);
     if args.dry_run { list(&config, &survey, wish, limit) } else { replay(&config, &survey, wish, limit) }
 }
 
-fn list(config: &Config, survey: &str, wish: Wish, limit: usize) -> anyhow::Result<Exit> {
+fn list(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
     let mut rejections = Rejections::open(&config.kafka, survey, wish).context(Fault::Broker)?;
     let mut count = 0;
     for rejected in rejections.by_ref().take(limit) {
@@ -39,11 +39,11 @@ fn list(config: &Config, survey: &str, wish: Wish, limit: usize) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-fn replay(config: &Config, survey: &str, wish: Wish, limit: usize) -> anyhow::Result<Exit> {
+fn replay(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
-    let remote = Remote::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
+    let remote = ObjectStore::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
     let fetch = |uri: &str| Ok(remote.get(&uri.parse::<Uri>()?)?);
     let replay = Replay::begin(&config.kafka, survey, &fetch).context(Fault::Broker)?;
     let (mut sent, mut failed) = (0, 0);

@@ -2,13 +2,13 @@
 
 use anyhow::Context;
 
-use super::serve::{Ending, Watching, serve};
+use super::serve::{ShutdownHooks, Watching, serve};
 use super::stream;
 use crate::cli::RunArgs;
 use twinpeak_config::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_config::{Config, Source};
-use twinpeak_store::{Inbox, Patience};
+use twinpeak_store::{Inbox, WatchTimeouts};
 use twinpeak_telemetry::health::Check;
 
 /// Runs it.
@@ -30,14 +30,14 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
         std::fs::read_dir(inbox).with_context(|| format!("input.dir {}", inbox.display())).context(Fault::Config)?;
     }
     let ledger = ledger(config)?;
-    let ending = Ending::watch(config)?;
+    let hooks = ShutdownHooks::watch(config)?;
     // An image in work when we are told to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();
-    ending.first(move || in_work.forgive());
+    hooks.first(move || in_work.reset_attempts());
     let assembly = assemble(config)?;
     let models = &assembly.models;
     let watching = Watching::new(&assembly, config);
-    let patience = Patience {
+    let patience = WatchTimeouts {
         poll_s: config.input.poll_interval_s.into(),
         settle_s: config.input.settle_s.into(),
         incomplete_after_s: config.input.incomplete_after_s.into(),
@@ -59,7 +59,7 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
         inbox = %config.input.dir.display(), out = %config.output.dir.display(), http = %server.address(),
         model = models.identity.version, "ready"
     );
-    let result = serve(config, assembly, &mut source, &mut sink, &limits(config), &ending, &watching)?;
+    let result = serve(config, assembly, &mut source, &mut sink, &limits(config), &hooks, &watching)?;
     let summary = ended(result, &config.output.dir)?;
     tracing::info!(processed = summary.processed, rejected = summary.rejected, "done");
     Ok(Exit::Done)

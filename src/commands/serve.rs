@@ -21,7 +21,7 @@ use twinpeak_nets::process;
 use twinpeak_store::{DirectorySink, ModelName};
 use twinpeak_stream::kafka::StreamSink;
 use twinpeak_telemetry::drift::Drift;
-use twinpeak_telemetry::health::{Check, Heart, Underway};
+use twinpeak_telemetry::health::{Check, LastInference, StuckFrameDetector};
 use twinpeak_telemetry::http::Server;
 use twinpeak_telemetry::metrics::{Facts, Metrics};
 use twinpeak_telemetry::notify::Manager;
@@ -30,30 +30,30 @@ use twinpeak_telemetry::signals::{self, Hangup};
 use twinpeak_telemetry::{Probes, log};
 
 /// How a daemon is asked to end, or to look at its model.
-pub(super) struct Ending {
+pub(super) struct ShutdownHooks {
     /// Set by a first signal.
     pub stop: Stop,
     first: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
     hangup: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
 
-impl Ending {
+impl ShutdownHooks {
     /// Watches for signals from now on.
     pub fn watch(config: &Config) -> anyhow::Result<Self> {
-        let ending = Self { stop: Stop::default(), first: Arc::default(), hangup: Arc::default() };
-        let first = ending.first.clone();
+        let hooks = Self { stop: Stop::default(), first: Arc::default(), hangup: Arc::default() };
+        let first = hooks.first.clone();
         let at_once = move || -> Infallible {
             if let Some(first) = first.get() {
                 first();
             }
             process::leave(Exit::Interrupted.code())
         };
-        let hangup = ending.hangup.clone();
+        let hangup = hooks.hangup.clone();
         // One that comes before there is a model to replace is not lost on anybody: the newest is being loaded.
         let hung_up: Hangup = Box::new(move || hangup.get().into_iter().for_each(|look| look()));
         let drain_timeout = config.pipeline.drain_timeout_s.duration();
-        signals::watch_with(ending.stop.clone(), drain_timeout, Some(hung_up), at_once)?;
-        Ok(ending)
+        signals::watch_with(hooks.stop.clone(), drain_timeout, Some(hung_up), at_once)?;
+        Ok(hooks)
     }
 
     /// What to do before the process ends at once.
@@ -68,8 +68,8 @@ pub(super) struct Watching {
     pub probes: Arc<Probes>,
     metrics: Arc<Metrics>,
     drift: Arc<Drift>,
-    heart: Heart,
-    underway: Underway,
+    last_inference: LastInference,
+    stuck_frames: StuckFrameDetector,
     in_service: InService,
     page: Arc<Page>,
 }
@@ -78,7 +78,7 @@ pub(super) struct Watching {
 pub(super) type InService = Arc<Mutex<ModelIdentity>>;
 
 impl Watching {
-    /// Metrics, log, drift, the page, and the heart that each inference makes beat.
+    /// Metrics, log, drift, the page, and the last_inference that each inference makes beat.
     pub fn new(assembly: &Assembly, config: &Config) -> Self {
         let identity = &assembly.models.identity;
         let metrics = Arc::new(Metrics::new(&Facts {
@@ -86,17 +86,25 @@ impl Watching {
             model_hash: identity.hash.clone(),
             devices: vec![assembly.chosen.name.clone()],
         }));
-        let heart = Heart::default();
-        heart.beat(); // making the nets ran each of them once
+        let last_inference = LastInference::default();
+        last_inference.beat(); // making the nets ran each of them once
         let drift = Arc::new(Drift::new(&metrics, assembly.models.survey.reference()));
         drift.expect(assembly.expected.clone());
         let in_service: InService = Arc::new(Mutex::new(identity.clone()));
         let (page, watchers) = page::assemble(assembly, config, &in_service, &drift);
-        let underway = Underway::default();
+        let stuck_frames = StuckFrameDetector::default();
         let mut probes = Probes(vec![metrics.clone(), Arc::new(log::Events), drift.clone()]);
-        probes.0.extend([Arc::new(heart.clone()) as Arc<dyn Probe>, Arc::new(underway.clone())]);
+        probes.0.extend([Arc::new(last_inference.clone()) as Arc<dyn Probe>, Arc::new(stuck_frames.clone())]);
         probes.0.extend(watchers);
-        Self { probes: Arc::new(probes), metrics, drift, heart, underway, in_service, page: Arc::new(page) }
+        Self {
+            probes: Arc::new(probes),
+            metrics,
+            drift,
+            last_inference,
+            stuck_frames,
+            in_service,
+            page: Arc::new(page),
+        }
     }
 
     /// Another model is in service.
@@ -110,9 +118,10 @@ impl Watching {
 
     /// What shows that the engine itself is well, whatever is away outside.
     fn alive(&self, config: &Config) -> Vec<Check> {
-        let inference = Check::beating("inference", self.heart.clone(), config.http.inference_within_s.duration());
-        let (underway, within) = (self.underway.clone(), config.http.progress_within_s.duration());
-        vec![inference, Check::new("progress", move || underway.check(within))]
+        let inference =
+            Check::beating("inference", self.last_inference.clone(), config.http.inference_within_s.duration());
+        let (stuck_frames, within) = (self.stuck_frames.clone(), config.http.progress_within_s.duration());
+        vec![inference, Check::new("progress", move || stuck_frames.check(within))]
     }
 
     /// Serves metrics, health and the page, with more conditions for readiness; `written` is the folder whose disk must not
@@ -149,10 +158,10 @@ pub(super) fn serve<K: Names>(
     source: &mut dyn FrameSource<Receipt = K::Receipt>,
     sink: &mut K,
     limits: &Limits,
-    ending: &Ending,
+    hooks: &ShutdownHooks,
     watching: &Watching,
 ) -> anyhow::Result<Result<Summary, EngineError>> {
-    let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &ending.stop);
+    let candidate = Candidate::start(config, &assembly.models, &watching.metrics, &hooks.stop);
     let mut probes: Vec<Arc<dyn Probe>> = vec![watching.probes.clone()];
     let mut beside;
     let source: &mut dyn FrameSource<Receipt = K::Receipt> = match &candidate {
@@ -170,13 +179,13 @@ pub(super) fn serve<K: Names>(
         Reloaded::Refused => metrics.reloaded(false),
         Reloaded::Same => {}
     };
-    let reloader = Reloader::start(config, &assembly.models.identity.hash, ending.stop.clone(), tell)?;
-    let _ = ending.hangup.set(Box::new(reloader.wish()));
+    let reloader = Reloader::start(config, &assembly.models.identity.hash, hooks.stop.clone(), tell)?;
+    let _ = hooks.hangup.set(Box::new(reloader.wish()));
     let _manager = Manager::ready(watching.alive(config).into_iter().map(|check| check.question).collect());
     let mut all = Summary::default();
     loop {
         let (models, devices) = (&assembly.models, assembly.devices);
-        let run = twinpeak_engine::run(source, models, devices, sink, limits, &ending.stop, &probes);
+        let run = twinpeak_engine::run(source, models, devices, sink, limits, &hooks.stop, &probes);
         match run {
             Ok(summary) => {
                 all.processed += summary.processed;
@@ -184,7 +193,7 @@ pub(super) fn serve<K: Names>(
             }
             Err(error) => return Ok(Err(error)),
         }
-        if !ending.stop.reloaded() {
+        if !hooks.stop.reloaded() {
             return Ok(Ok(all));
         }
         // The devices of the last model are gone with the engine.

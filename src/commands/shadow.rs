@@ -39,11 +39,11 @@ const NAP: Duration = Duration::from_millis(100);
 pub(super) struct Candidate {
     share: f64,
     frames: SyncSender<Box<Frame>>,
-    meeting: Arc<Meeting>,
+    comparison: Arc<ShadowComparison>,
 }
 
 /// Where the two models' results of a frame meet.
-struct Meeting {
+struct ShadowComparison {
     found: Shadow,
     reference: usize,
     /// A mutex: the daemon's engine brings results to it, and the candidate's.
@@ -91,31 +91,31 @@ impl Candidate {
             "shadow model started"
         );
         let radius_px = SAME_ARCSEC / service.survey.profile().pixel_scale_arcsec;
-        let meeting = Arc::new(Meeting {
+        let comparison = Arc::new(ShadowComparison {
             found: Shadow::new(metrics, begun, shadow.report.clone(), radius_px),
             reference: service.survey.reference(),
             waiting: Mutex::default(),
         });
         let (frames, given) = sync_channel(1);
         let limits = Limits { frames_in_flight: 1, workers: 1, ..limits(&own) };
-        let (met, stop) = (meeting.clone(), stop.clone());
+        let (met, stop) = (comparison.clone(), stop.clone());
         let thread = std::thread::Builder::new().name("shadow".into());
         up.set(true);
         thread.spawn(move || {
             work(given, assembly, &met, &limits, &stop);
             up.set(false);
         })?;
-        Ok(Self { share: shadow.share.into(), frames, meeting })
+        Ok(Self { share: shadow.share.into(), frames, comparison })
     }
 
     /// Another model is in service.
     pub fn serves(&self, hash: &str) {
-        self.meeting.found.serves(hash);
+        self.comparison.found.serves(hash);
     }
 
     /// Who brings the results of the model in service.
     pub fn probe(&self) -> Arc<dyn Probe> {
-        self.meeting.clone()
+        self.comparison.clone()
     }
 
     /// The same arrivals; of a share of them the candidate gets the frame too.
@@ -123,7 +123,7 @@ impl Candidate {
         &'a self,
         source: &'a mut dyn FrameSource<Receipt = R>,
     ) -> impl FrameSource<Receipt = R> + 'a {
-        Beside { source, candidate: self }
+        ShadowSource { source, candidate: self }
     }
 
     /// Whether an image is of the share: always the same images, whatever daemon gets them.
@@ -135,15 +135,21 @@ impl Candidate {
 }
 
 /// The candidate's engine, until the daemon's source is gone or it is to end.
-fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>, limits: &Limits, stop: &Stop) {
+fn work(
+    given: Receiver<Box<Frame>>,
+    assembly: Assembly,
+    comparison: &Arc<ShadowComparison>,
+    limits: &Limits,
+    stop: &Stop,
+) {
     // Its own stop: a failure of the candidate must not end the daemon, and a turn of the daemon not the candidate.
     let own = Stop::default();
-    let mut source = Given { given, daemon: stop.clone(), meeting };
+    let mut source = Given { given, daemon: stop.clone(), comparison };
     let result = twinpeak_engine::run(
         &mut source,
         &assembly.models,
         assembly.devices,
-        &Compared(meeting.clone()),
+        &Compared(comparison.clone()),
         limits,
         &own,
         &NoProbe,
@@ -153,12 +159,12 @@ fn work(given: Receiver<Box<Frame>>, assembly: Assembly, meeting: &Arc<Meeting>,
     }
 }
 
-struct Beside<'a, R> {
+struct ShadowSource<'a, R> {
     source: &'a mut dyn FrameSource<Receipt = R>,
     candidate: &'a Candidate,
 }
 
-impl<R: Send> FrameSource for Beside<'_, R> {
+impl<R: Send> FrameSource for ShadowSource<'_, R> {
     type Receipt = R;
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
@@ -167,11 +173,12 @@ impl<R: Send> FrameSource for Beside<'_, R> {
             if !self.candidate.wants(&arrival.image_id) {
                 return arrival;
             }
-            let (frames, meeting, load) = (self.candidate.frames.clone(), self.candidate.meeting.clone(), arrival.load);
+            let (frames, comparison, load) =
+                (self.candidate.frames.clone(), self.candidate.comparison.clone(), arrival.load);
             let load = move || {
                 let loaded = load()?;
                 if let Loaded::Frame(frame) = &loaded {
-                    meeting.give(frame, &frames);
+                    comparison.give(frame, &frames);
                 }
                 Ok(loaded)
             };
@@ -184,7 +191,7 @@ impl<R: Send> FrameSource for Beside<'_, R> {
 struct Given<'a> {
     given: Receiver<Box<Frame>>,
     daemon: Stop,
-    meeting: &'a Meeting,
+    comparison: &'a ShadowComparison,
 }
 
 impl FrameSource for Given<'_> {
@@ -197,7 +204,7 @@ impl FrameSource for Given<'_> {
             }
             match self.given.recv_timeout(NAP) {
                 Ok(frame) => {
-                    self.meeting.waiting().full = false;
+                    self.comparison.waiting().full = false;
                     return Ok(Some(Arrival::new(frame.id.clone(), move || Ok(*frame), ())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -208,7 +215,7 @@ impl FrameSource for Given<'_> {
 }
 
 /// Where the candidate's results go.
-struct Compared(Arc<Meeting>);
+struct Compared(Arc<ShadowComparison>);
 
 impl CatalogSink for Compared {
     type Receipt = ();
@@ -224,7 +231,7 @@ impl CatalogSink for Compared {
     }
 }
 
-impl Meeting {
+impl ShadowComparison {
     /// Gives the candidate a frame if it has time.
     fn give(&self, frame: &Frame, frames: &SyncSender<Box<Frame>>) {
         {
@@ -305,7 +312,7 @@ impl Waiting {
     }
 }
 
-impl Probe for Meeting {
+impl Probe for ShadowComparison {
     fn on(&self, event: &Event<'_>) {
         let Event::Finished(finished) = event else { return };
         match &finished.outcome {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::serve::{Ending, Watching, serve};
+use super::serve::{ShutdownHooks, Watching, serve};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::{assemble, ended, fits_limits, limits};
 use twinpeak_config::exit::{Exit, Fault};
@@ -13,12 +13,12 @@ use twinpeak_core::causes::causes;
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::{EngineError, Limits};
-use twinpeak_formats::avro::{Framing, Schemas, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Framing, Schemas};
 use twinpeak_stream::intake::Messages;
 use twinpeak_stream::kafka::{Parts, Software, Stream};
+use twinpeak_stream::object_store::ObjectStore;
 use twinpeak_stream::outflow::Records;
 use twinpeak_stream::registry::{self, Credentials};
-use twinpeak_stream::remote::Remote;
 use twinpeak_telemetry::health::Check;
 
 /// How long a schema registry may take to answer.
@@ -29,16 +29,16 @@ const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// What made the daemon impossible or ended it.
 pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
-    let ending = Ending::watch(config)?;
+    let hooks = ShutdownHooks::watch(config)?;
     let assembly = assemble(config)?;
     let models = &assembly.models;
     let watching = Watching::new(&assembly, config);
     let survey = models.survey.clone();
     let max_file_bytes = config.input.max_file_bytes.get() as u64;
-    let remote = Arc::new(Remote::new(&config.remote, max_file_bytes).context(Fault::Config)?);
+    let remote = Arc::new(ObjectStore::new(&config.remote, max_file_bytes).context(Fault::Config)?);
     config.kafka.check().context(Fault::Config)?;
-    let framing = framing(config, &survey, &ending.stop)?;
-    let wire = Wire::new(&survey, framing).context(Fault::Config)?;
+    let framing = framing(config, &survey, &hooks.stop)?;
+    let wire = AvroEncoder::new(&survey, framing).context(Fault::Config)?;
     let identity = &models.identity;
     let (mut source, mut sink, stream) = Stream::start(Parts {
         settings: config.kafka.clone(),
@@ -59,7 +59,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
         ahead: config.pipeline.frames_in_flight.get(),
     })
     .context(Fault::Broker)?;
-    ending.first(stream.forgive());
+    hooks.first(stream.reset_attempts());
     let status = stream.status();
     let kafka = Check::new("kafka", move || status.ready());
     let server = watching.serve(config, vec![kafka], &config.kafka.state_dir)?;
@@ -72,7 +72,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     );
     // What is away comes back: a store or a disk is waited for, while readiness and metrics tell.
     let limits = Limits { port_retries: u32::MAX, ..limits(config) };
-    let result = serve(config, assembly, &mut source, &mut sink, &limits, &ending, &watching)?;
+    let result = serve(config, assembly, &mut source, &mut sink, &limits, &hooks, &watching)?;
     drop((source, sink));
     let left = stream.finish();
     if let (Err(EngineError::Source(_) | EngineError::Sink(_)) | Ok(_), Err(error)) = (&result, left) {

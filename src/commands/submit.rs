@@ -19,7 +19,7 @@ use twinpeak_nets::process;
 use twinpeak_store::Fields;
 use twinpeak_stream::kafka::Producer;
 use twinpeak_stream::message::{NewImage, Uri, UriError};
-use twinpeak_stream::remote::Remote;
+use twinpeak_stream::object_store::ObjectStore;
 use twinpeak_telemetry::progress::Count;
 use twinpeak_telemetry::signals;
 
@@ -81,7 +81,7 @@ fn night(args: &SubmitArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Re
         return Err(anyhow!("{folder}: one folder of a store is named alone").context(Fault::Config));
     }
     let (bucket, folder) = in_store(folder).with_context(|| folder.to_owned()).context(Fault::Config)?;
-    let remote = Remote::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
+    let remote = ObjectStore::new(&config.remote, config.input.max_file_bytes.get() as u64).context(Fault::Config)?;
     let keys = remote.list(&bucket, &folder).context("the night cannot be listed")?;
     Ok((Place::Bucket { bucket, folder, listed: true }, Fields::named(&keys, survey.clone())))
 }

@@ -130,13 +130,13 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
         colour: of_colour.shape,
         evidence: trained.evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         posterior: trained.posterior,
-        naming: ensemble.naming,
+        orientation: ensemble.orientation,
         objects: objects.stamps.len(),
         seed: args.seed,
     };
     println!(
         "classifier: {} objects; the star peak follows concentration with rank correlation {:.2?}",
-        half.objects, half.naming
+        half.objects, half.orientation
     );
     println!(
         "classifier: the nets count {:.2} and the profiles the rest, which predicts colours best: {:.4} nats an object",

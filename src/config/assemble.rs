@@ -20,7 +20,7 @@ use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_engine::ports::PortError;
 use twinpeak_engine::{Device, EngineError, Limits, Models, Summary};
-use twinpeak_formats::avro::{Framing, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Framing};
 use twinpeak_formats::fits;
 use twinpeak_nets::bundle::Bundle;
 use twinpeak_nets::device::{Chosen, Wanted, choose};
@@ -188,7 +188,7 @@ pub fn sink(config: &Config, ledger: Ledger, models: &Models) -> anyhow::Result<
 }
 
 fn catalog_avro(survey: &Survey) -> anyhow::Result<CatalogAvro> {
-    let wire = Wire::new(survey, Framing::SingleObject).context("output.avro").context(Fault::Config)?;
+    let wire = AvroEncoder::new(survey, Framing::SingleObject).context("output.avro").context(Fault::Config)?;
     Ok(Box::new(move |catalog| wire.container(catalog).map_err(Into::into)))
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use twinpeak_stream::{kafka, remote};
+use twinpeak_stream::{kafka, object_store};
 
 pub use layers::{Layers, USUAL_FILE};
 pub use sections::{
@@ -43,7 +43,7 @@ pub struct Config {
     /// The broker, where frames are named by messages.
     pub kafka: kafka::Settings,
     /// Where messages may point, and where large results go.
-    pub remote: remote::Settings,
+    pub remote: object_store::Settings,
     /// How much is done at once.
     pub pipeline: Pipeline,
     /// A candidate for the model's place.

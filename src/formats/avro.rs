@@ -40,7 +40,7 @@ pub enum Framing {
 }
 
 /// Writes records as messages.
-pub struct Wire {
+pub struct AvroEncoder {
     schemas: Schemas,
     columns: Vec<Column>,
     heads: Heads,
@@ -53,12 +53,12 @@ struct Heads {
     image: Vec<u8>,
 }
 
-impl Wire {
+impl AvroEncoder {
     /// For this survey's records, each beginning as `framing` says.
     ///
     /// # Errors
-    /// [`WireError::Schema`] where a name of the survey cannot stand in a schema.
-    pub fn new(survey: &Survey, framing: Framing) -> Result<Self, WireError> {
+    /// [`AvroError::Schema`] where a name of the survey cannot stand in a schema.
+    pub fn new(survey: &Survey, framing: Framing) -> Result<Self, AvroError> {
         let schemas = Schemas::new(survey)?;
         let (source, mask, image) = (&schemas.source, &schemas.mask, &schemas.image);
         let heads = match framing {
@@ -82,33 +82,33 @@ impl Wire {
     /// A message for each source, in the catalogue's order.
     ///
     /// # Errors
-    /// [`WireError::Cell`] where a cell is not of its column's kind.
-    pub fn rows(&self, catalog: &Catalog) -> Result<Rows, WireError> {
+    /// [`AvroError::Cell`] where a cell is not of its column's kind.
+    pub fn rows(&self, catalog: &Catalog) -> Result<Rows, AvroError> {
         source::rows(&self.heads.source, &self.columns, catalog)
     }
 
     /// The message that carries an image's masks, or says where they lie.
     ///
     /// # Errors
-    /// [`WireError::Record`] where the record is not its schema's.
-    pub fn mask(&self, of: &Provenance, mask: &Mask) -> Result<Vec<u8>, WireError> {
+    /// [`AvroError::Record`] where the record is not its schema's.
+    pub fn mask(&self, of: &Provenance, mask: &Mask) -> Result<Vec<u8>, AvroError> {
         self.schemas.mask.encode(&self.heads.mask, mask.record(of))
     }
 
     /// The message that ends an image: these products, and so many messages of `masks`.
     ///
     /// # Errors
-    /// [`WireError::Record`] where the record is not its schema's.
-    pub fn image(&self, finished: &Finished, products: &Products, masks: usize) -> Result<Vec<u8>, WireError> {
+    /// [`AvroError::Record`] where the record is not its schema's.
+    pub fn image(&self, finished: &Finished, products: &Products, masks: usize) -> Result<Vec<u8>, AvroError> {
         self.schemas.image.encode(&self.heads.image, image::record(finished, products, masks))
     }
 
-    /// `<id>.catalog.avro`: an Avro object container file whose rows are, byte for byte, those of [`Wire::rows`]
+    /// `<id>.catalog.avro`: an Avro object container file whose rows are, byte for byte, those of [`AvroEncoder::rows`]
     /// after their heads. The same catalogue gives the same bytes.
     ///
     /// # Errors
-    /// [`WireError::Cell`] where a cell is not of its column's kind.
-    pub fn container(&self, catalog: &Catalog) -> Result<Vec<u8>, WireError> {
+    /// [`AvroError::Cell`] where a cell is not of its column's kind.
+    pub fn container(&self, catalog: &Catalog) -> Result<Vec<u8>, AvroError> {
         let rows = source::rows(&[], &self.columns, catalog)?;
         Ok(container::file(&self.schemas.source, &catalog.provenance, &rows))
     }
@@ -124,7 +124,7 @@ fn confluent(id: u32) -> Vec<u8> {
 
 /// Why a record could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub enum AvroError {
     /// The survey's names make no schema.
     #[error("the survey's bands make no Avro schema of {record}: {source}; use letters, digits and _ in their names")]
     Schema {

@@ -7,11 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 mod band;
+mod calibration_header;
 mod card;
 mod catalog;
 mod dither;
-mod facts;
-mod fault;
+mod file_error;
 mod hdu;
 mod header;
 mod load;

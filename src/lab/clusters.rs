@@ -132,7 +132,7 @@ fn sample(sampler: &TileSampler, net: &Autoencoder, settings: &ClusterSettings) 
             let place = sampler.draw(&mut rng);
             let frame = &sampler.frames[place.frame];
             place.cut_bands(&frame.planes, &mut pixels);
-            place.cut(&frame.lesson.extent, &mut extent);
+            place.cut(&frame.pseudo_labels.extent, &mut extent);
         }
         let (columns, made) = no_grad(|| {
             let columns = net.hypercolumns(&cells(&pixels)?)?;

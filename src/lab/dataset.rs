@@ -17,11 +17,11 @@
 //! lies in a folder beside this one, which only evaluation reads.
 
 mod batches;
+mod checksum;
 mod cutouts;
 mod error;
 mod features;
 mod manifest;
-mod seal;
 mod shard;
 mod transform;
 

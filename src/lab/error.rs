@@ -3,7 +3,7 @@
 use crate::dataset::{DataSetError, Input};
 use crate::manifold::ManifoldError;
 use twinpeak_learn::LearnError;
-use twinpeak_learn::classify::Doubt;
+use twinpeak_learn::classify::AmbiguousOrientation;
 
 /// Why a method of the study gives no answer: what [`LearnError`] says, and what only the study can meet.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum LabError {
     },
     /// Concentration does not say which peak is the stars'.
     #[error(transparent)]
-    Doubt(#[from] Doubt),
+    Orientation(#[from] AmbiguousOrientation),
 }
 
 impl LabError {
@@ -36,7 +36,7 @@ impl LabError {
         match self {
             Self::Learn(error) => error.is_external(),
             Self::Data(_) => true,
-            Self::Clusters(_) | Self::NoCutouts { .. } | Self::Doubt(_) => false,
+            Self::Clusters(_) | Self::NoCutouts { .. } | Self::Orientation(_) => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use crate::LabError;
 use crate::whole::Encoded;
 use twinpeak_learn::classify::{VaeSettings, batch_norm, star_sign, vae, values};
-use twinpeak_learn::loss::{DoublePeak, Pull};
+use twinpeak_learn::loss::{DoublePeak, PriorLoss};
 use twinpeak_learn::prior::bounded;
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::classifier::{VaeEncoder, VaeShape};
@@ -17,7 +17,7 @@ const WIDTH: usize = 64;
 
 /// What names the peaks, by training object.
 #[derive(Clone, Copy, Debug)]
-pub struct Naming<'a> {
+pub struct OrientationInputs<'a> {
     /// Magnitudes in the reference band.
     pub mag: &'a [f32],
     /// Concentrations relative to the PSF.
@@ -51,7 +51,7 @@ impl Verdict {
 pub fn part(
     name: &str,
     [training, test]: [&Encoded; 2],
-    naming: Naming,
+    orientation: OrientationInputs,
     settings: &VaeSettings,
     seed: u64,
     run: &Run,
@@ -69,12 +69,17 @@ pub fn part(
     let (encoder, curve) = vae::train(&net, &training, prior, settings, run)?;
     let means = |latents: &Tensor| first_means(&encoder, latents, settings.pull, prior).map_err(torch);
     let (mut training, mut test) = (means(&training)?, means(&test)?);
-    let (sign, correlation) = star_sign(&training, naming.mag, naming.concentration)?;
+    let (sign, correlation) = star_sign(&training, orientation.mag, orientation.concentration)?;
     training.iter_mut().chain(&mut test).for_each(|mu| *mu *= sign);
     Ok(Verdict { training, test, correlation, curve })
 }
 
-fn first_means(encoder: &Parameters, latents: &Tensor, pull: Pull, peaks: DoublePeak) -> Result<Vec<f32>, TchError> {
+fn first_means(
+    encoder: &Parameters,
+    latents: &Tensor,
+    pull: PriorLoss,
+    peaks: DoublePeak,
+) -> Result<Vec<f32>, TchError> {
     no_grad(|| {
         let encoder = VaeEncoder::new(&Tensors::upload(encoder, Device::Cpu, Kind::Float)?, "")?;
         values(&bounded(encoder.posterior(latents)?.0, pull, peaks)?.f_select(1, 0)?)
@@ -107,9 +112,9 @@ mod tests {
         let ((training, first), (test, truth)) = (clouds(1024, 1), clouds(512, 2));
         // The first cloud is the more concentrated one.
         let concentration: Vec<f32> = first.iter().map(|f| if *f { 1.0 } else { 0.6 }).collect();
-        let naming = Naming { mag: &vec![18.0; 1024], concentration: &concentration };
+        let orientation = OrientationInputs { mag: &vec![18.0; 1024], concentration: &concentration };
         let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
-        Ok((part("test", [&training, &test], naming, settings, 3, &run)?, truth))
+        Ok((part("test", [&training, &test], orientation, settings, 3, &run)?, truth))
     }
 
     #[test]
@@ -125,8 +130,13 @@ mod tests {
 
     #[test]
     fn the_plain_prior_and_the_same_seed() {
-        let settings =
-            VaeSettings { pull: Pull::VaeKl, epochs: 3, batch: 128, balance_weight: 0.0, ..VaeSettings::default() };
+        let settings = VaeSettings {
+            pull: PriorLoss::VaeKl,
+            epochs: 3,
+            batch: 128,
+            balance_weight: 0.0,
+            ..VaeSettings::default()
+        };
         let once = parted(&settings).map(|v| v.0.test).map_err(|e| e.to_string());
         assert_eq!(once, parted(&settings).map(|v| v.0.test).map_err(|e| e.to_string()));
     }

@@ -17,7 +17,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use crate::manifold::{ManifoldError, Points, Scaling};
 use twinpeak_learn::classify::Batches;
-use twinpeak_learn::descent::{Descent, Schedule, Step, inputs};
+use twinpeak_learn::trainer::{Schedule, Step, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::layers::Mlp;
 use twinpeak_nets::parameters::{Parameters, Start, Tensors};
@@ -74,7 +74,7 @@ impl Student {
         let shapes = Mlp::shapes("student", &widths);
         let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(settings.seed));
         let mut batches = Batches::new(points.len(), settings.batch, settings.seed);
-        let descent = Descent {
+        let trainer = Trainer {
             net: format!("{name}-{}", settings.seed),
             steps: batches.steps(settings.epochs),
             rate: 1e-2,
@@ -84,11 +84,11 @@ impl Student {
             seed: settings.seed,
             inputs: inputs(&format!("{settings:?}"), [x.as_slice(), probability]),
         };
-        let torch = |source| LearnError::Torch { net: descent.net.clone(), source };
+        let torch = |source| LearnError::Torch { net: trainer.net.clone(), source };
         let x = Tensor::f_from_slice(&x).and_then(|x| x.f_view([-1, points.width() as i64])).map_err(torch)?;
         let taught = Tensor::f_from_slice(probability).map_err(torch)?;
         let build = |tensors: &Tensors| Mlp::new(tensors, "student", layers);
-        let (parameters, curve) = run.descend(&descent, &start, build, |net, step, _| -> Step {
+        let (parameters, curve) = run.descend(&trainer, &start, build, |net, step, _| -> Step {
             let batch = batches.at(step)?;
             let log_odds = net.forward(&x.f_index_select(0, &batch)?)?.f_squeeze_dim(1)?;
             let taught = taught.f_index_select(0, &batch)?;

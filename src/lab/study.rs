@@ -8,12 +8,12 @@
 //!
 //! Truth enters at one place, [`score`], after all training is over.
 
-mod alone;
 mod answer;
-mod bank;
 mod divergences;
+mod encoder_cache;
 mod evidence;
 mod figures;
+mod isolated;
 mod learning_curve;
 mod method;
 mod plan;
@@ -23,13 +23,13 @@ mod score;
 pub mod segmentation;
 mod table;
 
-pub use alone::alone;
-pub use answer::{Answer, AnswerError, Asked, Beside, Ground, answer};
-pub use bank::{Bank, Learned};
+pub use answer::{Answer, AnswerError, Beside, RunRequest, StudyContext, answer};
+pub use encoder_cache::{EncoderCache, Learned};
 pub use evidence::{Seen, evidence};
 pub use figures::{Figure, figures};
+pub use isolated::isolated;
 pub use learning_curve::LearningCurve;
-pub use method::{Honesty, How, Method, Step};
+pub use method::{Method, MethodKind, Step, Supervision};
 pub use plan::{Encoder, Plan, PlanError, Sky};
 pub use record::{Ending, RANKED, Record, Records, RecordsError, ranks};
 pub use robustness::Robustness;

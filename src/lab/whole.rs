@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, TchError, Tensor, no_grad};
 
 use crate::LabError;
-use twinpeak_learn::descent::{Descent, Schedule, Step, StepError, inputs};
-use twinpeak_learn::loss::{DoublePeak, Pull};
+use twinpeak_learn::loss::{DoublePeak, PriorLoss};
 use twinpeak_learn::prior::{Posterior, Prior, bounded, warmth};
+use twinpeak_learn::trainer::{Schedule, Step, StepError, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::cutouts::{Decoder, Encoder, Kind, Shape};
 use twinpeak_nets::parameters::{Parameters, Start, Tensors};
@@ -40,7 +40,7 @@ pub struct Settings {
     pub latents: usize,
     /// What pulls the first of them; none: a plain auto-encoder.
     #[serde(default)]
-    pub pull: Option<Pull>,
+    pub pull: Option<PriorLoss>,
     /// Weight of the prior terms.
     #[serde(default = "one")]
     pub prior_weight: f64,
@@ -113,7 +113,7 @@ pub fn train(
     let shapes = [shape.encoder(), shape.decoder()].concat();
     let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(seed));
     let a_pass = batches.steps_an_epoch();
-    let descent = Descent {
+    let trainer = Trainer {
         net: net.to_owned(),
         steps: settings.epochs * a_pass,
         rate: settings.rate,
@@ -132,7 +132,7 @@ pub fn train(
     };
     let build = |t: &Tensors| -> Result<_, TchError> { Ok((Encoder::new(t, shape)?, Decoder::new(t)?)) };
     let (mut parameters, curve) =
-        run.descend(&descent, &start, build, |(encoder, decoder), step, rng| -> Step<LabError> {
+        run.descend(&trainer, &start, build, |(encoder, decoder), step, rng| -> Step<LabError> {
             let x = batches.at(step).map_err(StepError::Other)?;
             let Some(pull) = settings.pull else {
                 return Ok(miss(&x, &decoder.cutouts(&encoder.latents(&x)?)?, frozen.as_ref())?);

@@ -3,7 +3,7 @@
 
 pub mod autoencoder;
 mod calibration;
-mod naming;
+mod orientation;
 pub mod vae;
 
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use super::loss::DoublePeak;
 use super::{Curve, LearnError, Run};
 pub use autoencoder::Batches;
 pub use calibration::null_calibration;
-pub use naming::{Doubt, spearman, star_sign};
+pub use orientation::{AmbiguousOrientation, spearman, star_sign};
 use twinpeak_core::model::STAMP_LEN;
 use twinpeak_core::posterior::{Calibration, seed_score};
 use twinpeak_nets::classifier::{Shape, VaeEncoder};
@@ -75,7 +75,7 @@ pub struct TrainedClassifier {
     /// Losses of all nets.
     pub curves: Vec<Curve>,
     /// Rank correlation with concentration that named each seed's star peak.
-    pub naming: Vec<f64>,
+    pub orientation: Vec<f64>,
 }
 
 /// Fewest objects from which an ensemble is trained.
@@ -114,13 +114,13 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<Traine
     };
     let (scores, null_scores) = (mean(|s| &s.scores), mean(|s| &s.null_scores));
     let calibration = null_calibration(&scores, &null_scores, &objects.mag);
-    let naming = seeds().map(|s| s.correlation).collect();
+    let orientation = seeds().map(|s| s.correlation).collect();
     let (mut parameters, mut curves) = (Parameters::default(), Vec::new());
     for (a, member) in members.into_iter().enumerate() {
         parameters.insert_under(&format!("ae{a}"), member.parameters);
         curves.extend(member.curves);
     }
-    Ok(TrainedClassifier { parameters, calibration, scores, curves, naming })
+    Ok(TrainedClassifier { parameters, calibration, scores, curves, orientation })
 }
 
 /// One auto-encoder with its VAEs.
@@ -175,8 +175,8 @@ impl Member {
             curves.push(curve);
             let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
             let (found, null) = (log_odds(&latents)?, log_odds(&null_latents)?);
-            let name = naming::star_sign(&found, &objects.mag, &objects.concentration);
-            let (sign, correlation) = name.map_err(|doubt| doubt.of(a, v))?;
+            let oriented = orientation::star_sign(&found, &objects.mag, &objects.concentration);
+            let (sign, correlation) = oriented.map_err(|ambiguous| ambiguous.of(a, v))?;
             let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
             seeds.push(Seed { scores: score(&found), null_scores: score(&null), correlation });
             vae.0.insert("star_sign".to_owned(), Array { shape: vec![1], values: vec![sign] });

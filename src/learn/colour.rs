@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, TchError, Tensor};
 
 use super::classify::Batches;
-use super::descent::{Descent, Schedule, Step, inputs};
+use super::trainer::{Schedule, Step, Trainer, inputs};
 use super::{Curve, LearnError, Run};
 use twinpeak_core::model::COLOUR_LEN as INPUTS;
 use twinpeak_nets::colour::{Nets, Shape};
@@ -80,7 +80,7 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
     let constants = standardise(&mut x);
     let start = Parameters::random(&settings.shape.nets(), Start::He, &mut ChaCha8Rng::seed_from_u64(settings.seed));
     let mut batches = Batches::new(found, settings.batch, settings.seed);
-    let descent = Descent {
+    let trainer = Trainer {
         net: NET.to_owned(),
         steps: batches.steps(settings.epochs),
         rate: settings.rate,
@@ -94,7 +94,7 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
     let x = tensor(x.as_flattened(), INPUTS as i64).map_err(torch)?;
     let teacher = tensor(&teacher, 1).and_then(|t| t.f_squeeze_dim(1)).map_err(torch)?;
     let (mut parameters, curve) = run.descend(
-        &descent,
+        &trainer,
         &start,
         |t| Nets::new(t, ""),
         |nets, step, _| -> Step {

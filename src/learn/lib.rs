@@ -6,7 +6,7 @@
 //! [`sample`] turns frames into what is learned from, by the daemon's own steps. [`segment`] trains the segmenter and finds
 //! its thresholds; [`classify`] trains auto-encoders of PSF residuals and the double-peak VAEs over them; [`eb`] learns the
 //! shares of the profile fits by profile likelihood; [`posterior`] weighs nets against fits by what [`colour`] says. Every net
-//! is trained by [`descent`], with a prior from [`prior`] and a loss from [`loss`], where the paper's formulas stand one a
+//! is trained by [`trainer`], with a prior from [`prior`] and a loss from [`loss`], where the paper's formulas stand one a
 //! file: `VaeSettings` picks one by its name.
 //!
 //! # What it may know
@@ -46,7 +46,6 @@
 
 pub mod classify;
 pub mod colour;
-pub mod descent;
 pub mod eb;
 mod error;
 pub mod loss;
@@ -54,6 +53,7 @@ pub mod posterior;
 pub mod prior;
 pub mod sample;
 pub mod segment;
+pub mod trainer;
 
-pub use descent::{Curve, Progress, Run};
 pub use error::LearnError;
+pub use trainer::{Curve, Progress, Run};

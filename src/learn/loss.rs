@@ -16,7 +16,7 @@
 //! | [`pw`] | B.3 | L2 distance of a batch's mixture from Q | batch |
 //! | [`sc_paper`], [`dkl_paper`], [`aw_paper`], [`pw_paper`] | A, B | the same as printed, mistakes included | each |
 //!
-//! 0 <= DKL <= LSE <= SC. The printed four are for fidelity: each file says what is wrong with its formula. [`Pull`]
+//! 0 <= DKL <= LSE <= SC. The printed four are for fidelity: each file says what is wrong with its formula. [`PriorLoss`]
 //! names one for a configuration.
 
 pub mod aw;
@@ -24,7 +24,7 @@ pub mod aw_paper;
 pub mod dkl;
 pub mod dkl_paper;
 pub mod lse;
-mod pull;
+mod prior_loss;
 pub mod pw;
 pub mod pw_paper;
 pub mod sc;
@@ -36,7 +36,7 @@ mod w1_each;
 
 use tch::{TchError, Tensor};
 
-pub use pull::{Latents, Prior, Pull};
+pub use prior_loss::{Latents, Prior, PriorLoss};
 
 /// The double-peak prior Q.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::loss::{self, DoublePeak, Latents, LossError, Pull, vae_kl, w1};
+use super::loss::{self, DoublePeak, Latents, LossError, PriorLoss, vae_kl, w1};
 
 /// A batch's latents: means, deviations, and a sample of each, (n, latents).
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Posterior {
 ///
 /// # Errors
 /// libtorch's.
-pub fn bounded(mu: Tensor, pull: Pull, peaks: DoublePeak) -> Result<Tensor, TchError> {
+pub fn bounded(mu: Tensor, pull: PriorLoss, peaks: DoublePeak) -> Result<Tensor, TchError> {
     if !pull.wants_tanh() {
         return Ok(mu);
     }
@@ -69,7 +69,7 @@ impl Prior {
     ///
     /// # Errors
     /// A loss outside its domain, and libtorch's.
-    pub fn of(&self, pull: Pull, posterior: &Posterior) -> Result<Tensor, LossError> {
+    pub fn of(&self, pull: PriorLoss, posterior: &Posterior) -> Result<Tensor, LossError> {
         let Posterior { mu, sigma, z } = posterior;
         let first = Latents { mu: mu.f_select(1, 0)?, sigma: sigma.f_select(1, 0)?, z: z.f_select(1, 0)? };
         let pulled = pull.of(&first, &self.0)?;

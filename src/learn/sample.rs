@@ -81,8 +81,8 @@ pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u
     let noise = noise_only(&prepared.registered, &detection_weights(&prepared, survey), fwhm_px, seed);
     let sigma = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
     let taught = Weights::new(&survey.profile().typical.object_sed, &sigma, survey.shape_bands());
-    let lesson = teach(&prepared.registered, &taught, fwhm_px);
-    TrainingFrame { planes: prepared.registered, noise_only: noise.planes, sky_share: noise.share, lesson }
+    let pseudo_labels = teach(&prepared.registered, &taught, fwhm_px);
+    TrainingFrame { planes: prepared.registered, noise_only: noise.planes, sky_share: noise.share, pseudo_labels }
 }
 
 /// Adds what the classifier learns from a frame: every object that would be classified, within [`TEACHING_MAG`].

@@ -89,7 +89,7 @@ pub struct TrainingFrame {
     /// Share of `noise_only` that is real sky, for counting false components.
     pub sky_share: f64,
     /// What the head is taught.
-    pub lesson: teacher::Lesson,
+    pub pseudo_labels: teacher::PseudoLabels,
 }
 
 /// A trained segmentation net.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::field::Field;
-use super::{Claim, Loader};
+use super::{Lease, Loader};
 use twinpeak_core::frame::{ImageId, PerBand};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -109,7 +109,7 @@ impl FileList {
 }
 
 impl FrameSource for FileList {
-    type Receipt = Option<Claim>;
+    type Receipt = Option<Lease>;
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         if stop.requested() {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::field::Field;
-use super::watch::{Sighting, Watch};
-use super::{Claim, Ledger, Loader, MAX_ATTEMPTS, Patience, StoreError};
+use super::watch::{FileStat, Watch};
+use super::{Lease, Ledger, Loader, MAX_ATTEMPTS, StoreError, WatchTimeouts};
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -26,7 +26,7 @@ pub struct Inbox {
     survey: Arc<Survey>,
     loader: Loader,
     ledger: Ledger,
-    patience: Patience,
+    patience: WatchTimeouts,
     until_idle: bool,
     watch: Watch,
     started: Instant,
@@ -65,7 +65,7 @@ impl Reach {
 
 impl Inbox {
     /// Watches `folder`; the ledger says what is finished and takes the claims.
-    pub fn new(folder: PathBuf, survey: Arc<Survey>, loader: Loader, ledger: Ledger, patience: Patience) -> Self {
+    pub fn new(folder: PathBuf, survey: Arc<Survey>, loader: Loader, ledger: Ledger, patience: WatchTimeouts) -> Self {
         Self {
             folder,
             survey,
@@ -137,7 +137,7 @@ impl Inbox {
     }
 
     /// Takes the next field that may begin now.
-    fn take(&mut self, now: Duration) -> Result<Option<Arrival<Option<Claim>>>, StoreError> {
+    fn take(&mut self, now: Duration) -> Result<Option<Arrival<Option<Lease>>>, StoreError> {
         if self.alone && self.ledger.in_work() > 0 {
             return Ok(None);
         }
@@ -158,7 +158,7 @@ impl Inbox {
         Ok(Some(self.arrival(image, field, claim)))
     }
 
-    fn arrival(&self, image_id: ImageId, field: Field, claim: Claim) -> Arrival<Option<Claim>> {
+    fn arrival(&self, image_id: ImageId, field: Field, claim: Lease) -> Arrival<Option<Lease>> {
         let (survey, loader, image) = (Arc::clone(&self.survey), Arc::clone(&self.loader), image_id.clone());
         let died = claim.died();
         let load = move || {
@@ -170,7 +170,7 @@ impl Inbox {
 }
 
 impl FrameSource for Inbox {
-    type Receipt = Option<Claim>;
+    type Receipt = Option<Lease>;
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError> {
         loop {
@@ -193,9 +193,9 @@ impl FrameSource for Inbox {
     }
 }
 
-fn sight((band, path): (usize, PathBuf)) -> Option<Sighting> {
+fn sight((band, path): (usize, PathBuf)) -> Option<FileStat> {
     let data = fs::metadata(&path).ok()?;
-    Some(Sighting { band, path, bytes: data.len(), modified: data.modified().ok() })
+    Some(FileStat { band, path, bytes: data.len(), modified: data.modified().ok() })
 }
 
 fn crashed(image: &ImageId, died: u32) -> Rejection {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, aside};
+use super::{StoreError, atomic_write};
 use twinpeak_core::causes::causes;
 use twinpeak_core::frame::ImageId;
 
@@ -50,7 +50,7 @@ struct Attempts {
 }
 
 /// An image in work. Released, it is over; dropped, it goes back untouched, as if it had never been begun.
-pub struct Claim {
+pub struct Lease {
     ledger: Ledger,
     image: ImageId,
     died: u32,
@@ -73,7 +73,7 @@ impl Ledger {
         }
         let lock = lock(&state.join("lock"), folder)?;
         for path in [folder, &claims, &rejected] {
-            aside::sweep(path)?;
+            atomic_write::sweep(path)?;
         }
         let mut table = Table::default();
         let finished = finished(folder)?;
@@ -84,7 +84,7 @@ impl Ledger {
                     let died = attempts(&claims.join(file_of(&image)));
                     table.died.insert(image, died);
                 }
-                _ => aside::remove_file(&claims, &format!("{name}.json"))?,
+                _ => atomic_write::remove_file(&claims, &format!("{name}.json"))?,
             }
         }
         Ok(Self(Arc::new(Inner { folder: folder.to_owned(), claims, table: Mutex::new(table), _lock: lock })))
@@ -122,7 +122,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError`] where the claim cannot be written.
-    pub fn claim(&self, image: &ImageId) -> Result<Option<Claim>, StoreError> {
+    pub fn claim(&self, image: &ImageId) -> Result<Option<Lease>, StoreError> {
         // Held while it is decided and written, so that an image is never begun twice.
         let mut table = self.table();
         let done = self.0.folder.join(format!("{image}.done.json")).exists()
@@ -133,11 +133,11 @@ impl Ledger {
         let died = table.died.get(image).copied().unwrap_or(0);
         self.write(image, died + 1)?;
         table.in_work.insert(image.clone());
-        Ok(Some(Claim { ledger: self.clone(), image: image.clone(), died }))
+        Ok(Some(Lease { ledger: self.clone(), image: image.clone(), died }))
     }
 
     /// Takes back the attempts of all images in work: for a process that stops at once because it was asked to.
-    pub fn forgive(&self) {
+    pub fn reset_attempts(&self) {
         let in_work = std::mem::take(&mut self.table().in_work);
         for image in in_work {
             self.restore(&image);
@@ -149,8 +149,8 @@ impl Ledger {
     /// # Errors
     /// [`StoreError`] saying why not.
     pub fn probe(&self) -> Result<(), StoreError> {
-        aside::write_file(&self.0.folder, ".tmp-probe", b"twinpeak\n")?;
-        aside::remove_file(&self.0.folder, ".tmp-probe")
+        atomic_write::write_file(&self.0.folder, ".tmp-probe", b"twinpeak\n")?;
+        atomic_write::remove_file(&self.0.folder, ".tmp-probe")
     }
 
     /// Frees the folder as the end of a process does.
@@ -161,13 +161,13 @@ impl Ledger {
 
     fn write(&self, image: &ImageId, attempts: u32) -> Result<(), StoreError> {
         let text = serde_json::to_vec(&Attempts { attempts }).expect("a number can be written as JSON");
-        aside::write_file(&self.0.claims, &file_of(image), &text)
+        atomic_write::write_file(&self.0.claims, &file_of(image), &text)
     }
 
     /// Puts an image's claim back to what it was; best effort, since at worst an attempt too many is counted.
     fn restore(&self, image: &ImageId) {
         let put_back = match self.died(image) {
-            0 => aside::remove_file(&self.0.claims, &file_of(image)),
+            0 => atomic_write::remove_file(&self.0.claims, &file_of(image)),
             died => self.write(image, died),
         };
         if let Err(error) = put_back {
@@ -181,7 +181,7 @@ impl Ledger {
     }
 }
 
-impl Claim {
+impl Lease {
     /// How often the process died on this image before.
     pub fn died(&self) -> u32 {
         self.died
@@ -192,7 +192,7 @@ impl Claim {
     /// # Errors
     /// [`StoreError`] where the claim's file cannot be removed; the next start does it.
     pub fn release(&self) -> Result<(), StoreError> {
-        let removed = aside::remove_file(&self.ledger.0.claims, &file_of(&self.image));
+        let removed = atomic_write::remove_file(&self.ledger.0.claims, &file_of(&self.image));
         let mut table = self.ledger.table();
         table.in_work.remove(&self.image);
         table.died.remove(&self.image);
@@ -200,7 +200,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Lease {
     fn drop(&mut self) {
         let held = self.ledger.table().in_work.remove(&self.image);
         // A panic while an image is in hand is that image's attempt.
@@ -254,7 +254,7 @@ mod tests {
     use twinpeak_core::testing::id;
 
     /// As after kill -9: nothing of ours runs any more, and the system frees the lock.
-    fn die(ledger: Ledger, claim: Claim) {
+    fn die(ledger: Ledger, claim: Lease) {
         ledger.unlock();
         std::mem::forget((ledger, claim));
     }
@@ -298,7 +298,7 @@ mod tests {
             assert_eq!(ledger.died(&id("a")), deaths + 1, "giving back keeps earlier deaths");
         }
         let claim = ledger.claim(&id("a")).unwrap().unwrap();
-        ledger.forgive();
+        ledger.reset_attempts();
         std::mem::forget(claim);
         assert_eq!(ledger.died(&id("a")), 3, "asked to stop at once");
     }

@@ -8,7 +8,7 @@
 //! Every file appears whole or not at all (see `aside`). The same input gives the same bytes; the one
 //! exception is `timings_s` in `<id>.done.json`.
 
-mod aside;
+mod atomic_write;
 mod field;
 mod files;
 mod inbox;
@@ -25,15 +25,15 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use aside::write_file;
+pub use atomic_write::write_file;
 pub use files::{Fields, FileList};
 pub use inbox::Inbox;
-pub use ledger::{Claim, Ledger, MAX_ATTEMPTS};
+pub use ledger::{Lease, Ledger, MAX_ATTEMPTS};
 pub use night::Night;
 pub use past::{Past, past};
 pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
 pub use sink::{CatalogAvro, DirectorySink, Encoders};
-pub use watch::Patience;
+pub use watch::WatchTimeouts;
 
 use twinpeak_core::frame::{Frame, ImageId, PerBand};
 use twinpeak_core::outcome::Rejection;

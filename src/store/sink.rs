@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::ledger::REJECTED;
-use super::{Claim, DoneFile, DoneRecord, Ledger, ModelName, RejectedRecord, StoreError, aside};
+use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, StoreError, atomic_write};
 use twinpeak_core::catalog::{self, Catalog, Column};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products, Rejection};
@@ -98,7 +98,7 @@ impl DirectorySink {
         Ok(Files::Processed { files, record: Box::new(DoneRecord::new(products, described)) })
     }
 
-    /// Writes the files and the record aside, shows the files, then the record.
+    /// Writes the files and the record atomic_write, shows the files, then the record.
     fn publish_set(&self, image: &str, files: &[(String, Vec<u8>)], record: &DoneRecord) -> Result<(), StoreError> {
         let done = format!("{image}.done.json");
         let text = json(&done, record)?;
@@ -108,15 +108,15 @@ impl DirectorySink {
             .chain([(done.as_str(), text.as_slice())])
             .collect();
         let folder = self.ledger.folder();
-        let mut set = aside::Set::write(folder, &all)?;
+        let mut set = atomic_write::Set::write(folder, &all)?;
         // Where an earlier set is replaced, its record must not vouch for a mixture of both.
-        aside::remove_file(folder, &done)?;
+        atomic_write::remove_file(folder, &done)?;
         if self.encoders.catalog_avro.is_none() {
-            aside::remove_file(folder, &format!("{image}.{AVRO}"))?;
+            atomic_write::remove_file(folder, &format!("{image}.{AVRO}"))?;
         }
         set.show(files.len())?;
         set.show(1)?;
-        aside::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
+        atomic_write::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
     }
 
     fn publish_rejection(&self, record: &RejectedRecord) -> Result<(), StoreError> {
@@ -128,7 +128,7 @@ impl DirectorySink {
             }
             _ => {}
         }
-        aside::write_file(&folder, &name, &json(&name, record)?)
+        atomic_write::write_file(&folder, &name, &json(&name, record)?)
     }
 
     fn rejected(&self, image: &str, rejection: Rejection) -> RejectedRecord {
@@ -138,10 +138,10 @@ impl DirectorySink {
 
 impl CatalogSink for DirectorySink {
     /// An image of a list of files is nobody's.
-    type Receipt = Option<Claim>;
+    type Receipt = Option<Lease>;
     type Encoded = Files;
 
-    fn encode(&self, finished: &Finished, _: &Option<Claim>) -> Result<Files, PortError> {
+    fn encode(&self, finished: &Finished, _: &Option<Lease>) -> Result<Files, PortError> {
         Ok(match &finished.outcome {
             Outcome::Processed(products) => self.files(products)?,
             Outcome::Rejected(rejection) => {
@@ -151,7 +151,7 @@ impl CatalogSink for DirectorySink {
         })
     }
 
-    fn publish(&self, finished: &Finished, files: &Files, claim: &Option<Claim>) -> Result<PublishOutcome, PortError> {
+    fn publish(&self, finished: &Finished, files: &Files, claim: &Option<Lease>) -> Result<PublishOutcome, PortError> {
         match files {
             Files::Processed { files, record } => {
                 let record = DoneRecord { timings_s: finished.timings_s.clone(), ..(**record).clone() };
@@ -211,7 +211,7 @@ mod tests {
         files.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&p).unwrap())).collect()
     }
 
-    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Option<Claim>) -> Result<PublishOutcome, PortError> {
+    fn publish(sink: &DirectorySink, finished: &Finished, receipt: Option<Lease>) -> Result<PublishOutcome, PortError> {
         sink.publish(finished, &sink.encode(finished, &receipt)?, &receipt)
     }
 

@@ -12,7 +12,7 @@ use twinpeak_core::frame::ImageId;
 /// How long a watched folder is waited for, s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Patience {
+pub struct WatchTimeouts {
     /// Between two looks at the folder.
     pub poll_s: f64,
     /// A field is taken when its files have not changed for so long.
@@ -21,7 +21,7 @@ pub struct Patience {
     pub incomplete_after_s: f64,
 }
 
-impl Default for Patience {
+impl Default for WatchTimeouts {
     fn default() -> Self {
         Self { poll_s: 0.5, settle_s: 1.0, incomplete_after_s: 600.0 }
     }
@@ -29,7 +29,7 @@ impl Default for Patience {
 
 /// One file as a look at the folder finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sighting {
+pub(super) struct FileStat {
     pub(super) band: usize,
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
@@ -43,14 +43,14 @@ pub(super) struct Watch {
 }
 
 struct Waiting {
-    files: Vec<Sighting>,
+    files: Vec<FileStat>,
     unchanged_since: Duration,
 }
 
 impl Watch {
     /// Takes the result of a look at time `now` (from any fixed start): fields that are gone are forgotten, and
     /// one with any file added, removed or changed waits anew.
-    pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Vec<Sighting>>) {
+    pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Vec<FileStat>>) {
         let before = std::mem::take(&mut self.fields);
         for (image, mut files) in seen {
             files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -66,7 +66,7 @@ impl Watch {
     }
 
     /// Names of the fields that need not wait any longer at time `now`, complete or given up, by name.
-    pub(super) fn ready<'a>(&'a self, now: Duration, patience: &Patience) -> impl Iterator<Item = &'a ImageId> {
+    pub(super) fn ready<'a>(&'a self, now: Duration, patience: &WatchTimeouts) -> impl Iterator<Item = &'a ImageId> {
         let (settle_s, incomplete_after_s) = (patience.settle_s, patience.incomplete_after_s);
         self.fields.iter().filter_map(move |(image, waiting)| {
             let quiet_s = now.saturating_sub(waiting.unchanged_since).as_secs_f64();
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
     use twinpeak_core::testing::id;
 
-    fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<Sighting>> {
-        let file = |&band: &usize| Sighting { band, path: format!("{image}{band}").into(), bytes, modified: None };
+    fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<FileStat>> {
+        let file = |&band: &usize| FileStat { band, path: format!("{image}{band}").into(), bytes, modified: None };
         BTreeMap::from([(id(image), bands.iter().map(file).collect())])
     }
 
     fn ready(watch: &Watch, now_s: u64) -> Vec<String> {
-        let patience = Patience { poll_s: 0.5, settle_s: 2.0, incomplete_after_s: 10.0 };
+        let patience = WatchTimeouts { poll_s: 0.5, settle_s: 2.0, incomplete_after_s: 10.0 };
         watch.ready(Duration::from_secs(now_s), &patience).map(ImageId::to_string).collect()
     }
 

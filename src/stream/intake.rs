@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::kafka::{self, Incoming, Intake, Taken};
 use crate::message::{self, Message, ObjectCreated, Uri};
-use crate::remote::{Looking, Remote, RemoteError};
+use crate::object_store::{ExistencePoll, ObjectStore, ObjectStoreError};
 use twinpeak_core::frame::{BANDS, Frame, ImageId, PerBand};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -25,15 +25,15 @@ pub struct Messages {
 #[derive(Clone)]
 struct Files {
     survey: Arc<Survey>,
-    remote: Arc<Remote>,
+    store: Arc<ObjectStore>,
     limits: fits::Limits,
 }
 
 impl Messages {
-    /// Within the age, size and patience of `settings`; files come from `remote` and are no larger than `limits`.
-    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, remote: Arc<Remote>, limits: fits::Limits) -> Self {
+    /// Within the age, size and patience of `settings`; files come from `store` and are no larger than `limits`.
+    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, limits: fits::Limits) -> Self {
         Self {
-            files: Files { survey: survey.clone(), remote, limits },
+            files: Files { survey: survey.clone(), store, limits },
             survey,
             max_age: settings.max_message_age_s.duration(),
             max_bytes: settings.max_message_bytes.get(),
@@ -81,9 +81,9 @@ impl Intake for Messages {
                 let since = created.event_time_unix_ms.or(incoming.timestamp_ms);
                 let deadline = Instant::now() + self.bands_wait.saturating_sub(age_of(since));
                 let (files, id) = (self.files.clone(), created.image_id.clone());
-                let looking = files.look(&created, deadline);
-                let come = looking.over();
-                Taken::new(id, move || files.lead(*created, looking)).once(come)
+                let poll = files.look(&created, deadline);
+                let come = poll.over();
+                Taken::new(id, move || files.lead(*created, poll)).once(come)
             }
             Ok(Message::Nothing) => Taken::new(unknown(), || Ok(Loaded::Nothing)),
             Err(error) => {
@@ -111,41 +111,41 @@ impl Files {
     /// Fetches and decodes an image's files.
     fn frame(&self, image: &ImageId, uris: PerBand<Uri>) -> Result<Frame, Rejection> {
         let names = uris.each_ref().map(ToString::to_string);
-        let fetched = self.remote.fetch(uris).wait();
+        let fetched = self.store.fetch(uris).wait();
         let fetched = fetched.map_err(|(band, error)| self.unreachable(Some(names[band].clone()), &error))?;
         let mut names = names.into_iter();
         let files = fetched.map(|bytes| NamedBytes { name: names.next().unwrap_or_default(), bytes });
         fits::decode(&self.survey, image, files, &self.limits)
     }
 
-    fn unreachable(&self, file: Option<String>, error: &RemoteError) -> Rejection {
+    fn unreachable(&self, file: Option<String>, error: &ObjectStoreError) -> Rejection {
         let (reason, advice) = match error {
-            RemoteError::Forbidden { .. } => (Reason::Forbidden, "see remote.file_roots and remote.s3_buckets"),
-            RemoteError::NotFound { .. } => (Reason::MissingBand, "put the file there, then replay the message"),
-            RemoteError::TooLarge { .. } => (Reason::TooLarge, "see input.max_file_bytes"),
-            RemoteError::NotAFile { .. } => (Reason::Unreadable, "put the file there, then replay the message"),
+            ObjectStoreError::Forbidden { .. } => (Reason::Forbidden, "see remote.file_roots and remote.s3_buckets"),
+            ObjectStoreError::NotFound { .. } => (Reason::MissingBand, "put the file there, then replay the message"),
+            ObjectStoreError::TooLarge { .. } => (Reason::TooLarge, "see input.max_file_bytes"),
+            ObjectStoreError::NotAFile { .. } => (Reason::Unreadable, "put the file there, then replay the message"),
             _ => (Reason::Unreachable, "see that the store answers, then replay the message"),
         };
         Rejection { file, ..refuse(reason, error.to_string(), advice) }
     }
 
     /// What a notification waits for: the reference band's for all files, another's for the reference alone.
-    fn look(&self, created: &ObjectCreated, deadline: Instant) -> Looking {
+    fn look(&self, created: &ObjectCreated, deadline: Instant) -> ExistencePoll {
         let (band, reference) = (created.band, self.survey.reference());
         let enough = move |there: &[bool; BANDS]| match band == reference {
             true => there.iter().all(|t| *t),
             false => there[reference],
         };
-        self.remote.look(created.siblings.clone(), enough, deadline)
+        self.store.look(created.siblings.clone(), enough, deadline)
     }
 
     /// Follows a notification, once it has waited. The reference band's leads and becomes a frame. Another band's does
     /// nothing; but if the reference has not come, the first band that did tells it. No memory of other messages is
     /// needed, so neither a restart nor a rebalance can break it.
-    fn lead(&self, created: ObjectCreated, looking: Looking) -> Result<Loaded, Rejection> {
+    fn lead(&self, created: ObjectCreated, poll: ExistencePoll) -> Result<Loaded, Rejection> {
         let ObjectCreated { image_id, band, siblings, .. } = created;
         let reference = self.survey.reference();
-        let there = looking.wait().map_err(|error| self.unreachable(None, &error))?;
+        let there = poll.wait().map_err(|error| self.unreachable(None, &error))?;
         if band == reference && there.iter().all(|t| *t) {
             return self.frame(&image_id, siblings).map(Loaded::from);
         }

@@ -4,23 +4,22 @@
 //! ```text
 //!            poll                    source                       sink
 //!  broker ---------> session thread --------> engine (pipeline) -------> session thread ---------> broker
-//!                    | tenure of each          | order is restored        | one open transaction:
+//!                    | epoch of each          | order is restored        | one open transaction:
 //!                    | partition, offsets      | before the sink          | records, then offsets, commit
 //!                    +-- pauses while full     +-- stale: dropped         +-- abort: seek to what is committed
 //! ```
 //!
 //! One thread owns the consumer and the transactional producer. Outputs of several images and the offsets of their
 //! messages are committed together, offsets only as far as everything before them is done. A partition is ours for a
-//! *tenure*; when that ends (revoked, lost, or its transaction aborted) whatever was begun in it is stale and is
+//! *epoch*; when that ends (revoked, lost, or its transaction aborted) whatever was begun in it is stale and is
 //! dropped at the sink, and the messages are taken again, by us or by another daemon.
 
-mod attempts;
-mod books;
+mod adapters;
 mod context;
 mod delivery;
-mod ends;
+mod delivery_attempts;
 mod history;
-mod lines;
+mod partition_queues;
 mod produce;
 mod progress;
 mod records;
@@ -33,17 +32,18 @@ mod settings;
 mod status;
 mod topics;
 mod transaction;
+mod transaction_state;
 
 use std::path::PathBuf;
 
 use rdkafka::error::KafkaError as ClientError;
 
-pub use attempts::MAX_ATTEMPTS;
+pub use adapters::{Intake, Outflow, Parts, Software, Stream, StreamSink, StreamSource, Taken};
 pub use delivery::{Incoming, Origin};
-pub use ends::{Intake, Outflow, Parts, Software, Stream, StreamSink, StreamSource, Taken};
+pub use delivery_attempts::MAX_ATTEMPTS;
 pub use produce::{Delivered, Producer};
 pub use records::Outgoing;
-pub use replay::{Fetch, Rejections, Replay, Tell, Wish};
+pub use replay::{Fetch, Rejections, Replay, ReplayFilter, Tell};
 pub use retrieve::{NotReplayable, Rejected};
 pub use settings::{InputTopic, Secret, Security, Settings};
 pub use status::Status;

@@ -3,6 +3,6 @@
 pub mod intake;
 pub mod kafka;
 pub mod message;
+pub mod object_store;
 pub mod outflow;
 pub mod registry;
-pub mod remote;

@@ -6,24 +6,24 @@ use sha2::{Digest, Sha256};
 
 use crate::kafka::{Outflow, Outgoing};
 use crate::message::Uri;
-use crate::remote::{Remote, RemoteError};
+use crate::object_store::{ObjectStore, ObjectStoreError};
 use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
 use twinpeak_engine::ports::PortError;
-use twinpeak_formats::avro::{Mask, MaskBody, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Mask, MaskBody};
 use twinpeak_formats::fits;
 
 /// Writes records, and keeps what is too large for a topic in the object store.
 pub struct Records {
-    wire: Wire,
-    remote: Arc<Remote>,
+    encoder: AvroEncoder,
+    store: Arc<ObjectStore>,
     inline_mask_bytes: usize,
     has_objects: bool,
 }
 
 impl Records {
     /// With masks above `inline_mask_bytes` in the object store, where there is one.
-    pub fn new(wire: Wire, remote: Arc<Remote>, inline_mask_bytes: usize, has_objects: bool) -> Self {
-        Self { wire, remote, inline_mask_bytes, has_objects }
+    pub fn new(encoder: AvroEncoder, store: Arc<ObjectStore>, inline_mask_bytes: usize, has_objects: bool) -> Self {
+        Self { encoder, store, inline_mask_bytes, has_objects }
     }
 }
 
@@ -32,11 +32,11 @@ fn fatal(error: impl std::error::Error + Send + Sync + 'static) -> PortError {
 }
 
 /// A store that is away comes back; what it never takes is that image's refusal.
-fn not_kept(error: RemoteError) -> PortError {
+fn not_kept(error: ObjectStoreError) -> PortError {
     if error.retryable() {
         return PortError::Retry(Box::new(error));
     }
-    let reason = if matches!(error, RemoteError::TooLarge { .. }) { Reason::TooLarge } else { Reason::Internal };
+    let reason = if matches!(error, ObjectStoreError::TooLarge { .. }) { Reason::TooLarge } else { Reason::Internal };
     PortError::Refused(Box::new(Rejection {
         reason,
         stage: Stage::Publish,
@@ -55,7 +55,7 @@ impl Outflow for Records {
         let masks = fits::masks(products).map_err(fatal)?;
         let (sha256, stored);
         let body = if masks.len() > self.inline_mask_bytes && self.has_objects {
-            stored = self.remote.put(&masks, &format!("{message}.masks.fits")).map_err(not_kept)?;
+            stored = self.store.put(&masks, &format!("{message}.masks.fits")).map_err(not_kept)?;
             sha256 = stored.sha256.clone();
             MaskBody::Claim(&stored.uri)
         } else {
@@ -68,9 +68,9 @@ impl Outflow for Records {
         };
         let mask = Mask { sha256: &sha256, size_bytes: masks.len(), body };
         Ok(Outgoing {
-            sources: self.wire.rows(catalog).map_err(fatal)?,
-            masks: vec![self.wire.mask(&catalog.provenance, &mask).map_err(fatal)?],
-            image: self.wire.image(finished, products, 1).map_err(fatal)?,
+            sources: self.encoder.rows(catalog).map_err(fatal)?,
+            masks: vec![self.encoder.mask(&catalog.provenance, &mask).map_err(fatal)?],
+            image: self.encoder.image(finished, products, 1).map_err(fatal)?,
             objects,
         })
     }
@@ -79,11 +79,11 @@ impl Outflow for Records {
         if !self.has_objects {
             return Ok(None);
         }
-        self.remote.put(bytes, &format!("{message}.message")).map(|stored| Some(stored.uri)).map_err(not_kept)
+        self.store.put(bytes, &format!("{message}.message")).map(|stored| Some(stored.uri)).map_err(not_kept)
     }
 
     fn discard(&self, uri: &str) {
-        let removed = uri.parse::<Uri>().map(|uri| self.remote.remove(&uri));
+        let removed = uri.parse::<Uri>().map(|uri| self.store.remove(&uri));
         if !matches!(removed, Ok(Ok(()))) {
             tracing::warn!(uri, "orphaned object could not be deleted");
         }

@@ -26,7 +26,7 @@ impl Check {
     }
 
     /// `heart` beat no longer ago than `within`.
-    pub fn beating(name: &'static str, heart: Heart, within: Duration) -> Self {
+    pub fn beating(name: &'static str, heart: LastInference, within: Duration) -> Self {
         Self::new(name, move || match heart.age() {
             None => Err("has not happened yet".into()),
             Some(age) if age > within => Err(format!("last happened {:.0} s ago", age.as_secs_f64())),
@@ -38,9 +38,9 @@ impl Check {
 /// When something last happened: whoever does it beats, `/readyz` reads. As a [`Probe`] it beats with every batch
 /// that went through a device: a real inference.
 #[derive(Clone, Default)]
-pub struct Heart(Arc<Mutex<Option<Instant>>>); // a mutex: an Instant does not fit an atomic
+pub struct LastInference(Arc<Mutex<Option<Instant>>>); // a mutex: an Instant does not fit an atomic
 
-impl Heart {
+impl LastInference {
     /// It happened now.
     pub fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -52,7 +52,7 @@ impl Heart {
     }
 }
 
-impl Probe for Heart {
+impl Probe for LastInference {
     fn on(&self, event: &Event<'_>) {
         if let Event::DeviceAlive(_) = *event {
             self.beat();
@@ -63,9 +63,9 @@ impl Probe for Heart {
 /// Since when each frame is in the stage it is in, of those that nothing outside can hold up: from the nets to the end of
 /// the road. Reading may wait for a disk or a store, and publishing for a broker; a frame that stays between is stuck.
 #[derive(Clone, Default)]
-pub struct Underway(Arc<Mutex<HashMap<ImageId, (Stage, Instant)>>>); // a mutex: each stage's threads write it
+pub struct StuckFrameDetector(Arc<Mutex<HashMap<ImageId, (Stage, Instant)>>>); // a mutex: each stage's threads write it
 
-impl Underway {
+impl StuckFrameDetector {
     /// No frame is in a stage for longer than `within`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Underway {
     }
 }
 
-impl Probe for Underway {
+impl Probe for StuckFrameDetector {
     fn on(&self, event: &Event<'_>) {
         match *event {
             Event::Passed { image, stage } => self.passed(image, stage),
@@ -98,7 +98,7 @@ impl Probe for Underway {
     }
 }
 
-impl Underway {
+impl StuckFrameDetector {
     fn passed(&self, image: &ImageId, stage: Stage) {
         match stage {
             Stage::Prepare | Stage::Segment | Stage::Extract => {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_stays_between_reading_and_publishing_is_told() {
-        let (underway, image) = (Underway::default(), ImageId::new("f-1").unwrap());
+        let (underway, image) = (StuckFrameDetector::default(), ImageId::new("f-1").unwrap());
         let stuck = || {
             std::thread::sleep(Duration::from_millis(2));
             underway.check(Duration::from_millis(1))
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_heart_is_ready_after_a_beat_and_not_too_long() {
-        let heart = Heart::default();
+        let heart = LastInference::default();
         let hour = Check::beating("h", heart.clone(), Duration::from_secs(3600));
         let never = Check::beating("n", heart.clone(), Duration::ZERO);
         assert!((hour.question)().is_err());

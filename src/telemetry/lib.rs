@@ -5,7 +5,6 @@ pub mod drift;
 pub mod health;
 pub mod history;
 pub mod http;
-pub mod kept;
 pub mod log;
 pub mod metrics;
 pub mod notify;
@@ -15,6 +14,7 @@ mod quality;
 pub mod shadow;
 pub mod signals;
 mod stream;
+pub mod thumbnails;
 
 use std::sync::Arc;
 

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(lines.len(), 2, "{told}");
         assert_eq!(lines[0]["message"], "hello");
         assert_eq!(lines[0]["stage"], "segment");
-        assert_eq!(lines[0]["span"]["image"], "f-1");
+        assert_eq!(lines[0]["span"]["image_id"], "f-1");
         assert_eq!((&lines[1]["level"], &lines[1]["error_type"]), (&"WARN".into(), &"missing_band".into()));
     }
 }

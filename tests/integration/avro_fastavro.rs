@@ -7,7 +7,7 @@ use std::fs;
 use crate::common::program::{command, start};
 use twinpeak_core::catalog::columns;
 use twinpeak_core::outcome::{Finished, Outcome, Stage};
-use twinpeak_formats::avro::{Framing, Mask, MaskBody, Wire};
+use twinpeak_formats::avro::{AvroEncoder, Framing, Mask, MaskBody};
 use twinpeak_formats::fits;
 
 /// The folder's files: schemas, messages (each after its length, 4 bytes big-endian), the container, the tables.
@@ -15,9 +15,9 @@ use twinpeak_formats::fits;
 fn messages_and_container_are_read_by_fastavro() {
     let (folder, survey, made) =
         (tempfile::tempdir().unwrap(), crate::products::survey(), crate::products::products(70, 65));
-    let wire = Wire::new(&survey, Framing::SingleObject).unwrap();
+    let wire = AvroEncoder::new(&survey, Framing::SingleObject).unwrap();
     let confluent = Framing::Confluent { source_id: 258, mask_id: 2, image_id: 3 };
-    let registered = Wire::new(&survey, confluent).unwrap();
+    let registered = AvroEncoder::new(&survey, confluent).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     let messages = |name: &str, messages: &[&[u8]]| {
         let framed = messages.iter().flat_map(|m| [&(m.len() as u32).to_be_bytes()[..], m].concat());

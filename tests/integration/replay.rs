@@ -19,7 +19,7 @@ use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
 use twinpeak_stream::kafka::*;
 use twinpeak_stream::message::{self, Message, Uri};
-use twinpeak_stream::remote::{self, Remote};
+use twinpeak_stream::object_store::{self, ObjectStore};
 
 /// The broker of all tests of this file; each has a survey of its own on it.
 fn shared() -> Arc<Broker> {
@@ -45,7 +45,7 @@ fn settings(broker: &Broker, survey: &str, state: &Path) -> Settings {
 }
 
 /// Keeps what is too large in the object store, if there is one.
-struct Keep(Option<Remote>);
+struct Keep(Option<ObjectStore>);
 impl Outflow for Keep {
     fn records(&self, _: &Finished, _: &str) -> Result<Outgoing, PortError> {
         unreachable!("nothing is processed here")
@@ -58,7 +58,7 @@ impl Outflow for Keep {
 
 /// Refuses everything that is on the topic of new images and was not refused yet, as too old where it says so; its key
 /// is the image's name.
-fn refuse(settings: Settings, survey: &str, objects: Option<Remote>) {
+fn refuse(settings: Settings, survey: &str, objects: Option<ObjectStore>) {
     let intake = session::RefuseAll(|incoming| {
         let text = String::from_utf8_lossy(&incoming.bytes()[..incoming.bytes().len().min(40)]).into_owned();
         let reason = if text.contains("old") { Reason::TooOld } else { Reason::BadMessage };
@@ -114,7 +114,7 @@ fn nothing_to_fetch(_: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send
 /// Replays what is wished for: the names of those sent, and what was said of those that were not.
 fn replay(replay: &Replay, limit: usize) -> Result<(Vec<String>, Vec<String>), KafkaError> {
     let (mut sent, mut not_sent) = (Vec::new(), Vec::new());
-    replay.run(Wish::default(), limit, &Stop::default(), &mut |rejected, why| match why {
+    replay.run(ReplayFilter::default(), limit, &Stop::default(), &mut |rejected, why| match why {
         None => sent.push(rejected.name()),
         Some(why) => not_sent.push(why.to_string()),
     })?;
@@ -237,7 +237,9 @@ fn what_was_too_large_to_reject_comes_back_whole_or_not_at_all() {
     let (broker, state, survey) = (shared(), tempfile::tempdir().unwrap(), "large");
     let store = tempfile::tempdir().unwrap();
     let objects = format!("file://{}", std::fs::canonicalize(store.path()).unwrap().display());
-    let remote = || Remote::new(&remote::Settings { objects: objects.clone(), ..Default::default() }, 1 << 20).unwrap();
+    let remote = || {
+        ObjectStore::new(&object_store::Settings { objects: objects.clone(), ..Default::default() }, 1 << 20).unwrap()
+    };
     let settings = settings(&broker, survey, state.path());
     twinpeak_stream::kafka::Producer::connect(&settings, survey).unwrap(); // makes the topics
     limit(&broker, &topic(survey, "rejected"), 20_000);

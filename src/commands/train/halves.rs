@@ -44,7 +44,9 @@ pub(super) struct ClassifierHalf {
     pub shape: classifier::Shape,
     pub colour: colour::Shape,
     pub posterior: Posterior,
-    pub naming: Vec<f64>,
+    /// Rank correlation with concentration that said which peak is the stars', by seed.
+    #[serde(rename = "naming")]
+    pub orientation: Vec<f64>,
     pub evidence: f64,
     pub objects: usize,
     pub seed: u64,
@@ -136,7 +138,7 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
     } else {
         format!("segmenter: {}; classifier: {}", images(&s.data), images(&c.data))
     };
-    let weakest = c.naming.iter().map(|correlation| correlation.abs()).fold(f64::INFINITY, f64::min);
+    let weakest = c.orientation.iter().map(|correlation| correlation.abs()).fold(f64::INFINITY, f64::min);
     Manifest {
         format: FORMAT,
         version: format!("{}-{}", profile.name, env!("CARGO_PKG_VERSION")),

@@ -4,7 +4,7 @@
 /// the ordinary magnitude where the flux is well above `b`. NaN for NaN.
 ///
 /// ```
-/// use twinpeak::measure::asinh_magnitude;
+/// use twinpeak_core::measure::asinh_magnitude;
 /// assert!((asinh_magnitude(0.0, 1.2e-10) - 24.80).abs() < 5e-3);
 /// assert!((asinh_magnitude(1000.0, 1.2e-10) - 15.0).abs() < 1e-6);
 /// ```

@@ -1,6 +1,6 @@
 //! The promise about schemas, held against the files in `deploy/schemas/`: each version that was published stays
 //! as it is, and any two minors of a major read each other. `TWINPEAK_WRITE_SCHEMAS=1` writes the files that are
-//! new and the README's tables; a file that is there is never overwritten: raise the version instead.
+//! new and the guide's tables (docs/stream.md); a file that is there is never overwritten: raise the version instead.
 
 use std::fmt::Write;
 use std::fs;
@@ -169,21 +169,21 @@ const BEGIN: &str = "<!-- schemas:begin -->\n";
 const END: &str = "<!-- schemas:end -->";
 
 #[test]
-fn the_readme_s_tables_are_the_schemas() {
+fn the_guide_s_tables_are_the_schemas() {
     let survey = sdss();
     let mut tables = String::from("\n");
     for schema in Schemas::new(&survey).unwrap().all() {
         table(&schema.topic("twinpeak", &survey), &schema.file_name(), &json_of(schema.text()), &mut tables);
     }
-    let readme = at("README.md");
-    let text = fs::read_to_string(&readme).unwrap();
+    let guide = at("docs/stream.md");
+    let text = fs::read_to_string(&guide).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (found, after) = rest.split_once(END).unwrap();
     if writing() && found != tables {
-        fs::write(&readme, format!("{before}{BEGIN}{tables}{END}{after}")).unwrap();
+        fs::write(&guide, format!("{before}{BEGIN}{tables}{END}{after}")).unwrap();
         return;
     }
-    assert!(found == tables, "README.md does not show the schemas: TWINPEAK_WRITE_SCHEMAS=1 writes its tables");
+    assert!(found == tables, "docs/stream.md does not show the schemas: TWINPEAK_WRITE_SCHEMAS=1 writes its tables");
 }
 
 /// A field as a line of a table.
@@ -196,7 +196,8 @@ struct Line {
 }
 
 fn table(topic: &str, file: &str, schema: &Json, to: &mut String) {
-    let _ = writeln!(to, "`{topic}` ([{file}](deploy/schemas/{file})): {}.\n", lower(schema["doc"].as_str().unwrap()));
+    let _ =
+        writeln!(to, "`{topic}` ([{file}](../deploy/schemas/{file})): {}.\n", lower(schema["doc"].as_str().unwrap()));
     to.push_str("| field | type | unit | what |\n| --- | --- | --- | --- |\n");
     let mut shown = Vec::new();
     let lines = lines(schema);

@@ -6,7 +6,7 @@ use apache_avro::rabin::Rabin;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 
-use super::WireError;
+use super::AvroError;
 use twinpeak_core::catalog::{self, Column, Kind};
 use twinpeak_core::survey::Survey;
 
@@ -34,8 +34,8 @@ impl Schemas {
     /// Those of a survey.
     ///
     /// # Errors
-    /// [`WireError::Schema`] where a band's name cannot stand in a field's.
-    pub fn new(survey: &Survey) -> Result<Self, WireError> {
+    /// [`AvroError::Schema`] where a band's name cannot stand in a field's.
+    pub fn new(survey: &Survey) -> Result<Self, AvroError> {
         Ok(Self {
             source: RecordSchema::new("source", SOURCE_VERSION, source(survey))?,
             mask: RecordSchema::new("mask", MASK_VERSION, MASK.to_owned())?,
@@ -58,8 +58,8 @@ pub struct RecordSchema {
 }
 
 impl RecordSchema {
-    fn new(record: &'static str, version: &'static str, text: String) -> Result<Self, WireError> {
-        let parsed = Schema::parse_str(&text).map_err(|e| WireError::Schema { record, source: Box::new(e) })?;
+    fn new(record: &'static str, version: &'static str, text: String) -> Result<Self, AvroError> {
+        let parsed = Schema::parse_str(&text).map_err(|e| AvroError::Schema { record, source: Box::new(e) })?;
         Ok(Self { record, version, text, parsed })
     }
 
@@ -91,12 +91,12 @@ impl RecordSchema {
     }
 
     /// `head` and the record after it.
-    pub(super) fn encode(&self, head: &[u8], record: Value) -> Result<Vec<u8>, WireError> {
+    pub(super) fn encode(&self, head: &[u8], record: Value) -> Result<Vec<u8>, AvroError> {
         let mut out = head.to_vec();
         let written = GenericDatumWriter::builder(&self.parsed)
             .build()
             .and_then(|writer| writer.write_value(&mut out, record))
-            .map_err(|e| WireError::Record { record: self.record, source: Box::new(e) });
+            .map_err(|e| AvroError::Record { record: self.record, source: Box::new(e) });
         written.map(|_| out)
     }
 }

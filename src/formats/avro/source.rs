@@ -1,6 +1,6 @@
 //! A source's record: the catalogue's columns in their published order.
 
-use super::{WireError, datum};
+use super::{AvroError, datum};
 use twinpeak_core::catalog::{Catalog, Column, Kind, Row, Value};
 
 /// The messages of a catalogue's rows, in one buffer.
@@ -32,7 +32,7 @@ impl Rows {
     }
 }
 
-pub(super) fn rows(head: &[u8], columns: &[Column], catalog: &Catalog) -> Result<Rows, WireError> {
+pub(super) fn rows(head: &[u8], columns: &[Column], catalog: &Catalog) -> Result<Rows, AvroError> {
     let mut bounds = Vec::with_capacity(catalog.rows.len() + 1);
     bounds.push(0);
     let mut made = Rows { bytes: Vec::new(), bounds };
@@ -49,7 +49,7 @@ pub(super) fn rows(head: &[u8], columns: &[Column], catalog: &Catalog) -> Result
 }
 
 /// A nullable column is a union of null and its kind: the branch's number comes before the value.
-fn cell(column: &Column, catalog: &Catalog, row: &Row, out: &mut Vec<u8>) -> Result<(), WireError> {
+fn cell(column: &Column, catalog: &Catalog, row: &Row, out: &mut Vec<u8>) -> Result<(), AvroError> {
     let value = (column.get)(catalog, row);
     let null = matches!(value, Value::I32(None) | Value::F64(None) | Value::F32(None));
     if column.nullable {
@@ -65,7 +65,7 @@ fn cell(column: &Column, catalog: &Catalog, row: &Row, out: &mut Vec<u8>) -> Res
         (Kind::I32, Value::I32(None)) | (Kind::F64, Value::F64(None)) | (Kind::F32, Value::F32(None))
             if column.nullable => {}
         _ => {
-            return Err(WireError::Cell {
+            return Err(AvroError::Cell {
                 image: catalog.provenance.image_id.to_string(),
                 column: column.name.clone(),
             });

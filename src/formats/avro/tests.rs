@@ -19,8 +19,8 @@ pub(super) fn sdss() -> Survey {
     Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap()
 }
 
-fn wire(framing: Framing) -> Wire {
-    Wire::new(&sdss(), framing).unwrap()
+fn wire(framing: Framing) -> AvroEncoder {
+    AvroEncoder::new(&sdss(), framing).unwrap()
 }
 
 /// Every kind of value that a row can hold, extremes among them.

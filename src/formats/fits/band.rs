@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::FitsError;
+use super::calibration_header::DAY_S;
 use super::card::{Cards, TableSize, fill_block};
-use super::facts::DAY_S;
 use twinpeak_core::frame::Frame;
 use twinpeak_core::survey::Survey;
 

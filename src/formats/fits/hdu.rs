@@ -1,6 +1,6 @@
 //! A file's HDUs: each header with the bytes that belong to it, checked to be really there.
 
-use super::fault::Fault;
+use super::file_error::FileError;
 use super::header::{BLOCK, Header};
 
 /// One header and its data.
@@ -13,20 +13,20 @@ pub(super) struct Hdu<'a> {
 impl<'a> Hdu<'a> {
     /// All HDUs of a file. What follows the last one, if it does not begin like an extension, is no FITS and
     /// is ignored, as the standard asks.
-    pub(super) fn split(bytes: &'a [u8]) -> Result<Vec<Self>, Fault> {
+    pub(super) fn split(bytes: &'a [u8]) -> Result<Vec<Self>, FileError> {
         if !bytes.starts_with(b"SIMPLE  =") {
             let begins = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
-            return Err(Fault::NotFits { begins });
+            return Err(FileError::NotFits { begins });
         }
         let mut all = Vec::new();
         let mut rest = bytes;
         while all.is_empty() || rest.starts_with(b"XTENSION") {
             let (header, length) = Header::parse(rest)?;
             let hdu = all.len();
-            let declared = declared_bytes(&header)?.ok_or(Fault::Huge { hdu })?;
+            let declared = declared_bytes(&header)?.ok_or(FileError::Huge { hdu })?;
             let body = rest.get(length..).unwrap_or_default();
             let data = usize::try_from(declared).ok().and_then(|n| body.get(..n));
-            let data = data.ok_or(Fault::CutShort { hdu, declared, present: body.len() })?;
+            let data = data.ok_or(FileError::CutShort { hdu, declared, present: body.len() })?;
             // Some writers leave the last block short.
             rest = body.get(data.len().next_multiple_of(BLOCK)..).unwrap_or_default();
             all.push(Self { header, data });
@@ -36,9 +36,9 @@ impl<'a> Hdu<'a> {
 }
 
 /// Bytes of data that a header declares, without the filling of the last block; `None` past any machine's word.
-fn declared_bytes(header: &Header) -> Result<Option<u64>, Fault> {
+fn declared_bytes(header: &Header) -> Result<Option<u64>, FileError> {
     let bitpix = header.integer("BITPIX").filter(|b| [8, 16, 32, 64, -32, -64].contains(b));
-    let bitpix = bitpix.ok_or_else(|| Fault::BadCard { card: "BITPIX".into() })?;
+    let bitpix = bitpix.ok_or_else(|| FileError::BadCard { card: "BITPIX".into() })?;
     let axes = axes(header, "NAXIS")?;
     if axes.is_empty() {
         return Ok(Some(0));
@@ -53,10 +53,10 @@ fn declared_bytes(header: &Header) -> Result<Option<u64>, Fault> {
 }
 
 /// Lengths of the axes: NAXIS1, NAXIS2... for `prefix` "NAXIS", or the same of a compressed image for "ZNAXIS".
-pub(super) fn axes(header: &Header, prefix: &str) -> Result<Vec<u64>, Fault> {
+pub(super) fn axes(header: &Header, prefix: &str) -> Result<Vec<u64>, FileError> {
     let n = header.count(prefix)?;
     if n > 999 {
-        return Err(Fault::BadCard { card: prefix.to_owned() });
+        return Err(FileError::BadCard { card: prefix.to_owned() });
     }
     (1..=n).map(|i| header.count(&format!("{prefix}{i}"))).collect()
 }

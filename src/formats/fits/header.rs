@@ -1,6 +1,6 @@
 //! A header unit: 80-character cards in blocks of 2880 bytes, up to `END`.
 
-use super::fault::Fault;
+use super::file_error::FileError;
 
 /// Bytes of a block; headers and data both fill whole ones.
 pub(super) const BLOCK: usize = 2880;
@@ -21,7 +21,7 @@ enum Value {
 
 impl Header {
     /// Reads a header that begins at `bytes[0]`; returns it with its length in bytes, blocks filled.
-    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), Fault> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), FileError> {
         let mut cards = Vec::new();
         for (i, card) in bytes.chunks_exact(CARD).enumerate() {
             let key = String::from_utf8_lossy(&card[..8]).trim_end().to_owned();
@@ -32,7 +32,7 @@ impl Header {
                 cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
             }
         }
-        Err(Fault::NoEnd)
+        Err(FileError::NoEnd)
     }
 
     /// The text of a card, as FITS writes it between quotes.
@@ -57,8 +57,8 @@ impl Header {
     }
 
     /// [`Self::integer`], not negative, or the fault of not having it.
-    pub(super) fn count(&self, key: &str) -> Result<u64, Fault> {
-        self.integer(key).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| Fault::BadCard { card: key.to_owned() })
+    pub(super) fn count(&self, key: &str) -> Result<u64, FileError> {
+        self.integer(key).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| FileError::BadCard { card: key.to_owned() })
     }
 
     /// Whether a card says T.
@@ -140,6 +140,6 @@ mod tests {
 
     #[test]
     fn a_header_without_end_is_refused() {
-        assert!(matches!(Header::parse(&[b' '; BLOCK]), Err(Fault::NoEnd)));
+        assert!(matches!(Header::parse(&[b' '; BLOCK]), Err(FileError::NoEnd)));
     }
 }

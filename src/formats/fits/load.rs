@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::facts::Facts;
-use super::fault::Fault;
+use super::calibration_header::CalibrationHeader;
+use super::file_error::FileError;
 use super::hdu::Hdu;
 use super::{Limits, pixels, unpack};
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
@@ -53,7 +53,7 @@ pub fn decode(
 /// One band's file, decoded.
 struct Decoded {
     band: Band,
-    facts: Facts,
+    facts: CalibrationHeader,
     digest: [u8; 32],
 }
 
@@ -62,7 +62,7 @@ fn assemble(
     image: &ImageId,
     names: &PerBand<String>,
     limits: &Limits,
-    fetch: PerBand<impl FnOnce() -> Result<Vec<u8>, Fault> + Send>,
+    fetch: PerBand<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>,
 ) -> Result<Frame, Rejection> {
     let ids = check_names(survey, image, names)?;
     let bands = fetch.into_par_iter().enumerate().map(|(b, fetch)| {
@@ -78,7 +78,7 @@ fn assemble(
     let reference = &decoded[survey.reference()];
     let wanted = size(reference);
     if let Some(b) = decoded.iter().position(|d| size(d) != wanted) {
-        return Err(Fault::OtherSize { found: size(&decoded[b]), wanted }.reject(&names[b]));
+        return Err(FileError::OtherSize { found: size(&decoded[b]), wanted }.reject(&names[b]));
     }
     let mut digest = Sha256::new();
     decoded.iter().for_each(|d| digest.update(d.digest));
@@ -99,26 +99,32 @@ fn check_names(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Res
     for path in names {
         let name = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let said = survey.file_name(&name);
-        let said = said.ok_or_else(|| Fault::ForeignName { survey: survey.profile().name.clone() }.reject(path))?;
+        let said = said.ok_or_else(|| FileError::ForeignName { survey: survey.profile().name.clone() }.reject(path))?;
         if said.image != *image {
-            return Err(Fault::OtherImage { found: said.image, wanted: image.clone() }.reject(path));
+            return Err(FileError::OtherImage { found: said.image, wanted: image.clone() }.reject(path));
         }
         if given.iter().any(|other| other.band == said.band) {
-            return Err(Fault::Twice { band: survey.band(said.band).to_owned() }.reject(path));
+            return Err(FileError::Twice { band: survey.band(said.band).to_owned() }.reject(path));
         }
         given.push(said);
     }
     match given.iter().enumerate().find(|(b, said)| said.band != *b) {
         Some((b, said)) => {
             let (found, wanted) = (survey.band(said.band).to_owned(), survey.band(b).to_owned());
-            Err(Fault::OtherBand { found, wanted }.reject(&names[b]))
+            Err(FileError::OtherBand { found, wanted }.reject(&names[b]))
         }
         None => Ok(given[survey.reference()].ids),
     }
 }
 
 /// Hashes and decodes one file at once; hashing costs about as much as decoding a plain one.
-fn decode_band(survey: &Survey, ids: &FieldIds, b: usize, packed: &[u8], limits: &Limits) -> Result<Decoded, Fault> {
+fn decode_band(
+    survey: &Survey,
+    ids: &FieldIds,
+    b: usize,
+    packed: &[u8],
+    limits: &Limits,
+) -> Result<Decoded, FileError> {
     let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, limits));
     decoded.map(|(band, facts)| Decoded { band, facts, digest })
 }
@@ -129,12 +135,12 @@ fn read_band(
     b: usize,
     packed: &[u8],
     limits: &Limits,
-) -> Result<(Band, Facts), Fault> {
+) -> Result<(Band, CalibrationHeader), FileError> {
     let bytes = unpack::unpack(packed, limits)?;
     let hdus = Hdu::split(&bytes)?;
     let image = pixels::find(&hdus)?;
     let shape = pixels::shape(&hdus[image].header, limits)?;
-    let facts = Facts::read(survey, b, &hdus, image, shape)?;
+    let facts = CalibrationHeader::read(survey, b, &hdus, image, shape)?;
     let mut pixels = pixels::decode(&hdus[image], shape)?;
     let nmgy_per_unit = survey.nmgy_per_unit() as f32;
     if nmgy_per_unit != 1.0 {

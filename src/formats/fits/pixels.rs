@@ -1,6 +1,6 @@
 //! The pixels of a file's image: the first HDU that holds one, plain or tile-compressed.
 
-use super::fault::Fault;
+use super::file_error::FileError;
 use super::hdu::{Hdu, axes};
 use super::header::Header;
 use super::table::Table;
@@ -20,48 +20,48 @@ pub(super) struct Shape {
 }
 
 /// Index of the HDU that holds the image: the first with pixels, else the first that declares any.
-pub(super) fn find(hdus: &[Hdu]) -> Result<usize, Fault> {
+pub(super) fn find(hdus: &[Hdu]) -> Result<usize, FileError> {
     let is_image = |hdu: &Hdu| {
         let extension = hdu.header.text("XTENSION");
         let plain = extension.is_none_or(|x| x == "IMAGE") && hdu.header.integer("NAXIS").is_some_and(|n| n >= 2);
         plain || is_compressed(&hdu.header)
     };
     let with_pixels = hdus.iter().position(|hdu| is_image(hdu) && !hdu.data.is_empty());
-    with_pixels.or_else(|| hdus.iter().position(is_image)).ok_or(Fault::NoImage)
+    with_pixels.or_else(|| hdus.iter().position(is_image)).ok_or(FileError::NoImage)
 }
 
 /// Width and height of an image, if they and its type are acceptable; says nothing about its data.
-pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, Fault> {
+pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError> {
     let (naxis, bitpix) = if is_compressed(header) { ("ZNAXIS", "ZBITPIX") } else { ("NAXIS", "BITPIX") };
-    let [width, height, rest @ ..] = &axes(header, naxis)?[..] else { return Err(Fault::NoImage) };
+    let [width, height, rest @ ..] = &axes(header, naxis)?[..] else { return Err(FileError::NoImage) };
     let (width, height) = (*width, *height);
     if rest.iter().any(|&n| n != 1) {
-        return Err(Fault::NoImage);
+        return Err(FileError::NoImage);
     }
     if width.checked_mul(height).is_none_or(|n| n > limits.max_pixels) {
-        return Err(Fault::TooManyPixels { width, height, limit: limits.max_pixels });
+        return Err(FileError::TooManyPixels { width, height, limit: limits.max_pixels });
     }
     if width < SMALLEST || height < SMALLEST {
-        return Err(Fault::TooSmall { width, height });
+        return Err(FileError::TooSmall { width, height });
     }
     let double = match header.integer(bitpix) {
         Some(-32) => false,
         Some(-64) => true,
-        Some(bitpix) => return Err(Fault::PixelType { bitpix }),
-        None => return Err(Fault::BadCard { card: bitpix.into() }),
+        Some(bitpix) => return Err(FileError::PixelType { bitpix }),
+        None => return Err(FileError::BadCard { card: bitpix.into() }),
     };
     Ok(Shape { width: width as usize, height: height as usize, double })
 }
 
 /// The pixels of an image in the unit of its header.
-pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, Fault> {
+pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, FileError> {
     let mut pixels = match Table::of(hdu)? {
         Some(table) => tiles::decode(&hdu.header, &table, shape)?,
         None => reals(hdu.data, shape.double),
     };
     let wanted = shape.width * shape.height;
     if pixels.len() < wanted {
-        return Err(Fault::BadCard { card: "GCOUNT".into() }); // the axes promise more than the HDU holds
+        return Err(FileError::BadCard { card: "GCOUNT".into() }); // the axes promise more than the HDU holds
     }
     pixels.truncate(wanted);
     let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));

@@ -2,7 +2,7 @@
 //! as a simulation knows it.
 
 use super::card::Cards;
-use super::fault::Fault;
+use super::file_error::FileError;
 use super::hdu::Hdu;
 use super::masks::{CLASS, MASK, SEGMENTATION, numbers};
 use super::table::Table;
@@ -54,11 +54,11 @@ pub fn read_masks(bytes: &[u8], limits: &Limits) -> Result<Masks, FitsError> {
     read().map_err(refused)
 }
 
-fn refused(fault: Fault) -> FitsError {
+fn refused(fault: FileError) -> FitsError {
     FitsError::NoSegmentation { problem: fault.to_string() }
 }
 
-fn numbers_of(hdus: &[Hdu], limits: &Limits) -> Result<Plane<u32>, Fault> {
+fn numbers_of(hdus: &[Hdu], limits: &Limits) -> Result<Plane<u32>, FileError> {
     plane(hdus, SEGMENTATION, limits, u32::from_be_bytes)
 }
 
@@ -69,15 +69,15 @@ fn plane<T: Copy, const N: usize>(
     name: &str,
     limits: &Limits,
     pixel: impl Fn([u8; N]) -> T,
-) -> Result<Plane<T>, Fault> {
-    let bad = |card: &str| Fault::BadCard { card: card.to_owned() };
-    let hdu = hdus.iter().find(|h| h.header.text("EXTNAME") == Some(name)).ok_or(Fault::NoImage)?;
-    let table = Table::of(hdu)?.ok_or(Fault::NoImage)?;
+) -> Result<Plane<T>, FileError> {
+    let bad = |card: &str| FileError::BadCard { card: card.to_owned() };
+    let hdu = hdus.iter().find(|h| h.header.text("EXTNAME") == Some(name)).ok_or(FileError::NoImage)?;
+    let table = Table::of(hdu)?.ok_or(FileError::NoImage)?;
     let squeezed = table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?;
     let header = &hdu.header;
     let (width, height, tile_rows) = (header.count("ZNAXIS1")?, header.count("ZNAXIS2")?, header.count("ZTILE2")?);
     if width.checked_mul(height).is_none_or(|n| n > limits.max_pixels) {
-        return Err(Fault::TooManyPixels { width, height, limit: limits.max_pixels });
+        return Err(FileError::TooManyPixels { width, height, limit: limits.max_pixels });
     }
     let whole_rows = header.count("ZTILE1")? == width && tile_rows > 0;
     if !whole_rows || table.rows() as u64 != height.div_ceil(tile_rows) {
@@ -89,7 +89,7 @@ fn plane<T: Copy, const N: usize>(
     let (width, height, tile_rows) = (width as usize, height as usize, tile_rows.min(height) as usize);
     let mut pixels = Vec::new();
     for tile in 0..table.rows() {
-        let damaged = |problem| Fault::BadTile { tile, problem };
+        let damaged = |problem| FileError::BadTile { tile, problem };
         let rows = tile_rows.min(height - tile * tile_rows);
         let packed = table.array(tile, squeezed).ok_or_else(|| damaged("it points outside the table"))?;
         let raw = gunzip(packed, rows * width, &[N]).map_err(damaged)?;

@@ -1,6 +1,6 @@
 //! Where a binary table's columns lie: just enough to take the sky's samples and an image's tiles from one.
 
-use super::fault::Fault;
+use super::file_error::FileError;
 use super::hdu::Hdu;
 
 /// A binary table of one HDU.
@@ -26,12 +26,12 @@ pub(super) struct Column {
 
 impl<'a> Table<'a> {
     /// The table of an HDU; `None` where it holds none.
-    pub(super) fn of(hdu: &Hdu<'a>) -> Result<Option<Self>, Fault> {
+    pub(super) fn of(hdu: &Hdu<'a>) -> Result<Option<Self>, FileError> {
         let header = &hdu.header;
         if header.text("XTENSION") != Some("BINTABLE") {
             return Ok(None);
         }
-        let bad = |card: &str| Fault::BadCard { card: card.to_owned() };
+        let bad = |card: &str| FileError::BadCard { card: card.to_owned() };
         let row_bytes = header.count("NAXIS1")? as usize;
         // Rows of no bytes could be declared without end.
         let rows = if row_bytes == 0 { 0 } else { header.count("NAXIS2")? as usize };

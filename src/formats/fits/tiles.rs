@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
 use super::dither::{Method, Quantised};
-use super::fault::Fault;
+use super::file_error::FileError;
 use super::header::Header;
 use super::pixels::{Shape, reals};
 use super::rice;
@@ -52,7 +52,7 @@ enum Source<'a> {
 }
 
 /// All pixels, row by row; NaN where the file has none.
-pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec<f32>, Fault> {
+pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec<f32>, FileError> {
     let layout = Layout::of(header, table, shape)?;
     let mut pixels = vec![f32::NAN; shape.width * shape.height];
     // A row of tiles covers whole rows of the image, so that each can be written by itself.
@@ -62,8 +62,8 @@ pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec
 }
 
 impl<'a> Layout<'a> {
-    fn of(header: &Header, table: &'a Table, shape: Shape) -> Result<Self, Fault> {
-        let bad = |card: &str| Fault::BadCard { card: card.to_owned() };
+    fn of(header: &Header, table: &'a Table, shape: Shape) -> Result<Self, FileError> {
+        let bad = |card: &str| FileError::BadCard { card: card.to_owned() };
         let side = |card: &str, absent: usize, whole: usize| {
             let declared = if header.has(card) { header.count(card)? } else { absent as u64 };
             // A tile as large as the image or larger is the whole image.
@@ -79,7 +79,7 @@ impl<'a> Layout<'a> {
             "RICE_1" | "RICE_ONE" => Coding::Rice { block: rice_block(header)? },
             "GZIP_1" => Coding::Gzip,
             "GZIP_2" => Coding::GzipShuffled,
-            other => return Err(Fault::Compression { name: other.to_owned() }),
+            other => return Err(FileError::Compression { name: other.to_owned() }),
         };
         let source = |name: &str| match (table.column(name), header.number(name)) {
             (Some(column), _) => Source::ByTile(column),
@@ -108,14 +108,14 @@ impl<'a> Layout<'a> {
     }
 
     /// Writes the tiles of one row of tiles.
-    fn fill(&self, row: usize, into: &mut [f32]) -> Result<(), Fault> {
+    fn fill(&self, row: usize, into: &mut [f32]) -> Result<(), FileError> {
         let across = self.shape.width.div_ceil(self.tile_width);
         let height = into.len() / self.shape.width;
         for column in 0..across {
             let tile = row * across + column;
             let x = column * self.tile_width;
             let width = self.tile_width.min(self.shape.width - x);
-            let pixels = self.tile(tile, width * height).map_err(|problem| Fault::BadTile { tile, problem })?;
+            let pixels = self.tile(tile, width * height).map_err(|problem| FileError::BadTile { tile, problem })?;
             for (from, to) in pixels.chunks_exact(width).zip(into.chunks_exact_mut(self.shape.width)) {
                 to[x..x + width].copy_from_slice(from);
             }
@@ -172,16 +172,16 @@ impl<'a> Layout<'a> {
 }
 
 /// Pixels in a Rice block, from the ZNAMEi/ZVALi pairs; only whole numbers of 4 bytes hold rounded fluxes.
-fn rice_block(header: &Header) -> Result<usize, Fault> {
+fn rice_block(header: &Header) -> Result<usize, FileError> {
     let parameter = |name: &str| {
         let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
         header.integer(&format!("ZVAL{i}"))
     };
     if parameter("BYTEPIX").is_some_and(|bytes| bytes != 4) {
-        return Err(Fault::Compression { name: "RICE_1 with BYTEPIX other than 4".into() });
+        return Err(FileError::Compression { name: "RICE_1 with BYTEPIX other than 4".into() });
     }
     let block = parameter("BLOCKSIZE").unwrap_or(32);
-    usize::try_from(block).ok().filter(|b| (1..=4096).contains(b)).ok_or(Fault::BadCard { card: "ZVAL1".into() })
+    usize::try_from(block).ok().filter(|b| (1..=4096).contains(b)).ok_or(FileError::BadCard { card: "ZVAL1".into() })
 }
 
 /// Unpacks `n` elements of one of the `sizes` in bytes.

@@ -9,52 +9,54 @@ use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 
 use super::Limits;
-use super::fault::Fault;
+use super::file_error::FileError;
 
 /// Reads a whole regular file of at most `limits.max_file_bytes`.
-pub(super) fn read(path: &Path, band: &str, limits: &Limits) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(path: &Path, band: &str, limits: &Limits) -> Result<Vec<u8>, FileError> {
     let fault = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => Fault::Missing { band: band.to_owned() },
-        _ => Fault::Unreadable { source },
+        std::io::ErrorKind::NotFound => FileError::Missing { band: band.to_owned() },
+        _ => FileError::Unreadable { source },
     };
     // Asked before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(fault)?;
     if !about.is_file() {
-        return Err(Fault::NotAFile);
+        return Err(FileError::NotAFile);
     }
     let limit = limits.max_file_bytes;
     if about.len() > limit {
-        return Err(Fault::FileTooLarge { bytes: about.len(), limit });
+        return Err(FileError::FileTooLarge { bytes: about.len(), limit });
     }
     let mut bytes = Vec::with_capacity(about.len() as usize + 1);
     // The file may still be growing: what counts is what was read.
     File::open(path).and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes)).map_err(fault)?;
     if bytes.len() as u64 > limit {
-        return Err(Fault::FileTooLarge { bytes: bytes.len() as u64, limit });
+        return Err(FileError::FileTooLarge { bytes: bytes.len() as u64, limit });
     }
     Ok(bytes)
 }
 
 /// The FITS bytes inside `packed`, whatever its name says.
-pub(super) fn unpack<'a>(packed: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Fault> {
+pub(super) fn unpack<'a>(packed: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, FileError> {
     match packed {
-        [] => Err(Fault::Empty),
+        [] => Err(FileError::Empty),
         [b'B', b'Z', b'h', ..] => drain("bzip2", MultiBzDecoder::new(packed), packed.len(), limits).map(Cow::Owned),
         [0x1f, 0x8b, ..] => drain("gzip", MultiGzDecoder::new(packed), packed.len(), limits).map(Cow::Owned),
-        _ if packed.len() as u64 > limits.max_unpacked_bytes => Err(Fault::Bomb { limit: limits.max_unpacked_bytes }),
+        _ if packed.len() as u64 > limits.max_unpacked_bytes => {
+            Err(FileError::Bomb { limit: limits.max_unpacked_bytes })
+        }
         _ => Ok(Cow::Borrowed(packed)),
     }
 }
 
-fn drain(packing: &'static str, stream: impl Read, packed_bytes: usize, limits: &Limits) -> Result<Vec<u8>, Fault> {
+fn drain(packing: &'static str, stream: impl Read, packed_bytes: usize, limits: &Limits) -> Result<Vec<u8>, FileError> {
     let limit = limits.max_unpacked_bytes;
     // Frames shrink about fourfold; the buffer grows from here if they shrank more.
     let expected = (packed_bytes as u64).saturating_mul(4).min(limit);
     let mut bytes = Vec::with_capacity(expected as usize);
     let outcome = stream.take(limit.saturating_add(1)).read_to_end(&mut bytes);
     if bytes.len() as u64 > limit {
-        return Err(Fault::Bomb { limit });
+        return Err(FileError::Bomb { limit });
     }
-    outcome.map_err(|source| Fault::Damaged { packing, source })?;
-    if bytes.is_empty() { Err(Fault::Empty) } else { Ok(bytes) }
+    outcome.map_err(|source| FileError::Damaged { packing, source })?;
+    if bytes.is_empty() { Err(FileError::Empty) } else { Ok(bytes) }
 }

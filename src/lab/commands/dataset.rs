@@ -3,9 +3,9 @@
 //! interrupted run goes on where it stopped and ends with the same bits.
 
 pub mod baselines;
+pub(super) mod field_source;
 mod finder;
 mod sextractor;
-pub(super) mod sky;
 pub mod truth;
 
 use std::fs;
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use field_source::{Field, FieldSource};
 use finder::Finder;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use sky::{Field, Sky};
 use truth::Known;
 
 use crate::cli::DatasetArgs;
@@ -44,7 +44,7 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
         );
     }
     let survey = Arc::new(twinpeak_config::assemble::survey(&config)?);
-    let sky = Sky::new(args, &config, &survey)?;
+    let source = FieldSource::new(args, &config, &survey)?;
     let workers = rayon::current_num_threads().div_ceil(CORES_A_FIELD);
     let (found_by, finders) = finder::finders(&config, &survey, workers)?;
     let profile = survey.profile();
@@ -53,14 +53,14 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
         survey: profile.name.clone(),
         bands: profile.bands.clone(),
-        objects: sky::objects(args),
+        objects: field_source::objects(args),
         found_by,
-        origin: sky.origin(),
+        origin: source.origin(),
     };
     let folders = Folders::new(&args.out)?;
     folders.begin(&plan)?;
     let bar = Bar::new(&plan.objects);
-    let mut maker = Maker { survey: &survey, sky, finders, folders: &folders, bar: &bar };
+    let mut maker = Maker { survey: &survey, source, finders, folders: &folders, bar: &bar };
     let mut shards = Parts::default();
     for part in Part::ALL {
         *shards.get_mut(part) = maker.make(part, *plan.objects.get(part))?;
@@ -78,7 +78,7 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
         objects.test
     );
     if args.baselines {
-        baselines::make(&folders.set, &manifest.shards.test, &survey, &maker.sky, &mut maker.finders)?;
+        baselines::make(&folders.set, &manifest.shards.test, &survey, &maker.source, &mut maker.finders)?;
     }
     Ok(Exit::Done)
 }
@@ -86,7 +86,7 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
 /// What works on fields.
 struct Maker<'a> {
     survey: &'a Survey,
-    sky: Sky,
+    source: FieldSource,
     finders: Vec<Finder>,
     folders: &'a Folders,
     bar: &'a Bar,
@@ -106,14 +106,14 @@ impl Maker<'_> {
     /// Makes a part of `wanted` objects, the last shard cut to the number; fewer where frames come to an end.
     fn make(&mut self, part: Part, wanted: usize) -> anyhow::Result<Vec<Entry>> {
         let (mut entries, mut objects, mut next) = (Vec::new(), 0, 0);
-        while objects < wanted && next < self.sky.fields(part) {
-            let together: Vec<usize> = (next..self.sky.fields(part)).take(self.finders.len()).collect();
+        while objects < wanted && next < self.source.fields(part) {
+            let together: Vec<usize> = (next..self.source.fields(part)).take(self.finders.len()).collect();
             next += together.len();
-            let (survey, sky, folders) = (self.survey, &self.sky, self.folders);
+            let (survey, source, folders) = (self.survey, &self.source, self.folders);
             let made: Vec<Made> = together
                 .par_iter()
                 .zip(&mut self.finders)
-                .map(|(&number, finder)| field(survey, sky, folders, finder, (part, number)))
+                .map(|(&number, finder)| field(survey, source, folders, finder, (part, number)))
                 .collect::<anyhow::Result<_>>()?;
             for (number, made) in together.into_iter().zip(made) {
                 // What was made beyond the last one that is wanted is dropped.
@@ -131,7 +131,7 @@ impl Maker<'_> {
         let name = part.name();
         ensure!(objects > 0 || wanted == 0, "part {name} has no object: give more frames, or ask for 0 objects of it");
         ensure!(
-            objects >= wanted || !self.sky.is_endless(),
+            objects >= wanted || !self.source.is_endless(),
             "part {name}: all fields of a night have {objects} objects; ask for at most so many, or for larger fields"
         );
         Ok(entries)
@@ -141,15 +141,15 @@ impl Maker<'_> {
 /// One field, from its pixels to its shard.
 fn field(
     survey: &Survey,
-    sky: &Sky,
+    source: &FieldSource,
     folders: &Folders,
     finder: &mut Finder,
     (part, number): (Part, usize),
 ) -> anyhow::Result<Made> {
-    if let Some(entry) = folders.kept(part, number, sky.has_truth())? {
+    if let Some(entry) = folders.kept(part, number, source.has_truth())? {
         return Ok(Made::Kept(entry));
     }
-    let Some(Field { frame, truth }) = sky.field(part, number)? else { return Ok(Made::Unusable) };
+    let Some(Field { frame, truth }) = source.field(part, number)? else { return Ok(Made::Unusable) };
     let image = frame.id.clone();
     let prepared = match finder.prepare(frame, survey) {
         Ok(prepared) => prepared,

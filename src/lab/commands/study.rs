@@ -21,8 +21,8 @@ use crate::cli::StudyArgs;
 use crate::commands::dataset::{baselines, truth as simulated};
 use crate::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::study::{
-    self, Answer, AnswerError, Answers, Asked, Bank, Ending, Ground, How, Label, Method, Plan, Record, Records, Sky,
-    alone, answer, figures, ranks, results, score,
+    self, Answer, AnswerError, Answers, EncoderCache, Ending, Label, Method, MethodKind, Plan, Record, Records,
+    RunRequest, Sky, StudyContext, answer, figures, isolated, ranks, results, score,
 };
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::survey::Survey;
@@ -112,7 +112,7 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
         sha256.push_str(&first);
         origin.push_str(&first);
     }
-    let ground = Ground {
+    let context = StudyContext {
         plan,
         training,
         test: scored.as_ref().unwrap_or(&set).features(Part::Test)?,
@@ -127,7 +127,7 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
     let chosen = |m: &&Method| args.only.as_ref().is_none_or(|part| m.name.contains(part.as_str()));
     let jobs: Vec<Job> = (plan.method.iter().filter(chosen))
         .flat_map(|method| (0..method.seeds as u64).map(move |i| (method, plan.seed + i)))
-        .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &data(&ground, method)) })
+        .map(|(method, seed)| Job { method, seed, settings: plan.fingerprint(method, &data(&context, method)) })
         .filter(|job| records.find(&sky.name, &job.method.name, &job.settings, job.seed).is_none())
         .collect();
     if args.dry_run {
@@ -137,14 +137,14 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
     if jobs.is_empty() {
         return Ok(());
     }
-    let truth = Truth::read(sky, &ground, survey)?;
-    let alone = alone(&ground.test);
+    let truth = Truth::read(sky, &context, survey)?;
+    let isolated = isolated(&context.test);
     let bar = Bar::new(&sky.name);
-    let failed = encoders(plan, &ground, &jobs, &bar)?;
+    let failed = encoders(plan, &context, &jobs, &bar)?;
     bar.stage("methods", jobs.len());
     for together in jobs.chunks(rayon::current_num_threads()) {
         let made: Vec<anyhow::Result<Record>> =
-            together.par_iter().map(|job| job.run(sky, &ground, (&truth, &alone), &failed, &bar)).collect();
+            together.par_iter().map(|job| job.run(sky, &context, (&truth, &isolated), &failed, &bar)).collect();
         for record in made {
             records.add(record?).context(Fault::Output)?;
         }
@@ -154,12 +154,14 @@ fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mu
 }
 
 /// Tells what a method is asked about from any other data.
-fn data(ground: &Ground, method: &Method) -> String {
-    match (&method.how, &ground.beside) {
+fn data(context: &StudyContext, method: &Method) -> String {
+    match (&method.how, &context.beside) {
         // What was not measured when it was asked for is asked for again once it is.
-        (How::ClassStar, Some(beside)) => format!("{} baselines {}", ground.origin, beside.class_star.is_some()),
-        (How::PsfMinusModel, Some(_)) => format!("{} baselines", ground.origin),
-        _ => ground.origin.clone(),
+        (MethodKind::ClassStar, Some(beside)) => {
+            format!("{} baselines {}", context.origin, beside.class_star.is_some())
+        }
+        (MethodKind::PsfMinusModel, Some(_)) => format!("{} baselines", context.origin),
+        _ => context.origin.clone(),
     }
 }
 
@@ -176,7 +178,7 @@ type Failed = BTreeMap<(String, u64), String>;
 ///
 /// # Errors
 /// Where a file, a disk or a device is at fault: that is no result.
-fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> anyhow::Result<Failed> {
+fn encoders(plan: &Plan, context: &StudyContext, jobs: &[Job], bar: &Bar) -> anyhow::Result<Failed> {
     let mut stages = [Vec::new(), Vec::new()];
     for job in jobs {
         let Some(encoder) = job.method.how.encoder().and_then(|name| plan.encoder(name)) else { continue };
@@ -192,7 +194,7 @@ fn encoders(plan: &Plan, ground: &Ground, jobs: &[Job], bar: &Bar) -> anyhow::Re
     for stage in stages {
         let of_stage = stage.into_par_iter().map(|(encoder, seed)| {
             let progress = |p: twinpeak_learn::Progress| bar.progress(&p);
-            let learned = Bank::new(ground, &progress).learned(encoder, seed);
+            let learned = EncoderCache::new(context, &progress).learned(encoder, seed);
             bar.0.inc(1);
             match learned {
                 Err(error) if error.is_external() => Err(with_fault(error)),
@@ -230,8 +232,8 @@ impl Job<'_> {
     fn run(
         &self,
         sky: &Sky,
-        ground: &Ground,
-        (truth, alone): (&Truth, &[bool]),
+        context: &StudyContext,
+        (truth, isolated): (&Truth, &[bool]),
         failed: &Failed,
         bar: &Bar,
     ) -> anyhow::Result<Record> {
@@ -241,8 +243,8 @@ impl Job<'_> {
             None => {
                 let progress = |p: twinpeak_learn::Progress| bar.progress(&p);
                 let how = &self.method.how;
-                let asked = Asked { how, seed: self.seed, labels: &truth.training, progress: &progress };
-                match answer(ground, &asked) {
+                let asked = RunRequest { how, seed: self.seed, labels: &truth.training, progress: &progress };
+                match answer(context, &asked) {
                     Err(AnswerError::Training(error)) if error.is_external() => {
                         return Err(with_fault(error));
                     }
@@ -252,16 +254,17 @@ impl Job<'_> {
             }
         };
         bar.0.inc(1);
-        let marks = |answer: &Answer, labels: &[Option<Label>]| {
+        let metrics = |answer: &Answer, labels: &[Option<Label>]| {
             let probabilities = answer.probabilities.as_deref();
             let answers = Answers { scores: &answer.scores, threshold: answer.threshold, probabilities };
             score(&answers, labels)
         };
-        let (answer, ending, of_alone) = match answered {
+        let (answer, ending, of_isolated) = match answered {
             Ok(answer) => {
-                let those: Vec<_> = truth.test.iter().zip(alone).map(|(l, alone)| l.filter(|_| *alone)).collect();
-                let (all, of_alone) = (marks(&answer, &truth.test), marks(&answer, &those));
-                (answer, Ending::Marks(all), of_alone.auc_between(14.0, 22.0))
+                let those: Vec<_> =
+                    truth.test.iter().zip(isolated).map(|(l, isolated)| l.filter(|_| *isolated)).collect();
+                let (all, of_isolated) = (metrics(&answer, &truth.test), metrics(&answer, &those));
+                (answer, Ending::Measured(all), of_isolated.auc_between(14.0, 22.0))
             }
             Err(reason) => (Answer::default(), Ending::Failed { reason }, None),
         };
@@ -277,7 +280,7 @@ impl Job<'_> {
             latent: answer.latent,
             criteria: answer.criteria,
             ranks: ranks(&answer.scores),
-            alone: of_alone,
+            isolated: of_isolated,
         })
     }
 }
@@ -289,9 +292,9 @@ struct Truth {
 }
 
 impl Truth {
-    fn read(sky: &Sky, ground: &Ground, survey: &Survey) -> anyhow::Result<Self> {
+    fn read(sky: &Sky, context: &StudyContext, survey: &Survey) -> anyhow::Result<Self> {
         if let Some(folder) = &sky.catalogs {
-            let test = labels_of_catalogs(folder, &ground.test, survey)?;
+            let test = labels_of_catalogs(folder, &context.test, survey)?;
             return Ok(Self { training: Vec::new(), test });
         }
         let reference = survey.reference();

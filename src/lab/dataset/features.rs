@@ -1,6 +1,6 @@
 //! What is known of each object, column by column: what photometry, profile fits and stamps say, without its cutout.
 //!
-//! A shard's features are one sealed safetensors file, an array a column, so that all objects of 100,000 are read in
+//! A shard's features are one safetensors file with a checksum, an array a column, so that all objects of 100,000 are read in
 //! a second or two and take some 200 MB. A new column is a line in the table below, and one where it is filled
 //! (`shard.rs`).
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::cutouts::{Cutouts, pack};
 use super::features::{Features, ObjectFeatures, halves};
 use super::manifest::Entry;
-use super::{Damage, DataSetError, seal};
+use super::{Damage, DataSetError, checksum};
 use twinpeak_core::cutout::{Cutout, Source, cutout64};
 use twinpeak_core::frame::{BANDS, ImageId, PerBand};
 use twinpeak_core::measure::Measured;
@@ -83,14 +83,14 @@ impl Shard {
 
     /// Its files' bytes; the same objects give the same.
     pub fn encode(&self, shard: String) -> Encoded {
-        let features = seal::seal(self.features.encode(self.image.as_str()));
-        let cutouts = seal::seal(self.cutouts.encode());
+        let features = checksum::append(self.features.encode(self.image.as_str()));
+        let cutouts = checksum::append(self.cutouts.encode());
         let entry = Entry {
             shard,
             image: self.image.to_string(),
             objects: self.len(),
-            features_sha256: seal::checksum(&features),
-            cutouts_sha256: seal::checksum(&cutouts),
+            features_sha256: checksum::of(&features),
+            cutouts_sha256: checksum::of(&cutouts),
         };
         Encoded { features, cutouts, entry }
     }
@@ -106,10 +106,10 @@ impl Entry {
         if !path.exists() || !cutouts.exists() {
             return Ok(None);
         }
-        let (content, features_sha256) = seal::read(&path, None)?;
+        let (content, features_sha256) = checksum::read(&path, None)?;
         let mut features = Features::default();
         features.append(&content).map_err(|damage| DataSetError::Damaged { path, damage })?;
-        let (_, cutouts_sha256) = seal::read(&cutouts, None)?;
+        let (_, cutouts_sha256) = checksum::read(&cutouts, None)?;
         let image = features.images.pop().unwrap_or_default();
         Ok(Some(Self { shard, image, objects: features.len(), features_sha256, cutouts_sha256 }))
     }
@@ -120,7 +120,7 @@ impl Entry {
     /// [`DataSetError`] naming the file.
     pub fn read_features(&self, folder: &Path, to: &mut Features) -> Result<(), DataSetError> {
         let (path, _) = shard_files(folder, &self.shard);
-        let (content, _) = seal::read(&path, Some(&self.features_sha256))?;
+        let (content, _) = checksum::read(&path, Some(&self.features_sha256))?;
         to.append(&content).map_err(|damage| DataSetError::Damaged { path, damage })
     }
 
@@ -130,7 +130,7 @@ impl Entry {
     /// [`DataSetError`] naming the file.
     pub fn read_cutouts(&self, folder: &Path) -> Result<Cutouts, DataSetError> {
         let (_, path) = shard_files(folder, &self.shard);
-        let (content, _) = seal::read(&path, Some(&self.cutouts_sha256))?;
+        let (content, _) = checksum::read(&path, Some(&self.cutouts_sha256))?;
         let cutouts = Cutouts::decode(&content).and_then(|c| {
             let whole = c.len() == self.objects;
             if whole { Ok(c) } else { Err(Damage::Column { name: "ends" }) }

@@ -27,8 +27,8 @@ fn field(seed: u64) -> TrainingFrame {
     let planes: PerBand<_> = std::array::from_fn(|_| flux.map(|f| f + rng.sample::<f32, _>(StandardNormal)));
     let noise_only: PerBand<_> = std::array::from_fn(|_| flux.map(|_| rng.sample::<f32, _>(StandardNormal)));
     let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], [1, 2, 3]);
-    let lesson = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
-    TrainingFrame { planes, noise_only, sky_share: 1.0, lesson }
+    let pseudo_labels = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
+    TrainingFrame { planes, noise_only, sky_share: 1.0, pseudo_labels }
 }
 
 /// Intersection over union of the pixels above a threshold with the teacher's.
@@ -59,7 +59,7 @@ fn clusters_of_each_nets_hypercolumns_are_objects_and_sky() {
             let mut found = Clustered::new(&autoencoder, &shape, clusters, 4).unwrap();
             let extent = extent_threshold(&mut found, &frames, 16).unwrap();
             let scores = score_plane(&mut found, &unseen.planes, 16).unwrap();
-            let overlap = overlap(&scores, extent, &unseen.lesson.object);
+            let overlap = overlap(&scores, extent, &unseen.pseudo_labels.object);
             println!("{variant:?} {rule:?}: {overlap:.3}");
             assert!(overlap > 0.3, "{variant:?} {rule:?}: {overlap}");
         }

@@ -1,6 +1,6 @@
 //! Why latents give no scalar or no class.
 
-use twinpeak_learn::classify::Doubt;
+use twinpeak_learn::classify::AmbiguousOrientation;
 
 /// Why latents give no scalar or no class.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,8 @@ pub enum ManifoldError {
     Torch(#[from] tch::TchError),
 }
 
-impl From<Doubt> for ManifoldError {
-    fn from(Doubt { correlation, objects, significance }: Doubt) -> Self {
+impl From<AmbiguousOrientation> for ManifoldError {
+    fn from(AmbiguousOrientation { correlation, objects, significance }: AmbiguousOrientation) -> Self {
         Self::Unnamed { correlation, objects, significance }
     }
 }

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::alone::alone;
-use super::bank::{Bank, Learned};
+use super::encoder_cache::{EncoderCache, Learned};
 use super::evidence::{Seen, evidence};
-use super::{How, Plan};
+use super::isolated::isolated;
+use super::{MethodKind, Plan};
 use crate::LabError;
 use crate::dataset::{DataSet, Features};
 use crate::manifold::ManifoldError;
@@ -28,7 +28,7 @@ use twinpeak_nets::device::DeviceError;
 pub use beside::Beside;
 
 /// A sky's objects, without truth.
-pub struct Ground<'a> {
+pub struct StudyContext<'a> {
     /// The study.
     pub plan: &'a Plan,
     /// The data set that is learned from.
@@ -37,7 +37,7 @@ pub struct Ground<'a> {
     pub scored: &'a DataSet,
     /// Tells the bits of both sets from any others: what is kept of nets is kept for these.
     pub sha256: String,
-    /// Tells what both sets were asked to be: runs are kept for that.
+    /// Tells what both sets were request to be: runs are kept for that.
     pub origin: String,
     /// The survey of the frames.
     pub survey: &'a Survey,
@@ -132,9 +132,9 @@ impl AnswerError {
 
 /// One run.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RunRequest<'a> {
     /// What the method does.
-    pub how: &'a How,
+    pub how: &'a MethodKind,
     /// Its seed.
     pub seed: u64,
     /// Labels of the training objects, for supervised probes alone.
@@ -143,36 +143,36 @@ pub struct Asked<'a> {
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RunRequest<'a> {
     /// A training that keeps nothing.
     fn run(&self) -> Run<'a> {
         Run { work_dir: None, checkpoint_steps: usize::MAX, progress: self.progress }
     }
 }
 
-/// Runs a method. Nothing but what is supervised looks at `asked.labels`.
+/// Runs a method. Nothing but what is supervised looks at `request.labels`.
 ///
 /// # Errors
 /// [`AnswerError`]
-pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
-    let bank = Bank::new(ground, asked.progress);
+pub fn answer(context: &StudyContext, request: &RunRequest) -> Result<Answer, AnswerError> {
+    let cache = EncoderCache::new(context, request.progress);
     let learned = |name: &str| -> Result<Learned, AnswerError> {
-        let encoder = ground.plan.encoder(name).ok_or_else(|| AnswerError::NoEncoder { name: name.to_owned() })?;
-        Ok(bank.learned(encoder, asked.seed)?)
+        let encoder = context.plan.encoder(name).ok_or_else(|| AnswerError::NoEncoder { name: name.to_owned() })?;
+        Ok(cache.learned(encoder, request.seed)?)
     };
     let start = Instant::now();
-    let mut answer = match asked.how {
-        How::Alone { then } => {
+    let mut answer = match request.how {
+        MethodKind::Alone { then } => {
             let chosen: Vec<usize> =
-                alone(&ground.training).iter().enumerate().filter_map(|(i, alone)| alone.then_some(i)).collect();
-            let narrowed = ground.on(&chosen);
+                isolated(&context.training).iter().enumerate().filter_map(|(i, own)| own.then_some(i)).collect();
+            let narrowed = context.on(&chosen);
             let learned = |name: &str| learned(name).map(|learned| learned.on(&chosen));
-            made(&narrowed, &Asked { how: then, ..*asked }, &learned, &bank)?
+            made(&narrowed, &RunRequest { how: then, ..*request }, &learned, &cache)?
         }
-        _ => made(ground, asked, &learned, &bank)?,
+        _ => made(context, request, &learned, &cache)?,
     };
-    answer.training_s += start.elapsed().saturating_sub(bank.spent()).as_secs_f64();
-    if let Some(nats) = independent_view(ground, asked, &answer, &asked.run()) {
+    answer.training_s += start.elapsed().saturating_sub(cache.spent()).as_secs_f64();
+    if let Some(nats) = independent_view(context, request, &answer, &request.run()) {
         answer.criteria.insert("evidence_of_colours".to_owned(), nats);
     }
     Ok(answer)
@@ -180,42 +180,47 @@ pub fn answer(ground: &Ground, asked: &Asked) -> Result<Answer, AnswerError> {
 
 /// What colours say for a method that saw shapes alone (see `evidence`); none where they cannot be learned from its
 /// probabilities.
-fn independent_view(ground: &Ground, asked: &Asked, answer: &Answer, run: &Run) -> Option<f64> {
-    if !ground.plan.sees_shapes_alone(asked.how) {
+fn independent_view(context: &StudyContext, request: &RunRequest, answer: &Answer, run: &Run) -> Option<f64> {
+    if !context.plan.sees_shapes_alone(request.how) {
         return None;
     }
     let (training, test) = (answer.training_probabilities.as_deref()?, answer.probabilities.as_deref()?);
-    let [known, asked_of] = [&ground.training, &ground.test].map(shipped::inputs);
+    let [known, asked_of] = [&context.training, &context.test].map(shipped::inputs);
     let training = Seen { inputs: known.get(..training.len())?, star_prob: training };
-    evidence(training, Seen { inputs: &asked_of, star_prob: test }, asked.seed, run).ok()
+    evidence(training, Seen { inputs: &asked_of, star_prob: test }, request.seed, run).ok()
 }
 
 /// Latents of an encoder, by its name.
 type Latents<'a> = &'a dyn Fn(&str) -> Result<Learned, AnswerError>;
 
-fn made(ground: &Ground, asked: &Asked, learned: Latents, bank: &Bank) -> Result<Answer, AnswerError> {
-    let run = &asked.run();
-    match asked.how {
-        How::Concentration => baseline::measured(ground, |f| &f.concentration, 1.0),
-        How::HalfLightRadius => baseline::measured(ground, |f| &f.half_light_radius_px, -1.0),
-        How::Manifold { of, step } => latent::manifold(ground, learned(of)?, *step, asked.seed),
-        How::Hierarchy { of, vae } => latent::hierarchy(ground, learned(of)?, vae, asked.seed, run),
-        How::Direct { of } => latent::direct(ground, learned(of)?, ground.plan.pull(of)),
-        How::SupervisedProbe { of, hidden } => latent::probe(learned(of)?, *hidden, asked, run),
-        How::SupervisedNet => taught::supervised_net(ground, asked, run),
-        How::Distilled { of, colour } => taught::distilled(ground, learned(of)?, *colour, asked.seed, run),
-        How::ChiSquared => baseline::chi_squared(ground),
-        How::ClassStar => beside::class_star(ground),
-        How::PsfMinusModel => beside::psf_minus_model(ground),
-        How::Ensemble => shipped::ensemble(ground, asked, bank),
-        How::Profiles { colour } => shipped::profiles(ground, *colour, asked.seed, run),
-        How::Mean => shipped::shipped(ground, asked, bank, Some(0.5)),
-        How::Shipped => shipped::shipped(ground, asked, bank, None),
-        How::Alone { then } => made(ground, &Asked { how: then, ..*asked }, learned, bank),
+fn made(
+    context: &StudyContext,
+    request: &RunRequest,
+    learned: Latents,
+    cache: &EncoderCache,
+) -> Result<Answer, AnswerError> {
+    let run = &request.run();
+    match request.how {
+        MethodKind::Concentration => baseline::measured(context, |f| &f.concentration, 1.0),
+        MethodKind::HalfLightRadius => baseline::measured(context, |f| &f.half_light_radius_px, -1.0),
+        MethodKind::Manifold { of, step } => latent::manifold(context, learned(of)?, *step, request.seed),
+        MethodKind::Hierarchy { of, vae } => latent::hierarchy(context, learned(of)?, vae, request.seed, run),
+        MethodKind::Direct { of } => latent::direct(context, learned(of)?, context.plan.pull(of)),
+        MethodKind::SupervisedProbe { of, hidden } => latent::probe(learned(of)?, *hidden, request, run),
+        MethodKind::SupervisedNet => taught::supervised_net(context, request, run),
+        MethodKind::Distilled { of, colour } => taught::distilled(context, learned(of)?, *colour, request.seed, run),
+        MethodKind::ChiSquared => baseline::chi_squared(context),
+        MethodKind::ClassStar => beside::class_star(context),
+        MethodKind::PsfMinusModel => beside::psf_minus_model(context),
+        MethodKind::Ensemble => shipped::ensemble(context, request, cache),
+        MethodKind::Profiles { colour } => shipped::profiles(context, *colour, request.seed, run),
+        MethodKind::Mean => shipped::shipped(context, request, cache, Some(0.5)),
+        MethodKind::Shipped => shipped::shipped(context, request, cache, None),
+        MethodKind::Alone { then } => made(context, &RunRequest { how: then, ..*request }, learned, cache),
     }
 }
 
-impl Ground<'_> {
+impl StudyContext<'_> {
     /// The same with these training objects alone.
     fn on(&self, objects: &[usize]) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::divergences::{Divergence, divergences};
 use super::table::slug;
-use super::{Honesty, How, Method, Plan, Record, Sky};
+use super::{Method, MethodKind, Plan, Record, Sky, Supervision};
 use twinpeak_formats::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
 use twinpeak_learn::loss::DoublePeak;
 use twinpeak_sim::evaluate::ROC_NODES;
@@ -44,8 +44,10 @@ pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureEr
         }
         let runs = median_runs(&plan.method, sky, records);
         charts.push((of("reliability"), reliability(sky, &runs)));
-        let nets: Vec<_> =
-            runs.into_iter().filter(|(m, _)| matches!(m.how, How::Hierarchy { .. } | How::Direct { .. })).collect();
+        let nets: Vec<_> = runs
+            .into_iter()
+            .filter(|(m, _)| matches!(m.how, MethodKind::Hierarchy { .. } | MethodKind::Direct { .. }))
+            .collect();
         for (n, runs) in nets.chunks(CURVES).enumerate() {
             charts.push((of(&format!("losses-{}", n + 1)), losses(sky, runs)));
             charts.push((of(&format!("latents-{}", n + 1)), latents(sky, runs)));
@@ -64,7 +66,7 @@ pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureEr
 /// Of each method the run whose AUC is the median's: a curve that was really made.
 fn median_runs<'a>(methods: &'a [Method], sky: &Sky, records: &'a [Record]) -> Vec<(&'a Method, &'a Record)> {
     let median = |method: &'a Method| {
-        let auc = |r: &Record| r.marks().and_then(|m| m.auc_between(14.0, 22.0));
+        let auc = |r: &Record| r.metrics().and_then(|m| m.auc_between(14.0, 22.0));
         let mut runs: Vec<_> = (records.iter())
             .filter(|r| r.sky == sky.name && r.method == method.name)
             .filter_map(|r| Some((auc(r)?, r)))
@@ -78,9 +80,9 @@ fn median_runs<'a>(methods: &'a [Method], sky: &Sky, records: &'a [Record]) -> V
 fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     let node = |i: usize| i as f64 / (ROC_NODES - 1) as f64;
     let curve = |(method, record): &(&Method, &Record)| {
-        let marks = record.marks()?;
-        let points = marks.roc.iter().enumerate().map(|(i, &rate)| (node(i), rate)).collect();
-        let auc = marks.auc_between(14.0, 22.0)?;
+        let metrics = record.metrics()?;
+        let points = metrics.roc.iter().enumerate().map(|(i, &rate)| (node(i), rate)).collect();
+        let auc = metrics.auc_between(14.0, 22.0)?;
         Some(Series { name: format!("{} {auc:.3}", method.shown()), points, style: Style::Line })
     };
     let chance = Series { name: "chance".to_owned(), points: vec![(0.0, 0.0), (1.0, 1.0)], style: Style::Guide };
@@ -95,13 +97,13 @@ fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
 
 fn reliability(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     let mut best: Vec<_> = (runs.iter())
-        .filter(|(method, _)| method.how.honesty() != Honesty::Supervised)
-        .filter_map(|(method, record)| Some((record.marks()?.calibration?, method, record.marks()?)))
+        .filter(|(method, _)| method.how.supervision() != Supervision::Supervised)
+        .filter_map(|(method, record)| Some((record.metrics()?.calibration?, method, record.metrics()?)))
         .collect();
     best.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let curve = |(error, method, marks): &(f64, &&Method, &twinpeak_sim::evaluate::Marks)| Series {
+    let curve = |(error, method, metrics): &(f64, &&Method, &twinpeak_sim::evaluate::Marks)| Series {
         name: format!("{} {error:.3}", method.shown()),
-        points: marks.reliability.clone(),
+        points: metrics.reliability.clone(),
         style: Style::Dots,
     };
     let ideal = Series { name: "ideal".to_owned(), points: vec![(0.0, 0.0), (1.0, 1.0)], style: Style::Guide };

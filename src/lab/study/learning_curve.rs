@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{cell, of, spread};
+use super::table::{cell, of, signed, spread};
 use super::{Method, Plan, Record, Sky};
 use twinpeak_formats::picture::{Axis, Chart, Corner, Series, Style};
 use twinpeak_sim::evaluate::Marks;
@@ -63,8 +63,10 @@ impl LearningCurve {
         let series = RANGES.map(|(low, high)| {
             let point = |&n: &usize| {
                 let sky = self.sky(n);
-                let auc =
-                    of(records, &sky, &self.method).iter().filter_map(|r| r.marks()?.auc_between(low, high)).collect();
+                let auc = of(records, &sky, &self.method)
+                    .iter()
+                    .filter_map(|r| r.metrics()?.auc_between(low, high))
+                    .collect();
                 Some(((n as f64).log10(), spread(auc)?.0))
             };
             let points = self.objects.iter().filter_map(point).collect();
@@ -88,14 +90,14 @@ impl LearningCurve {
             if runs.is_empty() {
                 continue;
             }
-            let marks =
-                |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.marks()?)).collect());
-            let auc = RANGES.map(|(low, high)| marks(&|m| m.auc_between(low, high))).join(" | ");
-            let main = spread(runs.iter().filter_map(|r| r.marks()?.auc_between(14.0, 22.0)).collect()).map(|s| s.0);
+            let metrics =
+                |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
+            let auc = RANGES.map(|(low, high)| metrics(&|m| m.auc_between(low, high))).join(" | ");
+            let main = spread(runs.iter().filter_map(|r| r.metrics()?.auc_between(14.0, 22.0)).collect()).map(|s| s.0);
             fewest = fewest.or(main);
-            let gain = main.zip(fewest).map_or_else(|| "-".to_owned(), |(auc, fewest)| format!("{:+.3}", auc - fewest));
+            let gain = main.zip(fewest).map_or_else(|| "-".to_owned(), |(auc, fewest)| signed(auc - fewest));
             let seconds = spread(runs.iter().map(|r| r.training_s).collect()).map_or(0.0, |s| s.0);
-            let calibration = marks(&|m| m.calibration);
+            let calibration = metrics(&|m| m.calibration);
             // What was there, where the data set has fewer than were asked for.
             let learned = runs.iter().map(|r| r.objects).max().unwrap_or(n);
             let _ = writeln!(lines, "| {learned} | {} | {auc} | {gain} | {calibration} | {seconds:.0} |", runs.len());

@@ -15,13 +15,13 @@ pub struct Method {
     /// How often it is repeated.
     pub seeds: usize,
     /// What it does.
-    pub how: How,
+    pub how: MethodKind,
 }
 
 impl Method {
     /// Its name as people see it: what saw labels says so.
     pub fn shown(&self) -> String {
-        let supervised = self.how.honesty() == Honesty::Supervised;
+        let supervised = self.how.supervision() == Supervision::Supervised;
         if supervised { format!("{}, supervised", self.name) } else { self.name.clone() }
     }
 }
@@ -40,10 +40,11 @@ pub enum Step {
     Mixture,
 }
 
-/// What a method does.
+/// What a method does. Runs are told apart by its `Debug` text, and so by that of [`VaeSettings`]: no variant and no field
+/// may change its name while records of it are to count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum How {
+pub enum MethodKind {
     /// The frame's half-light radius over the object's.
     Concentration,
     /// Minus the half-light radius.
@@ -109,7 +110,7 @@ pub enum How {
 
 /// What a method has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Honesty {
+pub enum Supervision {
     /// Frames alone.
     LabelFree,
     /// Nothing: a measured number.
@@ -118,15 +119,15 @@ pub enum Honesty {
     Supervised,
 }
 
-impl How {
+impl MethodKind {
     /// What it has seen.
-    pub fn honesty(&self) -> Honesty {
+    pub fn supervision(&self) -> Supervision {
         match self {
             Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar | Self::PsfMinusModel => {
-                Honesty::Baseline
+                Supervision::Baseline
             }
-            Self::SupervisedProbe { .. } | Self::SupervisedNet => Honesty::Supervised,
-            _ => Honesty::LabelFree,
+            Self::SupervisedProbe { .. } | Self::SupervisedNet => Supervision::Supervised,
+            _ => Supervision::LabelFree,
         }
     }
 
@@ -141,5 +142,19 @@ impl How {
             Self::Alone { then } => then.encoder(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words that kept runs were told apart by.
+    #[test]
+    fn methods_are_told_as_they_always_were() {
+        let then = MethodKind::Hierarchy { of: "AE 30".to_owned(), vae: VaeSettings::default() };
+        let words = "Alone { then: Hierarchy { of: \"AE 30\", vae: VaeSettings { pull: Dkl, hidden: 1, batch_norm: true, \
+                     epochs: 50, batch: 256, prior_weight: 0.3, warm_up_epochs: 10, balance_weight: 5.0, start: Uniform } } }";
+        assert_eq!(format!("{:?}", MethodKind::Alone { then: Box::new(then) }), words);
     }
 }

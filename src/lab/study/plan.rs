@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::learning_curve::LearningCurve;
-use super::method::{How, Method};
+use super::method::{Method, MethodKind};
 use super::robustness::Robustness;
 use crate::dataset::Input;
 use crate::study::segmentation::{Fields, Hypercolumn, Segmenter};
 use crate::whole;
-use twinpeak_learn::loss::Pull;
+use twinpeak_learn::loss::PriorLoss;
 
 /// Objects of a quick study.
 const QUICK_OBJECTS: usize = 1000;
@@ -201,18 +201,18 @@ impl Plan {
     }
 
     /// What pulls the first latent of an encoder, if anything does.
-    pub fn pull(&self, encoder: &str) -> Option<Pull> {
+    pub fn pull(&self, encoder: &str) -> Option<PriorLoss> {
         self.encoder(encoder)?.whole.as_ref()?.pull
     }
 
     /// Whether a method is shown no colour: PSF residuals and fits of profiles are sums over bands, cutouts are not.
-    pub fn sees_shapes_alone(&self, how: &How) -> bool {
+    pub fn sees_shapes_alone(&self, how: &MethodKind) -> bool {
         let residual = |name: &str| self.encoder(name).is_some_and(|e| e.input == Input::Residual);
         match how {
-            How::Ensemble => true,
-            How::Profiles { colour } => !colour,
-            How::Distilled { of, colour } => !colour && residual(of),
-            How::Mean | How::Shipped => false,
+            MethodKind::Ensemble => true,
+            MethodKind::Profiles { colour } => !colour,
+            MethodKind::Distilled { of, colour } => !colour && residual(of),
+            MethodKind::Mean | MethodKind::Shipped => false,
             other => other.encoder().is_some_and(residual),
         }
     }
@@ -244,7 +244,7 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::method::Honesty;
+    use super::super::method::Supervision;
     use super::*;
 
     const SHIPPED: &str = include_str!("../../../config/study.toml");
@@ -252,9 +252,9 @@ mod tests {
     #[test]
     fn the_shipped_plan_can_be_followed() {
         let plan = Plan::parse(SHIPPED).unwrap();
-        assert!(plan.method.iter().filter(|m| m.how.honesty() == Honesty::Supervised).all(|m| m.seeds >= 3));
+        assert!(plan.method.iter().filter(|m| m.how.supervision() == Supervision::Supervised).all(|m| m.seeds >= 3));
         // Each loss of the paper is there, printed and sound, alone and behind an auto-encoder.
-        for pull in twinpeak_learn::loss::Pull::ALL.into_iter().filter(|p| p.name() != "vae-kl") {
+        for pull in twinpeak_learn::loss::PriorLoss::ALL.into_iter().filter(|p| p.name() != "vae-kl") {
             let named = |start: &str| plan.method.iter().any(|m| m.name.starts_with(&format!("{start} {pull}")));
             assert!(named("Vr") && named("A+Vr"), "{pull}");
         }

@@ -40,8 +40,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<u16>,
     /// AUC at r 14-22 of the test objects that are alone in their cutout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alone: Option<f64>,
+    #[serde(rename = "alone", default, skip_serializing_if = "Option::is_none")]
+    pub isolated: Option<f64>,
 }
 
 /// Most test objects whose ranks are kept.
@@ -60,8 +60,9 @@ pub fn ranks(scores: &[f64]) -> Vec<u16> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// With these marks on objects it had not seen.
-    Marks(Marks),
+    /// With these metrics on objects it had not seen.
+    #[serde(rename = "marks")]
+    Measured(Marks),
     /// Without an answer.
     Failed {
         /// Why.
@@ -70,10 +71,10 @@ pub enum Ending {
 }
 
 impl Record {
-    /// Its marks, unless it failed.
-    pub fn marks(&self) -> Option<&Marks> {
+    /// Its metrics, unless it failed.
+    pub fn metrics(&self) -> Option<&Marks> {
         match &self.ending {
-            Ending::Marks(marks) => Some(marks),
+            Ending::Measured(metrics) => Some(metrics),
             Ending::Failed { .. } => None,
         }
     }
@@ -175,7 +176,7 @@ mod tests {
         let ending = Ending::Failed { reason: "the loss is not finite".to_owned() };
         let (sky, method, settings) = ("simulated".to_owned(), "A+Vr".to_owned(), "ab".to_owned());
         let (loss, latent, criteria) = (vec![1.5, 0.25], Vec::new(), Default::default());
-        let (ranks, alone) = (ranks(&[0.5, 0.1, 0.9]), Some(0.75));
+        let (ranks, isolated) = (ranks(&[0.5, 0.1, 0.9]), Some(0.75));
         Record {
             sky,
             method,
@@ -188,7 +189,7 @@ mod tests {
             latent,
             criteria,
             ranks,
-            alone,
+            isolated,
         }
     }
 

@@ -17,7 +17,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::table::{of, short, spread};
-use super::{Encoder, How, Method, Plan, Record, Sky, Step};
+use super::{Encoder, Method, MethodKind, Plan, Record, Sky, Step};
 use crate::dataset::Input;
 use crate::whole;
 use twinpeak_learn::classify::VaeSettings;
@@ -53,9 +53,9 @@ const NORMED: Trial = Trial::Hierarchy { batch_norm: true };
 const BARE: Trial = Trial::Hierarchy { batch_norm: false };
 const ISOMAP: Trial = Trial::Manifold(Step::Isomap);
 const TSNE: Trial = Trial::Manifold(Step::Tsne);
-const ISOMAP_ALONE: Trial = Trial::Alone(&ISOMAP);
-const TSNE_ALONE: Trial = Trial::Alone(&TSNE);
-const ALL: [Trial; 7] = [NORMED, BARE, ISOMAP, TSNE, Trial::Alone(&NORMED), ISOMAP_ALONE, TSNE_ALONE];
+const ISOMAP_ISOLATED: Trial = Trial::Alone(&ISOMAP);
+const TSNE_ISOLATED: Trial = Trial::Alone(&TSNE);
+const ALL: [Trial; 7] = [NORMED, BARE, ISOMAP, TSNE, Trial::Alone(&NORMED), ISOMAP_ISOLATED, TSNE_ISOLATED];
 
 /// Over fewer encoders in common no spread is given.
 const RUNS_MIN: usize = 6;
@@ -71,13 +71,14 @@ impl Trial {
         }
     }
 
-    fn how(self, of: &str, start: Start) -> How {
+    fn how(self, of: &str, start: Start) -> MethodKind {
         match self {
-            Self::Hierarchy { batch_norm } => {
-                How::Hierarchy { of: of.to_owned(), vae: VaeSettings { batch_norm, start, ..VaeSettings::default() } }
-            }
-            Self::Manifold(step) => How::Manifold { of: of.to_owned(), step },
-            Self::Alone(then) => How::Alone { then: Box::new(then.how(of, start)) },
+            Self::Hierarchy { batch_norm } => MethodKind::Hierarchy {
+                of: of.to_owned(),
+                vae: VaeSettings { batch_norm, start, ..VaeSettings::default() },
+            },
+            Self::Manifold(step) => MethodKind::Manifold { of: of.to_owned(), step },
+            Self::Alone(then) => MethodKind::Alone { then: Box::new(then.how(of, start)) },
         }
     }
 }
@@ -154,7 +155,7 @@ impl Robustness {
         out.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
         for trial in ALL {
             let runs = runs(trial);
-            let (all, alone) = (auc(&runs), runs.iter().filter_map(|r| r.alone).collect::<Vec<_>>());
+            let (all, alone) = (auc(&runs), runs.iter().filter_map(|r| r.isolated).collect::<Vec<_>>());
             let bound = |fold: fn(f64, f64) -> f64| all.iter().copied().reduce(fold).map_or("-".to_owned(), short);
             let [(median, apart), (alone, alone_apart)] = [all.clone(), alone].map(middle);
             let (least, most) = (bound(f64::min), bound(f64::max));
@@ -187,8 +188,8 @@ const PAIRS: [(Trial, Trial, &str, Auc); 5] = [
     (ISOMAP, NORMED, "all", main_auc),
     (TSNE, NORMED, "all", main_auc),
     (BARE, NORMED, "all", main_auc),
-    (ISOMAP, ISOMAP_ALONE, "alone", alone_auc),
-    (TSNE, TSNE_ALONE, "alone", alone_auc),
+    (ISOMAP, ISOMAP_ISOLATED, "alone", isolated_auc),
+    (TSNE, TSNE_ISOLATED, "alone", isolated_auc),
 ];
 
 type Auc = fn(&Record) -> Option<f64>;
@@ -235,11 +236,11 @@ fn row_name(trial: Trial, encoder: &str) -> String {
 }
 
 fn main_auc(run: &Record) -> Option<f64> {
-    run.marks()?.auc_between(14.0, 22.0)
+    run.metrics()?.auc_between(14.0, 22.0)
 }
 
-fn alone_auc(run: &Record) -> Option<f64> {
-    run.alone
+fn isolated_auc(run: &Record) -> Option<f64> {
+    run.isolated
 }
 
 /// Also of its row.
@@ -298,12 +299,12 @@ mod tests {
             settings: String::new(),
             objects: 100,
             training_s: 1.0,
-            ending: Ending::Marks(Marks { auc: vec![bin], ..Marks::default() }),
+            ending: Ending::Measured(Marks { auc: vec![bin], ..Marks::default() }),
             loss: vec![],
             latent: vec![],
             criteria: Default::default(),
             ranks: vec![],
-            alone: Some(auc),
+            isolated: Some(auc),
         }
     }
 

@@ -17,7 +17,7 @@
 //! A [`Hypercolumn`] is a net, trained on frames without labels ([`twinpeak_learn::segment`]); a [`Segmenter`] is a row: a net
 //! with k-means, a mixture of two Gaussians, or the linear head that a classical rule teaches; or a classical rule alone.
 //! Skips (which levels, what weight), the levels of the hypercolumn, and blind-spot training are settings of these.
-//! Each run gives the scores of pixels ([`scores`]), is judged at equal false components ([`judge`], [`Mark`]), and
+//! Each run gives the scores of pixels ([`scores`]), is judged at equal false components ([`judge`], [`DetectionMetrics`]), and
 //! leaves one [`SegmentRecord`]; tables and charts are made from records alone.
 //!
 //! What was found stands in `benches/study/FINDINGS.md`.
@@ -26,23 +26,23 @@
 //! [`judge`] alone.
 
 mod answer;
-mod bank;
 mod figures;
 mod judge;
-mod marks;
+mod metrics;
+mod net_cache;
 mod panels;
 mod plan;
 mod record;
 mod table;
 
-pub use answer::{Field, FieldScores, Ground, Scores, SegmentError, scores};
-pub use bank::LearnedNet;
+pub use answer::{Field, FieldScores, Scores, SegmentError, SegmentationContext, scores};
 pub use figures::figures;
 pub use judge::{ASKED, USUAL, judge, masks};
-pub use marks::{Findings, Known, Mark, PixelMarks, bins};
+pub use metrics::{DetectionMetrics, Findings, Known, PixelMetrics, bins};
+pub use net_cache::LearnedNet;
 pub use panels::{PanelError, panel_figures, panel_files};
 pub use plan::{Fields, Finder, Grouping, Hypercolumn, Image, Segmenter, fingerprint};
-pub use record::{SegmentEnding, SegmentMarks, SegmentRecord};
+pub use record::{SegmentEnding, SegmentMetrics, SegmentRecord};
 pub use table::section;
 
 /// How the names of a sky's pictures of segmentation begin.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Honesty, Method, Plan, Record, Sky};
+use super::{Method, Plan, Record, Sky, Supervision};
 use twinpeak_learn::classify::spearman;
 use twinpeak_sim::evaluate::Marks;
 
@@ -94,11 +94,16 @@ pub(super) fn short(v: f64) -> String {
     text.strip_prefix('0').map_or_else(|| text.clone(), str::to_owned)
 }
 
+/// +.012 rather than +0.012.
+pub(super) fn signed(v: f64) -> String {
+    format!("{v:+.3}").replacen('0', "", usize::from(v.abs() < 0.9995))
+}
+
 fn name(method: &Method) -> String {
-    match method.how.honesty() {
-        Honesty::LabelFree => method.shown(),
-        Honesty::Baseline => format!("*{}*", method.shown()),
-        Honesty::Supervised => format!("**{}**", method.shown()),
+    match method.how.supervision() {
+        Supervision::LabelFree => method.shown(),
+        Supervision::Baseline => format!("*{}*", method.shown()),
+        Supervision::Supervised => format!("**{}**", method.shown()),
     }
 }
 
@@ -108,8 +113,9 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     );
     out.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (method, runs) in run(plan, sky, records) {
-        let marks = |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.marks()?)).collect());
-        let good = runs.iter().filter(|r| r.marks().is_some()).count();
+        let metrics =
+            |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
+        let good = runs.iter().filter(|r| r.metrics().is_some()).count();
         let mut seeds = match runs.len() {
             all if all == good => good.to_string(),
             all => format!("{good} of {all}"),
@@ -117,15 +123,15 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
         if runs.len() < method.seeds {
             let _ = write!(seeds, ", {} to run", method.seeds - runs.len());
         }
-        let auc = WIDE.map(|(low, high)| marks(&|m| m.auc_between(low, high)));
+        let auc = WIDE.map(|(low, high)| metrics(&|m| m.auc_between(low, high)));
         let calls = [
-            marks(&|m| Some(m.accuracy)),
-            marks(&|m| Some(m.f1_star)),
-            marks(&|m| Some(m.f1_galaxy)),
-            marks(&|m| m.calibration),
+            metrics(&|m| Some(m.accuracy)),
+            metrics(&|m| Some(m.f1_star)),
+            metrics(&|m| Some(m.f1_galaxy)),
+            metrics(&|m| m.calibration),
         ];
         // A run that failed was over sooner.
-        let whole = runs.iter().filter(|r| r.marks().is_some()).map(|r| r.training_s);
+        let whole = runs.iter().filter(|r| r.metrics().is_some()).map(|r| r.training_s);
         let seconds = spread(whole.collect()).map_or_else(|| "-".to_owned(), |s| format!("{:.0}", s.0));
         let cells = [vec![name(method), method.source.clone(), seeds], auc.to_vec(), calls.to_vec()].concat();
         let _ = writeln!(out, "| {} | {seconds} |", cells.join(" | "));
@@ -139,7 +145,7 @@ fn halves(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     let _ = writeln!(out, "| --- |{}", " --- |".repeat(bins.len()));
     for (method, runs) in run(plan, sky, records) {
         let median = |&(low, high): &(f64, f64)| {
-            spread(runs.iter().filter_map(|r| r.marks()?.auc_between(low, high)).collect())
+            spread(runs.iter().filter_map(|r| r.metrics()?.auc_between(low, high)).collect())
                 .map_or_else(|| "-".to_owned(), |s| short(s.0))
         };
         let _ = writeln!(out, "| {} | {} |", name(method), bins.iter().map(median).collect::<Vec<_>>().join(" | "));
@@ -239,6 +245,7 @@ mod tests {
             (cell(vec![0.9]), cell(vec![1.0, 0.5]), cell(vec![])),
             (".900".into(), ".750 (.250)".into(), "-".into())
         );
+        assert_eq!([0.012, -0.5, 1.0].map(signed), ["+.012", "-.500", "+1.000"]);
     }
 
     fn record(method: &str, seed: u64, ranks: Vec<u16>) -> Record {
@@ -249,12 +256,12 @@ mod tests {
             settings: String::new(),
             objects: 0,
             training_s: 0.0,
-            ending: super::super::Ending::Marks(Marks::default()),
+            ending: super::super::Ending::Measured(Marks::default()),
             loss: vec![],
             latent: vec![],
             criteria: Default::default(),
             ranks,
-            alone: None,
+            isolated: None,
         }
     }
 

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use super::{SupervisedError, probabilities};
 use twinpeak_core::model::{STAMP, STAMP_LEN};
 use twinpeak_learn::classify::{Batches, values};
-use twinpeak_learn::descent::{Descent, Schedule, Step, inputs};
+use twinpeak_learn::trainer::{Schedule, Step, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::classifier::symmetry;
 use twinpeak_nets::parameters::{Parameters, Start, Tensors};
@@ -56,7 +56,7 @@ impl SupervisedNet {
         let labels = probabilities(NET, is_star)?;
         let start = Parameters::random(&shapes(), Start::He, &mut ChaCha8Rng::seed_from_u64(settings.seed));
         let mut batches = Batches::new(stamps.len(), settings.batch, settings.seed);
-        let descent = Descent {
+        let trainer = Trainer {
             net: format!("{NET}-{}", settings.seed),
             steps: batches.steps(settings.epochs),
             rate: 2e-3,
@@ -66,10 +66,10 @@ impl SupervisedNet {
             seed: settings.seed,
             inputs: inputs(&format!("{settings:?}"), [stamps.as_flattened(), mag, labels.as_slice()]),
         };
-        let torch = |source| LearnError::Torch { net: descent.net.clone(), source };
+        let torch = |source| LearnError::Torch { net: trainer.net.clone(), source };
         let (stamps, mag) = seen(stamps, mag).map_err(torch)?;
         let labels = Tensor::f_from_slice(&labels).map_err(torch)?;
-        let (parameters, curve) = run.descend(&descent, &start, StampNet::new, |net, step, rng| -> Step {
+        let (parameters, curve) = run.descend(&trainer, &start, StampNet::new, |net, step, rng| -> Step {
             let batch = batches.at(step)?;
             let turned = symmetry(&stamps.f_index_select(0, &batch)?, rng.random_range(0..8))?;
             let log_odds = net.log_odds(&turned, &mag.f_index_select(0, &batch)?)?;

@@ -40,14 +40,14 @@ impl Batches for Blobs {
     }
 }
 
-fn settings(pull: Option<Pull>) -> Settings {
+fn settings(pull: Option<PriorLoss>) -> Settings {
     let (prior_weight, rate, start) = (1.0, 3e-3, Start::He);
     Settings { latents: 2, pull, prior_weight, epochs: 3, warm_up_epochs: 1, batch: 8, rate, start }
 }
 
 const QUIET: Run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
 
-fn trained(pull: Option<Pull>, distance: Distance) -> (Parameters, Curve) {
+fn trained(pull: Option<PriorLoss>, distance: Distance) -> (Parameters, Curve) {
     train("test", &mut Blobs { batch: 8 }, &settings(pull), distance, 1, &QUIET).unwrap()
 }
 
@@ -63,7 +63,7 @@ fn nets_learn_to_make_what_they_see_and_the_same_seed_learns_the_same() {
     falls(&curve);
     assert_eq!(encoder.check(&settings(None).shape().encoder()), Ok(()));
     assert_eq!(trained(None, Distance::Pixels).0, encoder);
-    falls(&trained(Some(Pull::VaeKl), Distance::Pixels).1);
+    falls(&trained(Some(PriorLoss::VaeKl), Distance::Pixels).1);
 }
 
 /// Figure 4, right: with the frozen encoder's latents as the measure, pixels that it does not look at cost nothing.
@@ -71,9 +71,9 @@ fn nets_learn_to_make_what_they_see_and_the_same_seed_learns_the_same() {
 fn a_frozen_encoder_may_define_the_loss() {
     let (frozen, _) = trained(None, Distance::Pixels);
     let through = Distance::Features(&frozen, settings(None).shape());
-    let (_, curve) = trained(Some(Pull::Dkl), through);
+    let (_, curve) = trained(Some(PriorLoss::Dkl), through);
     assert!(curve.loss.iter().all(|l| l.is_finite()));
-    let pixels = trained(Some(Pull::Dkl), Distance::Pixels).1;
+    let pixels = trained(Some(PriorLoss::Dkl), Distance::Pixels).1;
     assert!(curve.loss[0] < 0.1 * pixels.loss[0], "{} {}", curve.loss[0], pixels.loss[0]);
 }
 

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::Settings;
-use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::trainer::{Schedule, Step, Trainer, inputs};
 use crate::{Curve, LearnError, Run};
 use twinpeak_core::model::{STAMP, STAMP_LEN};
 use twinpeak_nets::classifier::{Encoder, decoder, symmetry};
@@ -24,7 +24,7 @@ pub fn train(a: usize, stamps: &Tensor, settings: &Settings, run: &Run) -> Resul
     let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(seed));
     let mut batches = Batches::new(stamps.size()[0] as usize, settings.autoencoder_batch, seed);
     let values = super::values(stamps).map_err(|source| LearnError::Torch { net: "classifier".to_owned(), source })?;
-    let descent = Descent {
+    let trainer = Trainer {
         net: format!("classifier-ae{a}"),
         steps: batches.steps(settings.autoencoder_epochs),
         rate: 2e-3,
@@ -36,7 +36,7 @@ pub fn train(a: usize, stamps: &Tensor, settings: &Settings, run: &Run) -> Resul
     };
     let build =
         |tensors: &Tensors| -> Result<(Encoder, Mlp), TchError> { Ok((Encoder::new(tensors, "")?, decoder(tensors)?)) };
-    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| -> Step {
+    let (mut parameters, curve) = run.descend(&trainer, &start, build, |(encoder, decoder), step, rng| -> Step {
         let batch = stamps.f_index_select(0, &batches.at(step)?)?;
         let pixels = symmetry(&batch, rng.random_range(0..8))?.f_reshape([-1, STAMP_LEN as i64])?;
         let made = decoder.forward(&encoder.latents(&pixels)?)?;

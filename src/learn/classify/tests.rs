@@ -81,7 +81,7 @@ fn two_populations_part_without_labels_and_the_bundle_says_so() {
         p.extend(each.map(|(a, &mag)| nets.star_probability(&a[..classifier.seeds()], mag).unwrap().value));
     }
     let (auc, mean) = (auc(&p, &star), p.iter().sum::<f32>() / p.len() as f32);
-    println!("AUC {auc:.3}, mean p(star) {mean:.3}, naming {:?}", trained.naming);
+    println!("AUC {auc:.3}, mean p(star) {mean:.3}, orientation {:?}", trained.orientation);
     assert!(auc > 0.95, "{auc}");
     assert!((mean - 0.5).abs() < 0.1, "half are stars, mean p is {mean}");
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::autoencoder::Batches;
-use crate::descent::{Descent, Schedule, Step, inputs};
-use crate::loss::{DoublePeak, Pull};
+use crate::loss::{DoublePeak, PriorLoss};
 use crate::prior::{Posterior, Prior, bounded, warmth};
+use crate::trainer::{Schedule, Step, Trainer, inputs};
 use crate::{Curve, LearnError, Run};
 use twinpeak_nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
 use twinpeak_nets::parameters::{Parameters, Start, Tensors};
@@ -19,7 +19,7 @@ use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 #[serde(default, deny_unknown_fields)]
 pub struct VaeSettings {
     /// What pulls the first hidden variable into two peaks.
-    pub pull: Pull,
+    pub pull: PriorLoss,
     /// Hidden variables.
     pub hidden: usize,
     /// Whether the latents are normalised, with statistics frozen afterwards (batch norm without weights).
@@ -41,7 +41,7 @@ pub struct VaeSettings {
 impl Default for VaeSettings {
     fn default() -> Self {
         Self {
-            pull: Pull::Dkl,
+            pull: PriorLoss::Dkl,
             hidden: 1,
             batch_norm: true,
             epochs: 50,
@@ -81,7 +81,7 @@ pub fn train(
     let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(net.seed));
     let mut batches = Batches::new(latents.size()[0] as usize, settings.batch, net.seed);
     let prior = Prior::new(prior, batches.size()).map_err(torch)?;
-    let descent = Descent {
+    let trainer = Trainer {
         net: net.name.clone(),
         steps: batches.steps(settings.epochs),
         rate: 3e-3,
@@ -94,7 +94,7 @@ pub fn train(
     let build = |tensors: &Tensors| -> Result<(VaeEncoder, VaeDecoder), TchError> {
         Ok((VaeEncoder::new(tensors, "")?, VaeDecoder::new(tensors)?))
     };
-    let (mut parameters, curve) = run.descend(&descent, &start, build, |(encoder, decoder), step, rng| -> Step {
+    let (mut parameters, curve) = run.descend(&trainer, &start, build, |(encoder, decoder), step, rng| -> Step {
         let x = latents.f_index_select(0, &batches.at(step)?)?;
         let (mu, sigma) = encoder.posterior(&x)?;
         let posterior = Posterior::sample((bounded(mu, settings.pull, prior.peaks())?, sigma), rng)?;

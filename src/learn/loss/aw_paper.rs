@@ -1,7 +1,7 @@
 //! The naive analogy of a Wasserstein loss as printed in appendix B.2, p = 1: `-|mu| + |sigma - s|`.
 //!
 //! It makes mu "as large as possible", without end: the paper leaves it to a tanh in the encoder's last layer to hold
-//! mu ([`Pull::wants_tanh`](super::Pull::wants_tanh)). Where the peaks stand does not enter, nor does anything balance
+//! mu ([`PriorLoss::wants_tanh`](super::PriorLoss::wants_tanh)). Where the peaks stand does not enter, nor does anything balance
 //! them. The sound form is [`aw`](super::aw).
 
 use tch::{TchError, Tensor};

@@ -29,7 +29,7 @@ fn batch(parts: &[Vec<f64>; 3]) -> Latents {
     Latents { mu, sigma, z }
 }
 
-fn of(pull: Pull, parts: &[Vec<f64>; 3], peaks: DoublePeak) -> f64 {
+fn of(pull: PriorLoss, parts: &[Vec<f64>; 3], peaks: DoublePeak) -> f64 {
     let prior = Prior::new(peaks, parts[0].len() as i64, Kind::Double, Device::Cpu).unwrap();
     pull.of(&batch(parts), &prior).unwrap().double_value(&[])
 }
@@ -46,7 +46,7 @@ fn a_prior_without_two_peaks_is_refused() {
 
 #[test]
 fn a_pull_is_written_as_it_is_named() {
-    for pull in Pull::ALL {
+    for pull in PriorLoss::ALL {
         assert_eq!(serde_json::to_value(pull).unwrap(), pull.name());
     }
 }
@@ -58,7 +58,7 @@ fn gradients_are_those_of_finite_differences() {
     for weight in [0.5, 0.7] {
         let peaks = DoublePeak { weight, ..PEAKS };
         let prior = Prior::new(peaks, 7, Kind::Double, Device::Cpu).unwrap();
-        for pull in Pull::ALL {
+        for pull in PriorLoss::ALL {
             let batch = batch(&parts);
             let leaves = [&batch.mu, &batch.sigma, &batch.z].map(|x| x.set_requires_grad(true));
             pull.of(&batch, &prior).unwrap().backward();
@@ -85,7 +85,7 @@ fn f32_agrees_with_f64() {
     let single = |x: Tensor| x.to_kind(Kind::Float).set_requires_grad(true);
     let double = |x: &Tensor| x.detach().to_kind(Kind::Double).set_requires_grad(true);
     let prior = |kind| Prior::new(PEAKS, 256, kind, Device::Cpu).unwrap();
-    for pull in Pull::ALL {
+    for pull in PriorLoss::ALL {
         let Latents { mu, sigma, z } = batch(&parts);
         let low = Latents { mu: single(mu), sigma: single(sigma), z: single(z) };
         // The same numbers: f32's rounding of the input is not the loss's.
@@ -114,14 +114,14 @@ fn f32_agrees_with_f64() {
 fn losses_are_even_save_one_as_printed() {
     let parts = latents(50, 3);
     let turned = [parts[0].iter().map(|x| -x).collect(), parts[1].clone(), parts[2].iter().map(|x| -x).collect()];
-    for pull in Pull::ALL.into_iter().filter(|&pull| pull != Pull::DklPaper) {
+    for pull in PriorLoss::ALL.into_iter().filter(|&pull| pull != PriorLoss::DklPaper) {
         let (one, other) = (of(pull, &parts, PEAKS), of(pull, &turned, PEAKS));
         assert!((one - other).abs() < 1e-12 * one.abs(), "{pull}: {one} {other}");
         let (one, other) =
             [(0.3, &parts), (0.7, &turned)].map(|(weight, p)| of(pull, p, DoublePeak { weight, ..PEAKS })).into();
         assert!((one - other).abs() < 1e-12 * one.abs(), "{pull}, unequal: {one} {other}");
     }
-    let (one, other) = (of(Pull::DklPaper, &parts, PEAKS), of(Pull::DklPaper, &turned, PEAKS));
+    let (one, other) = (of(PriorLoss::DklPaper, &parts, PEAKS), of(PriorLoss::DklPaper, &turned, PEAKS));
     assert!((one - other).abs() > 1.0, "as printed it is not even: {one} {other}");
 }
 
@@ -172,7 +172,7 @@ fn a_batch_of_unequal_parts_is_refused() {
     let [mu, sigma, mut z] = latents(4, 4);
     z.pop();
     let prior = Prior::new(PEAKS, 4, Kind::Double, Device::Cpu).unwrap();
-    for pull in Pull::ALL {
+    for pull in PriorLoss::ALL {
         let error = pull.of(&batch(&[mu.clone(), sigma.clone(), z.clone()]), &prior).unwrap_err();
         assert!(error.to_string().ends_with("got [[4], [4], [3], [4]]"), "{error}");
     }
@@ -186,16 +186,16 @@ fn what_each_pull_asks_for() {
     let parted: Vec<f64> = (0..n).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
     let batch = |mu: Vec<f64>| [mu.clone(), vec![0.25; n], mu];
     let (parted, one_sided, between) = (batch(parted), batch(vec![1.0; n]), batch(vec![0.0; n]));
-    for pull in [Pull::Lse, Pull::Dkl, Pull::Aw, Pull::W1, Pull::Pw] {
+    for pull in [PriorLoss::Lse, PriorLoss::Dkl, PriorLoss::Aw, PriorLoss::W1, PriorLoss::Pw] {
         assert!(of(pull, &parted, PEAKS) < of(pull, &between, PEAKS), "{pull}");
     }
-    for pull in [Pull::Sc, Pull::ScPaper, Pull::VaeKl] {
+    for pull in [PriorLoss::Sc, PriorLoss::ScPaper, PriorLoss::VaeKl] {
         assert!(of(pull, &parted, PEAKS) > of(pull, &between, PEAKS), "{pull}");
     }
-    for pull in [Pull::W1, Pull::Pw] {
+    for pull in [PriorLoss::W1, PriorLoss::Pw] {
         assert!(of(pull, &parted, PEAKS) < 0.5 * of(pull, &one_sided, PEAKS), "{pull}");
     }
-    for pull in [Pull::Lse, Pull::Dkl, Pull::Aw] {
+    for pull in [PriorLoss::Lse, PriorLoss::Dkl, PriorLoss::Aw] {
         assert!((of(pull, &parted, PEAKS) - of(pull, &one_sided, PEAKS)).abs() < 1e-12, "{pull}");
     }
 }

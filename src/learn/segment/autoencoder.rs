@@ -7,7 +7,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::Settings;
 use super::tiles::TileSampler;
-use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::trainer::{Schedule, Step, Trainer, inputs};
 use crate::{Curve, LearnError, Run};
 use twinpeak_core::frame::{BANDS, Plane};
 use twinpeak_core::model::TILE_LEN;
@@ -97,7 +97,7 @@ pub fn train_autoencoder<O: Objective>(
         last.values.iter_mut().for_each(|v| *v *= 0.1);
     }
     let frames = sampler.frames.iter();
-    let descent = Descent {
+    let trainer = Trainer {
         net: NET.to_owned(),
         steps: settings.steps,
         rate: settings.rate,
@@ -108,7 +108,7 @@ pub fn train_autoencoder<O: Objective>(
         inputs: inputs(&settings.told(objective.name()), frames.flat_map(|f| f.planes.iter().map(Plane::pixels))),
     };
     let build = |tensors: &Tensors| Ok((Autoencoder::new(tensors, shape)?, objective.layers(tensors)?));
-    let (mut parameters, curve) = run.descend(&descent, &start, build, |(net, layers), _, rng| -> Step {
+    let (mut parameters, curve) = run.descend(&trainer, &start, build, |(net, layers), _, rng| -> Step {
         let mut pixels = Vec::with_capacity(settings.batch * TILE_LEN);
         for _ in 0..settings.batch {
             let place = sampler.draw(rng);

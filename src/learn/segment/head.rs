@@ -8,7 +8,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 use super::Settings;
 use super::autoencoder::{Objective, Reconstruction};
 use super::tiles::TileSampler;
-use crate::descent::{Descent, Schedule, Step, inputs};
+use crate::trainer::{Schedule, Step, Trainer, inputs};
 use crate::{Curve, LearnError, Run};
 use twinpeak_core::model::{TILE, TILE_PIXELS};
 use twinpeak_nets::cells::cells;
@@ -42,14 +42,17 @@ pub fn train_head(
     twinpeak_nets::device::start();
     let torch = |source| LearnError::Torch { net: "segmenter-head".to_owned(), source };
     let fixed = Tensors::upload(autoencoder, Device::Cpu, Kind::Float).and_then(with_channels_last).map_err(torch)?;
-    let lessons =
-        Lessons { net: Autoencoder::new(&fixed, &settings.shape).map_err(torch)?, sampler, batch: settings.batch };
-    let scales = lessons.scales(settings).map_err(torch)?;
+    let tiles = LabelledTiles {
+        net: Autoencoder::new(&fixed, &settings.shape).map_err(torch)?,
+        sampler,
+        batch: settings.batch,
+    };
+    let scales = tiles.scales(settings).map_err(torch)?;
     let mut start = Parameters::random(&settings.shape.head(), Start::He, &mut ChaCha8Rng::seed_from_u64(0));
     start.0.values_mut().for_each(|a| a.values.fill(0.0));
     let weights = autoencoder.0.values().map(|a| a.values.as_slice());
-    let data = weights.chain(sampler.frames.iter().map(|f| f.lesson.extent.pixels()));
-    let descent = Descent {
+    let data = weights.chain(sampler.frames.iter().map(|f| f.pseudo_labels.extent.pixels()));
+    let trainer = Trainer {
         net: "segmenter-head".to_owned(),
         steps: settings.head_steps,
         rate: 0.02,
@@ -59,16 +62,16 @@ pub fn train_head(
         seed: settings.seed + 1,
         inputs: inputs(&settings.told(Reconstruction.name()), data),
     };
-    let (head, curve) = run.descend(&descent, &start, Head::new, |head, _, rng| -> Step {
-        let (columns, classes) = lessons.draw(rng)?;
+    let (head, curve) = run.descend(&trainer, &start, Head::new, |head, _, rng| -> Step {
+        let (columns, classes) = tiles.draw(rng)?;
         Ok(loss(&head.scores(&standardised(&columns, &scales)?)?, &classes)?)
     })?;
-    let agreement = lessons.agreement(&head, &scales, settings.seed).map_err(torch)?;
+    let agreement = tiles.agreement(&head, &scales, settings.seed).map_err(torch)?;
     Ok((folded(head, &scales).map_err(torch)?, curve, agreement))
 }
 
 /// Draws batches of hypercolumns and what the teacher says of their pixels.
-struct Lessons<'a> {
+struct LabelledTiles<'a> {
     net: Autoencoder,
     sampler: &'a TileSampler<'a>,
     batch: usize,
@@ -78,7 +81,7 @@ struct Lessons<'a> {
 /// out is infinite, so that its channels are 0 once they are standardised.
 type Scales = Vec<(Tensor, Tensor)>;
 
-impl Lessons<'_> {
+impl LabelledTiles<'_> {
     /// Hypercolumns, and each pixel's class (n, 64, 64): a quarter of the tiles hold noise alone.
     fn draw(&self, rng: &mut ChaCha8Rng) -> Result<(Hypercolumns, Tensor), TchError> {
         let (mut pixels, mut classes) = (Vec::new(), Vec::with_capacity(self.batch * TILE_PIXELS));
@@ -94,8 +97,8 @@ impl Lessons<'_> {
             place.cut_bands(&frame.planes, &mut pixels);
             extent.clear();
             object.clear();
-            place.cut(&frame.lesson.extent, &mut extent);
-            place.cut(&frame.lesson.object, &mut object);
+            place.cut(&frame.pseudo_labels.extent, &mut extent);
+            place.cut(&frame.pseudo_labels.object, &mut object);
             classes.extend(extent.iter().zip(&object).map(|(&extent, &object)| class(extent, object)));
         }
         let columns = no_grad(|| self.net.hypercolumns(&cells(&pixels)?))?;

@@ -14,7 +14,7 @@ const EXTENT_SIGMA: f64 = 1.5;
 
 /// The teacher's opinion of a frame.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lesson {
+pub struct PseudoLabels {
     /// Smoothed weighted sum in units of its threshold.
     pub extent: Plane<f32>,
     /// Whether a pixel belongs to an object.
@@ -44,14 +44,14 @@ impl Weights {
 }
 
 /// The rule. `fwhm_px` is that of the Gaussian with the reference band's PSF's noise-equivalent area.
-pub fn teach(planes: &PerBand<Plane<f32>>, weights: &Weights, fwhm_px: f64) -> Lesson {
+pub fn teach(planes: &PerBand<Plane<f32>>, weights: &Weights, fwhm_px: f64) -> PseudoLabels {
     let sum = weighted_sum(planes, &weights.weights);
     let smooth = Gaussian::of_fwhm(EXTENT_SMOOTHING * fwhm_px).blur(&sum, Edge::Reflect);
     let extent = smooth.map(|v| v / weights.extent_threshold);
     let matched = matched_filter(&sum, fwhm_px);
     let object = extent.pixels().iter().zip(matched.pixels()).map(|(&e, &m)| e > 1.0 && m > SURE_SIGMA);
     let object = Plane::from_pixels(sum.width(), sum.height(), object.collect());
-    Lesson { extent, object }
+    PseudoLabels { extent, object }
 }
 
 #[cfg(test)]

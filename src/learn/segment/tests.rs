@@ -28,8 +28,8 @@ fn field(seed: u64) -> TrainingFrame {
     let planes: PerBand<_> = std::array::from_fn(|_| flux.map(|f| f + rng.sample::<f32, _>(StandardNormal)));
     let noise_only: PerBand<_> = std::array::from_fn(|_| flux.map(|_| rng.sample::<f32, _>(StandardNormal)));
     let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], [1, 2, 3]);
-    let lesson = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
-    TrainingFrame { planes, noise_only, sky_share: 1.0, lesson }
+    let pseudo_labels = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
+    TrainingFrame { planes, noise_only, sky_share: 1.0, pseudo_labels }
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
     let rim = noise.row(0).iter().chain(noise.row(191)).filter(|&&s| s > thresholds.detect).count();
     assert!(rim <= 4, "{rim} of 384 edge pixels of a frame without objects are objects");
     let found = score_plane(&mut segmenter, &unseen.planes, 16).unwrap();
-    let overlap = overlap(&found, thresholds.extent, &unseen.lesson.object);
+    let overlap = overlap(&found, thresholds.extent, &unseen.pseudo_labels.object);
     println!("IoU with the teacher {overlap:.3}, agreement {:.3}, {thresholds:?}", trained.agreement);
     assert!(overlap > 0.6, "{overlap}");
 }

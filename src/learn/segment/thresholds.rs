@@ -51,7 +51,7 @@ pub fn extent_threshold(
     let mut extents = Vec::new();
     for frame in frames {
         let mut scores = score_plane(segmenter, &frame.planes, overlap_px)?.pixels().to_vec();
-        let area = frame.lesson.object.pixels().iter().filter(|&&object| object).count();
+        let area = frame.pseudo_labels.object.pixels().iter().filter(|&&object| object).count();
         let rank = scores.len().saturating_sub(area + 1);
         extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
     }

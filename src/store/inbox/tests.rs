@@ -41,7 +41,7 @@ impl Night {
             Err(crashed(image, 0)) // stands for a frame: these tests decode none
         });
         let ledger = Ledger::open(self.out.path()).unwrap();
-        let patience = Patience { poll_s: 0.0, settle_s: 0.0, incomplete_after_s: 0.1 };
+        let patience = WatchTimeouts { poll_s: 0.0, settle_s: 0.0, incomplete_after_s: 0.1 };
         let inbox = Inbox::new(self.inbox.path().into(), Arc::new(sdss()), loader, ledger.clone(), patience);
         (inbox.until_idle(), DirectorySink::new(ledger.clone(), sdss(), model(), encoders()), ledger)
     }
@@ -84,7 +84,7 @@ fn run(inbox: &mut Inbox, sink: &DirectorySink) -> Vec<String> {
 }
 
 /// As after kill -9: nothing of ours runs any more, and the system frees the lock.
-fn die(inbox: Inbox, sink: DirectorySink, ledger: Ledger, in_work: Vec<Arrival<Option<Claim>>>) {
+fn die(inbox: Inbox, sink: DirectorySink, ledger: Ledger, in_work: Vec<Arrival<Option<Lease>>>) {
     ledger.unlock();
     std::mem::forget((inbox, sink, ledger, in_work));
 }

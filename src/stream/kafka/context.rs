@@ -13,16 +13,16 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::attempts::Attempts;
-use super::books::{Books, Phase, Written};
-use super::ends::Outflow;
+use super::adapters::Outflow;
+use super::delivery_attempts::DeliveryAttempts;
 use super::reports::{Watch, code_of, kind_of};
-use super::transaction::{Transactional, Trouble};
+use super::transaction::{TransactionError, Transactional};
+use super::transaction_state::{Phase, TransactionState, Written};
 use twinpeak_core::causes::causes;
 use twinpeak_engine::ports::{Event, StreamEvent};
 
 /// A consumer with our callbacks.
-pub(super) type Taker = BaseConsumer<Context>;
+pub(super) type KafkaConsumer = BaseConsumer<Context>;
 
 /// How long a revocation may wait for the last commit; the group waits with it.
 const LAST_COMMIT: Duration = Duration::from_secs(8);
@@ -31,12 +31,12 @@ const LAST_COMMIT: Duration = Duration::from_secs(8);
 pub(super) struct Context {
     pub topic: Arc<str>,
     pub producer: Arc<Transactional>,
-    pub attempts: Arc<Attempts>,
+    pub attempts: Arc<DeliveryAttempts>,
     pub outflow: Arc<dyn Outflow>,
     pub watch: Watch,
     pub call: Duration,
     // The client's callbacks get a shared reference; all run on the session's thread, so it is never waited for.
-    pub books: Mutex<Books>,
+    pub state: Mutex<TransactionState>,
 }
 
 /// Whether the broker has given our transactional id to another, or ended our transaction for its age.
@@ -45,9 +45,9 @@ pub(super) fn is_fenced(error: &ClientError) -> bool {
 }
 
 impl Context {
-    pub fn books(&self) -> MutexGuard<'_, Books> {
-        // A panic on the session's thread ends the session, books and all.
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn state(&self) -> MutexGuard<'_, TransactionState> {
+        // A panic on the session's thread ends the session, state and all.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn tell(&self, event: StreamEvent) {
@@ -59,107 +59,108 @@ impl Context {
     /// # Errors
     /// What ends the session.
     pub fn begin_commit(&self) -> Result<(), ClientError> {
-        let mut books = self.books();
-        if !matches!(books.phase, Phase::Gathering) {
+        let mut state = self.state();
+        if !matches!(state.phase, Phase::Gathering) {
             return Ok(());
         }
-        let offsets = books.offsets();
+        let offsets = state.offsets();
         if offsets.is_empty() {
-            if books.open {
+            if state.open {
                 // Records without the offsets of their messages would come twice.
-                self.give_up(&mut books, &ClientError::Global(Code::NoOffset));
+                self.abort(&mut state, &ClientError::Global(Code::NoOffset));
             } else {
                 // Nothing of it is ours to commit.
-                let (_, acknowledged, _) = books.committed(&offsets);
+                let (_, acknowledged, _) = state.committed(&offsets);
                 acknowledged.iter().for_each(|origin| drop(self.attempts.committed(origin, &[])));
             }
             return Ok(());
         }
-        self.open(&mut books)?;
+        self.open(&mut state)?;
         // Where none could be opened it is given up, and that phase stays.
-        if books.open {
-            books.phase = Phase::SendingOffsets(offsets);
+        if state.open {
+            state.phase = Phase::SendingOffsets(offsets);
         }
         Ok(())
     }
 
     /// Opens a transaction where none is.
-    pub fn open(&self, books: &mut Books) -> Result<(), ClientError> {
-        if !books.open {
+    pub fn open(&self, state: &mut TransactionState) -> Result<(), ClientError> {
+        if !state.open {
             match self.producer.begin() {
-                Ok(()) => books.open = true,
-                Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::Retry(error) | Trouble::Abort(error)) => self.give_up(books, &error),
+                Ok(()) => state.open = true,
+                Err(TransactionError::Fatal(error)) => return Err(error),
+                Err(TransactionError::Retry(error) | TransactionError::Abort(error)) => self.abort(state, &error),
             }
         }
         Ok(())
     }
 
     /// The images of this transaction are done again.
-    pub fn give_up(&self, books: &mut Books, error: &ClientError) {
+    pub fn abort(&self, state: &mut TransactionState, error: &ClientError) {
         tracing::warn!(error_type = kind_of(error), error = %causes(error), "transaction aborted, images reprocessed");
         self.failed(error);
-        books.give_up();
+        state.abort();
     }
 
     /// One step towards the end of a transaction that is being committed or aborted. Whether nothing is left to do.
     ///
     /// # Errors
     /// What ends the session.
-    pub fn advance(&self, consumer: &Taker) -> Result<bool, ClientError> {
+    pub fn advance(&self, consumer: &KafkaConsumer) -> Result<bool, ClientError> {
         loop {
-            let mut books = self.books();
-            let step = match &books.phase {
+            let mut state = self.state();
+            let step = match &state.phase {
                 Phase::Gathering => return Ok(true),
                 Phase::SendingOffsets(offsets) => self.send_offsets(consumer, offsets),
                 Phase::Committing(offsets) => {
                     let since = Instant::now();
                     let offsets = offsets.clone();
-                    self.producer.commit().map(|()| self.committed(&mut books, &offsets, since))
+                    self.producer.commit().map(|()| self.committed(&mut state, &offsets, since))
                 }
                 Phase::Aborting => self.producer.abort().map(|()| {
                     self.tell(StreamEvent::Aborted);
-                    books.open = false;
-                    books.phase = Phase::Seeking;
+                    state.open = false;
+                    state.phase = Phase::Seeking;
                 }),
-                Phase::Seeking => match self.seek(consumer, &mut books) {
+                Phase::Seeking => match self.seek(consumer, &mut state) {
                     Ok(()) => Ok(()),
-                    Err(error) => Err(Trouble::Retry(error)),
+                    Err(error) => Err(TransactionError::Retry(error)),
                 },
             };
             match step {
                 Ok(()) => {
-                    if let Phase::SendingOffsets(offsets) = &mut books.phase {
-                        books.phase = Phase::Committing(std::mem::take(offsets));
+                    if let Phase::SendingOffsets(offsets) = &mut state.phase {
+                        state.phase = Phase::Committing(std::mem::take(offsets));
                     }
                 }
-                Err(Trouble::Retry(error)) => {
+                Err(TransactionError::Retry(error)) => {
                     tracing::warn!(error_type = kind_of(&error), error = %causes(&error), "transaction step not finished, retrying");
                     self.failed(&error);
                     return Ok(false);
                 }
-                Err(Trouble::Abort(error)) => self.give_up(&mut books, &error),
-                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(TransactionError::Abort(error)) => self.abort(&mut state, &error),
+                Err(TransactionError::Fatal(error)) => return Err(error),
             }
         }
     }
 
-    fn send_offsets(&self, consumer: &Taker, offsets: &BTreeMap<i32, i64>) -> Result<(), Trouble> {
+    fn send_offsets(&self, consumer: &KafkaConsumer, offsets: &BTreeMap<i32, i64>) -> Result<(), TransactionError> {
         if offsets.is_empty() {
             return Ok(());
         }
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
-            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset)).map_err(Trouble::Abort)?;
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(TransactionError::Abort)?;
         }
         // Fetched anew each time: it carries the group's generation, by which the broker tells a zombie.
-        let gone = || Trouble::Abort(ClientError::Global(Code::UnknownMemberId));
+        let gone = || TransactionError::Abort(ClientError::Global(Code::UnknownMemberId));
         let group = consumer.group_metadata().ok_or_else(gone)?;
         self.producer.send_offsets(&list, &group)
     }
 
-    fn committed(&self, books: &mut Books, offsets: &BTreeMap<i32, i64>, since: Instant) {
-        let (written, acknowledged, bytes) = books.committed(offsets);
+    fn committed(&self, state: &mut TransactionState, offsets: &BTreeMap<i32, i64>, since: Instant) {
+        let (written, acknowledged, bytes) = state.committed(offsets);
         self.watch.status.answered();
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         for Written { origin, timestamp_ms, objects } in &written {
@@ -175,9 +176,9 @@ impl Context {
         self.tell(StreamEvent::Committed { images: written.len() as u64, bytes, seconds });
     }
 
-    /// Every partition goes back to what is committed, and begins a new tenure.
-    fn seek(&self, consumer: &Taker, books: &mut Books) -> Result<(), ClientError> {
-        let list = books.partitions(&self.topic);
+    /// Every partition goes back to what is committed, and begins a new epoch.
+    fn seek(&self, consumer: &KafkaConsumer, state: &mut TransactionState) -> Result<(), ClientError> {
+        let list = state.partitions(&self.topic);
         if list.count() > 0 {
             let committed = consumer.committed_offsets(list, self.call)?;
             let mut to = TopicPartitionList::new();
@@ -193,10 +194,10 @@ impl Context {
                 element.error()?;
             }
         }
-        for partition in books.holdings.keys() {
-            self.attempts.give_back(*partition);
+        for partition in state.assigned.keys() {
+            self.attempts.requeue(*partition);
         }
-        books.begin_again();
+        state.begin_again();
         Ok(())
     }
 
@@ -205,7 +206,7 @@ impl Context {
     }
 
     /// Partitions are taken from us in good order: what is done is committed first.
-    fn hand_over(&self, consumer: &Taker) {
+    fn hand_over(&self, consumer: &KafkaConsumer) {
         let until = Instant::now() + LAST_COMMIT;
         let mut result = self.begin_commit().map(|()| false);
         while let Ok(false) = result {
@@ -219,31 +220,31 @@ impl Context {
         }
     }
 
-    fn revoke(&self, consumer: &Taker, partitions: &[i32]) {
+    fn revoke(&self, consumer: &KafkaConsumer, partitions: &[i32]) {
         let lost = consumer.assignment_lost();
         tracing::info!(topic = %self.topic, ?partitions, lost, "partitions revoked");
         if !lost {
             self.hand_over(consumer);
         }
-        let mut books = self.books();
+        let mut state = self.state();
         // With its offsets in it, a transaction may still be committed; without, its images may be somebody else's.
-        let unsafe_now = match books.phase {
-            Phase::Gathering => books.open,
+        let unsafe_now = match state.phase {
+            Phase::Gathering => state.open,
             Phase::SendingOffsets(_) => true,
             Phase::Committing(_) | Phase::Aborting | Phase::Seeking => false,
         };
         if unsafe_now {
-            self.give_up(&mut books, &ClientError::Rebalance(Code::AssignmentLost));
+            self.abort(&mut state, &ClientError::Rebalance(Code::AssignmentLost));
         }
         // The client would remember a pause until the partition comes back.
-        let paused = books.pausable(&self.topic, false, |partition| !partitions.contains(&partition));
+        let paused = state.pausable(&self.topic, false, |partition| !partitions.contains(&partition));
         if paused.count() > 0
             && let Err(error) = consumer.resume(&paused)
         {
             tracing::warn!(error = %causes(&error), "revoked partitions could not be resumed");
         }
-        books.revoked(partitions.iter().copied());
-        partitions.iter().for_each(|p| self.attempts.give_back(*p));
+        state.revoked(partitions.iter().copied());
+        partitions.iter().for_each(|p| self.attempts.requeue(*p));
         for partition in partitions {
             self.tell(StreamEvent::Lag { partition: *partition, messages: None });
         }
@@ -255,21 +256,21 @@ fn partitions(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &Taker, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, consumer: &KafkaConsumer, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) => self.books().assigned(partitions(list)),
+            Rebalance::Assign(list) => self.state().assigned(partitions(list)),
             Rebalance::Revoke(list) => self.revoke(consumer, &partitions(list)),
             Rebalance::Error(error) => {
                 tracing::warn!(error = %causes(error), "rebalance failed");
                 self.failed(error);
-                let all: Vec<i32> = self.books().holdings.keys().copied().collect();
+                let all: Vec<i32> = self.state().assigned.keys().copied().collect();
                 self.revoke(consumer, &all);
             }
         }
     }
 
-    fn post_rebalance(&self, _: &Taker, _: &Rebalance<'_>) {
-        let partitions: Vec<i32> = self.books().holdings.keys().copied().collect();
+    fn post_rebalance(&self, _: &KafkaConsumer, _: &Rebalance<'_>) {
+        let partitions: Vec<i32> = self.state().assigned.keys().copied().collect();
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
         self.watch.status.answered();
         self.watch.status.assigned(partitions.len());
@@ -292,8 +293,8 @@ impl ClientContext for Context {
         if statistics.brokers.values().any(|b| b.state == "UP" && b.nodeid >= 0) {
             self.watch.status.answered();
         }
-        let books = self.books();
-        for (partition, holding) in &books.holdings {
+        let state = self.state();
+        for (partition, holding) in &state.assigned {
             let Some(at) = topic.partitions.get(partition) else { continue };
             let known = holding.progress.known().unwrap_or(at.committed_offset).max(at.committed_offset);
             let known = if known < 0 { at.lo_offset } else { known };

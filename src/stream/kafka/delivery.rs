@@ -20,7 +20,7 @@ pub struct Origin {
 impl Origin {
     /// Tells the message, and the group that works on it, from any other: 16 hexadecimal digits. Objects carry it in
     /// their names, so that what one message leaves is never another's.
-    pub(super) fn mark(&self, group: &str) -> String {
+    pub(super) fn fingerprint(&self, group: &str) -> String {
         let digest = Sha256::digest(format!("{group} {self}"));
         digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
     }
@@ -71,20 +71,20 @@ impl Incoming {
 /// The time for which a partition is ours without a break. Once it is over, whatever was begun in it is stale: the
 /// messages are taken again, by us or by somebody else.
 #[derive(Clone, Debug)]
-pub struct Tenure(Arc<AtomicBool>);
+pub struct AssignmentEpoch(Arc<AtomicBool>);
 
-impl Tenure {
+impl AssignmentEpoch {
     /// Begins.
     pub fn begin() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
     /// Whether it lasts.
-    pub fn holds(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Ends, for all who have a copy.
+    /// SessionControl, for all who have a copy.
     pub fn end(&self) {
         self.0.store(false, Ordering::Release);
     }
@@ -96,7 +96,7 @@ pub struct Delivery {
     /// The message.
     pub incoming: Arc<Incoming>,
     /// While it holds, the outcome may be published.
-    pub tenure: Tenure,
+    pub epoch: AssignmentEpoch,
     /// How often a process died while it worked on it.
     pub died: u32,
     /// Why the broker would not take its outcome, where that has happened.

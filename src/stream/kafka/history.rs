@@ -15,7 +15,7 @@ use super::{KafkaError, Settings};
 /// A broker that gives nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The records of a topic; records of one partition in their order. Ends where the topic ended when it was opened, or
+/// The records of a topic; records of one partition in their order. SessionControl where the topic ended when it was opened, or
 /// where a transaction is open.
 pub(super) struct History {
     consumer: BaseConsumer<Reports>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// One partition during one tenure.
+/// One partition during one epoch.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Taken and not done.

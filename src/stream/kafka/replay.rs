@@ -15,7 +15,7 @@ use super::delivery::Incoming;
 use super::history::History;
 use super::reports::{Watch, code_of};
 use super::retrieve::{Kept, NotReplayable, Rejected};
-use super::transaction::{Outbound, Refused, Transactional, Trouble};
+use super::transaction::{Outbound, Refused, TransactionError, Transactional};
 use super::{KafkaError, Settings, Topics, rejected};
 use twinpeak_core::causes::causes;
 use twinpeak_core::frame::ImageId;
@@ -31,14 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which rejected messages are wished for: all, where nothing is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct ReplayFilter {
     /// Those rejected for one of these reasons.
     pub reasons: Vec<Reason>,
     /// Those of one of these images.
     pub images: Vec<ImageId>,
 }
 
-impl Wish {
+impl ReplayFilter {
     fn covers(&self, rejected: &Rejected) -> bool {
         let reason = self.reasons.is_empty() || self.reasons.iter().any(|r| r.name() == rejected.reason());
         let image = self.images.is_empty() || self.images.iter().any(|i| i.as_str() == rejected.image());
@@ -49,7 +49,7 @@ impl Wish {
 /// Rejected messages that are wished for and were not sent again yet, in the order of their partitions.
 pub struct Rejections {
     history: History,
-    wish: Wish,
+    filter: ReplayFilter,
     /// By name, when the record was written: one of the same name in a topic that was made anew is another.
     replayed: BTreeMap<String, Option<i64>>,
     before: usize,
@@ -60,7 +60,7 @@ impl Rejections {
     ///
     /// # Errors
     /// [`KafkaError`] where the broker refuses or does not answer, or topics are missing.
-    pub fn open(settings: &Settings, survey: &str, wish: Wish) -> Result<Self, KafkaError> {
+    pub fn open(settings: &Settings, survey: &str, filter: ReplayFilter) -> Result<Self, KafkaError> {
         let topics = Topics::of(settings, survey);
         let watch = Watch::of_none();
         let mut replayed = BTreeMap::new();
@@ -74,7 +74,7 @@ impl Rejections {
             };
         }
         let history = History::open(settings, &topics.rejected, &watch)?;
-        Ok(Self { history, wish, replayed, before: 0 })
+        Ok(Self { history, filter, replayed, before: 0 })
     }
 
     /// Those passed so far that are wished for but were sent again before.
@@ -92,7 +92,7 @@ impl Iterator for Rejections {
                 Ok(record) => Rejected::new(record),
                 Err(error) => return Some(Err(error)),
             };
-            if !self.wish.covers(&rejected) {
+            if !self.filter.covers(&rejected) {
                 continue;
             }
             if self.replayed.get(&rejected.name()) == Some(&rejected.as_message().timestamp_ms) {
@@ -185,8 +185,8 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// [`KafkaError`]: what was told as sent is sent, and a next replay goes on after it.
-    pub fn run(&self, wish: Wish, limit: usize, stop: &Stop, tell: &mut Tell) -> Result<usize, KafkaError> {
-        let mut rejections = Rejections::open(self.settings, self.survey, wish)?;
+    pub fn run(&self, filter: ReplayFilter, limit: usize, stop: &Stop, tell: &mut Tell) -> Result<usize, KafkaError> {
+        let mut rejections = Rejections::open(self.settings, self.survey, filter)?;
         let mut left = limit;
         while left > 0 && !stop.requested() {
             let batch = self.gather(&mut rejections, left.min(BATCH), tell)?;
@@ -240,8 +240,8 @@ impl<'a> Replay<'a> {
         while !batch.is_empty() {
             let trouble = match self.try_send(&batch) {
                 Ok(()) => break,
-                Err(Trouble::Fatal(error)) => return Err(broken("replay messages", error)),
-                Err(Trouble::Abort(error) | Trouble::Retry(error)) => error,
+                Err(TransactionError::Fatal(error)) => return Err(broken("replay messages", error)),
+                Err(TransactionError::Abort(error) | TransactionError::Retry(error)) => error,
             };
             patiently(|| self.producer.abort()).map_err(|error| broken("abort a replay", error))?;
             let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
@@ -263,7 +263,7 @@ impl<'a> Replay<'a> {
         Ok(batch.len())
     }
 
-    fn try_send(&self, batch: &[Whole]) -> Result<(), Trouble> {
+    fn try_send(&self, batch: &[Whole]) -> Result<(), TransactionError> {
         self.producer.begin()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         for whole in batch {
@@ -291,19 +291,19 @@ impl<'a> Replay<'a> {
         }
         match patiently(|| self.producer.commit()) {
             Ok(()) => Ok(()),
-            Err(Trouble::Abort(error)) => Err(Trouble::Abort(error)),
+            Err(TransactionError::Abort(error)) => Err(TransactionError::Abort(error)),
             // Whether it was committed is not known: the next replay will see.
-            Err(Trouble::Fatal(error) | Trouble::Retry(error)) => Err(Trouble::Fatal(error)),
+            Err(TransactionError::Fatal(error) | TransactionError::Retry(error)) => Err(TransactionError::Fatal(error)),
         }
     }
 }
 
 /// Does a step again for as long as that is all it asks for.
-fn patiently(step: impl Fn() -> Result<(), Trouble>) -> Result<(), Trouble> {
+fn patiently(step: impl Fn() -> Result<(), TransactionError>) -> Result<(), TransactionError> {
     let since = Instant::now();
     loop {
         match step() {
-            Err(Trouble::Retry(error)) if since.elapsed() < PATIENCE => {
+            Err(TransactionError::Retry(error)) if since.elapsed() < PATIENCE => {
                 tracing::warn!(error = %causes(&error), "transaction step not finished, retrying");
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -320,10 +320,10 @@ fn broken(action: &'static str, trouble: impl Into<ClientError>) -> KafkaError {
     }
 }
 
-impl From<Trouble> for ClientError {
-    fn from(trouble: Trouble) -> Self {
+impl From<TransactionError> for ClientError {
+    fn from(trouble: TransactionError) -> Self {
         match trouble {
-            Trouble::Retry(error) | Trouble::Abort(error) | Trouble::Fatal(error) => error,
+            TransactionError::Retry(error) | TransactionError::Abort(error) | TransactionError::Fatal(error) => error,
         }
     }
 }

@@ -10,14 +10,14 @@ use crossbeam::channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError as ClientError;
 
-use super::attempts::{Attempts, MAX_ATTEMPTS};
-use super::books::{Phase, Written};
-use super::context::{Context, Taker, is_fenced};
+use super::adapters::{Content, Outflow, Ready};
+use super::context::{Context, KafkaConsumer, is_fenced};
 use super::delivery::{Delivery, Incoming, Origin};
-use super::ends::{Content, Outflow, Ready};
+use super::delivery_attempts::{DeliveryAttempts, MAX_ATTEMPTS};
 use super::reports::{Watch, kind_of};
-use super::topics::Longest;
-use super::transaction::{Outbound, Refused, Transactional, Trouble};
+use super::topics::MaxRecordBytes;
+use super::transaction::{Outbound, Refused, TransactionError, Transactional};
+use super::transaction_state::{Phase, Written};
 use super::{KafkaError, Settings, Topics, rejected};
 use twinpeak_core::causes::causes;
 use twinpeak_engine::ports::{Event, StreamEvent};
@@ -28,22 +28,22 @@ const NAP: Duration = Duration::from_millis(5);
 const BUDGET: usize = 5;
 const BUDGET_S: u64 = 300;
 /// Topics just made may be missing from a busy broker's answers for so long.
-const SETTLE: Duration = Duration::from_secs(5);
+const TOPICS_SETTLE: Duration = Duration::from_secs(5);
 
 /// What the session tells the other ends, and they it.
 #[derive(Clone, Default)]
-pub(super) struct Ends(Arc<EndsInner>);
+pub(super) struct SessionControl(Arc<SessionControlInner>);
 
 #[derive(Default)]
-struct EndsInner {
+struct SessionControlInner {
     asked: AtomicBool,
     /// Written once a session begins, read by the workers that encode.
-    longest: Mutex<Option<Longest>>,
+    longest: Mutex<Option<MaxRecordBytes>>,
     /// Partitions from which messages wait for their time. Written by the source, read by the session.
     waiting: Mutex<BTreeSet<i32>>,
 }
 
-impl Ends {
+impl SessionControl {
     /// Asks the session to commit and to end.
     pub fn ask(&self) {
         self.0.asked.store(true, Ordering::SeqCst);
@@ -53,10 +53,10 @@ impl Ends {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// Longest record each topic takes; nothing is encoded before the first session has asked.
-    pub fn longest(&self) -> Longest {
+    /// MaxRecordBytes record each topic takes; nothing is encoded before the first session has asked.
+    pub fn longest(&self) -> MaxRecordBytes {
         let known = *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner);
-        known.unwrap_or(Longest { sources: 0, masks: 0, images: 0, rejected: 0 })
+        known.unwrap_or(MaxRecordBytes { sources: 0, masks: 0, images: 0, rejected: 0 })
     }
 
     /// Messages of these partitions wait, of others not: nothing more of them is wished for.
@@ -68,43 +68,43 @@ impl Ends {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&partition)
     }
 
-    fn know(&self, longest: Longest) {
+    fn know(&self, longest: MaxRecordBytes) {
         *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner) = Some(longest);
     }
 }
 
 /// Keeps a session with the broker for as long as the daemon runs.
-pub(super) struct Keeper {
+pub(super) struct SessionSupervisor {
     pub settings: Settings,
     pub survey: String,
     pub topics: Topics,
-    pub attempts: Arc<Attempts>,
+    pub attempts: Arc<DeliveryAttempts>,
     pub outflow: Arc<dyn Outflow>,
     pub watch: Watch,
     pub to_engine: Sender<Arc<Delivery>>,
     pub from_engine: Receiver<Ready>,
-    pub ends: Ends,
+    pub control: SessionControl,
     pub refused: Refused,
 }
 
-impl Keeper {
+impl SessionSupervisor {
     /// Until asked to end, or the session is lost too often.
     pub fn run(self) -> Result<(), KafkaError> {
         let mut losses: VecDeque<Instant> = VecDeque::new();
         while let Some(consumer) = self.join()? {
             let mut session =
-                Session { keeper: &self, consumer, backlog: VecDeque::new(), alone: false, full_since: None };
+                Session { supervisor: &self, consumer, backlog: VecDeque::new(), alone: false, full_since: None };
             let Err(error) = session.run() else { return Ok(()) };
             let context = session.consumer.context();
             let open = {
-                let books = context.books();
-                books.holdings.values().for_each(|h| h.tenure.end());
-                books.open
+                let state = context.state();
+                state.assigned.values().for_each(|h| h.epoch.end());
+                state.open
             };
             // The broker ends the transaction of a session that is gone.
             let ends = [(open, StreamEvent::Aborted), (is_fenced(&error), StreamEvent::Fenced)];
             ends.into_iter().filter(|end| end.0).for_each(|(_, event)| self.watch.probe.on(&Event::Stream(&event)));
-            self.attempts.forgive();
+            self.attempts.reset_attempts();
             self.watch.status.lost();
             if !matches!(error, ClientError::MessageConsumptionFatal(_)) {
                 self.watch.probe.on(&Event::Stream(&StreamEvent::Failed { kind: kind_of(&error) })); // else it is reported
@@ -121,10 +121,10 @@ impl Keeper {
     }
 
     /// Joins the group, however long the broker is away. `None` when asked to end before.
-    fn join(&self) -> Result<Option<Taker>, KafkaError> {
+    fn join(&self) -> Result<Option<KafkaConsumer>, KafkaError> {
         let mut wait = Duration::from_millis(200);
         let mut missing_since: Option<Instant> = None;
-        while !self.ends.asked() {
+        while !self.control.asked() {
             drop(self.watch.why()); // of earlier times
             let told = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
@@ -134,7 +134,7 @@ impl Keeper {
                     return Err(error);
                 }
                 Err(error @ KafkaError::MissingTopics { .. })
-                    if missing_since.get_or_insert_with(Instant::now).elapsed() > SETTLE =>
+                    if missing_since.get_or_insert_with(Instant::now).elapsed() > TOPICS_SETTLE =>
                 {
                     return Err(error);
                 }
@@ -156,12 +156,15 @@ impl Keeper {
         Ok(None)
     }
 
-    fn try_join(&self) -> Result<Taker, KafkaError> {
+    fn try_join(&self) -> Result<KafkaConsumer, KafkaError> {
         let id = self.settings.daemons_id(&self.survey);
         let producer = Transactional::new(&self.settings, &id, self.refused.clone(), self.watch.clone())?;
         let there = producer.topics()?;
-        self.ends.know(self.topics.ensure(&there, &self.settings)?);
-        if let Err(Trouble::Retry(source) | Trouble::Abort(source) | Trouble::Fatal(source)) = producer.init() {
+        self.control.know(self.topics.ensure(&there, &self.settings)?);
+        if let Err(
+            TransactionError::Retry(source) | TransactionError::Abort(source) | TransactionError::Fatal(source),
+        ) = producer.init()
+        {
             return Err(KafkaError::Broker { action: "begin transactions", source });
         }
         let context = Context {
@@ -171,9 +174,10 @@ impl Keeper {
             outflow: self.outflow.clone(),
             watch: self.watch.clone(),
             call: self.settings.call(),
-            books: Mutex::default(),
+            state: Mutex::default(),
         };
-        let consumer: Taker = self.settings.consumer()?.create_with_context(context).map_err(KafkaError::Settings)?;
+        let consumer: KafkaConsumer =
+            self.settings.consumer()?.create_with_context(context).map_err(KafkaError::Settings)?;
         let joined = consumer.subscribe(&[&self.topics.new_images]);
         joined.map_err(|source| KafkaError::Broker { action: "subscribe", source })?;
         Ok(consumer)
@@ -182,8 +186,8 @@ impl Keeper {
 
 /// One session: from joining the group to leaving it.
 struct Session<'a> {
-    keeper: &'a Keeper,
-    consumer: Taker,
+    supervisor: &'a SessionSupervisor,
+    consumer: KafkaConsumer,
     /// Taken from the broker, not by the engine.
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
@@ -195,17 +199,17 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self) -> Result<(), ClientError> {
         loop {
-            let ending = self.keeper.ends.asked() && self.keeper.from_engine.is_empty();
+            let ending = self.supervisor.control.asked() && self.supervisor.from_engine.is_empty();
             self.take_outcomes()?;
-            let settled = self.settle(ending)?;
+            let settled = self.maybe_commit(ending)?;
             self.poll()?;
-            self.hand_on();
-            self.hold_back();
-            self.keeper.watch.status.set_idle(self.context().books().is_idle());
+            self.dispatch();
+            self.apply_backpressure();
+            self.supervisor.watch.status.set_idle(self.context().state().is_idle());
             if !settled {
                 thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
             }
-            if ending && settled && self.context().books().is_clean() {
+            if ending && settled && self.context().state().is_clean() {
                 return Ok(());
             }
         }
@@ -220,16 +224,16 @@ impl Session<'_> {
         let mut wait = NAP;
         loop {
             {
-                let books = self.context().books();
-                let full = books.due(&self.keeper.settings, 1, Instant::now());
-                if full || !matches!(books.phase, Phase::Gathering) {
+                let state = self.context().state();
+                let full = state.due(&self.supervisor.settings, 1, Instant::now());
+                if full || !matches!(state.phase, Phase::Gathering) {
                     return Ok(());
                 }
             }
-            if !self.backlog.is_empty() && !self.keeper.to_engine.is_full() {
+            if !self.backlog.is_empty() && !self.supervisor.to_engine.is_full() {
                 wait = Duration::ZERO;
             }
-            let Ok(ready) = self.keeper.from_engine.recv_timeout(wait) else { return Ok(()) };
+            let Ok(ready) = self.supervisor.from_engine.recv_timeout(wait) else { return Ok(()) };
             self.write(&ready)?;
             wait = Duration::ZERO;
         }
@@ -237,29 +241,29 @@ impl Session<'_> {
 
     fn write(&self, ready: &Ready) -> Result<(), ClientError> {
         let (context, delivery) = (self.context(), &*ready.delivery);
-        if !delivery.tenure.holds() {
+        if !delivery.epoch.is_current() {
             return Ok(());
         }
-        let mut books = context.books();
+        let mut state = context.state();
         if !matches!(*ready.content, Content::Nothing) {
-            context.open(&mut books)?;
-            if !books.open {
-                return Ok(()); // given up: its tenure has ended with that
+            context.open(&mut state)?;
+            if !state.open {
+                return Ok(()); // given up: its epoch has ended with that
             }
         }
         let origin = Arc::new(delivery.incoming.origin.clone());
         match self.send(ready, &origin) {
-            Ok(written) => books.done(delivery, written, Instant::now()),
-            Err(Trouble::Fatal(error)) => return Err(error),
-            Err(Trouble::Retry(error) | Trouble::Abort(error)) => context.give_up(&mut books, &error),
+            Ok(written) => state.done(delivery, written, Instant::now()),
+            Err(TransactionError::Fatal(error)) => return Err(error),
+            Err(TransactionError::Retry(error) | TransactionError::Abort(error)) => context.abort(&mut state, &error),
         }
         context.producer.poll();
         Ok(())
     }
 
     /// Adds an outcome's records to the open transaction.
-    fn send(&self, ready: &Ready, origin: &Arc<Origin>) -> Result<Option<(Written, u64)>, Trouble> {
-        let (topics, incoming) = (&self.keeper.topics, &ready.delivery.incoming);
+    fn send(&self, ready: &Ready, origin: &Arc<Origin>) -> Result<Option<(Written, u64)>, TransactionError> {
+        let (topics, incoming) = (&self.supervisor.topics, &ready.delivery.incoming);
         let producer = &self.context().producer;
         let key = ready.image.as_str().as_bytes();
         let written = |objects: &[String]| Written {
@@ -289,12 +293,12 @@ impl Session<'_> {
     }
 
     /// Commits when it is time, and brings what was begun one step further. Whether nothing is left half done.
-    fn settle(&mut self, ending: bool) -> Result<bool, ClientError> {
+    fn maybe_commit(&mut self, ending: bool) -> Result<bool, ClientError> {
         let context = self.context();
         let due = {
-            let books = context.books();
-            let in_engine = books.in_work().saturating_sub(self.backlog.len());
-            books.due(&self.keeper.settings, if ending { 0 } else { in_engine }, Instant::now())
+            let state = context.state();
+            let in_engine = state.in_work().saturating_sub(self.backlog.len());
+            state.due(&self.supervisor.settings, if ending { 0 } else { in_engine }, Instant::now())
         };
         if due {
             context.begin_commit()?;
@@ -310,7 +314,7 @@ impl Session<'_> {
                 None => return Ok(()),
                 Some(Ok(message)) => message,
                 Some(Err(ClientError::PartitionEOF(partition))) => {
-                    self.context().books().ended(partition);
+                    self.context().state().ended(partition);
                     continue;
                 }
                 Some(Err(error @ ClientError::MessageConsumptionFatal(_))) => return Err(error),
@@ -327,43 +331,43 @@ impl Session<'_> {
 
     /// Messages to have at hand beside those in the engine.
     fn room(&self) -> usize {
-        4 * self.keeper.to_engine.capacity().unwrap_or(1)
+        4 * self.supervisor.to_engine.capacity().unwrap_or(1)
     }
 
     fn accept(&mut self, incoming: Incoming) {
         let context = self.context();
         context.tell(StreamEvent::Received { bytes: incoming.bytes().len() as u64 });
-        let tenure = {
-            let mut books = context.books();
-            if matches!(books.phase, Phase::Aborting | Phase::Seeking) {
+        let epoch = {
+            let mut state = context.state();
+            if matches!(state.phase, Phase::Aborting | Phase::Seeking) {
                 return; // it comes again
             }
-            let first = books.holdings.get(&incoming.origin.partition).is_some_and(|h| h.progress.known().is_none());
+            let first = state.assigned.get(&incoming.origin.partition).is_some_and(|h| h.progress.known().is_none());
             if first {
                 let Origin { topic, partition, offset } = &incoming.origin;
                 context.attempts.sweep(topic, *partition, *offset);
             }
-            books.taken(&incoming.origin)
+            state.taken(&incoming.origin)
         };
-        let Some(tenure) = tenure else { return };
+        let Some(epoch) = epoch else { return };
         let died = context.attempts.died(&incoming.origin);
-        let refused = self.keeper.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&incoming.origin);
-        self.backlog.push_back(Arc::new(Delivery { incoming: Arc::new(incoming), tenure, died, refused }));
+        let refused = self.supervisor.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&incoming.origin);
+        self.backlog.push_back(Arc::new(Delivery { incoming: Arc::new(incoming), epoch, died, refused }));
     }
 
     /// Gives the engine what it has room for; a message on which a process died goes alone.
-    fn hand_on(&mut self) {
-        self.backlog.retain(|delivery| delivery.tenure.holds());
+    fn dispatch(&mut self) {
+        self.backlog.retain(|delivery| delivery.epoch.is_current());
         while let Some(next) = self.backlog.front() {
             let deadly = (1..MAX_ATTEMPTS).contains(&next.died);
             let nothing_else = {
-                let books = self.context().books();
-                books.in_work() <= self.backlog.len() && books.is_clean()
+                let state = self.context().state();
+                state.in_work() <= self.backlog.len() && state.is_clean()
             };
             if (deadly || self.alone) && !nothing_else {
                 return;
             }
-            match self.keeper.to_engine.try_send(next.clone()) {
+            match self.supervisor.to_engine.try_send(next.clone()) {
                 Ok(()) => self.alone = deadly,
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
@@ -372,7 +376,7 @@ impl Session<'_> {
     }
 
     /// Pauses all partitions while there is no room, until half of it is free; and each from which messages wait.
-    fn hold_back(&mut self) {
+    fn apply_backpressure(&mut self) {
         let (have, room) = (self.backlog.len(), self.room());
         // Told as it goes, so that a long standstill can be seen while it lasts.
         if let Some(since) = self.full_since {
@@ -384,14 +388,14 @@ impl Session<'_> {
             _ => None,
         };
         let context = self.context();
-        let wanted = |partition| self.full_since.is_some() || self.keeper.ends.waits(partition);
+        let wanted = |partition| self.full_since.is_some() || self.supervisor.control.waits(partition);
         for pause in [true, false] {
-            let list = context.books().pausable(&context.topic, pause, wanted);
+            let list = context.state().pausable(&context.topic, pause, wanted);
             if list.count() == 0 {
                 continue;
             }
             match if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) } {
-                Ok(()) => context.books().paused(&list, pause),
+                Ok(()) => context.state().paused(&list, pause),
                 Err(error) => tracing::debug!(error = %causes(&error), "partitions could not be paused or resumed"),
             }
         }

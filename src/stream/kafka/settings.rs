@@ -44,7 +44,7 @@ pub struct Settings {
     pub max_message_age_s: Seconds,
     /// So long after its event a notification waits for the other bands' files, s.
     pub bands_wait_s: Seconds,
-    /// Longest message that is taken, bytes; longer ones are rejected.
+    /// MaxRecordBytes message that is taken, bytes; longer ones are rejected.
     pub max_message_bytes: NonZeroUsize,
     /// A transaction is committed when it holds so many images,
     pub transaction_images: NonZeroUsize,

@@ -63,7 +63,7 @@ impl Topics {
     /// # Errors
     /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`],
     /// [`KafkaError::ShortRecords`].
-    pub fn ensure(&self, there: &[String], settings: &Settings) -> Result<Longest, KafkaError> {
+    pub fn ensure(&self, there: &[String], settings: &Settings) -> Result<MaxRecordBytes, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = settings.client()?.create().map_err(KafkaError::Settings)?;
         let timeout = settings.call();
         let broker = |action| move |source| KafkaError::Broker { action, source };
@@ -108,7 +108,7 @@ impl Topics {
             let (topic, limit) = (self.rejected.clone(), limit(3));
             return Err(KafkaError::ShortRecords { topic, limit, needed: rejected::SHORTEST_LIMIT });
         }
-        Ok(Longest { sources: limit(0), masks: limit(1), images: limit(2), rejected: limit(3) })
+        Ok(MaxRecordBytes { sources: limit(0), masks: limit(1), images: limit(2), rejected: limit(3) })
     }
 
     fn made<'a>(&self, name: &'a str, partitions: i32) -> NewTopic<'a> {
@@ -136,9 +136,9 @@ where
 /// What a broker takes that was told nothing.
 const BROKERS_USUAL_LIMIT: usize = 1_048_588;
 
-/// Longest record that each output topic takes, bytes.
+/// MaxRecordBytes record that each output topic takes, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Longest {
+pub struct MaxRecordBytes {
     /// Of the topic of sources.
     pub sources: usize,
     /// Of the topic of masks.

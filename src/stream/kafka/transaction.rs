@@ -16,7 +16,7 @@ use super::{KafkaError, Settings, topics};
 
 /// What a failed step of a transaction asks for.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum TransactionError {
     /// The same step again.
     Retry(ClientError),
     /// Abort, and do the images again.
@@ -25,7 +25,7 @@ pub(super) enum Trouble {
     Fatal(ClientError),
 }
 
-impl Trouble {
+impl TransactionError {
     fn of(error: ClientError) -> Self {
         match &error {
             ClientError::Transaction(e) if e.is_fatal() => Self::Fatal(error),
@@ -76,16 +76,16 @@ impl Transactional {
     }
 
     /// Takes the transactional id, and ends what an earlier holder left open.
-    pub fn init(&self) -> Result<(), Trouble> {
-        self.producer.init_transactions(self.call).map_err(Trouble::of)
+    pub fn init(&self) -> Result<(), TransactionError> {
+        self.producer.init_transactions(self.call).map_err(TransactionError::of)
     }
 
-    pub fn begin(&self) -> Result<(), Trouble> {
-        self.producer.begin_transaction().map_err(Trouble::of)
+    pub fn begin(&self) -> Result<(), TransactionError> {
+        self.producer.begin_transaction().map_err(TransactionError::of)
     }
 
     /// Adds a record to the open transaction; waits where the client's queue is full.
-    pub fn send(&self, record: &Outbound, origin: &Arc<Origin>) -> Result<(), Trouble> {
+    pub fn send(&self, record: &Outbound, origin: &Arc<Origin>) -> Result<(), TransactionError> {
         loop {
             let mut out = BaseRecord::with_opaque_to(record.topic, Arc::clone(origin)).key(record.key);
             if let Some(payload) = record.payload {
@@ -99,7 +99,7 @@ impl Transactional {
                 Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     self.producer.poll(Duration::from_millis(50));
                 }
-                Err((error, _)) => return Err(Trouble::Abort(error)),
+                Err((error, _)) => return Err(TransactionError::Abort(error)),
             }
         }
     }
@@ -109,26 +109,30 @@ impl Transactional {
         self.producer.poll(Duration::ZERO);
     }
 
-    pub fn send_offsets(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), Trouble> {
-        self.producer.send_offsets_to_transaction(offsets, group, self.call).map_err(Trouble::of)
+    pub fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), TransactionError> {
+        self.producer.send_offsets_to_transaction(offsets, group, self.call).map_err(TransactionError::of)
     }
 
     /// The client's own wait for its reports sleeps 100 ms at a time: they are taken here first.
-    pub fn commit(&self) -> Result<(), Trouble> {
+    pub fn commit(&self) -> Result<(), TransactionError> {
         let until = Instant::now() + self.call;
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(Duration::from_millis(1));
         }
-        self.producer.commit_transaction(self.call).map_err(Trouble::of)
+        self.producer.commit_transaction(self.call).map_err(TransactionError::of)
     }
 
     /// The client waits for its own reports on the records that it drops, and only we can take those: short waits,
     /// and the reports between them. With one long wait no abort would ever end.
-    pub fn abort(&self) -> Result<(), Trouble> {
+    pub fn abort(&self) -> Result<(), TransactionError> {
         let until = Instant::now() + self.call;
         loop {
-            match self.producer.abort_transaction(REPORTS_WAIT).map_err(Trouble::of) {
-                Err(Trouble::Retry(_)) if Instant::now() < until => self.producer.poll(REPORTS_WAIT),
+            match self.producer.abort_transaction(REPORTS_WAIT).map_err(TransactionError::of) {
+                Err(TransactionError::Retry(_)) if Instant::now() < until => self.producer.poll(REPORTS_WAIT),
                 ended => return ended,
             }
         }

@@ -24,7 +24,7 @@ pub struct Now {
     /// By name.
     pub devices: BTreeMap<String, DeviceNow>,
     /// The last failure of a port that was tried again.
-    pub last_retry: Option<Told>,
+    pub last_retry: Option<Reported>,
     /// Where frames come from a broker.
     pub stream: Option<StreamNow>,
 }
@@ -62,14 +62,14 @@ pub struct DeviceNow {
 
 /// Something that was said, and when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Told {
+pub struct Reported {
     /// Unix time.
     pub at_unix_s: f64,
     /// What.
     pub text: String,
 }
 
-impl Told {
+impl Reported {
     fn now(text: String) -> Option<Self> {
         Some(Self { at_unix_s: unix_s(SystemTime::now()), text })
     }
@@ -89,7 +89,7 @@ pub struct StreamNow {
     /// Transactions aborted.
     pub aborts: u64,
     /// The client's last trouble.
-    pub last_failure: Option<Told>,
+    pub last_failure: Option<Reported>,
 }
 
 /// The newest weighs as much as this many.
@@ -125,7 +125,7 @@ impl Now {
     }
 
     pub(super) fn retrying(&mut self, stage: Stage, error: &PortError) {
-        self.last_retry = Told::now(format!("{}: {error}", stage.name()));
+        self.last_retry = Reported::now(format!("{}: {error}", stage.name()));
     }
 
     pub(super) fn stream(&mut self, event: &StreamEvent) {
@@ -141,8 +141,8 @@ impl Now {
             }
             StreamEvent::Aborted => stream.aborts += 1,
             StreamEvent::Rebalanced { partitions } => stream.partitions = *partitions,
-            StreamEvent::Fenced => stream.last_failure = Told::now("another producer has our place".into()),
-            StreamEvent::Failed { kind } => stream.last_failure = Told::now(kind.clone()),
+            StreamEvent::Fenced => stream.last_failure = Reported::now("another producer has our place".into()),
+            StreamEvent::Failed { kind } => stream.last_failure = Reported::now(kind.clone()),
             StreamEvent::Received { .. } | StreamEvent::Latency { .. } | StreamEvent::Paused { .. } => {}
         }
     }

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, ensure};
 use rayon::prelude::*;
 
+use super::field_source::{Field, FieldSource};
 use super::finder::Finder;
 use super::sextractor::ClassStar;
-use super::sky::{Field, Sky};
 use super::truth::beside;
 use super::{make_folder, write};
 use crate::dataset::{Entry, Features, Part};
@@ -31,7 +31,7 @@ pub(super) fn make(
     set: &Path,
     shards: &[Entry],
     survey: &Survey,
-    sky: &Sky,
+    source: &FieldSource,
     finders: &mut [Finder],
 ) -> anyhow::Result<()> {
     let folder = beside(set, "baselines")?.join(Part::Test.name());
@@ -43,7 +43,7 @@ pub(super) fn make(
     let missing: Vec<&Entry> = shards.iter().filter(|e| !folder.join(file_name(&e.shard)).exists()).collect();
     for together in missing.chunks(finders.len().max(1)) {
         together.par_iter().zip(&mut *finders).try_for_each(|(entry, finder)| {
-            let text = measure(set, entry, survey, sky, finder, program.as_ref())?;
+            let text = measure(set, entry, survey, source, finder, program.as_ref())?;
             write(&folder, &file_name(&entry.shard), text.as_bytes())
         })?;
     }
@@ -60,13 +60,13 @@ fn measure(
     set: &Path,
     entry: &Entry,
     survey: &Survey,
-    sky: &Sky,
+    source: &FieldSource,
     finder: &mut Finder,
     program: Option<&ClassStar>,
 ) -> anyhow::Result<String> {
     let number = entry.shard.parse().with_context(|| format!("shard {:?} is no number", entry.shard))?;
     let gone = || format!("{}: its frames cannot be had again", entry.image);
-    let Field { frame, .. } = sky.field(Part::Test, number)?.with_context(gone)?;
+    let Field { frame, .. } = source.field(Part::Test, number)?.with_context(gone)?;
     let band = twinpeak_formats::fits::encode_band(survey, &frame, survey.reference())?;
     let prepared = finder.prepare(frame, survey)?;
     let found = finder.find(&prepared, survey)?;

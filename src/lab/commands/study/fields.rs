@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, ensure};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::commands::dataset::sky;
+use crate::commands::dataset::field_source::{self, FieldSource};
 use crate::dataset::Part;
 use crate::study::Sky;
 use crate::study::segmentation::{Field, Fields, Known};
@@ -91,14 +91,14 @@ pub(super) fn load(sky: &Sky, fields: &Fields, survey: &Arc<Survey>) -> anyhow::
     match fields {
         Fields::Simulated { seed, width, height, training, test } => {
             let spec = Spec { width: *width, height: *height, ..Spec::default() };
-            let source = sky::Sky::simulated(*seed, spec, survey)?;
+            let source = FieldSource::simulated(*seed, spec, survey)?;
             let made = |part, number| source.field(part, number)?.context("the simulator gave no field");
             let training = (0..*training)
                 .into_par_iter()
                 .map(|i| Ready::new(made(Part::Train, i)?.frame, survey)?.taught(survey, i as u64))
                 .collect::<anyhow::Result<_>>()?;
             let both = |i| {
-                let sky::Field { frame, truth } = made(Part::Test, i)?;
+                let field_source::Field { frame, truth } = made(Part::Test, i)?;
                 let known = simulated(truth.context("the simulator told no truth")?, survey);
                 Ok((Ready::new(frame, survey)?.field(survey, i as u64), known))
             };

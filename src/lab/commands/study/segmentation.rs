@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::{Bar, combination, fields, sextractor};
 use crate::cli::StudyArgs;
 use crate::study::segmentation::{
-    Fields, Finder, Ground, Hypercolumn, Known, SegmentEnding, SegmentError, SegmentMarks, SegmentRecord, Segmenter,
-    fingerprint, judge, panel_figures, panel_files, scores,
+    Fields, Finder, Hypercolumn, Known, SegmentEnding, SegmentError, SegmentMetrics, SegmentRecord,
+    SegmentationContext, Segmenter, fingerprint, judge, panel_figures, panel_files, scores,
 };
 use crate::study::{Figure, Plan, Records, Sky};
 use twinpeak_config::exit::Fault;
@@ -65,7 +65,7 @@ pub(super) fn study(
     let bar = Bar::new(&sky.name);
     bar.stage("sets of frames", 1);
     let frames = fields::load(sky, wanted, survey)?;
-    let ground = Ground {
+    let context = SegmentationContext {
         work: plan.work.join(&sha256[..12]),
         sha256,
         survey,
@@ -73,17 +73,17 @@ pub(super) fn study(
         fields: frames.fields,
         bundle: &bundle,
     };
-    let failed = nets(&ground, &jobs, &bar);
+    let failed = nets(&context, &jobs, &bar);
     bar.stage("segmenters", jobs.len());
     for together in jobs.chunks(rayon::current_num_threads()) {
-        let made: Vec<_> = together.par_iter().map(|job| job.run(&ground, &frames.known, &failed, &bar)).collect();
+        let made: Vec<_> = together.par_iter().map(|job| job.run(&context, &frames.known, &failed, &bar)).collect();
         for record in made {
             records.add(record)?;
         }
     }
     let mut figures = Vec::new();
     if args.only.is_none() {
-        figures = panel_figures(plan, sky, &ground, &|p| bar.progress(&p))?;
+        figures = panel_figures(plan, sky, &context, &|p| bar.progress(&p))?;
         figures.extend(combination::figure(plan, sky, survey, &frames.known)?);
     }
     bar.0.finish_and_clear();
@@ -98,14 +98,14 @@ pub(super) fn panels(sky: &Sky) -> Vec<(String, PathBuf)> {
 }
 
 /// Trains what the jobs build on, each once.
-fn nets(ground: &Ground, jobs: &[Job], bar: &Bar) -> Failed {
+fn nets(context: &SegmentationContext, jobs: &[Job], bar: &Bar) -> Failed {
     let mut wanted = Vec::new();
     for job in jobs {
         wanted.extend(job.net().map(|net| (net, job.seed)).filter(|pair| !wanted.contains(pair)));
     }
     bar.stage("segmentation nets", wanted.len());
     let train = |(net, seed): (&Hypercolumn, u64)| {
-        let learned = ground.learned(net, seed, &|p| bar.progress(&p));
+        let learned = context.learned(net, seed, &|p| bar.progress(&p));
         bar.0.inc(1);
         Some(((net.name.clone(), seed), learned.err()?.to_string()))
     };
@@ -126,15 +126,15 @@ impl Job<'_> {
         self.plan.hypercolumn(self.segmenter.how.hypercolumn()?)
     }
 
-    fn run(&self, ground: &Ground, known: &[Known], failed: &Failed, bar: &Bar) -> SegmentRecord {
+    fn run(&self, context: &SegmentationContext, known: &[Known], failed: &Failed, bar: &Bar) -> SegmentRecord {
         let built_on = self.segmenter.how.hypercolumn().unwrap_or_default().to_owned();
         let answered = match failed.get(&(built_on, self.seed)) {
             Some(reason) => Err(reason.clone()),
-            None => self.marks(ground, known, bar).map_err(|e| e.to_string()),
+            None => self.metrics(context, known, bar).map_err(|e| e.to_string()),
         };
         bar.0.inc(1);
         let (training_s, ending) = match answered {
-            Ok((training_s, marks)) => (training_s, SegmentEnding::Marks(marks)),
+            Ok((training_s, metrics)) => (training_s, SegmentEnding::Measured(metrics)),
             Err(reason) => (0.0, SegmentEnding::Failed { reason }),
         };
         SegmentRecord {
@@ -147,12 +147,17 @@ impl Job<'_> {
         }
     }
 
-    fn marks(&self, ground: &Ground, known: &[Known], bar: &Bar) -> Result<(f64, SegmentMarks), SegmentError> {
+    fn metrics(
+        &self,
+        context: &SegmentationContext,
+        known: &[Known],
+        bar: &Bar,
+    ) -> Result<(f64, SegmentMetrics), SegmentError> {
         if self.segmenter.how == Finder::Sextractor {
-            return Ok((0.0, sextractor::marks(ground, known)?));
+            return Ok((0.0, sextractor::metrics(context, known)?));
         }
-        let scores = scores(ground, self.segmenter, self.net(), self.seed, &|p| bar.progress(&p))?;
-        Ok((scores.training_s, judge(ground, &scores, known)?))
+        let scores = scores(context, self.segmenter, self.net(), self.seed, &|p| bar.progress(&p))?;
+        Ok((scores.training_s, judge(context, &scores, known)?))
     }
 }
 

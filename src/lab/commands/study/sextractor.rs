@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::commands::sextractor::SExtractor;
-use crate::study::segmentation::{Field, Findings, Ground, Known, Mark, SegmentError, SegmentMarks, USUAL};
+use crate::study::segmentation::{
+    DetectionMetrics, Field, Findings, Known, SegmentError, SegmentMetrics, SegmentationContext, USUAL,
+};
 use twinpeak_core::frame::Plane;
 use twinpeak_formats::fits::encode_band;
 use twinpeak_sim::evaluate::Rules;
@@ -25,25 +27,25 @@ struct Program {
     folder: PathBuf,
 }
 
-/// Its marks on a ground's fields.
+/// Its metrics on a context's fields.
 ///
 /// # Errors
 /// Where the program is not there or ends with an error.
-pub(super) fn marks(ground: &Ground, known: &[Known]) -> Result<SegmentMarks, SegmentError> {
-    let program = Program::new(&ground.work)?;
-    let fields = ground.fields.iter().enumerate().map(|(i, field)| program.images(ground, field, i));
+pub(super) fn metrics(context: &SegmentationContext, known: &[Known]) -> Result<SegmentMetrics, SegmentError> {
+    let program = Program::new(&context.work)?;
+    let fields = context.fields.iter().enumerate().map(|(i, field)| program.images(context, field, i));
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
-    let rules = Rules::for_scale(ground.survey.profile().pixel_scale_arcsec);
-    let mark = |asked: Option<f64>| -> Result<Mark, SegmentError> {
+    let rules = Rules::for_scale(context.survey.profile().pixel_scale_arcsec);
+    let metrics = |asked: Option<f64>| -> Result<DetectionMetrics, SegmentError> {
         let findings = fields.iter().map(|images| {
             let threshold = asked.map_or(Ok(DEFAULT_SIGMA), |asked| program.threshold(images, asked))?;
             let objects = program.objects(&images.field, threshold)?;
             Ok(Findings { false_components: program.false_objects(images, threshold)?, objects, pixels: None })
         });
-        Ok(Mark::measure(asked, &findings.collect::<Result<Vec<_>, SegmentError>>()?, known, &rules))
+        Ok(DetectionMetrics::measure(asked, &findings.collect::<Result<Vec<_>, SegmentError>>()?, known, &rules))
     };
-    let at = ASKED.iter().map(|&asked| mark(Some(asked))).collect::<Result<_, _>>()?;
-    Ok(SegmentMarks { at, own: Some(mark(None)?), pixels: None })
+    let at = ASKED.iter().map(|&asked| metrics(Some(asked))).collect::<Result<_, _>>()?;
+    Ok(SegmentMetrics { at, own: Some(metrics(None)?), pixels: None })
 }
 
 /// A field's reference band, and the same without objects, as files.
@@ -69,13 +71,13 @@ impl Program {
         Ok(Self { program, folder })
     }
 
-    fn images(&self, ground: &Ground, field: &Field, number: usize) -> Result<Images, SegmentError> {
-        let band = ground.survey.reference();
+    fn images(&self, context: &SegmentationContext, field: &Field, number: usize) -> Result<Images, SegmentError> {
+        let band = context.survey.reference();
         let write = |kind: &str, plane: &Plane<f32>| -> Result<PathBuf, SegmentError> {
             let mut frame = field.prepared.frame.clone();
             frame.bands[band].pixels = plane.clone();
             let (name, bytes) =
-                (format!("{kind}-{number}.fits"), encode_band(ground.survey, &frame, band).map_err(problem)?);
+                (format!("{kind}-{number}.fits"), encode_band(context.survey, &frame, band).map_err(problem)?);
             write_file(&self.folder, &name, &bytes).map_err(problem)?;
             Ok(self.folder.join(name))
         };

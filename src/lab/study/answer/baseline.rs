@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, AnswerError, Ground};
+use super::{Answer, AnswerError, StudyContext};
 use crate::dataset::Features;
 use crate::manifold::{ManifoldError, PriorThreshold, StarFraction};
 use twinpeak_core::cutout::{MODELS, SN_FLOOR};
@@ -29,8 +29,8 @@ fn model_counts() -> Result<StarFraction, ManifoldError> {
 
 /// A scalar of all objects, training and test, cut at the prior share of stars; and the sign that makes it larger for a
 /// star.
-pub(super) fn cut(ground: &Ground, training: &[f64], test: &[f64]) -> Result<(Answer, f64), AnswerError> {
-    let known = &ground.training;
+pub(super) fn cut(context: &StudyContext, training: &[f64], test: &[f64]) -> Result<(Answer, f64), AnswerError> {
+    let known = &context.training;
     let (mag, concentration) = (&known.reference_mag[..training.len()], &known.concentration[..training.len()]);
     let threshold = PriorThreshold::fit(training, mag, concentration, model_counts()?)?;
     // The score is the scalar itself; only the calls use the cut by magnitude, so it is one cut for the table.
@@ -46,20 +46,24 @@ pub(super) fn cut(ground: &Ground, training: &[f64], test: &[f64]) -> Result<(An
 }
 
 /// A measured column as the score.
-pub(super) fn measured(ground: &Ground, column: fn(&Features) -> &Vec<f32>, sign: f64) -> Result<Answer, AnswerError> {
+pub(super) fn measured(
+    context: &StudyContext,
+    column: fn(&Features) -> &Vec<f32>,
+    sign: f64,
+) -> Result<Answer, AnswerError> {
     let of = |features: &Features| column(features).iter().map(|&v| finite(sign * f64::from(v))).collect::<Vec<_>>();
-    let (answer, _) = cut(ground, &of(&ground.training), &of(&ground.test))?;
+    let (answer, _) = cut(context, &of(&context.training), &of(&context.test))?;
     Ok(Answer { objects: 0, criteria: BTreeMap::new(), ..answer })
 }
 
 /// Minus chi^2 of the point source, damped where the PSF model's error rules it.
-pub(super) fn chi_squared(ground: &Ground) -> Result<Answer, AnswerError> {
+pub(super) fn chi_squared(context: &StudyContext) -> Result<Answer, AnswerError> {
     let of = |features: &Features| -> Vec<f64> {
         let damped =
             |(chi2, sn): (&[f32; MODELS], &f32)| f64::from(chi2[0]) / (1.0 + (f64::from(*sn) / SN_FLOOR).powi(2));
         features.chi2.iter().zip(&features.sn).map(|pair| finite(-damped(pair))).collect()
     };
-    let (answer, _) = cut(ground, &of(&ground.training), &of(&ground.test))?;
+    let (answer, _) = cut(context, &of(&context.training), &of(&context.test))?;
     Ok(Answer { objects: 0, ..answer })
 }
 

@@ -1,7 +1,7 @@
 //! Baselines that want the frames again: what other programs' own measures say of the test objects. Nothing is learned, and
 //! each is cut where its makers cut it.
 
-use super::{Answer, AnswerError, Ground};
+use super::{Answer, AnswerError, StudyContext};
 
 /// SExtractor calls it a star above this, and says it of what it cannot tell.
 const UNDECIDED: f64 = 0.5;
@@ -19,16 +19,16 @@ pub struct Beside {
 
 /// CLASS_STAR, a neural net's that was trained on simulations in 1996; an object that SExtractor does not find is
 /// undecided.
-pub(super) fn class_star(ground: &Ground) -> Result<Answer, AnswerError> {
+pub(super) fn class_star(context: &StudyContext) -> Result<Answer, AnswerError> {
     let missing = AnswerError::NotMeasured { what: "CLASS_STAR", needs: ", where source-extractor is installed" };
-    let measured = ground.beside.as_ref().and_then(|b| b.class_star.as_ref()).ok_or(missing)?;
+    let measured = context.beside.as_ref().and_then(|b| b.class_star.as_ref()).ok_or(missing)?;
     Ok(answer(measured, UNDECIDED, UNDECIDED))
 }
 
 /// psf - model magnitude, larger for a galaxy; what has no fit is as likely either.
-pub(super) fn psf_minus_model(ground: &Ground) -> Result<Answer, AnswerError> {
+pub(super) fn psf_minus_model(context: &StudyContext) -> Result<Answer, AnswerError> {
     let missing = AnswerError::NotMeasured { what: "psf - model", needs: "" };
-    let measured = &ground.beside.as_ref().ok_or(missing)?.psf_minus_model;
+    let measured = &context.beside.as_ref().ok_or(missing)?.psf_minus_model;
     let scores: Vec<f64> = measured.iter().map(|mag| -mag).collect();
     Ok(answer(&scores, -GALAXY_ABOVE_MAG, -GALAXY_ABOVE_MAG))
 }

@@ -3,28 +3,28 @@
 use std::collections::BTreeMap;
 
 use super::baseline::cut;
-use super::{Answer, AnswerError, Asked, Ground, logistic, thinned};
-use crate::hierarchy::{self, Naming, Verdict};
+use super::{Answer, AnswerError, RunRequest, StudyContext, logistic, thinned};
+use crate::hierarchy::{self, OrientationInputs, Verdict};
 use crate::manifold::{
     Isomap, IsomapSettings, KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Points, Tsne, TsneSettings,
 };
 use crate::study::Step;
-use crate::study::bank::Learned;
+use crate::study::encoder_cache::Learned;
 use crate::study::figures::{LATENT_BINS, LATENT_RANGE};
 use crate::supervised::{SupervisedError, SupervisedProbe};
 use crate::whole::Encoded;
 use twinpeak_learn::Run;
 use twinpeak_learn::classify::VaeSettings;
-use twinpeak_learn::loss::Pull;
+use twinpeak_learn::loss::PriorLoss;
 
 pub(super) fn points(latents: &Encoded, limit: usize) -> Result<Points, ManifoldError> {
     let values = latents.values.iter().take(limit.saturating_mul(latents.width));
     Points::new(latents.width, values.map(|&v| f64::from(v)).collect())
 }
 
-pub(super) fn manifold(ground: &Ground, learned: Learned, step: Step, seed: u64) -> Result<Answer, AnswerError> {
+pub(super) fn manifold(context: &StudyContext, learned: Learned, step: Step, seed: u64) -> Result<Answer, AnswerError> {
     let [training, test] = &learned.latents;
-    let limit = ground.plan.manifold_objects_max;
+    let limit = context.plan.manifold_objects_max;
     let (training, test) = (points(training, limit)?, points(test, usize::MAX)?);
     let scalars = |of: &dyn Fn(&Points) -> Result<Vec<f64>, ManifoldError>| -> Result<_, ManifoldError> {
         Ok((of(&training)?, of(&test)?))
@@ -49,7 +49,7 @@ pub(super) fn manifold(ground: &Ground, learned: Learned, step: Step, seed: u64)
             scalars(&|p| mixture.scalar(p))?
         }
     };
-    let (mut answer, sign) = cut(ground, &fitted, &placed)?;
+    let (mut answer, sign) = cut(context, &fitted, &placed)?;
     if step == Step::Mixture {
         answer.probabilities = Some(answer.scores.iter().map(|&s| logistic(s)).collect());
         answer.training_probabilities = Some(fitted.iter().map(|&s| logistic(sign * s)).collect());
@@ -59,17 +59,17 @@ pub(super) fn manifold(ground: &Ground, learned: Learned, step: Step, seed: u64)
 }
 
 pub(super) fn hierarchy(
-    ground: &Ground,
+    context: &StudyContext,
     learned: Learned,
     vae: &VaeSettings,
     seed: u64,
     run: &Run,
 ) -> Result<Answer, AnswerError> {
     let [training, test] = &learned.latents;
-    let known = &ground.training;
+    let known = &context.training;
     let n = training.objects();
-    let naming = Naming { mag: &known.reference_mag[..n], concentration: &known.concentration[..n] };
-    let verdict = hierarchy::part("A+Vr", [training, test], naming, vae, seed, run)?;
+    let orientation = OrientationInputs { mag: &known.reference_mag[..n], concentration: &known.concentration[..n] };
+    let verdict = hierarchy::part("A+Vr", [training, test], orientation, vae, seed, run)?;
     let odds = |mu: &Vec<f32>| mu.iter().map(|&m| Verdict::log_odds(m)).collect::<Vec<_>>();
     let scores = odds(&verdict.test);
     let probabilities = |odds: &[f64]| Some(odds.iter().map(|&o| logistic(o)).collect());
@@ -90,22 +90,22 @@ pub(super) fn hierarchy(
 }
 
 /// The first latent is the answer already; through the tanh that its net was trained with, where its pull wants one.
-pub(super) fn direct(ground: &Ground, learned: Learned, pull: Option<Pull>) -> Result<Answer, AnswerError> {
-    let seen = |z: f32| if pull.is_some_and(Pull::wants_tanh) { f64::from(z).tanh() } else { f64::from(z) };
+pub(super) fn direct(context: &StudyContext, learned: Learned, pull: Option<PriorLoss>) -> Result<Answer, AnswerError> {
+    let seen = |z: f32| if pull.is_some_and(PriorLoss::wants_tanh) { f64::from(z).tanh() } else { f64::from(z) };
     let first =
         |latents: &Encoded| -> Vec<f64> { latents.values.chunks_exact(latents.width).map(|z| seen(z[0])).collect() };
     let [training, test] = &learned.latents;
-    let (mut answer, _) = cut(ground, &first(training), &first(test))?;
+    let (mut answer, _) = cut(context, &first(training), &first(test))?;
     let single = |latents: &Encoded| -> Vec<f32> { first(latents).iter().map(|&z| z as f32).collect() };
     answer.latent = histogram(&single(test));
     answer.criteria.insert("near_a_peak".to_owned(), near_a_peak(&single(training)));
     Ok(Answer { training_s: learned.training_s, loss: thinned(&learned.loss), ..answer })
 }
 
-pub(super) fn probe(learned: Learned, hidden: bool, asked: &Asked, run: &Run) -> Result<Answer, AnswerError> {
+pub(super) fn probe(learned: Learned, hidden: bool, request: &RunRequest, run: &Run) -> Result<Answer, AnswerError> {
     let [training, test] = &learned.latents;
     let labelled: Vec<(usize, bool)> =
-        (0..training.objects()).filter_map(|i| Some((i, (*asked.labels.get(i)?)?))).collect();
+        (0..training.objects()).filter_map(|i| Some((i, (*request.labels.get(i)?)?))).collect();
     if labelled.is_empty() {
         return Err(SupervisedError::NoLabels.into());
     }
@@ -113,7 +113,7 @@ pub(super) fn probe(learned: Learned, hidden: bool, asked: &Asked, run: &Run) ->
     let values = labelled.iter().flat_map(row).map(|&v| f64::from(v)).collect();
     let is_star: Vec<bool> = labelled.iter().map(|l| l.1).collect();
     let new = if hidden { SupervisedProbe::mlp } else { SupervisedProbe::logistic };
-    let probe = SupervisedProbe::train(&Points::new(training.width, values)?, &is_star, &new(asked.seed), run)?;
+    let probe = SupervisedProbe::train(&Points::new(training.width, values)?, &is_star, &new(request.seed), run)?;
     let scores = probe.probability(&points(test, usize::MAX)?)?;
     let (objects, training_s) = (labelled.len(), learned.training_s);
     Ok(Answer { probabilities: Some(scores.clone()), scores, threshold: 0.5, objects, training_s, ..Answer::default() })

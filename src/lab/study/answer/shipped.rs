@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, AnswerError, Asked, Bank, Ground, logistic, thinned};
+use super::{Answer, AnswerError, EncoderCache, RunRequest, StudyContext, logistic, thinned};
 use crate::dataset::{Features, stamp};
 use twinpeak_core::cutout::Evidence;
 use twinpeak_core::model::{Classifier, OBJECT_LEN};
@@ -18,31 +18,35 @@ const BATCH: usize = 64;
 const SEEDS_APART: u64 = 100_000;
 
 /// The shipped ensemble, trained anew, as the daemon runs it; its opinion alone.
-pub(super) fn ensemble(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Answer, AnswerError> {
-    let Trained { mut nets, posterior, answer } = train(ground, asked, bank)?;
+pub(super) fn ensemble(
+    context: &StudyContext,
+    request: &RunRequest,
+    cache: &EncoderCache,
+) -> Result<Answer, AnswerError> {
+    let Trained { mut nets, posterior, answer } = train(context, request, cache)?;
     let mut alone = |features| {
         probabilities(&mut nets, features, |answer, evidence| {
             let (_, seeds) = answer.split_last()?;
             posterior.nets.star_probability(seeds, evidence.measured.mag)
         })
     };
-    Ok(answer.with(alone(&ground.training)?, alone(&ground.test)?))
+    Ok(answer.with(alone(&context.training)?, alone(&context.test)?))
 }
 
 /// All that ships, trained anew: what the daemon publishes, with the nets' weight that was learned or with this one.
 pub(super) fn shipped(
-    ground: &Ground,
-    asked: &Asked,
-    bank: &Bank,
+    context: &StudyContext,
+    request: &RunRequest,
+    cache: &EncoderCache,
     nets_weight: Option<f32>,
 ) -> Result<Answer, AnswerError> {
-    let Trained { mut nets, mut posterior, mut answer } = train(ground, asked, bank)?;
+    let Trained { mut nets, mut posterior, mut answer } = train(context, request, cache)?;
     posterior.nets_weight = nets_weight.unwrap_or(posterior.nets_weight);
     let mut all = |features| {
         probabilities(&mut nets, features, |answer, evidence| posterior.star_probability(answer, &evidence.measured))
     };
     answer.criteria.insert("nets_weight".to_owned(), f64::from(posterior.nets_weight));
-    Ok(answer.with(all(&ground.training)?, all(&ground.test)?))
+    Ok(answer.with(all(&context.training)?, all(&context.test)?))
 }
 
 /// A bundle's classifier, and what is said of its training.
@@ -52,8 +56,8 @@ struct Trained {
     answer: Answer,
 }
 
-fn train(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Trained, AnswerError> {
-    let (known, seed) = (&ground.training, asked.seed);
+fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> Result<Trained, AnswerError> {
+    let (known, seed) = (&context.training, request.seed);
     let objects = classify::Objects {
         stamps: known.stamp.iter().map(stamp).collect(),
         null_stamps: known.null_stamp.iter().map(stamp).collect(),
@@ -62,15 +66,15 @@ fn train(ground: &Ground, asked: &Asked, bank: &Bank) -> Result<Trained, AnswerE
     };
     let usual = classify::Settings::default();
     let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
-    let (ensemble, training_s) = bank.ensemble(&objects, &settings)?;
+    let (ensemble, training_s) = cache.ensemble(&objects, &settings)?;
     let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
     let judged = posterior::Objects { known: &measured, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed, ..colour::Settings::default() };
-    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &asked.run())?;
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &request.run())?;
     let mut parameters = ensemble.parameters;
     parameters.insert_under(COLOUR, trained.colour);
     let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape, colour: of_colour.shape };
-    let weakest = ensemble.naming.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
+    let weakest = ensemble.orientation.iter().map(|c| c.abs()).fold(f64::INFINITY, f64::min);
     let answer = Answer {
         threshold: 0.5,
         objects: known.len(),
@@ -112,26 +116,26 @@ impl Answer {
 }
 
 /// EB's log-odds of the test objects, with what colour adds.
-pub(super) fn profiles(ground: &Ground, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
-    let [training, mut scores] = log_odds(ground)?;
+pub(super) fn profiles(context: &StudyContext, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
+    let [training, mut scores] = log_odds(context)?;
     let mut loss = Vec::new();
     if coloured {
-        let (ratios, curve) = colour_ratios(ground, &training, seed, run)?;
+        let (ratios, curve) = colour_ratios(context, &training, seed, run)?;
         scores.iter_mut().zip(ratios).for_each(|(score, ratio)| *score += f64::from(ratio));
         loss = thinned(&curve.loss);
     }
     let [training_probabilities, probabilities] =
         [&training, &scores].map(|all| Some(all.iter().map(|&odds| logistic(odds)).collect()));
-    let objects = ground.training.len();
+    let objects = context.training.len();
     Ok(Answer { scores, threshold: 0.0, probabilities, training_probabilities, objects, loss, ..Answer::default() })
 }
 
 /// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
-pub(super) fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
-    let known = &ground.training;
+pub(super) fn log_odds(context: &StudyContext) -> Result<[Vec<f64>; 2], AnswerError> {
+    let known = &context.training;
     let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
     let mixture = eb::train(&objects)?;
-    Ok([known, &ground.test].map(|features| {
+    Ok([known, &context.test].map(|features| {
         let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
         // Without a fit there is no telling.
         (0..features.len()).map(|i| of(i).map_or(0.0, f64::from)).collect()
@@ -140,16 +144,16 @@ pub(super) fn log_odds(ground: &Ground) -> Result<[Vec<f64>; 2], AnswerError> {
 
 /// What colour adds to the test objects' log-odds, learned from the `training` ones' by EB.
 pub(super) fn colour_ratios(
-    ground: &Ground,
+    context: &StudyContext,
     training: &[f64],
     seed: u64,
     run: &Run,
 ) -> Result<(Vec<f32>, Curve), AnswerError> {
     let star_prob = training.iter().map(|&odds| logistic(odds) as f32).collect();
     let settings = colour::Settings { seed, ..colour::Settings::default() };
-    let objects = colour::Objects { inputs: inputs(&ground.training), star_prob };
+    let objects = colour::Objects { inputs: inputs(&context.training), star_prob };
     let (nets, curve) = colour::train(&objects, &settings, run)?;
-    Ok((TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&ground.test))?, curve))
+    Ok((TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&context.test))?, curve))
 }
 
 /// Colours and magnitude, as the nets of colour see them.

@@ -55,7 +55,7 @@ impl Field {
 }
 
 /// A sky's frames, without truth.
-pub struct Ground<'a> {
+pub struct SegmentationContext<'a> {
     /// Tells these frames from others.
     pub sha256: String,
     /// The survey of the frames.
@@ -127,7 +127,7 @@ impl From<LearnError> for SegmentError {
     }
 }
 
-impl Ground<'_> {
+impl SegmentationContext<'_> {
     pub(super) fn tiles(&self) -> Result<TileSampler<'_>, LearnError> {
         TileSampler::new(&self.training, self.survey.shape_bands())
     }
@@ -158,13 +158,13 @@ impl Ground<'_> {
 /// # Errors
 /// [`SegmentError`]
 pub fn scores(
-    ground: &Ground,
+    context: &SegmentationContext,
     segmenter: &Segmenter,
     net: Option<&Hypercolumn>,
     seed: u64,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Scores, SegmentError> {
-    let survey = ground.survey;
+    let survey = context.survey;
     match &segmenter.how {
         Finder::SextractorRule { on } => {
             let (reference, shape) = ([survey.reference()], survey.shape_bands());
@@ -172,7 +172,7 @@ pub fn scores(
                 Image::Reference => &reference[..],
                 Image::ShapeSum => &shape[..],
             };
-            Ok(ground.by(|field, planes| {
+            Ok(context.by(|field, planes| {
                 let sigma = field.prepared.sky.map(|s| f64::from(s.sigma_nmgy));
                 let sum = weighted_sum(planes, &survey.detection_weights(&sigma, bands));
                 Gaussian::pyramid().blur(&sum, Edge::Reflect)
@@ -181,13 +181,13 @@ pub fn scores(
         Finder::Sextractor => {
             Err(SegmentError::Program { program: "SExtractor", problem: "it gives no score of a pixel".to_owned() })
         }
-        Finder::MatchedFilter => Ok(ground
+        Finder::MatchedFilter => Ok(context
             .by(|field, planes| matched_filter(&weighted_sum(planes, &field.weights), FILTER_PER_PSF * field.fwhm_px))),
         Finder::Shipped => {
-            let extract = &ground.bundle.manifest().recipe.extract;
-            let mut net = TorchSegmenter::new(ground.bundle, &choose(Wanted::Cpu)?)?;
+            let extract = &context.bundle.manifest().recipe.extract;
+            let mut net = TorchSegmenter::new(context.bundle, &choose(Wanted::Cpu)?)?;
             Ok(Scores {
-                fields: ground.through(&mut net)?,
+                fields: context.through(&mut net)?,
                 extent: Some(extract.extent_threshold),
                 own: Some((extract.detect_threshold, extract.extent_threshold)),
                 training_s: 0.0,
@@ -195,13 +195,13 @@ pub fn scores(
         }
         Finder::Hypercolumns { step, levels, .. } => {
             let net = net.ok_or_else(|| SegmentError::NoNet { segmenter: segmenter.name.clone() })?;
-            let learned = ground.learned(net, seed, progress)?;
+            let learned = context.learned(net, seed, progress)?;
             let start = Instant::now();
-            let mut found = port(ground, &learned.autoencoder, net, *step, levels.as_deref(), seed, progress)?;
-            let measured = &ground.training[..EXTENT_FRAMES.min(ground.training.len())];
-            let extent = segment::extent_threshold(&mut *found, measured, ground.overlap_px())?;
+            let mut found = port(context, &learned.autoencoder, net, *step, levels.as_deref(), seed, progress)?;
+            let measured = &context.training[..EXTENT_FRAMES.min(context.training.len())];
+            let extent = segment::extent_threshold(&mut *found, measured, context.overlap_px())?;
             let training_s = learned.training_s + start.elapsed().as_secs_f64();
-            let fields = ground.through(&mut *found)?;
+            let fields = context.through(&mut *found)?;
             Ok(Scores { fields, extent: Some(extent), own: Some((0.0, 0.0)), training_s })
         }
     }
@@ -209,7 +209,7 @@ pub fn scores(
 
 /// What scores pixels by a trained net's hypercolumns.
 fn port(
-    ground: &Ground,
+    context: &SegmentationContext,
     autoencoder: &Parameters,
     net: &Hypercolumn,
     step: Grouping,
@@ -217,7 +217,7 @@ fn port(
     seed: u64,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Box<dyn Port>, SegmentError> {
-    let tiles = ground.tiles()?;
+    let tiles = context.tiles()?;
     let shape = &net.net.shape;
     let Some(rule) = step.rule() else {
         let levels = levels.unwrap_or(&net.net.levels).to_vec();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::judge::{ASKED, USUAL};
-use super::marks::{Mark, bins};
+use super::metrics::{DetectionMetrics, bins};
 use super::plan::{Finder, Grouping, Segmenter};
 use super::record::SegmentRecord;
 use super::table::runs;
@@ -66,7 +66,7 @@ impl Rows<'_> {
 
     fn completeness(&self) -> Chart {
         let by_magnitude = |s: &Segmenter| {
-            let share = |low, high| self.median(s, |r| r.marks()?.at(USUAL)?.completeness(low, high));
+            let share = |low, high| self.median(s, |r| r.metrics()?.at(USUAL)?.completeness(low, high));
             bins()
                 .filter(|b| b.low >= BRIGHTEST)
                 .filter_map(|b| Some((0.5 * (b.low + b.high), share(b.low, b.high)?)))
@@ -84,8 +84,9 @@ impl Rows<'_> {
     /// Heads as they come: skips and levels decide how much noise is let through. Nets that differ in the weight of
     /// their skips alone make a curve, every other is a point.
     fn trade_off(&self) -> Chart {
-        let own =
-            |s: &Segmenter, pick: &dyn Fn(&Mark) -> Option<f64>| self.median(s, |r| pick(r.marks()?.own.as_ref()?));
+        let own = |s: &Segmenter, pick: &dyn Fn(&DetectionMetrics) -> Option<f64>| {
+            self.median(s, |r| pick(r.metrics()?.own.as_ref()?))
+        };
         let point =
             |s: &Segmenter| own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
         let (mut by_weight, mut series) = (Vec::new(), Vec::new());
@@ -116,7 +117,7 @@ impl Rows<'_> {
     /// The same with thresholds that were chosen: what is left of the trade-off at equal noise.
     fn detection(&self) -> Chart {
         let curve = |s: &Segmenter| {
-            let share = |asked| self.median(s, |r| r.marks()?.at(asked)?.completeness(FAINT.0, FAINT.1));
+            let share = |asked| self.median(s, |r| r.metrics()?.at(asked)?.completeness(FAINT.0, FAINT.1));
             ASKED.iter().filter_map(|&asked| Some((asked, share(asked)?))).collect()
         };
         Chart {

@@ -1,8 +1,8 @@
-//! From a segmenter's scores to its marks: thresholds without truth first, then the comparison.
+//! From a segmenter's scores to its metrics: thresholds without truth first, then the comparison.
 
-use super::answer::{Field, Ground, Scores, SegmentError};
-use super::marks::{Findings, Known, Mark, pixels};
-use super::record::SegmentMarks;
+use super::answer::{Field, Scores, SegmentError, SegmentationContext};
+use super::metrics::{DetectionMetrics, Findings, Known, pixels};
+use super::record::SegmentMetrics;
 use twinpeak_core::extract::calibrate::NoiseScore;
 use twinpeak_core::extract::{Settings as Extract, extract};
 use twinpeak_core::frame::Plane;
@@ -32,49 +32,49 @@ impl Judged<'_> {
     }
 }
 
-/// The masks of a ground's first field at the usual number of false components.
+/// The masks of a context's first field at the usual number of false components.
 ///
 /// # Errors
 /// [`SegmentError::NoSpread`]
-pub fn masks(ground: &Ground, scores: &Scores) -> Result<Option<Plane<u32>>, SegmentError> {
-    let usual = &ground.bundle.manifest().recipe.extract;
-    let Some(first) = judged(ground, scores).next() else { return Ok(None) };
+pub fn masks(context: &SegmentationContext, scores: &Scores) -> Result<Option<Plane<u32>>, SegmentError> {
+    let usual = &context.bundle.manifest().recipe.extract;
+    let Some(first) = judged(context, scores).next() else { return Ok(None) };
     let detect = first.threshold(USUAL)?;
     Ok(first.findings(usual, detect, scores.extent.unwrap_or(detect)).pixels)
 }
 
-fn judged<'a>(ground: &'a Ground, scores: &'a Scores) -> impl Iterator<Item = Judged<'a>> {
-    let min_area_px = ground.bundle.manifest().recipe.extract.min_area_px;
-    ground.fields.iter().zip(&scores.fields).map(move |(field, scores)| {
+fn judged<'a>(context: &'a SegmentationContext, scores: &'a Scores) -> impl Iterator<Item = Judged<'a>> {
+    let min_area_px = context.bundle.manifest().recipe.extract.min_area_px;
+    context.fields.iter().zip(&scores.fields).map(move |(field, scores)| {
         let noise = NoiseScore { score: &scores.noise, share: field.noise.share, min_area_px };
         Judged { field, score: &scores.field, noise }
     })
 }
 
-/// Marks a segmenter's scores; `known` is what is true of each of the ground's fields.
+/// Marks a segmenter's scores; `known` is what is true of each of the context's fields.
 ///
 /// # Errors
 /// [`SegmentError::NoSpread`]
-pub fn judge(ground: &Ground, scores: &Scores, known: &[Known]) -> Result<SegmentMarks, SegmentError> {
-    let usual = &ground.bundle.manifest().recipe.extract;
-    let rules = Rules::for_scale(ground.survey.profile().pixel_scale_arcsec);
-    let fields: Vec<Judged> = judged(ground, scores).collect();
-    let mut marks = SegmentMarks::default();
+pub fn judge(context: &SegmentationContext, scores: &Scores, known: &[Known]) -> Result<SegmentMetrics, SegmentError> {
+    let usual = &context.bundle.manifest().recipe.extract;
+    let rules = Rules::for_scale(context.survey.profile().pixel_scale_arcsec);
+    let fields: Vec<Judged> = judged(context, scores).collect();
+    let mut metrics = SegmentMetrics::default();
     let mut working = Vec::new();
     for asked in ASKED {
         let thresholds = fields.iter().map(|f| f.threshold(asked)).collect::<Result<Vec<_>, _>>()?;
         let extent = |t: f32| scores.extent.unwrap_or(t);
         let found: Vec<Findings> =
             fields.iter().zip(&thresholds).map(|(f, &t)| f.findings(usual, t, extent(t))).collect();
-        marks.at.push(Mark::measure(Some(asked), &found, known, &rules));
+        metrics.at.push(DetectionMetrics::measure(Some(asked), &found, known, &rules));
         if asked == USUAL {
             working = thresholds.into_iter().map(extent).collect();
         }
     }
-    marks.own = scores.own.map(|(detect, extent)| {
+    metrics.own = scores.own.map(|(detect, extent)| {
         let found: Vec<Findings> = fields.iter().map(|f| f.findings(usual, detect, extent)).collect();
-        Mark::measure(None, &found, known, &rules)
+        DetectionMetrics::measure(None, &found, known, &rules)
     });
-    marks.pixels = pixels(fields.iter().zip(working).zip(known).map(|((f, t), known)| (f.score, t, known)));
-    Ok(marks)
+    metrics.pixels = pixels(fields.iter().zip(working).zip(known).map(|((f, t), known)| (f.score, t, known)));
+    Ok(metrics)
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::answer::{Field, Ground, SegmentError, scores};
+use super::answer::{Field, SegmentError, SegmentationContext, scores};
 use super::judge::{USUAL, masks};
 use super::plan::{Hypercolumn, Segmenter};
 use crate::study::{Figure, Plan, Sky};
@@ -44,16 +44,16 @@ pub fn panel_files(sky: &Sky) -> [(String, PathBuf); 2] {
 pub fn panel_figures(
     plan: &Plan,
     sky: &Sky,
-    ground: &Ground,
+    context: &SegmentationContext,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Figure>, PanelError> {
-    let Some(field) = ground.fields.first() else { return Ok(Vec::new()) };
+    let Some(field) = context.fields.first() else { return Ok(Vec::new()) };
     let shown: Vec<&Segmenter> = plan.segmenter.iter().filter(|s| s.shown).collect();
     let net = |s: &Segmenter| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
     let mut cut = Vec::new();
     for segmenter in &shown {
-        let scores = scores(ground, segmenter, net(segmenter), plan.seed, progress)?;
-        cut.extend(masks(ground, &scores)?.map(|mask| (segmenter.name.as_str(), mask)));
+        let scores = scores(context, segmenter, net(segmenter), plan.seed, progress)?;
+        cut.extend(masks(context, &scores)?.map(|mask| (segmenter.name.as_str(), mask)));
     }
     let Some((_, largest)) = cut.last() else { return Ok(Vec::new()) };
     let places = places(largest, field);
@@ -63,7 +63,7 @@ pub fn panel_figures(
             nets.push(net);
         }
     }
-    let shape = ground.survey.shape_bands();
+    let shape = context.survey.shape_bands();
     let mut rows: [Vec<(String, Vec<Panel>)>; 2] = Default::default();
     for (i, &place) in places.iter().enumerate() {
         let tile = field.prepared.registered.each_ref().map(|plane| crop(plane, place));
@@ -71,7 +71,7 @@ pub fn panel_figures(
         let name = format!("piece {}\nx {}, y {}", i + 1, place.0, place.1);
         let mut made = vec![colours.clone()];
         for net in &nets {
-            let learned = ground.learned(net, plan.seed, progress).map_err(SegmentError::from)?;
+            let learned = context.learned(net, plan.seed, progress).map_err(SegmentError::from)?;
             let values =
                 reconstruct(&learned.autoencoder, &net.net.shape, &interleaved(&tile)).map_err(SegmentError::from)?;
             made.push(Panel::colours(&shape.map(|b| band(&values, b))));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clusters::ClusterRule;
 use crate::hypercolumn::Settings;
-use crate::study::Honesty;
+use crate::study::Supervision;
 use twinpeak_nets::segmentation::Level;
 
 /// Whole frames of a sky.
@@ -127,10 +127,10 @@ impl Grouping {
 
 impl Finder {
     /// What it has seen.
-    pub fn honesty(&self) -> Honesty {
+    pub fn supervision(&self) -> Supervision {
         match self {
-            Self::Shipped | Self::Hypercolumns { .. } => Honesty::LabelFree,
-            _ => Honesty::Baseline,
+            Self::Shipped | Self::Hypercolumns { .. } => Supervision::LabelFree,
+            _ => Supervision::Baseline,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::marks::{Mark, PixelMarks};
+use super::metrics::{DetectionMetrics, PixelMetrics};
 use crate::study::Records;
 
 /// One run of one segmenter.
@@ -26,8 +26,9 @@ pub struct SegmentRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentEnding {
-    /// With these marks on fields that it had not seen.
-    Marks(SegmentMarks),
+    /// With these metrics on fields that it had not seen.
+    #[serde(rename = "marks")]
+    Measured(SegmentMetrics),
     /// Without an answer.
     Failed {
         /// Why.
@@ -35,31 +36,31 @@ pub enum SegmentEnding {
     },
 }
 
-/// A run's marks.
+/// A run's metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SegmentMarks {
+pub struct SegmentMetrics {
     /// At thresholds chosen by the number of false components.
-    pub at: Vec<Mark>,
+    pub at: Vec<DetectionMetrics>,
     /// At the thresholds that it comes with: where clusters part, even odds, those of a bundle or a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<Mark>,
+    pub own: Option<DetectionMetrics>,
     /// Of its scores as they are, where true pixels are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pixels: Option<PixelMarks>,
+    pub pixels: Option<PixelMetrics>,
 }
 
-impl SegmentMarks {
+impl SegmentMetrics {
     /// Those at `false_components` a field.
-    pub fn at(&self, false_components: f64) -> Option<&Mark> {
+    pub fn at(&self, false_components: f64) -> Option<&DetectionMetrics> {
         self.at.iter().find(|m| m.asked == Some(false_components))
     }
 }
 
 impl SegmentRecord {
-    /// Its marks, unless it failed.
-    pub fn marks(&self) -> Option<&SegmentMarks> {
+    /// Its metrics, unless it failed.
+    pub fn metrics(&self) -> Option<&SegmentMetrics> {
         match &self.ending {
-            SegmentEnding::Marks(marks) => Some(marks),
+            SegmentEnding::Measured(metrics) => Some(metrics),
             SegmentEnding::Failed { .. } => None,
         }
     }

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::judge::USUAL;
-use super::marks::Mark;
+use super::metrics::DetectionMetrics;
 use super::plan::{Finder, Hypercolumn, Image, Segmenter};
-use super::record::{SegmentEnding, SegmentMarks, SegmentRecord};
-use crate::study::table::{cell, short, spread};
-use crate::study::{Honesty, Plan, Sky};
+use super::record::{SegmentEnding, SegmentMetrics, SegmentRecord};
+use crate::study::table::{cell, short, signed, spread};
+use crate::study::{Plan, Sky, Supervision};
 use twinpeak_learn::segment::Settings;
 
 /// The second number of false components at which completeness is told.
@@ -71,8 +71,8 @@ impl Rows<'_> {
     }
 
     /// Medians of what `pick` gives.
-    fn cell(&self, segmenter: &Segmenter, pick: impl Fn(&SegmentMarks) -> Option<f64>) -> String {
-        cell(self.of(segmenter).iter().filter_map(|r| pick(r.marks()?)).collect())
+    fn cell(&self, segmenter: &Segmenter, pick: impl Fn(&SegmentMetrics) -> Option<f64>) -> String {
+        cell(self.of(segmenter).iter().filter_map(|r| pick(r.metrics()?)).collect())
     }
 
     fn calibrated(&self, out: &mut String) {
@@ -86,7 +86,9 @@ impl Rows<'_> {
         );
         let _ = writeln!(out, "| --- |{}", " --- |".repeat(bins.len() + 8));
         for segmenter in &self.plan.segmenter {
-            let at = |number: f64, pick: &dyn Fn(&Mark) -> Option<f64>| self.cell(segmenter, |m| pick(m.at(number)?));
+            let at = |number: f64, pick: &dyn Fn(&DetectionMetrics) -> Option<f64>| {
+                self.cell(segmenter, |m| pick(m.at(number)?))
+            };
             let mut cells = vec![name(segmenter), segmenter.source.clone(), self.seeds(segmenter)];
             cells.extend(bins.iter().map(|&(low, high)| at(USUAL, &|m| m.completeness(low, high))));
             cells.push(at(MORE, &|m| m.completeness(22.5, 23.0)));
@@ -101,7 +103,7 @@ impl Rows<'_> {
 
     fn seeds(&self, segmenter: &Segmenter) -> String {
         let runs = self.of(segmenter);
-        let good = runs.iter().filter(|r| r.marks().is_some()).count();
+        let good = runs.iter().filter(|r| r.metrics().is_some()).count();
         match runs.len() {
             0 => "not run".to_owned(),
             all if all == good => good.to_string(),
@@ -119,7 +121,7 @@ impl Rows<'_> {
              | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
         );
         for segmenter in &self.plan.segmenter {
-            let own = |pick: &dyn Fn(&Mark) -> Option<f64>| self.cell(segmenter, |m| pick(m.own.as_ref()?));
+            let own = |pick: &dyn Fn(&DetectionMetrics) -> Option<f64>| self.cell(segmenter, |m| pick(m.own.as_ref()?));
             if own(&|m| Some(m.objects)) == "-" {
                 continue;
             }
@@ -137,8 +139,8 @@ impl Rows<'_> {
         let find = |how: &Finder| self.plan.segmenter.iter().find(|s| s.how == *how).map(|s| self.of(s));
         let rule = Finder::SextractorRule { on: Image::Reference };
         let (Some(shipped), Some(rule)) = (find(&Finder::Shipped), find(&rule)) else { return };
-        let median = |runs: &[&SegmentRecord], pick: &dyn Fn(&SegmentMarks) -> Option<f64>| {
-            spread(runs.iter().filter_map(|r| pick(r.marks()?)).collect()).map(|s| s.0)
+        let median = |runs: &[&SegmentRecord], pick: &dyn Fn(&SegmentMetrics) -> Option<f64>| {
+            spread(runs.iter().filter_map(|r| pick(r.metrics()?)).collect()).map(|s| s.0)
         };
         let mut lines = String::new();
         for (low, high, wanted) in [(22.0, 22.5, "+.000"), (22.5, 23.0, "+.300"), (23.0, 23.5, "-")] {
@@ -188,15 +190,10 @@ pub(super) fn runs<'a>(records: &'a [SegmentRecord], sky: &Sky, segmenter: &Segm
 }
 
 fn name(segmenter: &Segmenter) -> String {
-    match segmenter.how.honesty() {
-        Honesty::Baseline => format!("*{}*", segmenter.name),
+    match segmenter.how.supervision() {
+        Supervision::Baseline => format!("*{}*", segmenter.name),
         _ => segmenter.name.clone(),
     }
-}
-
-/// +.012 rather than +0.012.
-fn signed(v: f64) -> String {
-    format!("{v:+.3}").replacen('0', "", usize::from(v.abs() < 0.9995))
 }
 
 /// A cell of numbers that are counts.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::s3::{Moto, Reply, Stub};
 use twinpeak_stream::message::Uri;
-use twinpeak_stream::remote::{Ban, Remote, RemoteError, Settings};
+use twinpeak_stream::object_store::{DenyReason, ObjectStore, ObjectStoreError, Settings};
 
 const BANDS: [&str; 5] = ["u", "g", "r", "i", "z"];
 /// Whatever must happen is given so long: only a hang takes it.
@@ -31,11 +31,11 @@ fn settings(folder: &Path, endpoint: String) -> Settings {
 }
 
 /// [`settings`] with as many tries again, and seconds for a request.
-fn remote(endpoint: String, retries: u32, request_timeout_s: u32) -> Remote {
+fn remote(endpoint: String, retries: u32, request_timeout_s: u32) -> ObjectStore {
     let folder = tempfile::tempdir().unwrap();
     let request_timeout_s = NonZeroU32::new(request_timeout_s).unwrap();
     let settings = Settings { retries, request_timeout_s, ..settings(folder.path(), endpoint) };
-    Remote::new(&settings, LIMIT).unwrap()
+    ObjectStore::new(&settings, LIMIT).unwrap()
 }
 
 fn s3(bucket: &str, key: &str) -> Uri {
@@ -51,7 +51,7 @@ fn bytes_of(seed: u8, length: usize) -> Vec<u8> {
 }
 
 /// The fault of one object, as its fetch tells it: one line, without a secret.
-fn fault(remote: &Remote) -> RemoteError {
+fn fault(remote: &ObjectStore) -> ObjectStoreError {
     let error = remote.get(&s3("frames", "n/u.fits")).unwrap_err();
     let told = error.to_string();
     assert!(!told.contains('\n') && told.starts_with("s3://frames/n/u.fits: "), "{told}");
@@ -74,13 +74,16 @@ fn five_objects_come_as_they_were_stored() {
 
     moto.object("frames", "night%201/%2541+%C3%BC~.fits", b"odd");
     assert_eq!(remote.get(&s3("frames", "night 1/%41+ü~.fits")).unwrap(), b"odd");
-    assert!(matches!(remote.get(&s3("frames", "night 1//x")), Err(RemoteError::Forbidden { ban: Ban::OddKey, .. })));
+    assert!(matches!(
+        remote.get(&s3("frames", "night 1//x")),
+        Err(ObjectStoreError::Forbidden { ban: DenyReason::OddKey, .. })
+    ));
 
     let mut uris = five("whole");
     uris[3] = s3("frames", "whole/absent");
     uris[4] = s3("frames", "whole/absent too");
     let (band, error) = remote.fetch(uris).wait().unwrap_err();
-    assert!(band == 3 && matches!(error, RemoteError::NotFound { .. }), "{band}: {error}");
+    assert!(band == 3 && matches!(error, ObjectStoreError::NotFound { .. }), "{band}: {error}");
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn a_folder_is_listed_without_those_below_it() {
     assert!(listed == wanted, "{} keys, the first {:?}", listed.len(), listed.first());
     assert_eq!(remote.list("frames", "listed/none/").unwrap(), Vec::<String>::new());
     let foreign = remote.list("strangers", "").unwrap_err();
-    assert!(matches!(foreign, RemoteError::Forbidden { ban: Ban::ForeignBucket, .. }), "{foreign}");
+    assert!(matches!(foreign, ObjectStoreError::Forbidden { ban: DenyReason::ForeignBucket, .. }), "{foreign}");
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn an_object_is_held_to_the_limit() {
     let remote = remote(moto.endpoint(), 2, 30);
     assert_eq!(remote.get(&s3("frames", "n/r.fits")).unwrap().len() as u64, LIMIT);
     let error = fault(&remote);
-    assert!(matches!(error, RemoteError::TooLarge { bytes, .. } if bytes == LIMIT + 1) && !error.retryable());
+    assert!(matches!(error, ObjectStoreError::TooLarge { bytes, .. } if bytes == LIMIT + 1) && !error.retryable());
 }
 
 #[test]
@@ -171,10 +174,10 @@ fn a_claim_check_is_stored_once_whoever_stores_it() {
     assert_eq!(created, 1);
     // Nothing else is removed, nor read from there as a frame.
     for other in [s3("kept", "v1/ab/other"), s3("frames", "n/u.fits")] {
-        assert!(matches!(remote.remove(&other), Err(RemoteError::Forbidden { ban: Ban::NotOurs, .. })));
+        assert!(matches!(remote.remove(&other), Err(ObjectStoreError::Forbidden { ban: DenyReason::NotOurs, .. })));
     }
     let (_, error) = remote.fetch(BANDS.map(|_| uri.clone())).wait().unwrap_err();
-    assert!(matches!(error, RemoteError::Forbidden { ban: Ban::ForeignBucket, .. }), "{error}");
+    assert!(matches!(error, ObjectStoreError::Forbidden { ban: DenyReason::ForeignBucket, .. }), "{error}");
 }
 
 #[test]
@@ -185,14 +188,14 @@ fn wrong_credentials_are_refused_and_not_told() {
     );
     let stub = Stub::start(move |_| Reply::new("403 Forbidden", "", &echo));
     let error = fault(&remote(stub.endpoint(), 3, 30));
-    assert!(matches!(&error, RemoteError::Refused { status: 403, code, .. } if code == "SignatureDoesNotMatch"));
+    assert!(matches!(&error, ObjectStoreError::Refused { status: 403, code, .. } if code == "SignatureDoesNotMatch"));
     assert!(!error.retryable());
     assert_eq!(stub.asked().len(), 1, "a refusal is not asked again");
 
     let Some(moto) = Moto::start(&[("INITIAL_NO_AUTH_ACTION_COUNT", "0")]) else { return };
     let error = fault(&remote(moto.endpoint(), 3, 30));
     assert!(
-        matches!(&error, RemoteError::Refused { status: 403, code, .. } if code == "InvalidAccessKeyId"),
+        matches!(&error, ObjectStoreError::Refused { status: 403, code, .. } if code == "InvalidAccessKeyId"),
         "{error}"
     );
 }
@@ -203,14 +206,14 @@ fn what_is_not_allowed_is_not_even_asked_for() {
     let remote = remote(stub.endpoint(), 3, 30);
     for uri in [s3("other", "k"), s3("kept", "k"), s3("frames", "../other/k"), s3("frames", "")] {
         let (band, error) = remote.fetch(BANDS.map(|_| uri.clone())).wait().unwrap_err();
-        assert!(band == 0 && matches!(error, RemoteError::Forbidden { .. }) && !error.retryable(), "{error}");
-        assert!(matches!(remote.get(&uri), Err(RemoteError::Forbidden { .. })));
+        assert!(band == 0 && matches!(error, ObjectStoreError::Forbidden { .. }) && !error.retryable(), "{error}");
+        assert!(matches!(remote.get(&uri), Err(ObjectStoreError::Forbidden { .. })));
         let uris = BANDS.map(|_| uri.clone());
         let looked = remote.look(uris.clone(), |_| true, Instant::now()).wait();
-        assert!(matches!(looked, Err(RemoteError::Forbidden { .. })));
+        assert!(matches!(looked, Err(ObjectStoreError::Forbidden { .. })));
     }
     let file = Uri::File("/etc/passwd".into());
-    assert!(matches!(remote.get(&file), Err(RemoteError::Forbidden { ban: Ban::OutsideRoots, .. })));
+    assert!(matches!(remote.get(&file), Err(ObjectStoreError::Forbidden { ban: DenyReason::OutsideRoots, .. })));
     assert_eq!(stub.asked(), [""; 0]);
 }
 
@@ -219,7 +222,7 @@ fn faults_that_may_pass_are_tried_again_so_often_and_no_more() {
     for status in ["500 Internal Server Error", "503 Slow Down", "429 Too Many Requests"] {
         let stub = Stub::start(move |_| Reply::new(status, "", "<Error><Code>SlowDown</Code></Error>"));
         let error = fault(&remote(stub.endpoint(), 2, 30));
-        assert!(matches!(error, RemoteError::Unreachable { .. }) && error.retryable(), "{error}");
+        assert!(matches!(error, ObjectStoreError::Unreachable { .. }) && error.retryable(), "{error}");
         assert!(error.to_string().contains(&status[..3]), "{error}");
         assert_eq!(stub.asked().len(), 3, "{status}");
     }
@@ -229,7 +232,7 @@ fn faults_that_may_pass_are_tried_again_so_often_and_no_more() {
     });
     assert_eq!(remote(stub.endpoint(), 2, 30).get(&s3("frames", "k")).unwrap(), b"frame");
     let stub = Stub::start(|_| Reply::new("404 Not Found", "", ""));
-    assert!(matches!(fault(&remote(stub.endpoint(), 2, 30)), RemoteError::NotFound { .. }));
+    assert!(matches!(fault(&remote(stub.endpoint(), 2, 30)), ObjectStoreError::NotFound { .. }));
     assert_eq!(stub.asked().len(), 1);
 }
 
@@ -238,18 +241,21 @@ fn a_server_that_is_down_is_unreachable() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let remote = remote(format!("http://{nobody}"), 2, 30);
     let error = fault(&remote);
-    assert!(matches!(error, RemoteError::Unreachable { .. }) && error.retryable(), "{error}");
+    assert!(matches!(error, ObjectStoreError::Unreachable { .. }) && error.retryable(), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
     let looked = remote.look(five("n"), |_| true, Instant::now()).wait();
-    assert!(matches!(looked, Err(RemoteError::Unreachable { .. })), "{looked:?}");
-    assert!(matches!(remote.put(b"x", "fits"), Err(RemoteError::Unreachable { .. })));
+    assert!(matches!(looked, Err(ObjectStoreError::Unreachable { .. })), "{looked:?}");
+    assert!(matches!(remote.put(b"x", "fits"), Err(ObjectStoreError::Unreachable { .. })));
 }
 
 #[test]
 fn a_server_that_never_answers_is_given_up() {
     let stub = Stub::start(|_| Reply::Silence);
     let error = fault(&remote(stub.endpoint(), 1, 1));
-    assert!(matches!(error, RemoteError::Timeout { key: "request_timeout_s", .. }) && error.retryable(), "{error}");
+    assert!(
+        matches!(error, ObjectStoreError::Timeout { key: "request_timeout_s", .. }) && error.retryable(),
+        "{error}"
+    );
     assert_eq!(stub.asked().len(), 2);
 }
 
@@ -260,8 +266,8 @@ fn a_server_that_drips_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let in_all = NonZeroU32::new(1).unwrap();
     let settings = Settings { fetch_timeout_s: in_all, ..settings(folder.path(), stub.endpoint()) };
-    let error = fault(&Remote::new(&settings, LIMIT).unwrap());
-    assert!(matches!(error, RemoteError::Timeout { key: "fetch_timeout_s", .. }), "{error}");
+    let error = fault(&ObjectStore::new(&settings, LIMIT).unwrap());
+    assert!(matches!(error, ObjectStoreError::Timeout { key: "fetch_timeout_s", .. }), "{error}");
 }
 
 #[test]
@@ -271,7 +277,7 @@ fn what_a_header_says_is_judged_before_the_body_comes() {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"e\"\r\n\r\n");
         let stub = Stub::start(move |_| Reply::Drip(head.clone()));
         let error = fault(&remote(stub.endpoint(), 0, 100));
-        assert!(matches!(error, RemoteError::TooLarge { bytes, .. } if bytes == length), "{length}: {error}");
+        assert!(matches!(error, ObjectStoreError::TooLarge { bytes, .. } if bytes == length), "{length}: {error}");
     }
 }
 
@@ -282,7 +288,7 @@ fn a_body_larger_than_its_header_says_is_cut_off() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n";
     let stub = Stub::start(move |_| Reply::Whole(format!("{head}{}0\r\n\r\n", chunk.repeat(3))));
     let error = fault(&remote(stub.endpoint(), 0, 30));
-    assert!(matches!(error, RemoteError::TooLarge { bytes, .. } if bytes > LIMIT), "{error}");
+    assert!(matches!(error, ObjectStoreError::TooLarge { bytes, .. } if bytes > LIMIT), "{error}");
 }
 
 #[test]
@@ -301,7 +307,7 @@ fn a_redirect_is_not_followed() {
     let location = format!("Location: {}/frames/n/u.fits\r\n", other.endpoint());
     let stub = Stub::start(move |_| Reply::new("307 Temporary Redirect", &location, ""));
     let error = fault(&remote(stub.endpoint(), 1, 30));
-    assert!(matches!(error, RemoteError::Refused { status: 307, .. }), "{error}");
+    assert!(matches!(error, ObjectStoreError::Refused { status: 307, .. }), "{error}");
     assert_eq!(other.asked(), [""; 0]);
 }
 
@@ -326,7 +332,7 @@ fn whether_we_made_an_object_is_not_claimed_in_doubt() {
         _ => Reply::new("404 Not Found", "", ""),
     });
     let error = remote(stub.endpoint(), 0, 30).put(b"x", "fits").unwrap_err();
-    assert!(matches!(error, RemoteError::Unreachable { .. }) && error.retryable(), "{error}");
+    assert!(matches!(error, ObjectStoreError::Unreachable { .. }) && error.retryable(), "{error}");
     // The answer was lost: perhaps it was stored, and others saw it.
     let stub = Stub::start(|number| match number {
         0 => Reply::Silence,
@@ -348,7 +354,7 @@ fn dropping_cancels() {
     }
     drop(dropped);
     drop(remote); // neither hangs, nor does who still waits
-    assert!(matches!(waited.wait(), Err((0, RemoteError::Stopped { .. }))));
+    assert!(matches!(waited.wait(), Err((0, ObjectStoreError::Stopped { .. }))));
 }
 
 #[test]
@@ -362,10 +368,10 @@ fn files_are_fetched_and_waited_for_too() {
     }
     let objects = format!("file://{}", folder.path().join("kept").display());
     let settings = Settings { file_roots: vec![folder.path().into()], objects, ..Settings::default() };
-    let remote = Remote::new(&settings, LIMIT).unwrap();
+    let remote = ObjectStore::new(&settings, LIMIT).unwrap();
     let first = |there: &[bool; 5]| there[0];
     assert_eq!(remote.look(uris.clone(), first, Instant::now()).wait().unwrap(), [false, true, true, true, true]);
-    assert!(matches!(remote.fetch(uris.clone()).wait(), Err((0, RemoteError::NotFound { .. }))));
+    assert!(matches!(remote.fetch(uris.clone()).wait(), Err((0, ObjectStoreError::NotFound { .. }))));
     std::fs::write(at("u"), &files[0]).unwrap();
     assert_eq!(remote.look(uris.clone(), first, Instant::now() + DEADLINE).wait().unwrap(), [true; 5]);
     assert!(remote.fetch(uris).wait().unwrap() == files);
@@ -375,5 +381,5 @@ fn files_are_fetched_and_waited_for_too() {
     let uri = stored.uri.parse().unwrap();
     assert_eq!(remote.get(&uri).unwrap(), b"mask");
     remote.remove(&uri).unwrap();
-    assert!(matches!(remote.get(&uri), Err(RemoteError::NotFound { .. })));
+    assert!(matches!(remote.get(&uri), Err(ObjectStoreError::NotFound { .. })));
 }
