@@ -97,7 +97,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
 }
 
 fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
-    let (mut objects, mut known) = (classify::Objects::default(), Vec::new());
+    let (mut objects, mut known) = (classify::TrainingSet::default(), Vec::new());
     let mut learn = |detector: &mut Detector| {
         each_frame(args, config, survey, |index, prepared| {
             let found = sample::find(&prepared, survey, detector)?;
@@ -120,7 +120,7 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
     let bar = Bar::new();
     let run = bar.run(&work.0);
     let ensemble = classify::train(&objects, &settings, &run).map_err(failed)?;
-    let judged = posterior::Objects { known: &known, scores: &ensemble.scores };
+    let judged = posterior::TrainingSet { known: &known, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed: args.seed, ..colour::Settings::default() };
     let trained = posterior::train(judged, ensemble.calibration, &of_colour, &run).map_err(failed)?;
     bar.0.finish_and_clear();

@@ -1,9 +1,45 @@
-//! The configuration: what may be chosen when the program starts, checked once and parsed into types.
+//! What both programs are set by: the configuration, exit codes, and from a configuration to its parts.
 //!
-//! Layers, each over the one before: built-in defaults, the file, environment variables
+//! Configuration is laid in layers, each over the one before: built-in defaults, the file, environment variables
 //! `TWINPEAK__SECTION__KEY`, command-line flags. A key that does not exist, or a value that makes no sense, is
-//! refused with where it was said, its key and the nearest key that exists. This module is the only one that reads
-//! the program's own variables; `remote::credentials` reads the object store's usual ones.
+//! refused with where it was said, its key and the nearest key that exists. This crate is the only one that reads
+//! the program's own variables; `twinpeak_stream::object_store` reads the object store's usual ones.
+//!
+//! # What it may know
+//!
+//! All that a daemon is made of: `twinpeak-core`, `-formats`, `-engine`, `-nets`, `-stream`, `-store`, `-telemetry`. It is
+//! above them and none of them knows it: each takes its settings as values. It never knows what learns (`-learn`), what is
+//! true (`-sim`) or a subcommand. It is a crate because two programs, `twinpeak` and `twinpeak-lab`, are set by the same
+//! file and put nets on a device in the same way.
+//!
+//! # The modules
+//!
+//! In the order in which a command meets them:
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`args`] | flags that many commands share |
+//! | `layers` | [`Layers`]: what was said, and by whom |
+//! | `sections` | the keys and their defaults, as types that hold only what makes sense |
+//! | [`assemble`] | survey, bundle, device, engine limits, sink: the parts that a configuration comes to |
+//! | [`exit`] | exit codes, and whose fault an error is |
+//!
+//! # A file, a variable and a flag
+//!
+//! ```
+//! use twinpeak_config::Layers;
+//!
+//! let file = "[pipeline]\nframes_in_flight = 7\n";
+//! let config = Layers::from_text("night.toml".into(), file.into())
+//!     .variables([("TWINPEAK__PIPELINE__FRAMES_IN_FLIGHT", "8")])
+//!     .flag("--device", "device.choice", Some("cpu".into()))
+//!     .load()?;
+//! assert_eq!(config.pipeline.frames_in_flight.get(), 8);
+//!
+//! let typo = Layers::from_text("night.toml".into(), "[htp]\n".into()).load().unwrap_err();
+//! assert_eq!(typo.to_string(), "night.toml: unknown key htp; the nearest that exists is http");
+//! # Ok::<(), twinpeak_config::ConfigError>(())
+//! ```
 
 pub mod args;
 pub mod assemble;

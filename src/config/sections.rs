@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use twinpeak_core::extract;
 use twinpeak_core::units::{Seconds, Share};
-
-const MIB: usize = 1 << 20;
+use twinpeak_engine::Limits;
+use twinpeak_formats::fits;
+use twinpeak_store::WatchTimeouts;
 
 fn nonzero(value: usize) -> NonZeroUsize {
     NonZeroUsize::new(value).expect("a default is not zero")
@@ -152,15 +154,17 @@ pub struct Input {
 
 impl Default for Input {
     fn default() -> Self {
+        let (timeouts, limits) = (WatchTimeouts::default(), fits::Limits::default());
+        let nonzero_u64 = |value: u64| nonzero(usize::try_from(value).expect("a default fits into memory"));
         Self {
             source: Source::Inbox,
             dir: "../night/inbox".into(),
-            poll_interval_s: Seconds::of(1.0),
-            settle_s: Seconds::of(2.0),
-            incomplete_after_s: Seconds::of(600.0),
-            max_file_bytes: nonzero(256 * MIB),
-            max_unpacked_bytes: nonzero(512 * MIB),
-            max_pixels: nonzero(64 * MIB),
+            poll_interval_s: Seconds::of(timeouts.poll_s),
+            settle_s: Seconds::of(timeouts.settle_s),
+            incomplete_after_s: Seconds::of(timeouts.incomplete_after_s),
+            max_file_bytes: nonzero_u64(limits.max_file_bytes),
+            max_unpacked_bytes: nonzero_u64(limits.max_unpacked_bytes),
+            max_pixels: nonzero_u64(limits.max_pixels),
         }
     }
 }
@@ -201,13 +205,14 @@ pub struct Pipeline {
 
 impl Default for Pipeline {
     fn default() -> Self {
+        let limits = Limits::default();
         Self {
-            frames_in_flight: nonzero(3),
-            prepare_workers: nonzero(2),
+            frames_in_flight: nonzero(limits.frames_in_flight),
+            prepare_workers: nonzero(limits.workers),
             device_threads: 0,
             drain_timeout_s: Seconds::of(30.0),
-            deblend_max_children: nonzero(10_000),
-            deblend_max_component_px: nonzero(3_000_000),
+            deblend_max_children: nonzero(extract::Settings::MAX_CHILDREN),
+            deblend_max_component_px: nonzero(extract::Settings::MAX_COMPONENT_PX),
         }
     }
 }

@@ -35,6 +35,13 @@ pub struct Settings {
     pub max_component_px: usize,
 }
 
+impl Settings {
+    /// Most objects that one connected component is split into, unless said otherwise.
+    pub const MAX_CHILDREN: usize = 10_000;
+    /// Largest connected component that is split, px, unless said otherwise.
+    pub const MAX_COMPONENT_PX: usize = 3_000_000;
+}
+
 /// One object's pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Footprint {

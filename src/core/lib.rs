@@ -1,4 +1,62 @@
-//! What frames, objects and catalogues are, and all that is computed of them.
+//! What a frame, an object and a catalogue are, and all that is computed of them: pure functions over plain structs.
+//!
+//! # What it may know
+//!
+//! None of our other crates, and no vendor's words: no file format, no net, no broker, no clock, no thread count. What a net
+//! answers comes in through the two traits of [`model`]. Randomness is seeded and drawn per item, and rayon only shares out
+//! work, so the number of threads decides nothing.
+//!
+//! # The modules
+//!
+//! In the order in which a frame meets them:
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`frame`], [`wcs`], [`survey`] | a field in five bands, its coordinates, and a survey as data |
+//! | [`recipe`] | the parameters that a model bundle pins for all that follows |
+//! | [`preprocess`] | background, noise, bad pixels, bands on one grid |
+//! | [`tile`], [`model`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
+//! | [`objects`] | from scores to measured objects: runs the next three rows |
+//! | [`filter`], [`extract`] | the detection image; components, deblending, footprints |
+//! | [`aperture`], [`psf`] | centroids and curves of growth; the PSF of each band, from the frame's own stars |
+//! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
+//! | [`posterior`] | nets, profiles and colours as one calibrated probability |
+//! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
+//! | [`drift`] | whether frames are still what the model was made for |
+//! | [`units`], [`causes`] | shares and seconds that hold only sense; an error with its causes in a line |
+//!
+//! # A star, found and placed on the sky
+//!
+//! ```
+//! use twinpeak_core::{extract, filter, frame::Plane, wcs::Wcs};
+//!
+//! // FWHM 3 px, on a sky without noise, in units of what the noise would be.
+//! let mut image = Plane::filled(64, 64, 0.0f32);
+//! for (x, y) in (0..64).flat_map(|y| (0..64).map(move |x| (x, y))) {
+//!     let r2 = (x as f32 - 40.0).powi(2) + (y as f32 - 20.0).powi(2);
+//!     image.set(x, y, 30.0 * (-r2 / 3.25).exp());
+//! }
+//! let score = filter::matched_filter(&image, 3.0);
+//! let settings = extract::Settings {
+//!     detect_threshold: 5.0,
+//!     extent_threshold: 5.0,
+//!     min_area_px: 5,
+//!     deblend_sigma: 3.0,
+//!     deblend_ratio: 0.05,
+//!     max_children: extract::Settings::MAX_CHILDREN,
+//!     max_component_px: extract::Settings::MAX_COMPONENT_PX,
+//! };
+//! let found = extract::extract(&score, &image, &Plane::filled(64, 64, 0), &settings);
+//! let [star] = &found.objects[..] else { panic!("one object was drawn") };
+//! assert!((star.x - 40.0).abs() < 0.1 && (star.y - 20.0).abs() < 0.1);
+//!
+//! let cd = [[-1.1e-4, 0.0], [0.0, 1.1e-4]]; // degrees a pixel
+//! let wcs = Wcs::tangent((64, 64), (150.0, 2.0), (32.0, 32.0), cd)?;
+//! let (ra_deg, dec_deg) = wcs.pixel_to_sky(star.x, star.y).ok_or("off the sky")?;
+//! let (x, y) = wcs.sky_to_pixel(ra_deg, dec_deg).ok_or("off the sky")?;
+//! assert!((x - star.x).abs() < 1e-6 && (y - star.y).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod aperture;
 pub mod catalog;
@@ -8,7 +66,9 @@ pub mod drift;
 pub mod extract;
 pub mod filter;
 pub mod frame;
+pub mod hex;
 pub mod measure;
+pub mod median;
 pub mod model;
 pub mod objects;
 pub mod outcome;

@@ -19,10 +19,11 @@ use registration::Place;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
+use crate::model::TILE;
 use crate::survey::Survey;
 
 /// Smallest side of a frame, px: one tile.
-const SMALLEST_PX: usize = 64;
+pub const SMALLEST_PX: usize = TILE;
 
 /// Parameters that a model bundle pins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

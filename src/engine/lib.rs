@@ -7,9 +7,11 @@
 //!                          |                |                             v
 //!                          |            objects <---------------- extract workers
 //!                          |                |  (classify)
-//!                          |                +-> device threads -> collector -> finish workers
+//!                          |                +-> device threads -> collector -> finish
 //!                          | rejected                                             |
-//!                          +------------------------------------------------------+-> publish, in order -> sink
+//!                          +------------------------------> encode workers <------+
+//!                                                                v
+//!                                                  publish, in arrival order -> sink
 //! ```
 //!
 //! Every channel has room for one message a permit, so no send between two stages ever blocks; the only
@@ -17,6 +19,47 @@
 //! and the closing of channels ripples down the line. A frame goes through with the one set of nets that the
 //! engine was started with, so no batch can mix two: for other nets the engine is reloaded, that is run to its
 //! end between two frames ([`Stop::reload`](flow::Stop::reload)) and run again from the same source into the same sink.
+//!
+//! # What it may know
+//!
+//! `twinpeak-core` alone, whose functions are the stages' work. It must never know where frames come from, what nets run on,
+//! where results go or who watches: these are ports, and the source's note on a frame (its receipt) is a type of the
+//! source's own that comes back to the sink untouched.
+//!
+//! # The modules
+//!
+//! In the order in which a frame meets them:
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`ports`] | frames in, outcomes out, events ([`ports::Event`], in `probe.rs`): what the engine asks of the world |
+//! | `run` | [`run()`]: the channels between the stages, and the threads that run them |
+//! | `ingest` | takes a frame from the source, once there is a permit |
+//! | [`flow`] | permits, the request to stop, the first failure |
+//! | `stages` | prepare, extract and finish: plain functions of one frame |
+//! | `batching`, `batch` | batches filled across frames, devices, and the collector of their answers |
+//! | `publish`, `reorder` | outcomes encoded side by side, stored in arrival order |
+//!
+//! # What regulates the flow
+//!
+//! ```
+//! use twinpeak_engine::flow::{Permits, Stop};
+//!
+//! let (stop, permits) = (Stop::default(), Permits::new(2));
+//! let first = permits.acquire(&stop).expect("two are free");
+//! let _second = permits.acquire(&stop);
+//! assert_eq!((permits.used(), permits.total()), (2, 2));
+//! drop(first); // its frame is published: another may come
+//! assert_eq!(permits.used(), 1);
+//!
+//! stop.reload(); // run to the end between two frames...
+//! assert!(stop.requested() && !stop.ending());
+//! assert!(stop.reloaded()); // ...and go on
+//! stop.drain();
+//! assert!(permits.acquire(&stop).is_none(), "nothing comes in any more");
+//! ```
+//!
+//! [`run()`] with stub nets and a `Vec` of frames: `tests/integration/pipeline.rs` of this crate.
 
 mod batch;
 mod batching;
@@ -81,7 +124,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            frames_in_flight: 4,
+            frames_in_flight: 3,
             workers: 2,
             port_retries: 5,
             port_backoff: Duration::from_millis(200),

@@ -46,7 +46,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_file_bytes: 256 << 20, max_unpacked_bytes: 256 << 20, max_pixels: 32 << 20 }
+        Self { max_file_bytes: 256 << 20, max_unpacked_bytes: 512 << 20, max_pixels: 64 << 20 }
     }
 }
 

@@ -40,7 +40,7 @@ pub use cutouts::Cutouts;
 pub use error::{Damage, DataSetError};
 pub use features::{Features, ObjectFeatures, stamp};
 pub use manifest::{Entry, FORMAT, FoundBy, MANIFEST, Manifest, Origin, Part, Parts, Plan};
-pub use shard::{Encoded, Shard, shard_files, shard_name};
+pub use shard::{EncodedShard, Shard, shard_files, shard_name};
 pub use transform::{Input, Magnitudes, Measuring, Softening, Standard, Standards, View};
 
 /// Objects of the training part, about so many, that the transforms' constants are measured on.

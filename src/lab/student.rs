@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use crate::manifold::{ManifoldError, Points, Scaling};
-use twinpeak_learn::classify::Batches;
+use twinpeak_learn::classify::ShuffledBatches;
 use twinpeak_learn::trainer::{Schedule, Step, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::layers::Mlp;
@@ -73,7 +73,7 @@ impl Student {
         let layers = widths.len() - 1;
         let shapes = Mlp::shapes("student", &widths);
         let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(settings.seed));
-        let mut batches = Batches::new(points.len(), settings.batch, settings.seed);
+        let mut batches = ShuffledBatches::new(points.len(), settings.batch, settings.seed);
         let trainer = Trainer {
             net: format!("{name}-{}", settings.seed),
             steps: batches.steps(settings.epochs),

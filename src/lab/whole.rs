@@ -23,14 +23,14 @@ use tch::{Device, TchError, Tensor, no_grad};
 
 use crate::LabError;
 use twinpeak_learn::loss::{DoublePeak, PriorLoss};
-use twinpeak_learn::prior::{Posterior, Prior, bounded, warmth};
+use twinpeak_learn::prior::{LatentPosterior, LatentPrior, bounded, warmth};
 use twinpeak_learn::trainer::{Schedule, Step, StepError, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::cutouts::{Decoder, Encoder, Kind, Shape};
 use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 
 pub use latents::{Encoded, encode};
-pub use stream::{Cutouts, Streamed};
+pub use stream::{CutoutView, Streamed};
 
 /// How a net is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Settings {
     /// Epochs over which the prior's weight rises.
     #[serde(default)]
     pub warm_up_epochs: usize,
-    /// Cutouts a step.
+    /// CutoutView a step.
     pub batch: usize,
     /// Highest rate of learning.
     pub rate: f64,
@@ -70,7 +70,7 @@ impl Settings {
 }
 
 /// Standardised cutouts in mini-batches.
-pub trait Batches {
+pub trait CutoutBatches {
     /// Whole batches in a pass.
     fn steps_an_epoch(&self) -> usize;
 
@@ -99,7 +99,7 @@ pub enum Distance<'a> {
 /// [`LabError`]
 pub fn train(
     net: &str,
-    batches: &mut dyn Batches,
+    batches: &mut dyn CutoutBatches,
     settings: &Settings,
     distance: Distance,
     seed: u64,
@@ -109,7 +109,7 @@ pub fn train(
     let torch = |source| LearnError::Torch { net: net.to_owned(), source };
     let shape = settings.shape();
     let peaks = DoublePeak::for_training(1.0, 1.0 / DoublePeak::LEAST_RATIO).map_err(LearnError::from)?;
-    let prior = Prior::new(peaks, settings.batch).map_err(torch)?;
+    let prior = LatentPrior::new(peaks, settings.batch).map_err(torch)?;
     let shapes = [shape.encoder(), shape.decoder()].concat();
     let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(seed));
     let a_pass = batches.steps_an_epoch();
@@ -138,7 +138,7 @@ pub fn train(
                 return Ok(miss(&x, &decoder.cutouts(&encoder.latents(&x)?)?, frozen.as_ref())?);
             };
             let (mu, sigma) = encoder.posterior(&x)?;
-            let posterior = Posterior::sample((bounded(mu, pull, prior.peaks())?, sigma), rng)?;
+            let posterior = LatentPosterior::sample((bounded(mu, pull, prior.peaks())?, sigma), rng)?;
             let made = miss(&x, &decoder.cutouts(&posterior.z)?, frozen.as_ref())?;
             let warm = warmth(step / a_pass, settings.warm_up_epochs);
             let prior = prior.of(pull, &posterior)?;

@@ -12,7 +12,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::loss::DoublePeak;
 use super::{Curve, LearnError, Run};
-pub use autoencoder::Batches;
+pub use autoencoder::ShuffledBatches;
 pub use calibration::null_calibration;
 pub use orientation::{AmbiguousOrientation, spearman, star_sign};
 use twinpeak_core::model::STAMP_LEN;
@@ -52,7 +52,7 @@ impl Default for Settings {
 /// What is learned from: for each object its stamp, what a point source in its place would look like, and two numbers
 /// that name and calibrate. All of one length.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Objects {
+pub struct TrainingSet {
     /// PSF residuals in units of noise (see `cutout`).
     pub stamps: Vec<[f32; STAMP_LEN]>,
     /// The noise null: a simulated point source of the same flux, PSF and neighbours.
@@ -93,7 +93,7 @@ pub fn enough(objects: usize) -> Result<(), LearnError> {
 ///
 /// # Errors
 /// [`LearnError`]
-pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<TrainedClassifier, LearnError> {
+pub fn train(objects: &TrainingSet, settings: &Settings, run: &Run) -> Result<TrainedClassifier, LearnError> {
     let shape = &settings.shape;
     let prior = DoublePeak::for_training(shape.peak, shape.width)?;
     let n = objects.stamps.len();
@@ -140,7 +140,7 @@ struct Seed {
 impl Member {
     fn train(
         a: usize,
-        objects: &Objects,
+        objects: &TrainingSet,
         prior: DoublePeak,
         settings: &Settings,
         run: &Run,

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, TchError, Tensor};
 
-use super::classify::Batches;
+use super::classify::ShuffledBatches;
 use super::trainer::{Schedule, Step, Trainer, inputs};
 use super::{Curve, LearnError, Run};
 use twinpeak_core::model::COLOUR_LEN as INPUTS;
@@ -31,7 +31,7 @@ pub struct Settings {
     pub shape: Shape,
     /// Passes over the objects.
     pub epochs: usize,
-    /// Objects a step.
+    /// TrainingSet a step.
     pub batch: usize,
     /// Highest rate.
     pub rate: f64,
@@ -49,7 +49,7 @@ impl Default for Settings {
 
 /// What is learned from. All of one length.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Objects {
+pub struct TrainingSet {
     /// Asinh colours of the best galaxy's fluxes (see `cutout`) and the reference-band PSF magnitude.
     pub inputs: Vec<[f32; INPUTS]>,
     /// EB's posterior probability of being a star.
@@ -61,12 +61,12 @@ pub(super) fn enough(objects: usize) -> Result<(), LearnError> {
     LearnError::unless_enough(NET, "objects with colours", objects, OBJECTS_MIN)
 }
 
-/// Trains both nets; gives all of [`Shape::parameters`] and the loss. Objects with a number that is not finite are left
+/// Trains both nets; gives all of [`Shape::parameters`] and the loss. TrainingSet with a number that is not finite are left
 /// out.
 ///
 /// # Errors
 /// [`LearnError`]
-pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Parameters, Curve), LearnError> {
+pub fn train(objects: &TrainingSet, settings: &Settings, run: &Run) -> Result<(Parameters, Curve), LearnError> {
     let torch = |source| LearnError::Torch { net: NET.to_owned(), source };
     let (mut x, teacher): (Vec<[f32; INPUTS]>, Vec<f32>) = (objects.inputs.iter().zip(&objects.star_prob))
         .filter(|(x, p)| x.iter().all(|v| v.is_finite()) && p.is_finite())
@@ -79,7 +79,7 @@ pub fn train(objects: &Objects, settings: &Settings, run: &Run) -> Result<(Param
     }
     let constants = standardise(&mut x);
     let start = Parameters::random(&settings.shape.nets(), Start::He, &mut ChaCha8Rng::seed_from_u64(settings.seed));
-    let mut batches = Batches::new(found, settings.batch, settings.seed);
+    let mut batches = ShuffledBatches::new(found, settings.batch, settings.seed);
     let trainer = Trainer {
         net: NET.to_owned(),
         steps: batches.steps(settings.epochs),
@@ -141,9 +141,9 @@ mod tests {
     /// Fainter objects are galaxies more often. Stars have a first colour of + `colour_tells`, galaxies of minus
     /// that, with a scatter of 1. And the true log-ratios. The teacher is sure: a cap on its log-odds would cap
     /// what colour can add, by magnitude.
-    fn objects(n: usize, colour_tells: f32, seed: u64) -> (Objects, Vec<f32>) {
+    fn objects(n: usize, colour_tells: f32, seed: u64) -> (TrainingSet, Vec<f32>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (mut objects, mut truth) = (Objects::default(), vec![]);
+        let (mut objects, mut truth) = (TrainingSet::default(), vec![]);
         for _ in 0..n {
             let mag: f32 = rng.random_range(17.0..22.0);
             let prior = 1.0 / (1.0 + (mag - 19.5f32).exp());
@@ -158,7 +158,7 @@ mod tests {
         (objects, truth)
     }
 
-    fn ratios(trained: &Parameters, of: &Objects) -> Vec<f32> {
+    fn ratios(trained: &Parameters, of: &TrainingSet) -> Vec<f32> {
         trained.check(&Settings::default().shape.parameters()).unwrap();
         let nets = TorchColour::new(trained, &choose(Wanted::Cpu).unwrap()).unwrap();
         nets.log_ratios(&of.inputs).unwrap()

@@ -46,7 +46,7 @@ const OBJECTS_MIN: usize = 300;
 
 /// What is learned from: for each object its fits, S/N and magnitude. All of one length.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Objects {
+pub struct TrainingSet {
     /// chi^2 of each model.
     pub chi2: Vec<[f32; MODELS]>,
     /// S/N over the shape bands.
@@ -55,11 +55,11 @@ pub struct Objects {
     pub mag: Vec<f32>,
 }
 
-/// Learns the mixture. Objects with a number that is not finite are left out.
+/// Learns the mixture. TrainingSet with a number that is not finite are left out.
 ///
 /// # Errors
 /// [`LearnError::TooFew`], also where all have one magnitude; libtorch's.
-pub fn train(objects: &Objects) -> Result<ProfileMixture, LearnError> {
+pub fn train(objects: &TrainingSet) -> Result<ProfileMixture, LearnError> {
     let (likelihoods, mags) = usable(objects);
     let found = mags.len();
     let too_few = |what| LearnError::TooFew { net: "EB", what, found, needed: OBJECTS_MIN };
@@ -77,7 +77,7 @@ pub fn train(objects: &Objects) -> Result<ProfileMixture, LearnError> {
 }
 
 /// Likelihoods, a row of [`MODELS`] an object, and magnitudes.
-fn usable(objects: &Objects) -> (Vec<f64>, Vec<f64>) {
+fn usable(objects: &TrainingSet) -> (Vec<f64>, Vec<f64>) {
     let (mut likelihoods, mut mags) = (Vec::new(), Vec::new());
     for ((chi2, &sn), &mag) in objects.chi2.iter().zip(&objects.sn).zip(&objects.mag) {
         if let Some(relative) = relative_likelihoods(chi2, sn, SN_FLOOR as f32).filter(|_| mag.is_finite()) {
@@ -229,9 +229,9 @@ mod tests {
     /// Each object is a number that scatters by 1 about its model's own, chi^2_k = (x - 6 k)^2; at S/N 0 nothing is
     /// damped. Stars' share has the logit 2 - (m - 18), ln r_e of galaxies the mean 1 - .3 (m - 18) and deviation .5,
     /// and three of ten are spheroids.
-    fn lawful(n: usize, mags: std::ops::Range<f32>, seed: u64) -> Objects {
+    fn lawful(n: usize, mags: std::ops::Range<f32>, seed: u64) -> TrainingSet {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut objects = Objects::default();
+        let mut objects = TrainingSet::default();
         for _ in 0..n {
             let mag = rng.random_range(mags.clone());
             let shares = shares(mag);
@@ -274,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Objects that fit no model better than another say nothing, and where there are only such ones the laws of the
+    /// TrainingSet that fit no model better than another say nothing, and where there are only such ones the laws of the
     /// others go on: 22.25 has a tenth of stars, as if they could be told there.
     #[test]
     fn what_is_plain_bounds_what_is_not() {
@@ -293,7 +293,7 @@ mod tests {
     /// chi2 = 900 + (1.3 (k - (7 i) % 17) + 2 sin(.7 i))^2.
     #[test]
     fn the_table_is_the_references() {
-        let mut objects = Objects::default();
+        let mut objects = TrainingSet::default();
         for i in 0..600 {
             objects.mag.push((17.0 + 5.0 * f64::from(i % 97) / 97.0) as f32);
             objects.sn.push((5 + (37 * i) % 101) as f32);

@@ -41,7 +41,7 @@ pub struct TrainedPosterior {
 /// What is learned from: for each object what was measured of it, and the nets' score (the mean of `seed_score` over
 /// the ensemble). All of one length.
 #[derive(Clone, Copy, Debug)]
-pub struct Objects<'a> {
+pub struct TrainingSet<'a> {
     /// What was measured.
     pub known: &'a [Measurements],
     /// The ensemble's scores.
@@ -61,7 +61,7 @@ pub fn enough(known: &[Measurements]) -> Result<(), LearnError> {
 /// # Errors
 /// [`LearnError`]
 pub fn train(
-    objects: Objects,
+    objects: TrainingSet,
     nets: Calibration,
     settings: &colour::Settings,
     run: &Run,
@@ -78,7 +78,7 @@ pub fn train(
 /// The profiles' shares.
 fn profiles(known: &[Measurements]) -> Result<ProfileMixture, LearnError> {
     let column = |of: fn(&Measurements) -> f32| known.iter().map(of).collect();
-    eb::train(&eb::Objects {
+    eb::train(&eb::TrainingSet {
         chi2: known.iter().map(|k| k.chi2).collect(),
         sn: column(|k| k.sn),
         mag: column(|k| k.mag),
@@ -92,8 +92,12 @@ struct Opinion {
 }
 
 /// The objects of which all is known, as colour learns from them, and both opinions of each.
-fn opinions(objects: Objects, nets: &Calibration, profiles: &ProfileMixture) -> (colour::Objects, Vec<Opinion>) {
-    let (mut taught, mut opinions) = (colour::Objects::default(), Vec::new());
+fn opinions(
+    objects: TrainingSet,
+    nets: &Calibration,
+    profiles: &ProfileMixture,
+) -> (colour::TrainingSet, Vec<Opinion>) {
+    let (mut taught, mut opinions) = (colour::TrainingSet::default(), Vec::new());
     for (known, &score) in objects.known.iter().zip(objects.scores) {
         let odds = nets.log_odds(score, known.mag).zip(profiles.log_odds(&known.chi2, known.sn, known.mag));
         if let (Some((nets, profiles)), Some(inputs)) = (odds, known.colour_inputs()) {
@@ -107,7 +111,7 @@ fn opinions(objects: Objects, nets: &Calibration, profiles: &ProfileMixture) -> 
 
 /// Mean e at each weight; each half of the objects is judged by colours learned on the other.
 fn evidence(
-    taught: &colour::Objects,
+    taught: &colour::TrainingSet,
     opinions: &[Opinion],
     settings: &colour::Settings,
 ) -> Result<Vec<f64>, LearnError> {
@@ -116,7 +120,7 @@ fn evidence(
     let mut sums = vec![0.0; STEPS + 1];
     for half in 0..2 {
         let of_half = |other: usize| (0..opinions.len()).filter(move |i| i % 2 != other);
-        let others = colour::Objects {
+        let others = colour::TrainingSet {
             inputs: of_half(half).map(|i| taught.inputs[i]).collect(),
             star_prob: of_half(half).map(|i| taught.star_prob[i]).collect(),
         };
@@ -170,9 +174,9 @@ mod tests {
 
     /// Two populations that differ in a colour; each opinion is Bayes' from a number that is + or - 1 with noise of
     /// its own.
-    fn sky(nets_noise: f64, profiles_noise: f64) -> (colour::Objects, Vec<Opinion>) {
+    fn sky(nets_noise: f64, profiles_noise: f64) -> (colour::TrainingSet, Vec<Opinion>) {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (mut taught, mut opinions) = (colour::Objects::default(), vec![]);
+        let (mut taught, mut opinions) = (colour::TrainingSet::default(), vec![]);
         for _ in 0..4000 {
             let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
             let mut inputs: [f32; COLOUR_LEN] = std::array::from_fn(|_| rng.sample(StandardNormal));
@@ -208,7 +212,7 @@ mod tests {
         let nets = Calibration { mag_nodes: vec![20.0], score_nodes: vec![0.0], log_odds: vec![1.0] };
         let shares = vec![1.0 / MODELS as f32; MODELS];
         let profiles = ProfileMixture { mag_nodes: vec![20.0], shares, point_like: 1, sn_floor: 30.0 };
-        let (taught, opinions) = opinions(Objects { known: &known, scores: &[0.0; 3] }, &nets, &profiles);
+        let (taught, opinions) = opinions(TrainingSet { known: &known, scores: &[0.0; 3] }, &nets, &profiles);
         assert_eq!((taught.inputs.len(), opinions.len()), (1, 1));
         assert!((f64::from(taught.star_prob[0]) - 1.0 / MODELS as f64).abs() < 1e-6);
     }

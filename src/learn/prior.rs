@@ -10,14 +10,14 @@ use super::loss::{self, DoublePeak, Latents, LossError, PriorLoss, vae_kl, w1};
 
 /// A batch's latents: means, deviations, and a sample of each, (n, latents).
 #[derive(Debug)]
-pub struct Posterior {
+pub struct LatentPosterior {
     mu: Tensor,
     sigma: Tensor,
     /// A sample of each.
     pub z: Tensor,
 }
 
-impl Posterior {
+impl LatentPosterior {
     /// Draws a sample of each of `(mu, sigma)`, (n, latents) each, sigma > 0.
     ///
     /// # Errors
@@ -48,9 +48,9 @@ pub fn warmth(pass: usize, passes: usize) -> f64 {
 
 /// The prior, with what batches of a known size need of it.
 #[derive(Debug)]
-pub struct Prior(loss::Prior);
+pub struct LatentPrior(loss::Prior);
 
-impl Prior {
+impl LatentPrior {
     /// For batches of `batch` objects.
     ///
     /// # Errors
@@ -69,8 +69,8 @@ impl Prior {
     ///
     /// # Errors
     /// A loss outside its domain, and libtorch's.
-    pub fn of(&self, pull: PriorLoss, posterior: &Posterior) -> Result<Tensor, LossError> {
-        let Posterior { mu, sigma, z } = posterior;
+    pub fn of(&self, pull: PriorLoss, posterior: &LatentPosterior) -> Result<Tensor, LossError> {
+        let LatentPosterior { mu, sigma, z } = posterior;
         let first = Latents { mu: mu.f_select(1, 0)?, sigma: sigma.f_select(1, 0)?, z: z.f_select(1, 0)? };
         let pulled = pull.of(&first, &self.0)?;
         let others = mu.size()[1] - 1;
@@ -86,7 +86,7 @@ impl Prior {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn imbalance(&self, posterior: &Posterior) -> Result<Tensor, TchError> {
+    pub fn imbalance(&self, posterior: &LatentPosterior) -> Result<Tensor, TchError> {
         w1::w1(&posterior.z.f_select(1, 0)?, &self.0.quantiles)
     }
 }

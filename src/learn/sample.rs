@@ -87,7 +87,7 @@ pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u
 
 /// Adds what the classifier learns from a frame: every object that would be classified, within [`TEACHING_MAG`].
 /// `seed` is that of the noise nulls. What was measured of each goes to `known`.
-pub fn add_objects(found: &Objects, seed: u64, to: &mut classify::Objects, known: &mut Vec<Measurements>) {
+pub fn add_objects(found: &Objects, seed: u64, to: &mut classify::TrainingSet, known: &mut Vec<Measurements>) {
     let source = found.source();
     let taught: Vec<_> = found
         .measure()

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use twinpeak_core::drift::Expected;
+use twinpeak_core::hex::hex;
 
 pub use manifest::{COLOUR, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
 
@@ -279,10 +280,6 @@ fn bundle_hash(manifest: &str, segmenter: &[u8], classifier: &[u8]) -> String {
         all.update(part);
     }
     hex(&all.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(any(test, feature = "testing"))]

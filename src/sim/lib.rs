@@ -1,4 +1,5 @@
-//! A seeded night sky: a five-band field as the survey would have taken it, with the truth about every object.
+//! A seeded night sky: a five-band field as the survey would have taken it, with the truth about every object; and
+//! scores against truth.
 //!
 //! ```text
 //! Spec, Survey -> conditions   coordinates, PSF and sky of each band
@@ -7,6 +8,8 @@
 //!              -> render       noiseless planes
 //!              -> detector     sky, defects, photons, read noise, whole DN, back to nMgy
 //!              -> truth        the table and the segmentation plane
+//!
+//! catalogue, truth -> evaluate  AUC, completeness, purity, calibration; two models against each other
 //! ```
 //!
 //! All that is drawn comes from streams keyed by (seed, field, purpose, band), so a field is the same whatever
@@ -14,6 +17,50 @@
 //!
 //! The recipe (counts, stellar locus, sizes, seeing) is that of a Sloan-like survey's sky; the instrument is the
 //! survey's profile. The five bands stand for u, g, r, i, z in the profile's order.
+//!
+//! # What it may know
+//!
+//! `twinpeak-core` alone. Truth lives here, so what learns must never know this crate: `twinpeak-learn` has it for its
+//! tests alone, and a test of the program holds that.
+//!
+//! # A field simulated, searched and scored
+//!
+//! The classical segmenter's matched filter finds the objects; no net is needed.
+//!
+//! ```
+//! use twinpeak_core::{extract, filter, objects, preprocess, survey::Survey, threshold::ThresholdSegmenter};
+//! use twinpeak_sim::evaluate::{self, Rules};
+//! use twinpeak_sim::{Class, Spec, simulate};
+//!
+//! let survey = Survey::parse(include_str!("../../config/surveys/sdss.toml"))?;
+//! let made = simulate(&Spec { seed: 7, width: 300, height: 200, ..Spec::default() }, &survey)?;
+//! let frame = preprocess::prepare(made.frame, &survey, &preprocess::Settings::default())?;
+//!
+//! let weights = objects::detection_weights(&frame, &survey);
+//! let score = filter::matched_filter(&filter::weighted_sum(&frame.registered, &weights), 3.0);
+//! let settings = extract::Settings {
+//!     detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
+//!     extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
+//!     min_area_px: 5,
+//!     deblend_sigma: 3.0,
+//!     deblend_ratio: 0.05,
+//!     max_children: 1000,
+//!     max_component_px: 100_000,
+//! };
+//! let detection = filter::detection_image(&frame.registered, &weights);
+//! let found = extract::extract(&score, &detection, &frame.bits, &settings).objects;
+//!
+//! let (scale, r) = (survey.profile().pixel_scale_arcsec, survey.reference());
+//! let catalog: Vec<_> =
+//!     found.iter().map(|o| evaluate::Object { x: o.x, y: o.y, mag: 20.0, ..Default::default() }).collect();
+//! let truth = made.truth.objects.iter();
+//! let truth: Vec<_> = truth
+//!     .map(|o| evaluate::TrueObject { x: o.x, y: o.y, star: o.class != Class::Galaxy, mag: Some(o.mag[r]) })
+//!     .collect();
+//! let bright = evaluate::evaluate(&catalog, &truth, &Rules::for_scale(scale)).detection_between(15.0, 21.0);
+//! assert!(found.len() > 5 && bright.completeness() > Some(0.8));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod colour;
 mod conditions;

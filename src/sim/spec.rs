@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use twinpeak_core::frame::PerBand;
+use twinpeak_core::preprocess::SMALLEST_PX;
 use twinpeak_core::wcs::WcsError;
 
 /// The highest seed: a seed becomes the run's number, which has six digits.
@@ -159,8 +160,8 @@ impl Spec {
         let rules = [
             ("seed", self.seed as f64, 0.0, LAST_SEED as f64, "0 to 990999"),
             ("field", f64::from(self.field), 1.0, f64::from(LAST_FIELD), "1 to 9999"),
-            ("width", self.width as f64, 64.0, 16_384.0, "64 to 16384"),
-            ("height", self.height as f64, 64.0, 16_384.0, "64 to 16384"),
+            ("width", self.width as f64, SMALLEST_PX as f64, 16_384.0, "64 to 16384"),
+            ("height", self.height as f64, SMALLEST_PX as f64, 16_384.0, "64 to 16384"),
             ("density", self.density, 0.0, 1000.0, "0 to 1000"),
             ("sources", self.sources.unwrap_or(0) as f64, 0.0, 1e6, "at most 1000000"),
             ("seeing.median_fwhm_arcsec", seeing.median_fwhm_arcsec, 0.01, 20.0, "0.01 to 20"),

@@ -2,11 +2,51 @@
 //!
 //! What a folder of results holds, for each image: `<id>.catalog.fits`, `<id>.catalog.parquet`,
 //! `<id>.masks.fits`, `<id>.quicklook.png`, on request `<id>.catalog.avro`, and last `<id>.done.json`, whose
-//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the folder, and which images
-//! are being worked on.
+//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the
+//! folder, and which images are being worked on.
 //!
-//! Every file appears whole or not at all (see `aside`). The same input gives the same bytes; the one
+//! Every file appears whole or not at all (see [`write_file`]). The same input gives the same bytes; the one
 //! exception is `timings_s` in `<id>.done.json`.
+//!
+//! # What it may know
+//!
+//! `twinpeak-core`, `twinpeak-engine` (its ports, which are implemented here) and `twinpeak-formats` (what files are made
+//! of). It never knows a broker, an object store, nets or the configuration: how frames are read and tables are written
+//! comes in as closures ([`Loader`], [`Encoders`]).
+//!
+//! # The parts
+//!
+//! In the order in which a frame meets them:
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `field` | the files of one field, band by band, and what is wrong with them |
+//! | `watch`, `inbox` | when a field that arrives file by file is ready; [`Inbox`], the watched folder as a source |
+//! | `files` | [`FileList`], the frames that somebody names as a source |
+//! | `ledger` | [`Ledger`] and [`Lease`]: an image is claimed on disk before the work begins |
+//! | `sink`, `record` | [`DirectorySink`]: a set of files appears together, its [`DoneRecord`] last |
+//! | `atomic_write` | [`write_file`]: written aside, synced, renamed |
+//! | `night`, `past` | what a folder says of its images, read back |
+//!
+//! # An image, begun and finished
+//!
+//! ```
+//! use twinpeak_core::frame::ImageId;
+//! use twinpeak_store::{Ledger, write_file};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let ledger = Ledger::open(folder.path())?;
+//! assert!(Ledger::open(folder.path()).is_err(), "a folder has one owner");
+//!
+//! let image = ImageId::new("003918-3-0213")?;
+//! let lease = ledger.claim(&image)?.ok_or("it is done or in work")?;
+//! assert!(ledger.works_on(&image) && ledger.claim(&image)?.is_none());
+//!
+//! write_file(folder.path(), "003918-3-0213.done.json", b"{}")?;
+//! lease.release()?;
+//! assert!(ledger.finished()?.contains("003918-3-0213"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod atomic_write;
 mod field;

@@ -7,6 +7,7 @@ use super::ledger::REJECTED;
 use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, StoreError, atomic_write};
 use twinpeak_core::catalog::{self, Catalog, Column};
 use twinpeak_core::frame::PerBand;
+use twinpeak_core::hex::hex;
 use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products, Rejection};
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::ports::{CatalogSink, PortError, PublishOutcome};
@@ -173,10 +174,6 @@ fn json(name: &str, record: &impl serde::Serialize) -> Result<Vec<u8>, StoreErro
         .map_err(|e| StoreError::Encode { file: name.to_owned(), source: Box::new(e) })?;
     text.push(b'\n');
     Ok(text)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

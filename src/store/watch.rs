@@ -23,7 +23,7 @@ pub struct WatchTimeouts {
 
 impl Default for WatchTimeouts {
     fn default() -> Self {
-        Self { poll_s: 0.5, settle_s: 1.0, incomplete_after_s: 600.0 }
+        Self { poll_s: 1.0, settle_s: 2.0, incomplete_after_s: 600.0 }
     }
 }
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::kafka::{Outflow, Outgoing};
 use crate::message::Uri;
 use crate::object_store::{ObjectStore, ObjectStoreError};
+use twinpeak_core::hex::hex;
 use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
 use twinpeak_engine::ports::PortError;
 use twinpeak_formats::avro::{AvroEncoder, Mask, MaskBody};
@@ -59,7 +60,7 @@ impl Outflow for Records {
             sha256 = stored.sha256.clone();
             MaskBody::Claim(&stored.uri)
         } else {
-            sha256 = format!("{:x}", Sha256::digest(&masks));
+            sha256 = hex(&Sha256::digest(&masks));
             MaskBody::Inline(&masks)
         };
         let objects = match body {

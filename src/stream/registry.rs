@@ -64,6 +64,7 @@ pub fn register(
     if !registry.url.username().is_empty() || registry.url.password().is_some() {
         return Err(RegistryError::Credentials);
     }
+    crate::tls::choose_provider();
     let mut settings = SrSettings::new_builder(url.clone());
     settings.set_timeout(registry.timeout);
     match &registry.credentials {

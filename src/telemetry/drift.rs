@@ -14,6 +14,10 @@ use twinpeak_engine::ports::{Event, Probe};
 /// Unix time 0 as a modified Julian date.
 const UNIX_EPOCH_MJD: f64 = 40_587.0;
 
+/// What the distance is, as Prometheus reads it.
+const DISTANCE: &str = "How far the window's frames are from what the model was made for: standard deviations, of the \
+                        mixture a Jensen-Shannon distance";
+
 /// Holds each processed frame against what the bundle in service expects.
 pub struct Drift {
     /// A mutex: frames end on one thread, models change on another, and the page asks from a third.
@@ -33,8 +37,8 @@ impl Drift {
         Self {
             watch: Mutex::default(),
             reference,
-            distance: gauge("distance", "How far frames are off what the model was made for", &["input", "window"]),
-            threshold: gauge("threshold", "Beyond which distance an input has drifted", &["input"]),
+            distance: gauge("distance", DISTANCE, &["input", "window"]),
+            threshold: gauge("threshold", "The distance beyond which an input has drifted", &["input"]),
         }
     }
 

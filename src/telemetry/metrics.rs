@@ -64,7 +64,7 @@ impl Metrics {
     pub fn new(facts: &Facts) -> Self {
         let r = Registry::new();
         let metrics = Self {
-            queue: gauges(&r, "queue_depth_messages", "Messages waiting before a stage", &["stage"]),
+            queue: gauges(&r, "queue_depth_messages", "Messages that wait before a stage", &["stage"]),
             permits_used: gauge(&r, "permits_used_frames", "Frames in flight"),
             permits_limit: gauge(&r, "permits_limit_frames", "Most frames in flight"),
             arrived: counter(&r, "arrived_frames_total", "Frames that entered"),
@@ -77,14 +77,29 @@ impl Metrics {
             batch_filled: counters(&r, "batch_slots_filled_total", "Slots of batches that held work", &["stage"]),
             batch_slots: counters(&r, "batch_slots_total", "Slots of batches, filled or not", &["stage"]),
             batch_seconds: histograms(&r, "batch_seconds", "Seconds of a batch on a device"),
-            device_failures: counters(&r, "device_failures_total", "Failures", &["device", "error_type"]),
-            retries: counters(&r, "retries_total", "Failures of a port", &["stage", "error_type"]),
+            device_failures: counters(
+                &r,
+                "device_failures_total",
+                "Batches that failed on a device; each is tried once more",
+                &["device", "error_type"],
+            ),
+            retries: counters(
+                &r,
+                "retries_total",
+                "Failures of reading and publishing that are tried again or end the run",
+                &["stage", "error_type"],
+            ),
             quality: Quality::new(&r),
             stream: Stream::new(&r),
-            model: gauges(&r, "model_info", "The model bundle in service", &["version", "hash"]),
+            model: gauges(&r, "model_info", "The model bundle in service; always 1", &["version", "hash"]),
             reloads: counters(&r, "model_reloads_total", "Model bundles that were looked at", &["outcome"]),
             last_finished: gauge(&r, "last_finished_timestamp_seconds", "When a frame last ended, Unix time"),
-            check_ok: gauges(&r, "check_ok", "1 where a condition for readiness holds, 0 where not", &["check"]),
+            check_ok: gauges(
+                &r,
+                "check_ok",
+                "1 where a condition for readiness holds, 0 where not; asked every 15 s",
+                &["check"],
+            ),
             free_bytes: gauge(&r, "output_free_bytes", "Space left where results or the stream's state are written"),
             registry: r,
         };
@@ -95,7 +110,7 @@ impl Metrics {
         for outcome in ["processed", "rejected"] {
             metrics.frames.with_label_values(&[outcome]);
         }
-        metrics.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))]);
+        metrics.info("build_info", "The program; always 1", &[("version", env!("CARGO_PKG_VERSION"))]);
         metrics.serves(&facts.model_version, &facts.model_hash);
         for outcome in ["taken", "refused"] {
             metrics.reloads.with_label_values(&[outcome]);
@@ -107,7 +122,7 @@ impl Metrics {
                 metrics.device_failures.with_label_values(&[device.as_str(), error_type]);
             }
         }
-        let devices = gauges(&metrics.registry, "device_info", "Devices that own nets", &["device"]);
+        let devices = gauges(&metrics.registry, "device_info", "Devices that own nets; always 1", &["device"]);
         facts.devices.iter().for_each(|d| devices.with_label_values(&[d]).set(1));
         metrics
     }
@@ -219,12 +234,15 @@ pub(super) fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("twinpeak_{name}"), help)
 }
 
+/// Every metric of ours comes by here, so that the documentation's table can be made of them.
 pub(super) fn register<C: prometheus::core::Collector + Clone + 'static>(
     registry: &Registry,
     made: prometheus::Result<C>,
 ) -> C {
     let collector = made.expect(OURS);
     registry.register(Box::new(collector.clone())).expect(OURS);
+    #[cfg(test)]
+    super::documented::note(&collector);
     collector
 }
 

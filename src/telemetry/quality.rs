@@ -1,7 +1,8 @@
 //! The last processed frame's quality, by band.
 
-use prometheus::{GaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, Registry};
 
+use super::metrics::{opts, register};
 use twinpeak_core::outcome::BandQuality;
 
 type Get = fn(&BandQuality) -> f64;
@@ -15,7 +16,9 @@ const GAUGES: [(&str, &str, Get); 8] = [
     ("depth_5sigma_mag", "Magnitude of a point source at S/N 5", |q| q.depth_5sigma_mag),
     ("psf_stars", "Stars that made the PSF", |q| q.psf_stars as f64),
     ("psf_fallback", "1 where the bundle's PSF had to serve", |q| f64::from(u8::from(q.psf_fallback))),
-    ("registration_residual_px", "Scatter about the registration", |q| q.registration_residual_px),
+    ("registration_residual_px", "Scatter of stars about the registration to the reference band", |q| {
+        q.registration_residual_px
+    }),
 ];
 
 /// One gauge for each figure of [`BandQuality`].
@@ -24,10 +27,8 @@ pub(super) struct Quality(Vec<(GaugeVec, Get)>);
 impl Quality {
     pub(super) fn new(registry: &Registry) -> Self {
         let made = GAUGES.map(|(name, help, get)| {
-            let opts = Opts::new(format!("twinpeak_frame_{name}"), format!("{help}; the last processed frame's"));
-            let gauge = GaugeVec::new(opts, &["band"]).expect("our metric names are valid");
-            registry.register(Box::new(gauge.clone())).expect("our metric names are distinct");
-            (gauge, get)
+            let opts = opts(&format!("frame_{name}"), &format!("{help}; the last processed frame's"));
+            (register(registry, GaugeVec::new(opts, &["band"])), get)
         });
         Self(made.into())
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge, Opts};
+use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, counter, opts, register};
@@ -60,16 +60,19 @@ impl Shadow {
         let before: Option<ShadowReport> =
             std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let same = |r: &ShadowReport| r.service == begun.service && r.candidate == begun.candidate;
-        let seconds = Opts::new("twinpeak_shadow_stage_seconds_total", "Seconds of all stages on the same frames");
+        let seconds = "Seconds of all stages on the same frames; model is service or candidate";
+        let seconds = CounterVec::new(opts("shadow_stage_seconds_total", seconds), &["model"]);
+        let agree = "Share of objects that the model in service and the candidate call the same";
+        let calibration = "Calibration error of the candidate, as if the model in service were the truth";
         Self {
             report: Mutex::new(before.filter(same).unwrap_or(begun)),
             file,
             radius_px,
             frames: counter(r, "shadow_frames_total", "Frames that the candidate did too"),
             skipped: counter(r, "shadow_skipped_frames_total", "Frames that it should have done and had no time for"),
-            agreement: gauge("shadow_agreement_ratio", "Share of objects that both models call the same"),
-            calibration: gauge("shadow_calibration_error", "The candidate's, were the model in service the truth"),
-            seconds: register(r, CounterVec::new(seconds, &["model"])),
+            agreement: gauge("shadow_agreement_ratio", agree),
+            calibration: gauge("shadow_calibration_error", calibration),
+            seconds: register(r, seconds),
         }
     }
 

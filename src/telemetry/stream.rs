@@ -37,26 +37,37 @@ impl Stream {
             let opts = HistogramOpts::from(opts(&named(name), help)).buckets(buckets.to_vec());
             register(r, Histogram::with_opts(opts))
         };
-        let paused = Counter::with_opts(opts("kafka_paused_seconds_total", "Time held back by a full pipeline"));
+        let held = "Time that partitions were paused because the pipeline was full";
+        let paused = Counter::with_opts(opts("kafka_paused_seconds_total", held));
         Self {
-            lag: gauges(r, &named("consumer_lag_messages"), "Messages that are not committed yet", &["partition"]),
-            partitions: gauge(r, &named("assigned_partitions"), "Partitions that are ours"),
+            lag: gauges(
+                r,
+                &named("consumer_lag_messages"),
+                "Messages of an assigned partition that are not committed yet",
+                &["partition"],
+            ),
+            partitions: gauge(r, &named("assigned_partitions"), "Partitions that are assigned to this daemon"),
             committed: counter(r, &named("commits_total"), "Transactions committed"),
             images: counter(r, &named("committed_images_total"), "Images whose outputs are visible to readers"),
-            aborted: counter(r, &named("aborts_total"), "Transactions aborted; their images are done again"),
-            rebalanced: counter(r, &named("rebalances_total"), "Times that the group's work was shared out anew"),
-            fenced: counter(r, &named("fenced_total"), "Times that another producer had our place"),
+            aborted: counter(r, &named("aborts_total"), "Transactions aborted; their images are reprocessed"),
+            rebalanced: counter(r, &named("rebalances_total"), "Times that partitions were assigned anew"),
+            fenced: counter(r, &named("fenced_total"), "Times that another producer took this daemon's place"),
             paused: register(r, paused),
             received: counter(r, &named("received_bytes_total"), "Bytes of messages taken"),
             produced: counter(r, &named("committed_bytes_total"), "Bytes of records committed, before compression"),
-            failures: counters(r, &named("errors_total"), "Failures by the client's name for them", &["error_type"]),
+            failures: counters(
+                r,
+                &named("errors_total"),
+                "Failures of the Kafka client, by its own names; each is tried again",
+                &["error_type"],
+            ),
             last_failure: gauges(
                 r,
                 &named("last_error_timestamp_seconds"),
                 "When a failure of this kind was last, Unix time",
                 &["error_type"],
             ),
-            latency: histogram("latency_seconds", "From an image's message to its commit", &LATENCY_S),
+            latency: histogram("latency_seconds", "From the timestamp of an image's message to its commit", &LATENCY_S),
             commit: histogram("commit_seconds", "From the call of a commit to its answer", &COMMIT_S),
         }
     }

@@ -208,7 +208,7 @@ fn each_bad_field_is_rejected_with_its_reason_and_the_good_one_is_untouched() {
     assert_eq!(by_daemon.len(), rejected.len());
     for (id, case) in &cases {
         assert_eq!(by_daemon[id], rejected[id], "{}", case.kind);
-        let lines = ended.told.lines().filter(|l| l.contains("rejected: ") && l.contains(id.as_str())).count();
+        let lines = ended.told.lines().filter(|l| l.contains("frame rejected") && l.contains(id.as_str())).count();
         assert_eq!(lines, 1, "{}", case.kind);
     }
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::Settings;
 use super::spline::Natural;
 use crate::frame::{Plane, mask};
+use crate::median::median;
 
 /// Values at the centres of the meshes.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ impl Background {
 
     /// Median of the meshes.
     pub(super) fn level(&self) -> f64 {
-        median(&mut self.nodes.clone())
+        median(&mut self.nodes.clone()).unwrap_or(0.0)
     }
 
     /// Takes the sky away from every pixel.
@@ -115,7 +116,7 @@ impl Background {
 fn mode(values: &[f32], bins: &mut Vec<u32>) -> f64 {
     const SIGMAS: f64 = 5.0; // the histogram's half-width
     let mut sample: Vec<f64> = values.iter().step_by(values.len() / 64 + 1).map(|&v| f64::from(v)).collect();
-    let pivot = median(&mut sample) as f32;
+    let pivot = median(&mut sample).unwrap_or(0.0) as f32;
     let (_, mean, sigma) = moments(values, f32::MIN, f32::MAX, pivot);
     let (n, mean, sigma) = moments(values, (mean - 2.0 * sigma) as f32, (mean + 2.0 * sigma) as f32, pivot);
     if n == 0.0 || sigma <= 1e-9 * mean.abs() || sigma == 0.0 {
@@ -239,16 +240,7 @@ fn median3x3(nodes: &[f64], columns: usize, rows: usize) -> Vec<f64> {
             let mut window: Vec<f64> = (y - ry..=y + ry)
                 .flat_map(|y| nodes[y * columns + x - rx..=y * columns + x + rx].iter().copied())
                 .collect();
-            median(&mut window)
+            median(&mut window).unwrap_or(0.0)
         })
         .collect()
-}
-
-/// The middle value, or the mean of the two; 0 for none.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        n => 0.5 * (values[(n - 1) / 2] + values[n / 2]),
-    }
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::frame::{Plane, mask};
+use crate::median::upper_median;
 
 /// Noise of one pixel of a background-subtracted band. 0 if no usable pixel is negative.
 pub(super) fn sky_sigma(pixels: &Plane<f32>, bits: &Plane<u8>) -> f64 {
@@ -12,10 +13,10 @@ pub(super) fn sky_sigma(pixels: &Plane<f32>, bits: &Plane<u8>) -> f64 {
         let row = pixels.row(y).iter().zip(bits.row(y)).step_by(3);
         sample.extend(row.filter(|(_, m)| usable(**m)).map(|(p, _)| *p));
     }
-    let Some(centre) = median(&mut sample) else { return 0.0 };
+    let Some(centre) = upper_median(&mut sample, f32::total_cmp) else { return 0.0 };
     sample.iter_mut().for_each(|v| *v = (*v - centre).abs());
     // Four robust sigma: whatever lies below is a defect.
-    let floor = -4.0 * 1.4826 * median(&mut sample).unwrap_or_default();
+    let floor = -4.0 * 1.4826 * upper_median(&mut sample, f32::total_cmp).unwrap_or_default();
     let rows = pixels.pixels().par_chunks(pixels.width().max(1)).zip(bits.pixels().par_chunks(bits.width().max(1)));
     let sums: Vec<(f64, f64)> = rows.with_min_len(32).map(|(row, bits)| negative_side(row, bits, floor)).collect();
     let (n, square) = sums.iter().fold((0.0, 0.0), |(n, s), row| (n + row.0, s + row.1));
@@ -42,14 +43,6 @@ fn negative_side(row: &[f32], bits: &[u8], floor: f32) -> (f64, f64) {
     }
     let add = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum();
     (add(n), add(square))
-}
-
-fn median(values: &mut [f32]) -> Option<f32> {
-    if values.is_empty() {
-        return None;
-    }
-    let middle = values.len() / 2;
-    Some(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
 #[cfg(test)]

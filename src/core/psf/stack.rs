@@ -2,6 +2,7 @@
 
 use super::stars::StarStamp;
 use super::{AREA, DISTANCE_SQUARED, TERMS};
+use crate::median::median;
 
 /// Fewer stars make no PSF.
 const FEWEST_STARS: usize = 3;
@@ -42,8 +43,8 @@ pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitt
     let mut keep = vec![true; stamps.len()];
     for _ in 0..ITERATIONS {
         let error: Vec<f64> = stamps.iter().zip(&basis).map(|(s, b)| core_residual(s, b, &terms, &core)).collect();
-        let kept = error.iter().zip(&keep).filter(|(_, k)| **k).map(|(e, _)| *e).collect();
-        let limit = CLIP * median(kept);
+        let kept = error.iter().zip(&keep).filter(|(_, k)| **k).map(|(e, _)| *e);
+        let limit = CLIP * median(&mut kept.collect::<Vec<_>>()).unwrap_or(f64::NAN);
         let inliers: Vec<bool> = error.iter().map(|e| *e < limit).collect();
         if inliers.iter().filter(|i| **i).count() >= FEWEST_KEPT {
             keep = inliers;
@@ -58,13 +59,9 @@ pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitt
 }
 
 fn median_stamp(stamps: &[StarStamp]) -> Vec<f64> {
-    (0..AREA).map(|i| median(stamps.iter().map(|s| f64::from(s.pixels[i])).collect())).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    if n == 0 { f64::NAN } else { 0.5 * (values[(n - 1) / 2] + values[n / 2]) }
+    (0..AREA)
+        .map(|i| median(&mut stamps.iter().map(|s| f64::from(s.pixels[i])).collect::<Vec<_>>()).unwrap_or(f64::NAN))
+        .collect()
 }
 
 /// Root mean square of a stamp about the model, within the core.

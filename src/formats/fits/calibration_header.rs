@@ -8,6 +8,7 @@ use super::hdu::Hdu;
 use super::header::Header;
 use super::pixels::Shape;
 use super::table::Table;
+use twinpeak_core::median::upper_median;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::{Wcs, WcsError};
 
@@ -92,8 +93,7 @@ fn check_unit(wanted: &str, found: Option<&str>) -> Result<(), FileError> {
 fn removed_sky_dn(hdus: &[Hdu], column: &str) -> Option<f64> {
     let tables = hdus.iter().filter_map(|hdu| Table::of(hdu).ok().flatten());
     let mut samples = tables.filter_map(|table| Some(table.reals(table.column(column)?))).find(|s| !s.is_empty())?;
-    let middle = samples.len() / 2;
-    Some(*samples.select_nth_unstable_by(middle, f64::total_cmp).1)
+    upper_median(&mut samples, f64::total_cmp)
 }
 
 /// The coordinate system of an image header. Only equatorial systems that are ICRS to 0.1 arcsec are taken:

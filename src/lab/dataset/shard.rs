@@ -27,7 +27,7 @@ pub struct Shard {
 }
 
 /// A shard as its two files.
-pub struct Encoded {
+pub struct EncodedShard {
     /// `SHARD.features`
     pub features: Vec<u8>,
     /// `SHARD.cutouts`
@@ -82,7 +82,7 @@ impl Shard {
     }
 
     /// Its files' bytes; the same objects give the same.
-    pub fn encode(&self, shard: String) -> Encoded {
+    pub fn encode(&self, shard: String) -> EncodedShard {
         let features = checksum::append(self.features.encode(self.image.as_str()));
         let cutouts = checksum::append(self.cutouts.encode());
         let entry = Entry {
@@ -92,7 +92,7 @@ impl Shard {
             features_sha256: checksum::of(&features),
             cutouts_sha256: checksum::of(&cutouts),
         };
-        Encoded { features, cutouts, entry }
+        EncodedShard { features, cutouts, entry }
     }
 }
 

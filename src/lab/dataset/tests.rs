@@ -182,12 +182,12 @@ fn the_same_objects_give_the_same_bytes_and_a_cut_shard_keeps_its_first() {
 /// A net's batch is a function of the step alone, from whatever step a training goes on.
 #[test]
 fn steps_have_their_batches_whatever_was_asked_before() {
-    use crate::whole::{Batches as _, Cutouts, Streamed};
+    use crate::whole::{CutoutBatches as _, CutoutView, Streamed};
     let dir = made();
     let set = DataSet::open(dir.path()).unwrap();
     let features = set.features(Part::Train).unwrap();
     let view = Input::MagnitudeSigma.view(&sdss(), &set.manifest().standards).unwrap();
-    let cutouts = Cutouts { set: &set, view };
+    let cutouts = CutoutView { set: &set, view };
     let streamed = || Streamed::new(cutouts, &features.sky_sigma, 3, 3, 9);
     let mut through = streamed();
     assert_eq!(through.steps_an_epoch(), 3);

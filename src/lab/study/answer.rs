@@ -37,7 +37,7 @@ pub struct StudyContext<'a> {
     pub scored: &'a DataSet,
     /// Tells the bits of both sets from any others: what is kept of nets is kept for these.
     pub sha256: String,
-    /// Tells what both sets were request to be: runs are kept for that.
+    /// Tells what both sets were asked to be: runs are kept for that.
     pub origin: String,
     /// The survey of the frames.
     pub survey: &'a Survey,

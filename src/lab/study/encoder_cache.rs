@@ -12,13 +12,13 @@ use super::Encoder;
 use super::answer::StudyContext;
 use super::table::slug;
 use crate::dataset::{Input, Part, stamp};
-use crate::whole::{self, Cutouts, Distance, Encoded, Streamed};
+use crate::whole::{self, CutoutView, Distance, Encoded, Streamed};
 use crate::{LabError, residual};
 use twinpeak_learn::classify::{self, TrainedClassifier};
 use twinpeak_learn::{Curve, LearnError, Progress, Run};
 use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
-/// Cutouts encoded at a time.
+/// CutoutView encoded at a time.
 const ENCODED_BATCH: usize = 256;
 /// Steps between checkpoints.
 const CHECKPOINT_STEPS: usize = 100;
@@ -84,7 +84,7 @@ impl<'a> EncoderCache<'a> {
     /// [`LearnError`], of a file too that cannot be read or written.
     pub fn ensemble(
         &self,
-        objects: &classify::Objects,
+        objects: &classify::TrainingSet,
         settings: &classify::Settings,
     ) -> Result<(TrainedClassifier, f64), LearnError> {
         self.counted(|| {
@@ -161,12 +161,12 @@ impl<'a> EncoderCache<'a> {
     ) -> Result<(Parameters, [Encoded; 2], Curve), LabError> {
         let context = self.context;
         let view = input.view(context.survey, &context.set.manifest().standards);
-        let cutouts = Cutouts { set: context.set, view: view.ok_or(LabError::NoCutouts { input })? };
+        let cutouts = CutoutView { set: context.set, view: view.ok_or(LabError::NoCutouts { input })? };
         let limit = context.plan.cutouts_max;
         let mut batches = Streamed::new(cutouts, &context.training.sky_sigma, seed, settings.batch, limit);
         let (encoder, curve) = whole::train(name, &mut batches, settings, distance, seed, run)?;
         let encode = |set, part, features: &crate::dataset::Features, limit| {
-            let batches = Cutouts { set, ..cutouts }.in_order(part, &features.sky_sigma, ENCODED_BATCH, limit);
+            let batches = CutoutView { set, ..cutouts }.in_order(part, &features.sky_sigma, ENCODED_BATCH, limit);
             whole::encode(&encoder, settings.shape(), batches)
         };
         let training = encode(context.set, Part::Train, &context.training, limit)?;

@@ -64,7 +64,7 @@ pub fn evidence(training: Seen, held_out: Seen, seed: u64, run: &Run) -> Result<
     let settings = colour::Settings { seed, epochs: EPOCHS, ..colour::Settings::default() };
     let cpu = choose(Wanted::Cpu)?;
     let prior: Vec<f64> = training.star_prob.iter().map(|&p| log_odds(p)).collect();
-    let mut objects = colour::Objects { inputs: training.inputs.to_vec(), star_prob: vec![0.0; prior.len()] };
+    let mut objects = colour::TrainingSet { inputs: training.inputs.to_vec(), star_prob: vec![0.0; prior.len()] };
     let mut ratio = vec![0.0; prior.len()];
     let mut told = Vec::new();
     for round in 1..=ROUNDS {

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::{SupervisedError, probabilities};
 use twinpeak_core::model::{STAMP, STAMP_LEN};
-use twinpeak_learn::classify::{Batches, values};
+use twinpeak_learn::classify::{ShuffledBatches, values};
 use twinpeak_learn::trainer::{Schedule, Step, Trainer, inputs};
 use twinpeak_learn::{Curve, LearnError, Run};
 use twinpeak_nets::classifier::symmetry;
@@ -55,7 +55,7 @@ impl SupervisedNet {
     ) -> Result<(Self, Curve), SupervisedError> {
         let labels = probabilities(NET, is_star)?;
         let start = Parameters::random(&shapes(), Start::He, &mut ChaCha8Rng::seed_from_u64(settings.seed));
-        let mut batches = Batches::new(stamps.len(), settings.batch, settings.seed);
+        let mut batches = ShuffledBatches::new(stamps.len(), settings.batch, settings.seed);
         let trainer = Trainer {
             net: format!("{NET}-{}", settings.seed),
             steps: batches.steps(settings.epochs),

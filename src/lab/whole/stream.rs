@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::Batches;
+use super::CutoutBatches;
 use crate::LabError;
 use crate::dataset::{self, DataSet, Order, Part, View};
 use twinpeak_core::frame::PerBand;
@@ -10,7 +10,7 @@ use twinpeak_learn::LearnError;
 
 /// The first objects of a data set's training part, over and over, each pass in an order of its own.
 pub struct Streamed<'a> {
-    cutouts: Cutouts<'a>,
+    cutouts: CutoutView<'a>,
     sky_sigma: &'a [PerBand<f32>],
     seed: u64,
     batch: usize,
@@ -21,14 +21,14 @@ pub struct Streamed<'a> {
 
 /// A data set as a net sees it.
 #[derive(Clone, Copy)]
-pub struct Cutouts<'a> {
+pub struct CutoutView<'a> {
     /// The data.
     pub set: &'a DataSet,
     /// What the net sees of them.
     pub view: View,
 }
 
-impl<'a> Cutouts<'a> {
+impl<'a> CutoutView<'a> {
     /// Batches (up to `batch`, 5, 64, 64) of a part's first `limit` objects, in their order. `sky_sigma` are all of
     /// the part's.
     pub fn in_order(
@@ -51,7 +51,7 @@ impl<'a> Cutouts<'a> {
 
 impl<'a> Streamed<'a> {
     /// Batches of `batch` of the first `limit` objects, in orders of this seed.
-    pub fn new(cutouts: Cutouts<'a>, sky_sigma: &'a [PerBand<f32>], seed: u64, batch: usize, limit: usize) -> Self {
+    pub fn new(cutouts: CutoutView<'a>, sky_sigma: &'a [PerBand<f32>], seed: u64, batch: usize, limit: usize) -> Self {
         let objects = cutouts.set.len(Part::Train).min(limit);
         Self { cutouts, sky_sigma, seed, batch: batch.min(objects).max(1), objects, open: None }
     }
@@ -67,7 +67,7 @@ impl<'a> Streamed<'a> {
     }
 }
 
-impl Batches for Streamed<'_> {
+impl CutoutBatches for Streamed<'_> {
     fn steps_an_epoch(&self) -> usize {
         self.objects / self.batch
     }

@@ -26,7 +26,7 @@ impl Blobs {
     }
 }
 
-impl Batches for Blobs {
+impl CutoutBatches for Blobs {
     fn steps_an_epoch(&self) -> usize {
         8
     }

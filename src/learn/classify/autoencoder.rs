@@ -22,7 +22,7 @@ pub fn train(a: usize, stamps: &Tensor, settings: &Settings, run: &Run) -> Resul
     let seed = settings.seed + a as u64;
     let shapes = [settings.shape.encoder(), settings.shape.decoder()].concat();
     let start = Parameters::random(&shapes, Start::Uniform, &mut ChaCha8Rng::seed_from_u64(seed));
-    let mut batches = Batches::new(stamps.size()[0] as usize, settings.autoencoder_batch, seed);
+    let mut batches = ShuffledBatches::new(stamps.size()[0] as usize, settings.autoencoder_batch, seed);
     let values = super::values(stamps).map_err(|source| LearnError::Torch { net: "classifier".to_owned(), source })?;
     let trainer = Trainer {
         net: format!("classifier-ae{a}"),
@@ -72,7 +72,7 @@ pub fn latents(encoder: &Parameters, stamps: &Tensor) -> Result<Tensor, TchError
 
 /// Shuffled batches, a new order each epoch; a smaller last batch is left out, as it would make a noisy step.
 #[derive(Clone, Debug)]
-pub struct Batches {
+pub struct ShuffledBatches {
     n: usize,
     batch: usize,
     seed: u64,
@@ -80,7 +80,7 @@ pub struct Batches {
     order: Vec<i64>,
 }
 
-impl Batches {
+impl ShuffledBatches {
     /// Of `n` objects, `batch` at a time, or all where there are fewer.
     pub fn new(n: usize, batch: usize, seed: u64) -> Self {
         Self { n, batch: batch.min(n).max(1), seed, epoch: None, order: Vec::new() }

@@ -134,15 +134,15 @@ mod tests {
     fn a_small_correlation_gets_no_name_though_it_is_significant() {
         let concentration: Vec<f32> = (0..9000).map(|i| ((i * 7919) % 8999) as f32).collect();
         let scores: Vec<f32> = (0..9000).map(|i| 0.15 * concentration[i] + ((i * 6007) % 8999) as f32).collect();
-        let doubt = sign(&scores, &concentration).unwrap_err();
-        assert!(doubt.significance > 10.0 && doubt.correlation < CORRELATION_MIN, "{doubt}");
+        let ambiguous = sign(&scores, &concentration).unwrap_err();
+        assert!(ambiguous.significance > 10.0 && ambiguous.correlation < CORRELATION_MIN, "{ambiguous}");
     }
 
     #[test]
     fn an_unclear_peak_gets_no_name() {
         let odds: Vec<f32> = (0..60).map(|i| ((i * 37) % 60) as f32).collect();
-        let doubt = sign(&odds, &(0..60).map(|i| i as f32).collect::<Vec<_>>()).unwrap_err();
-        assert!(doubt.significance < 5.0);
+        let ambiguous = sign(&odds, &(0..60).map(|i| i as f32).collect::<Vec<_>>()).unwrap_err();
+        assert!(ambiguous.significance < 5.0);
         let few = sign(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]).unwrap_err();
         assert!(few.of(1, 0).to_string().contains("over 3 objects"));
     }

@@ -9,10 +9,10 @@ use twinpeak_nets::device::{Wanted, choose};
 use twinpeak_nets::infer::TorchClassifier;
 
 /// Stars are noise; galaxies are noise with a ring around a hole, stronger when bright. And which are stars.
-fn two_populations(n: usize, seed: u64) -> (Objects, Vec<bool>) {
+fn two_populations(n: usize, seed: u64) -> (TrainingSet, Vec<bool>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let noise = |rng: &mut ChaCha8Rng| -> [f32; STAMP_LEN] { std::array::from_fn(|_| rng.sample(StandardNormal)) };
-    let (mut objects, mut star) = (Objects::default(), vec![]);
+    let (mut objects, mut star) = (TrainingSet::default(), vec![]);
     for i in 0..n {
         let is_star = i % 2 == 0;
         let mag: f32 = rng.random_range(16.0..22.0);
@@ -110,6 +110,6 @@ fn a_prior_without_two_peaks_and_too_few_objects_are_refused() {
     assert!(matches!(train(&objects, &flat, &run), Err(LearnError::Prior(_))));
     let (few, _) = two_populations(40, 3);
     assert!(matches!(train(&few, &settings(), &run), Err(LearnError::TooFew { found: 40, .. })));
-    let short = Objects { mag: vec![20.0; 12], ..objects };
+    let short = TrainingSet { mag: vec![20.0; 12], ..objects };
     assert!(matches!(train(&short, &settings(), &run), Err(LearnError::TooFew { found: 12, .. })));
 }

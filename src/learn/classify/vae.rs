@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
-use super::autoencoder::Batches;
+use super::autoencoder::ShuffledBatches;
 use crate::loss::{DoublePeak, PriorLoss};
-use crate::prior::{Posterior, Prior, bounded, warmth};
+use crate::prior::{LatentPosterior, LatentPrior, bounded, warmth};
 use crate::trainer::{Schedule, Step, Trainer, inputs};
 use crate::{Curve, LearnError, Run};
 use twinpeak_nets::classifier::{VaeDecoder, VaeEncoder, VaeShape};
@@ -79,8 +79,8 @@ pub fn train(
     let torch = |source| LearnError::Torch { net: net.name.clone(), source };
     let shapes = [net.shape.encoder(), net.shape.decoder()].concat();
     let start = Parameters::random(&shapes, settings.start, &mut ChaCha8Rng::seed_from_u64(net.seed));
-    let mut batches = Batches::new(latents.size()[0] as usize, settings.batch, net.seed);
-    let prior = Prior::new(prior, batches.size()).map_err(torch)?;
+    let mut batches = ShuffledBatches::new(latents.size()[0] as usize, settings.batch, net.seed);
+    let prior = LatentPrior::new(prior, batches.size()).map_err(torch)?;
     let trainer = Trainer {
         net: net.name.clone(),
         steps: batches.steps(settings.epochs),
@@ -97,7 +97,7 @@ pub fn train(
     let (mut parameters, curve) = run.descend(&trainer, &start, build, |(encoder, decoder), step, rng| -> Step {
         let x = latents.f_index_select(0, &batches.at(step)?)?;
         let (mu, sigma) = encoder.posterior(&x)?;
-        let posterior = Posterior::sample((bounded(mu, settings.pull, prior.peaks())?, sigma), rng)?;
+        let posterior = LatentPosterior::sample((bounded(mu, settings.pull, prior.peaks())?, sigma), rng)?;
         let (made, log_variance) = decoder.decode(&posterior.z)?;
         let miss = x.f_sub(&made)?.f_square()?.f_mul(&log_variance.f_neg()?.f_exp()?)?.f_add(&log_variance)?;
         let reconstruction = miss.f_sum_dim_intlist(1, false, Kind::Float)?.f_mean(Kind::Float)?.f_mul_scalar(0.5)?;

@@ -80,7 +80,8 @@ impl Prior {
 }
 
 impl PriorLoss {
-    /// All, in the order of the paper, the printed ones last.
+    /// All, in the order of the paper, the printed ones last; for tests.
+    #[cfg(any(test, feature = "testing"))]
     pub const ALL: [Self; 11] = [
         Self::VaeKl,
         Self::Sc,

@@ -18,6 +18,7 @@ use super::session::{SessionControl, SessionSupervisor};
 use super::topics::MaxRecordBytes;
 use super::{KafkaError, Settings, Status, Topics};
 use twinpeak_core::frame::ImageId;
+use twinpeak_core::hex::hex;
 use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{Arrival, CatalogSink, FrameSource, Load, Loaded, PortError, Probe, PublishOutcome};
@@ -334,7 +335,7 @@ impl StreamSink {
         let original = if bytes <= longest {
             Original::Whole
         } else {
-            let sha256 = format!("{:x}", Sha256::digest(incoming.bytes()));
+            let sha256 = hex(&Sha256::digest(incoming.bytes()));
             match self.outflow.keep(incoming.bytes(), &incoming.origin.fingerprint(&self.group))? {
                 Some(uri) => Original::Claim { uri, sha256 },
                 None => Original::Cut { sha256 },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use twinpeak_core::hex::hex;
 
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ impl Origin {
     /// their names, so that what one message leaves is never another's.
     pub(super) fn fingerprint(&self, group: &str) -> String {
         let digest = Sha256::digest(format!("{group} {self}"));
-        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+        hex(&digest[..8])
     }
 }
 

@@ -186,6 +186,7 @@ struct NoRedirects {
 impl HttpConnector for NoRedirects {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let allow_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        crate::tls::choose_provider();
         let client = reqwest::Client::builder()
             .user_agent(concat!("twinpeak/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::ObjectStoreError;
 use crate::message::Uri;
+use twinpeak_core::hex::hex;
 
 /// Where claim checks are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub(super) fn is_ending(text: &str) -> bool {
 
 /// Lower-case hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ struct Program {
     folder: PathBuf,
 }
 
-/// Its metrics on a context's fields.
+/// Its metrics on the context's fields.
 ///
 /// # Errors
 /// Where the program is not there or ends with an error.

@@ -58,7 +58,7 @@ struct Trained {
 
 fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> Result<Trained, AnswerError> {
     let (known, seed) = (&context.training, request.seed);
-    let objects = classify::Objects {
+    let objects = classify::TrainingSet {
         stamps: known.stamp.iter().map(stamp).collect(),
         null_stamps: known.null_stamp.iter().map(stamp).collect(),
         mag: known.reference_mag.clone(),
@@ -68,7 +68,7 @@ fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> 
     let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
     let (ensemble, training_s) = cache.ensemble(&objects, &settings)?;
     let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
-    let judged = posterior::Objects { known: &measured, scores: &ensemble.scores };
+    let judged = posterior::TrainingSet { known: &measured, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed, ..colour::Settings::default() };
     let trained = posterior::train(judged, ensemble.calibration, &of_colour, &request.run())?;
     let mut parameters = ensemble.parameters;
@@ -133,7 +133,7 @@ pub(super) fn profiles(context: &StudyContext, coloured: bool, seed: u64, run: &
 /// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
 pub(super) fn log_odds(context: &StudyContext) -> Result<[Vec<f64>; 2], AnswerError> {
     let known = &context.training;
-    let objects = eb::Objects { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
+    let objects = eb::TrainingSet { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
     let mixture = eb::train(&objects)?;
     Ok([known, &context.test].map(|features| {
         let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
@@ -151,7 +151,7 @@ pub(super) fn colour_ratios(
 ) -> Result<(Vec<f32>, Curve), AnswerError> {
     let star_prob = training.iter().map(|&odds| logistic(odds) as f32).collect();
     let settings = colour::Settings { seed, ..colour::Settings::default() };
-    let objects = colour::Objects { inputs: inputs(&context.training), star_prob };
+    let objects = colour::TrainingSet { inputs: inputs(&context.training), star_prob };
     let (nets, curve) = colour::train(&objects, &settings, run)?;
     Ok((TorchColour::new(&nets, &choose(Wanted::Cpu)?)?.log_ratios(&inputs(&context.test))?, curve))
 }

@@ -32,7 +32,7 @@ impl Judged<'_> {
     }
 }
 
-/// The masks of a context's first field at the usual number of false components.
+/// The masks of the context's first field at the usual number of false components.
 ///
 /// # Errors
 /// [`SegmentError::NoSpread`]

@@ -2,5 +2,4 @@
 
 mod common;
 mod dataset;
-mod regen;
 mod study;

@@ -136,7 +136,7 @@ fn trainer_and_daemon_see_the_same_tensors() {
     };
     let found = sample::find(&prepared, &survey, &mut by).unwrap();
     let mut known = Vec::new();
-    let mut taught = classify::Objects::default();
+    let mut taught = classify::TrainingSet::default();
     sample::add_objects(&found, 1, &mut taught, &mut known);
 
     let tiles = tiles.lock().unwrap();
