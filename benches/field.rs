@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The engine does the work and its probe tells the time, so a stage is what `/metrics` calls by that name: its time
-//! in a field that has the machine to itself. `whole` is such a field from its arrival to its record; `stream` has several in
-//! flight, as in a night. Process start and the loading of the nets are in neither. The target of a millisecond makes
-//! criterion take its samples of one field each; it warns that they take longer, which they should.
+//! in a field that has the machine to itself. `whole` is such a field from its arrival to its record; `stream` has
+//! several in flight, as in a night. Process start and the loading of the nets are in neither. The target of a
+//! millisecond makes criterion take its samples of one field each; it warns that they take longer, which they should.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench fails")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

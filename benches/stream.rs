@@ -1,6 +1,7 @@
 //! How fast the stream itself is: `cargo bench --bench stream`. Images of 64x64 px whose 500 rows cost nothing to make
 //! go through the real session, encoders and transactions, by one daemon and by two, on a broker of this bench's own;
 //! beside them a bare consume-produce loop in transactions with the same bytes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench fails")]
 
 #[path = "../tests/integration/common/broker.rs"]
 mod broker;

@@ -1,5 +1,6 @@
 //! How long rows take to become messages: ours, written column by column, beside the library's tree of values a
 //! row. `cargo bench --bench wire`
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a bench fails")]
 
 use std::hint::black_box;
 

@@ -18,7 +18,7 @@ daemon='' night=${NIGHT:-out/demo} address=${ADDRESS:-127.0.0.1:9311} truth=()
 deploy/setup.sh
 say() { printf '\ndemo: %s\n' "$*"; }
 say "builds twinpeak (release; the first time compiles its dependencies: some minutes)"
-cargo build --release
+cargo build --release -p twinpeak # neither the laboratory nor what tests need
 twinpeak=target/release/twinpeak
 
 rm -rf "$night/inbox" "$night/sky" "$night/out" "$night/daemon.log"

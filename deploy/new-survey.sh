@@ -8,7 +8,7 @@ set -euo pipefail
 dir=$(realpath -m "${1:-out/new-survey}")
 cd "$(dirname "$0")/.."
 deploy/setup.sh
-cargo build --release
+cargo build --release -p twinpeak
 twinpeak=target/release/twinpeak
 say() { printf '\nnew-survey: %s\n' "$*"; }
 

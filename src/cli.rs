@@ -17,11 +17,19 @@ pub use stream::{ReplayArgs, SubmitArgs};
 
 /// `twinpeak`
 #[derive(Debug, Parser)]
-#[command(name = "twinpeak", version, about, after_help = Exit::table())]
+#[command(name = "twinpeak", version, about, after_help = after_help())]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What `--help` ends with.
+fn after_help() -> String {
+    format!(
+        "{}\n\nData sets for trainings and the study of the paper's methods: twinpeak-lab, a program of its own",
+        Exit::table()
+    )
 }
 
 /// One for each file in `commands/`.

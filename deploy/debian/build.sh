@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Makes the Debian package: program, libtorch, model, configuration, unit and user in one file.
+# Makes the Debian package: program, libtorch, model, configuration, unit and user in one file; and a second one with the
+# program's debug information.
 #
 #   deploy/debian/build.sh [--binary FILE] [--libtorch DIR] [--version V] [--out DIR]
 #
 # FILE (target/release/twinpeak) is what `cargo build --release` made, DIR (.libtorch, or $LIBTORCH) what it was linked
-# with: one of `deploy/cuda.sh` gives a package for GPUs, twinpeak-cuda. V is Cargo.toml's version unless given. The
-# package is put into --out (out/debian), and its path printed. Needs patchelf, dpkg-dev, binutils and perl.
+# with: one of `deploy/cuda.sh` gives a package for GPUs, twinpeak-cuda. V is Cargo.toml's version unless given. Both
+# packages, NAME and NAME-dbgsym, are put into --out (out/debian), and their paths printed. What is installed is stripped;
+# with NAME-dbgsym beside it, backtraces have names and lines, a panic's too. twinpeak-lab is in neither. Needs patchelf,
+# dpkg-dev, binutils and perl.
 set -euo pipefail
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
@@ -24,7 +27,7 @@ die() { printf 'build: %s\n' "$*" >&2; exit 1; }
 version=${version:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)}
 [[ -x $binary ]] || die "no program at $binary: cargo build --release"
 [[ -e $libtorch/lib/libtorch_cpu.so ]] || die "no libtorch in $libtorch: deploy/setup.sh"
-for tool in patchelf:patchelf dpkg-shlibdeps:dpkg-dev strip:binutils perl:perl; do
+for tool in patchelf:patchelf dpkg-shlibdeps:dpkg-dev objcopy:binutils perl:perl; do
     command -v "${tool%:*}" >/dev/null || die "needs ${tool%:*}: apt-get install ${tool#*:}"
 done
 
@@ -33,13 +36,22 @@ if [[ -e $libtorch/lib/libtorch_cuda.so ]]; then name=twinpeak-cuda other=twinpe
 architecture=$(dpkg --print-architecture)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-root=$work/root
+root=$work/root debug=$work/debug
 doc=$root/usr/share/doc/$name # of the licences; all else is in twinpeak, whichever package it is
 
 # ---- the program, and libtorch where only it looks -----------------------------------------------------------
-install -D -m 755 "$binary" "$root/usr/bin/twinpeak"
-strip --strip-debug "$root/usr/bin/twinpeak" # names of functions stay: a panic's backtrace can be read
-patchelf --set-rpath /usr/lib/twinpeak "$root/usr/bin/twinpeak"
+program=$root/usr/bin/twinpeak
+install -D -m 755 "$binary" "$program"
+patchelf --set-rpath /usr/lib/twinpeak "$program"
+# Names and lines go into a file of their own, which gdb and the program's own backtraces look for under this name.
+build_id=$(readelf -n "$program" | sed -n 's/.*Build ID: //p')
+[[ $build_id ]] || die "$binary has no build id: the linker was told to leave it out"
+symbols=$debug/usr/lib/debug/.build-id/${build_id:0:2}/${build_id:2}.debug
+mkdir -p "$(dirname "$symbols")"
+objcopy --only-keep-debug "$program" "$symbols"
+chmod 644 "$symbols"
+strip --strip-all "$program"
+objcopy --add-gnu-debuglink="$symbols" "$program"
 mkdir -p "$root/usr/lib/twinpeak"
 # Linker scripts and what only linking needs stay behind.
 find "$libtorch/lib" -maxdepth 1 -name 'lib*.so*' -print0 | while IFS= read -r -d '' library; do
@@ -80,11 +92,12 @@ touch "$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps --ignore-missing-info "-l$root/usr/lib/twinpeak" -O -e"$root/usr/bin/twinpeak" \
     "$root"/usr/lib/twinpeak/{libtorch_cpu,libc10}.so 2>"$work/shlibdeps.log" | sed -n 's/^shlibs:Depends=//p') || true
 [[ $depends ]] || { cat "$work/shlibdeps.log" >&2; die "dpkg-shlibdeps found no dependencies"; }
+maintainer=$(sed -n 's/^Maintainer: //p' deploy/debian/copyright)
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: $name
 Version: $version
 Architecture: $architecture
-Maintainer: $(sed -n 's/^Maintainer: //p' deploy/debian/copyright)
+Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size "$root" | cut -f 1)
 Depends: adduser, $depends
 Conflicts: $other
@@ -99,9 +112,26 @@ Description: segmentation and star/galaxy classification of an imaging survey
  $(if [[ $name == twinpeak ]]; then echo 'processors.'; else echo 'processors and NVIDIA GPUs.'; fi)
 CONTROL
 
+mkdir -p "$debug/DEBIAN" "$debug/usr/share/doc"
+ln -s "$name" "$debug/usr/share/doc/$name-dbgsym" # its licence is the program's
+cat >"$debug/DEBIAN/control" <<CONTROL
+Package: $name-dbgsym
+Version: $version
+Architecture: $architecture
+Maintainer: $maintainer
+Installed-Size: $(du -sk --apparent-size "$debug" | cut -f 1)
+Depends: $name (= $version)
+Section: debug
+Priority: optional
+Build-Ids: $build_id
+Description: debug information of $name
+CONTROL
+
 mkdir -p "$out"
-deb=$out/${name}_${version}_$architecture.deb
-# zstd: xz would take minutes over libtorch and save a fifth.
-dpkg-deb --root-owner-group -Zzstd -z3 --build "$root" "$deb.part" >/dev/null
-mv "$deb.part" "$deb"
-echo "$deb"
+for package in "$root" "$debug"; do
+    deb=$out/$(sed -n 's/^Package: //p' "$package/DEBIAN/control")_${version}_$architecture.deb
+    # zstd: xz would take minutes over libtorch and save a fifth.
+    dpkg-deb --root-owner-group -Zzstd -z3 --build "$package" "$deb.part" >/dev/null
+    mv "$deb.part" "$deb"
+    echo "$deb"
+done

@@ -16,7 +16,7 @@ Files are grouped into fields by the survey's file names, as `process` does it. 
 field by absolute file:// URIs (or, with --s3-prefix, as they lie in a store); the daemons read them from there, so \
 their remote.file_roots or remote.s3_buckets must allow it. A folder of a store, s3://BUCKET/FOLDER, is listed as \
 remote.s3_* says, its bucket being one of remote.s3_buckets. Fields that are incomplete and files of other names are \
-told, and not sent. Each message is sent until the broker has it; one that it does not take within 120 s is told. \
+reported, and not sent. Each message is sent until the broker has it; one that it does not take within 120 s is reported. \
 Sent twice, a field is processed twice, with the same sourceIds.
 
 Exit code 3 where some fields could not be sent, 4 where none could, 9 where the broker does not answer.";
@@ -24,7 +24,7 @@ Exit code 3 where some fields could not be sent, 4 where none could, 9 where the
 pub(super) const REPLAY: &str = "\
 Sends rejected messages to the daemons again, each once.
 
-Reads the topic of rejected messages from its beginning to its present end, and sends those that are wished for as they \
+Reads the topic of rejected messages from its beginning to its present end, and sends those that the options select as they \
 once came (key, bytes, headers; the time is now) to the topic from which they came. What was sent is noted in the topic \
 of replayed messages, in the same transaction: however often this is run, and whatever is killed, no rejection is \
 replayed twice. (To replay one again on purpose, write a record without a value to that topic, under its key \
@@ -32,14 +32,15 @@ PARTITION-OFFSET.) A message that is rejected again is a new rejection. Only one
 begun while another runs goes on in its place, and the other ends with exit code 9.
 
 A message that was too large for the topic of rejected ones comes from the object store (remote.objects), or from where \
-it still lies. One that cannot be had is told.
+it still lies. One that cannot be had is reported.
 
 Exit code 3 where some could not be sent, 4 where none could, 9 where the broker does not answer.";
 
 /// `twinpeak submit`
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
-    /// Files of frames, or folders of them, or one folder of a store (s3://BUCKET/FOLDER); bands are grouped by file name
+    /// Files of frames, or folders of them, or one folder of a store (s3://BUCKET/FOLDER); bands are grouped by file
+    /// name
     #[arg(required = true)]
     pub frames: Vec<PathBuf>,
     /// Most messages a second [default: as fast as the broker takes them]

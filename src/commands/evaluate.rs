@@ -24,7 +24,7 @@ use twinpeak_sim::IGNORED;
 use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced, truth_files};
 use twinpeak_store::{self as store, FileList};
 
-/// All marks of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
+/// All metrics of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
 #[derive(Debug, Serialize)]
 struct Report {
     /// The image, by the catalogue's name.
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// A simulated field, of whose truth only positions are told: the frame gives the magnitudes.
+    /// A simulated field, of whose truth only positions are given: the frame gives the magnitudes.
     #[test]
     fn a_truth_without_magnitudes_takes_them_from_the_frame() {
         let folder = tempfile::tempdir().unwrap();

@@ -4,13 +4,12 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context;
 
 use super::check;
-use super::serve::InService;
 use twinpeak_config::assemble::{Assembly, fits_limits};
 use twinpeak_config::exit::in_a_line;
 use twinpeak_config::{Config, Source};
@@ -24,8 +23,11 @@ use twinpeak_formats::picture::{Layer, Layers};
 use twinpeak_store::{Past, past};
 use twinpeak_telemetry::drift::Drift;
 use twinpeak_telemetry::history::{End, Field, History, MOST_FIELDS, Results, shortened, unix_s};
-use twinpeak_telemetry::page::{About, DriftRow, Page, Replay};
+use twinpeak_telemetry::page::{About, DriftRow, Page, ReplayAdvice};
 use twinpeak_telemetry::thumbnails::ThumbnailCache;
+
+/// Which model is in service, as the page shows it; a mutex, for it may change.
+pub(super) type InService = Arc<Mutex<ModelIdentity>>;
 
 /// The page, and who must watch the frames for it.
 pub(super) fn assemble(
@@ -150,14 +152,14 @@ fn read(folder: &Path, name: &str, limits: &fits::Limits) -> anyhow::Result<Opti
 }
 
 /// How a rejected image is done again.
-fn replay(config: &Config, image: &ImageId) -> Replay {
+fn replay(config: &Config, image: &ImageId) -> ReplayAdvice {
     // Whoever copies it is elsewhere.
     let from_anywhere = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match config.input.source {
         Source::Inbox => {
             let rejection = from_anywhere(&config.output.dir.join(format!("rejected/{image}.json")));
             let inbox = from_anywhere(&config.input.dir);
-            Replay {
+            ReplayAdvice {
                 command: format!("rm {}", quoted(&rejection.to_string_lossy())),
                 note: format!(
                     "Mend its files in {} first: without its rejection the daemon takes it again.",
@@ -174,7 +176,7 @@ fn replay(config: &Config, image: &ImageId) -> Replay {
             if config.kafka.topic_prefix != Config::default().kafka.topic_prefix {
                 command += &format!(" --set kafka.topic_prefix={}", quoted(&config.kafka.topic_prefix));
             }
-            Replay { command, note: "Mend what was wrong first; then its message is sent again.".into() }
+            ReplayAdvice { command, note: "Mend what was wrong first; then its message is sent again.".into() }
         }
     }
 }

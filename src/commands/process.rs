@@ -9,7 +9,7 @@ use twinpeak_config::exit::Exit;
 use twinpeak_engine::flow::Stop;
 use twinpeak_nets::process;
 use twinpeak_store::FileList;
-use twinpeak_telemetry::progress::Progress;
+use twinpeak_telemetry::progress::FrameProgress;
 use twinpeak_telemetry::signals;
 
 /// Runs it.
@@ -21,7 +21,7 @@ pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let survey = Arc::new(survey(&config)?);
     let mut source = FileList::new(&args.frames, survey.clone(), loader(&config, &survey));
     let images = source.len() as u64;
-    let progress = Progress::new(images);
+    let progress = FrameProgress::new(images);
     start_log(&config, progress.bar());
     let stop = Stop::default();
     let ledger = ledger(&config)?;

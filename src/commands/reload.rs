@@ -1,8 +1,10 @@
-//! Another model bundle while the daemon works: loaded and tried beside the one in service, and taken between two frames.
+//! Another model bundle while the daemon works: loaded and tried beside the one in service, and taken between two
+//! frames.
 //!
-//! Asked for by SIGHUP, or by a change of what lies at `model.bundle` (a folder, or a link to one: moving the link is the
-//! way that cannot be seen half done). A bundle is tried as at the start: each thread's nets answer the bundle's own probe,
-//! whose right answers are in the manifest. One that fails is told and refused, and the one in service stays.
+//! Asked for by SIGHUP, or by a change of what lies at `model.bundle` (a folder, or a link to one: moving the link is
+//! the way that cannot be seen half done). A bundle is tried as at the start: each thread's nets answer the bundle's
+//! own probe, whose right answers are in the manifest. One that fails is reported and refused, and the one in service
+//! stays.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,7 +21,7 @@ use twinpeak_telemetry::notify;
 /// How often the bundle is looked at. It is loaded once it has looked the same twice.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What became of a wish.
+/// What became of a request to reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reloaded {
     /// The bundle will be taken.
@@ -32,13 +34,13 @@ pub enum Reloaded {
 
 /// Loads bundles on a thread of its own, for as long as the process lives.
 pub struct Reloader {
-    wish: Sender<()>,
+    request: Sender<()>,
     loaded: Receiver<Assembly>,
 }
 
 impl Reloader {
     /// Watches the bundle of `config`; `in_service` is the hash of the one that is used now. For one that is good
-    /// `stop` is asked for a turn, after which [`Reloader::next`] gives it. `tell` hears what became of each.
+    /// `stop` is asked for a reload, after which [`Reloader::next`] gives it. `report` receives what became of each.
     ///
     /// # Errors
     /// Where the system gives no thread.
@@ -46,9 +48,9 @@ impl Reloader {
         config: &Config,
         in_service: &str,
         stop: Stop,
-        tell: impl Fn(Reloaded) + Send + 'static,
+        report: impl Fn(Reloaded) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (wish, wishes) = channel();
+        let (request, requests) = channel();
         let (to_engine, loaded) = sync_channel(0);
         let mut watch = Watch {
             config: config.clone(),
@@ -58,7 +60,7 @@ impl Reloader {
         };
         let body = move || {
             loop {
-                let asked = match wishes.recv_timeout(LOOK) {
+                let asked = match requests.recv_timeout(LOOK) {
                     Ok(()) => true,
                     Err(RecvTimeoutError::Timeout) => watch.changed(),
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -68,10 +70,10 @@ impl Reloader {
                 }
                 notify::reloading();
                 let (outcome, assembly) = watch.load();
-                tell(outcome);
+                report(outcome);
                 notify::reloaded(&format!("model {}: {outcome:?}", watch.config.model.bundle.display()));
                 if let Some(assembly) = assembly {
-                    // One turn for each bundle, and one bundle for each turn: it is handed over, not left to lie.
+                    // One reload for each bundle, and one bundle for each reload: it is handed over, not left to lie.
                     stop.reload();
                     if to_engine.send(assembly).is_err() {
                         return;
@@ -80,16 +82,16 @@ impl Reloader {
             }
         };
         std::thread::Builder::new().name("reload".into()).spawn(body)?;
-        Ok(Self { wish, loaded })
+        Ok(Self { request, loaded })
     }
 
     /// Asks for a look now, from anywhere.
-    pub fn wish(&self) -> impl Fn() + Send + Sync + 'static {
-        let wish = self.wish.clone();
-        move || _ = wish.send(()) // nobody listens any more when the daemon is about to end
+    pub fn request(&self) -> impl Fn() + Send + Sync + 'static {
+        let request = self.request.clone();
+        move || _ = request.send(()) // nobody listens any more when the daemon is about to end
     }
 
-    /// What the turn was asked for.
+    /// The bundle for which the reload was asked.
     pub fn next(&self) -> Option<Assembly> {
         self.loaded.recv().ok()
     }
@@ -114,9 +116,9 @@ impl Watch {
             self.seen = None;
             return false;
         }
-        let settled = self.seen.as_ref() == Some(&now);
+        let unchanged = self.seen.as_ref() == Some(&now);
         self.seen = Some(now);
-        settled
+        unchanged
     }
 
     fn load(&mut self) -> (Reloaded, Option<Assembly>) {
@@ -178,6 +180,6 @@ mod tests {
         assert!(outcome == Reloaded::Refused && assembly.is_none(), "that was no bundle");
         assert!(!watch.changed() && !watch.changed(), "what was refused is not tried again unchanged");
         std::fs::remove_dir_all(&bundle).unwrap();
-        assert!(!watch.changed() && watch.changed(), "a link that leads nowhere is told too");
+        assert!(!watch.changed() && watch.changed(), "a link that leads nowhere is reported too");
     }
 }

@@ -23,13 +23,13 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let config = args.broker.load()?;
     start_log(&config, None);
     let survey = survey(&config)?.profile().name.clone();
-    let wish = ReplayFilter { reasons: args.reason.clone(), images: args.image.clone() };
+    let filter = ReplayFilter { reasons: args.reason.clone(), images: args.image.clone() };
     let limit = args.limit.unwrap_or(usize::MAX);
-    if args.dry_run { list(&config, &survey, wish, limit) } else { replay(&config, &survey, wish, limit) }
+    if args.dry_run { list(&config, &survey, filter, limit) } else { replay(&config, &survey, filter, limit) }
 }
 
-fn list(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
-    let mut rejections = Rejections::open(&config.kafka, survey, wish).context(Fault::Broker)?;
+fn list(config: &Config, survey: &str, filter: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
+    let mut rejections = Rejections::open(&config.kafka, survey, filter).context(Fault::Broker)?;
     let mut count = 0;
     for rejected in rejections.by_ref().take(limit) {
         println!("{}", line("would be sent", &rejected.context(Fault::Broker)?));
@@ -39,7 +39,7 @@ fn list(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> anyh
     Ok(Exit::Done)
 }
 
-fn replay(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
+fn replay(config: &Config, survey: &str, filter: ReplayFilter, limit: usize) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
@@ -47,7 +47,7 @@ fn replay(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> an
     let fetch = |uri: &str| Ok(remote.get(&uri.parse::<Uri>()?)?);
     let replay = Replay::begin(&config.kafka, survey, &fetch).context(Fault::Broker)?;
     let (mut sent, mut failed) = (0, 0);
-    let mut tell = |rejected: &Rejected, why: Option<&NotReplayable>| match why {
+    let mut report = |rejected: &Rejected, why: Option<&NotReplayable>| match why {
         None => {
             sent += 1;
             println!("{}", line("sent", rejected));
@@ -57,7 +57,7 @@ fn replay(config: &Config, survey: &str, wish: ReplayFilter, limit: usize) -> an
             println!("{}\n    {why}", line("NOT sent", rejected));
         }
     };
-    let before = replay.run(wish, limit, &stop, &mut tell).context(Fault::Broker)?;
+    let before = replay.run(filter, limit, &stop, &mut report).context(Fault::Broker)?;
     println!("{sent} messages sent, {failed} not sent, {before} were sent before");
     Ok(if stop.requested() { Exit::Interrupted } else { Exit::of_counts(sent, failed) })
 }

@@ -31,7 +31,7 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     }
     let ledger = ledger(config)?;
     let hooks = ShutdownHooks::watch(config)?;
-    // An image in work when we are told to end at once did not kill us: that attempt must not count.
+    // An image in work when we are asked to end at once did not kill us: that attempt must not count.
     let in_work = ledger.clone();
     hooks.first(move || in_work.reset_attempts());
     let assembly = assemble(config)?;

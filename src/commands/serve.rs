@@ -1,5 +1,5 @@
-//! What the two daemons share, that of a folder and that of a stream: how they are watched, how they are asked to end or
-//! to take another model, and the engine run with one model after another.
+//! What the two daemons share, that of a folder and that of a stream: how they are watched, how they are asked to end
+//! or to take another model, and the engine run with one model after another.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 
-use super::page;
+use super::page::{self, InService};
 use super::reload::{Reloaded, Reloader};
 use super::shadow::Candidate;
 use twinpeak_config::Config;
@@ -23,7 +23,7 @@ use twinpeak_stream::kafka::StreamSink;
 use twinpeak_telemetry::drift::Drift;
 use twinpeak_telemetry::health::{Check, LastInference, StuckFrameDetector};
 use twinpeak_telemetry::http::Server;
-use twinpeak_telemetry::metrics::{Facts, Metrics};
+use twinpeak_telemetry::metrics::{Metrics, ServiceInfo};
 use twinpeak_telemetry::notify::Manager;
 use twinpeak_telemetry::page::Page;
 use twinpeak_telemetry::signals::{self, Hangup};
@@ -74,14 +74,11 @@ pub(super) struct Watching {
     page: Arc<Page>,
 }
 
-/// Which model is in service, as the page tells it; a mutex, for it may change.
-pub(super) type InService = Arc<Mutex<ModelIdentity>>;
-
 impl Watching {
     /// Metrics, log, drift, the page, and the last_inference that each inference makes beat.
     pub fn new(assembly: &Assembly, config: &Config) -> Self {
         let identity = &assembly.models.identity;
-        let metrics = Arc::new(Metrics::new(&Facts {
+        let metrics = Arc::new(Metrics::new(&ServiceInfo {
             model_version: identity.version.clone(),
             model_hash: identity.hash.clone(),
             devices: vec![assembly.chosen.name.clone()],
@@ -124,8 +121,8 @@ impl Watching {
         vec![inference, Check::new("progress", move || stuck_frames.check(within))]
     }
 
-    /// Serves metrics, health and the page, with more conditions for readiness; `written` is the folder whose disk must not
-    /// fill.
+    /// Serves metrics, health and the page, with more conditions for readiness; `written` is the folder whose disk must
+    /// not fill.
     pub fn serve(&self, config: &Config, more: Vec<Check>, written: &Path) -> anyhow::Result<Server> {
         let checks = self.alive(config).into_iter().chain(more).collect();
         Server::start(config.http.bind, self.metrics.clone(), checks, written, self.page.clone()).context(Fault::Config)
@@ -174,13 +171,13 @@ pub(super) fn serve<K: Names>(
     };
     let probes = Probes(probes);
     let metrics = watching.metrics.clone();
-    let tell = move |outcome| match outcome {
+    let report = move |outcome| match outcome {
         Reloaded::Taken => metrics.reloaded(true),
         Reloaded::Refused => metrics.reloaded(false),
         Reloaded::Same => {}
     };
-    let reloader = Reloader::start(config, &assembly.models.identity.hash, hooks.stop.clone(), tell)?;
-    let _ = hooks.hangup.set(Box::new(reloader.wish()));
+    let reloader = Reloader::start(config, &assembly.models.identity.hash, hooks.stop.clone(), report)?;
+    let _ = hooks.hangup.set(Box::new(reloader.request()));
     let _manager = Manager::ready(watching.alive(config).into_iter().map(|check| check.question).collect());
     let mut all = Summary::default();
     loop {

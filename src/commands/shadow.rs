@@ -1,9 +1,9 @@
-//! A candidate in the shadow of the model in service: it does a share of the same frames, after their own road, and what it
-//! finds is compared and never published.
+//! A candidate in the shadow of the model in service: it does a share of the same frames, after their own stages, and
+//! what it finds is compared and never published.
 //!
-//! It has an engine of its own, one frame at a time, on the same kind of device. A frame that comes while it is still busy
-//! with the last one is skipped and counted: the candidate never holds the daemon up. On a processor its nets take time that
-//! the daemon's would have had; `shadow.share` bounds how much.
+//! It has an engine of its own, one frame at a time, on the same kind of device. A frame that comes while it is still
+//! busy with the last one is skipped and counted: the candidate never holds the daemon up. On a processor its nets take
+//! time that the daemon's would have had; `shadow.share` bounds how much.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -62,8 +62,8 @@ struct Waiting {
 }
 
 impl Candidate {
-    /// Starts the candidate that the configuration names, if there is one. One that cannot be used is told in the log and
-    /// by `twinpeak_shadow_up`, and the daemon goes on without. Its end is the daemon's.
+    /// Starts the candidate that the configuration names, if there is one. One that cannot be used is reported in the
+    /// log and by `twinpeak_shadow_up`, and the daemon goes on without. Its end is the daemon's.
     pub fn start(config: &Config, service: &Models, metrics: &Metrics, stop: &Stop) -> Option<Self> {
         if config.shadow.bundle.as_os_str().is_empty() {
             return None;
@@ -142,7 +142,7 @@ fn work(
     limits: &Limits,
     stop: &Stop,
 ) {
-    // Its own stop: a failure of the candidate must not end the daemon, and a turn of the daemon not the candidate.
+    // Its own stop: a failure of the candidate must not end the daemon, and a reload of the daemon not the candidate.
     let own = Stop::default();
     let mut source = Given { given, daemon: stop.clone(), comparison };
     let result = twinpeak_engine::run(

@@ -70,7 +70,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
         brokers = config.kafka.bootstrap_servers, group = config.kafka.group, http = %server.address(),
         model = identity.version, "ready"
     );
-    // What is away comes back: a store or a disk is waited for, while readiness and metrics tell.
+    // What is away comes back: a store or a disk is waited for, while readiness and metrics report it.
     let limits = Limits { port_retries: u32::MAX, ..limits(config) };
     let result = serve(config, assembly, &mut source, &mut sink, &limits, &hooks, &watching)?;
     drop((source, sink));

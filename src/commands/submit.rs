@@ -23,7 +23,7 @@ use twinpeak_stream::object_store::ObjectStore;
 use twinpeak_telemetry::progress::Count;
 use twinpeak_telemetry::signals;
 
-/// How long the producer is listened to at a time, so that a wish to stop is seen.
+/// How long the producer is listened to at a time, so that a request to stop is seen.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Runs it.
@@ -41,7 +41,7 @@ pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     if fields.passed_over() > 0 {
-        submission.count.tell(&format!("{} files are not of the survey: passed over", fields.passed_over()));
+        submission.count.line(&format!("{} files are not of the survey: passed over", fields.passed_over()));
     }
 
     let mut pace = Pace::new(args.rate);
@@ -118,7 +118,7 @@ impl Submission {
     fn failed(&mut self, image: &str, why: &str) {
         self.failed += 1;
         self.count.done();
-        self.count.tell(&format!("{image}: not sent: {why}"));
+        self.count.line(&format!("{image}: not sent: {why}"));
     }
 
     fn end(self, topic: &str) -> Exit {
@@ -238,7 +238,7 @@ mod tests {
     /// The messages of a folder, as the daemons understand them.
     fn messages(folder: &Path, place: &Place) -> Vec<Result<NewImage, String>> {
         let survey = Arc::new(sdss());
-        let told = |(image, files): (ImageId, Result<PerBand<PathBuf>, _>)| {
+        let reported = |(image, files): (ImageId, Result<PerBand<PathBuf>, _>)| {
             let files = files.map_err(|rejection: Box<twinpeak_core::outcome::Rejection>| rejection.message)?;
             let message = place.message(image, &files, &survey).map_err(|e| e.to_string())?;
             match message::parse(&message.to_json(&survey), &survey).unwrap() {
@@ -246,7 +246,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        Fields::new(&[folder.to_owned()], survey.clone()).map(told).collect()
+        Fields::new(&[folder.to_owned()], survey.clone()).map(reported).collect()
     }
 
     fn field(folder: &Path, bands: &[&str]) {
@@ -305,8 +305,8 @@ mod tests {
         field(folder.path(), &["u", "g", "r", "i"]);
         assert_eq!(messages(folder.path(), &Place::Here), [Err("band z of image 000752-3-0213 is missing".to_owned())]);
         fs::create_dir(folder.path().join("frame-z-000752-3-0213.fits")).unwrap();
-        let told = messages(folder.path(), &Place::Here).remove(0).unwrap_err();
-        assert!(told.contains("frame-z") && told.contains("no regular file"), "{told}");
+        let reported = messages(folder.path(), &Place::Here).remove(0).unwrap_err();
+        assert!(reported.contains("frame-z") && reported.contains("no regular file"), "{reported}");
     }
 
     #[test]

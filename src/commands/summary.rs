@@ -9,7 +9,7 @@ use super::evaluate::catalog;
 use crate::cli::SummaryArgs;
 use twinpeak_config::assemble::survey;
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::drift::{Expected, Facts};
+use twinpeak_core::drift::{Expected, FrameFacts};
 use twinpeak_core::survey::Survey;
 use twinpeak_nets::bundle::Bundle;
 use twinpeak_sim::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate, truth_files};
@@ -46,7 +46,7 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
 }
 
 /// What each field of a night was like, as the daemon sees it when it ends.
-fn facts(night: &Night, out: &Path, survey: &Survey) -> anyhow::Result<Vec<Facts>> {
+fn facts(night: &Night, out: &Path, survey: &Survey) -> anyhow::Result<Vec<FrameFacts>> {
     let band = survey.band(survey.reference());
     let of_field = |done: &DoneRecord| {
         let objects = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
@@ -110,13 +110,13 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
         row.extend(
             [quality.fwhm_arcsec, quality.depth_5sigma_mag].map(|v| figure(Some(v).filter(|v| v.is_finite()), 2)),
         );
-        row.extend(scores.map(|s| marks(s.fields[k].as_ref())).into_iter().flatten());
+        row.extend(scores.map(|s| metrics(s.fields[k].as_ref())).into_iter().flatten());
         rows.push(row);
     }
     let mut total = vec![format!("all ({})", night.done.len())];
     total.extend(counts(&night.done));
     total.extend([String::new(), String::new()]);
-    total.extend(scores.map(|s| marks(Some(&s.all))).into_iter().flatten());
+    total.extend(scores.map(|s| metrics(Some(&s.all))).into_iter().flatten());
     rows.push(total);
     let mut out = aligned(&rows);
     out += "\nseconds: all stages of a field added up; stages and fields overlap, so that the night took less\n";
@@ -162,7 +162,7 @@ fn counts(done: &[DoneRecord]) -> [String; 4] {
 }
 
 /// Completeness in two ranges, AUC of two methods.
-fn marks(evaluation: Option<&Evaluation>) -> [String; 4] {
+fn metrics(evaluation: Option<&Evaluation>) -> [String; 4] {
     let complete = |low, high| evaluation.and_then(|e| e.detection_between(low, high).completeness());
     let auc = |method| evaluation.and_then(|e| e.auc(method));
     [

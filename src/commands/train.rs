@@ -17,14 +17,16 @@ use crate::cli::{TrainArgs, TrainNetArgs, TrainedNet};
 use twinpeak_config::assemble::{device, loader, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_config::{Config, DeviceChoice};
+use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{BANDS, PerBand};
-use twinpeak_core::objects::Objects;
+use twinpeak_core::hex::hex;
+use twinpeak_core::median::upper_median;
 use twinpeak_core::preprocess::{self, Prepared, prepare};
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{FrameSource, Loaded};
 use twinpeak_learn::sample::{
-    self, Detector, MIN_AREA_PX, OVERLAP_PX, USUAL_FWHM_ARCSEC, extract_settings, matched_filter,
+    self, MIN_AREA_PX, OVERLAP_PX, ObjectFinder, USUAL_FWHM_ARCSEC, extract_settings, matched_filter,
 };
 use twinpeak_learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
 use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
@@ -57,7 +59,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
 
 fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
     let mut filter = matched_filter(survey);
-    let mut detector = Detector::classical(&mut filter);
+    let mut detector = ObjectFinder::classical(&mut filter);
     let (mut frames, mut fwhm, mut objects) = (Vec::new(), Vec::new(), 0);
     let data = each_frame(args, config, survey, |index, prepared| {
         let found = sample::find(&prepared, survey, &mut detector)?;
@@ -83,7 +85,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
         extent_threshold: found.extent,
         by_frame: found.by_frame,
         agreement: trained.agreement,
-        fwhm_arcsec: std::array::from_fn(|b| median(fwhm.iter().map(|f| f[b]).collect())),
+        fwhm_arcsec: std::array::from_fn(|b| median_fwhm_arcsec(fwhm.iter().map(|f| f[b]).collect())),
         seed: args.seed,
     };
     println!(
@@ -98,7 +100,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
 
 fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
     let (mut objects, mut known) = (classify::TrainingSet::default(), Vec::new());
-    let mut learn = |detector: &mut Detector| {
+    let mut learn = |detector: &mut ObjectFinder| {
         each_frame(args, config, survey, |index, prepared| {
             let found = sample::find(&prepared, survey, detector)?;
             sample::add_objects(&found, index, &mut objects, &mut known);
@@ -111,11 +113,11 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
             let mut net = TorchSegmenter::of(&parameters, &part, &device(DeviceChoice::Cpu)?)?;
             let settings = extract_settings(half.detect_threshold, half.extent_threshold);
             let fallback_fwhm_arcsec = half.fwhm_arcsec;
-            learn(&mut Detector { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec })?
+            learn(&mut ObjectFinder { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec })?
         }
-        None => learn(&mut Detector::classical(&mut matched_filter(survey)))?,
+        None => learn(&mut ObjectFinder::classical(&mut matched_filter(survey)))?,
     };
-    posterior::enough(&known).map_err(failed)?; // what comes last is told before hours are spent
+    posterior::enough(&known).map_err(failed)?; // what would fail last is reported before hours are spent
     let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
     let bar = Bar::new();
     let run = bar.run(&work.0);
@@ -167,13 +169,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(found: &Objects) -> Self {
+    fn of(found: &Detections) -> Self {
         Self { objects: found.footprints.objects.len(), no_psf: found.quality.map(|q| q.fallback) }
     }
 }
 
-/// Reads and prepares one frame after another for `take`, which says what it found. A frame that cannot be used is told
-/// and passed over.
+/// Reads and prepares one frame after another for `take`, which says what it found. A frame that cannot be used is
+/// reported and passed over.
 fn each_frame(
     args: &TrainNetArgs,
     config: &Config,
@@ -209,32 +211,32 @@ fn each_frame(
         images.push(arrival.image_id.to_string());
     }
     ensure!(!images.is_empty(), "no usable frame in {:?}", args.frames);
-    Ok(Data { images, sha256: hash.finalize().iter().map(|b| format!("{b:02x}")).collect() })
+    Ok(Data { images, sha256: hex(&hash.finalize()) })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Of those that were measured; the usual one where none was.
+fn median_fwhm_arcsec(mut values: Vec<f64>) -> f64 {
     values.retain(|v| v.is_finite());
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(USUAL_FWHM_ARCSEC)
+    upper_median(&mut values, f64::total_cmp).unwrap_or(USUAL_FWHM_ARCSEC)
 }
 
 /// Progress of a training: a bar on a terminal, a line now and then otherwise.
 struct Bar(ProgressBar, Box<dyn Fn(Progress) + Sync>);
 
 /// A log hears of a training so often.
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 
 impl Bar {
     fn new() -> Self {
         let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len} steps, {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let (shown, terminal) = (bar.clone(), std::io::stderr().is_terminal());
-        let told = Mutex::new(Instant::now()); // nets train on several threads
+        let reported = Mutex::new(Instant::now()); // nets train on several threads
         let update = move |p: Progress| {
             if !terminal {
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                if told.elapsed() >= TOLD_EVERY || p.step == p.steps {
-                    *told = Instant::now();
+                let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+                if reported.elapsed() >= REPORT_EVERY || p.step == p.steps {
+                    *reported = Instant::now();
                     eprintln!("{}: step {} of {}, loss {:.4}", p.net, p.step, p.steps, p.loss);
                 }
                 return;

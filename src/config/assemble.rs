@@ -45,13 +45,13 @@ pub fn start_log(config: &Config, bar: Option<ProgressBar>) {
     log::start(lines, level, bar);
 }
 
-/// What a configuration comes to.
+/// All that the engine needs, made from a configuration.
 pub struct Assembly {
-    /// What decides the results.
+    /// Survey, recipe and identity of the bundle.
     pub models: Models,
     /// The nets, one set a thread.
     pub devices: Vec<Device>,
-    /// What they run on, and why.
+    /// Device that was chosen, and why.
     pub chosen: Chosen,
     /// What frames should be like, where the bundle says it.
     pub expected: Option<Expected>,
@@ -192,7 +192,7 @@ fn catalog_avro(survey: &Survey) -> anyhow::Result<CatalogAvro> {
     Ok(Box::new(move |catalog| wire.container(catalog).map_err(Into::into)))
 }
 
-/// The engine's bounds.
+/// Bounds of the engine's queues and threads, from `[pipeline]` and `[http]`.
 pub fn limits(config: &Config) -> Limits {
     Limits {
         frames_in_flight: config.pipeline.frames_in_flight.get(),

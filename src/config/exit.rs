@@ -3,7 +3,7 @@
 use crate::ConfigError;
 use twinpeak_core::causes::causes;
 
-/// How the program ended.
+/// Exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All frames were processed, or the command did what it should.
@@ -31,7 +31,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All, by code.
+    /// All exit codes, in rising order.
     pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Failed,
@@ -140,7 +140,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     }
 }
 
-/// An error and its causes, in one line; a cause that was told already is not told again.
+/// An error and its causes, in one line; a cause that was reported already is not repeated.
 pub fn in_a_line(error: &anyhow::Error) -> String {
     causes(error.as_ref()).to_string()
 }

@@ -74,7 +74,7 @@ impl Layers {
     pub fn variables<N: Into<String>, V: Into<String>>(mut self, all: impl IntoIterator<Item = (N, V)>) -> Self {
         let ours = all.into_iter().map(|(n, v)| (n.into(), v.into())).filter(|(n, _)| n.starts_with(PREFIX));
         self.variables.extend(ours);
-        // The environment has no order of its own; which of two faults is told should not be chance.
+        // The environment has no order of its own; which of two faults is reported should not be chance.
         self.variables.sort();
         self
     }
@@ -295,8 +295,8 @@ mod tests {
         std::fs::write(etc.path().join("sdss.toml"), "").unwrap();
         assert_eq!(only_file(etc.path()).unwrap(), Some(etc.path().join("sdss.toml")));
         std::fs::write(etc.path().join("lsst.toml"), "").unwrap();
-        let told = only_file(etc.path()).unwrap_err().to_string();
-        assert!(told.contains("--config (lsst.toml, sdss.toml)"), "{told}");
+        let reported = only_file(etc.path()).unwrap_err().to_string();
+        assert!(reported.contains("--config (lsst.toml, sdss.toml)"), "{reported}");
     }
 
     #[test]

@@ -7,10 +7,10 @@
 //!
 //! # What it may know
 //!
-//! All that a daemon is made of: `twinpeak-core`, `-formats`, `-engine`, `-nets`, `-stream`, `-store`, `-telemetry`. It is
-//! above them and none of them knows it: each takes its settings as values. It never knows what learns (`-learn`), what is
-//! true (`-sim`) or a subcommand. It is a crate because two programs, `twinpeak` and `twinpeak-lab`, are set by the same
-//! file and put nets on a device in the same way.
+//! All that a daemon is made of: `twinpeak-core`, `-formats`, `-engine`, `-nets`, `-stream`, `-store`, `-telemetry`. It
+//! is above them and none of them knows it: each takes its settings as values. It never knows what learns (`-learn`),
+//! what is true (`-sim`) or a subcommand. It is a crate because two programs, `twinpeak` and `twinpeak-lab`, are set by
+//! the same file and put nets on a device in the same way.
 //!
 //! # The modules
 //!
@@ -66,15 +66,15 @@ pub struct Config {
     /// The file that said it, if one did; no key.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// Which survey's frames these are.
+    /// `[survey]`: the survey whose frames these are.
     pub survey: SurveyFile,
-    /// Which nets to use.
+    /// `[model]`: the nets to use.
     pub model: Model,
-    /// What they run on.
+    /// `[device]`: what the nets run on.
     pub device: Device,
     /// Where frames come from, and how large they may be.
     pub input: Input,
-    /// Where results go.
+    /// `[output]`: where results go.
     pub output: Output,
     /// The broker, where frames are named by messages.
     pub kafka: kafka::Settings,
@@ -86,7 +86,7 @@ pub struct Config {
     pub shadow: Shadow,
     /// Where metrics and health are served.
     pub http: Http,
-    /// What is told, and how.
+    /// `[log]`: what is logged, and how.
     pub log: Log,
 }
 
@@ -103,35 +103,35 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{}: cannot be read: {problem}", file.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// The system's words.
+        /// The system's error.
         problem: String,
     },
     /// Nothing says which daemon's file is meant.
     #[error("{} has several configurations: name one with --config ({})", folder.display(), names.join(", "))]
     Several {
-        /// Where they lie.
+        /// Folder that was searched.
         folder: PathBuf,
-        /// Their names.
+        /// Names of the files found there.
         names: Vec<String>,
     },
     /// The file is not TOML.
     #[error("{}: is not TOML: {}", file.display(), one_line(problem))]
     Syntax {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Where and what.
+        /// The parser's message, with line and column.
         problem: String,
     },
-    /// No such key.
+    /// A key that the configuration does not have.
     #[error("{origin}: unknown key {}; the nearest that exists is {nearest}", one_line(key))]
     UnknownKey {
         /// The file, variable or flag that said it.
         origin: String,
-        /// As it was said.
+        /// Key as it was given.
         key: String,
-        /// What was probably meant.
+        /// Known key of the nearest spelling.
         nearest: String,
     },
     /// A value that makes no sense.
@@ -139,14 +139,14 @@ pub enum ConfigError {
     BadValue {
         /// The file, variable or flag that said it.
         origin: String,
-        /// The key.
+        /// Key with its section.
         key: String,
         /// What is wrong, and what would do.
         problem: String,
     },
 }
 
-/// Keys and values are told as they were said, and they may hold line breaks.
+/// Keys and values are quoted as they were given, and they may hold line breaks.
 fn one_line(text: &str) -> String {
     text.split(char::is_control).collect::<Vec<_>>().join(" ")
 }

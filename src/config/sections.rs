@@ -21,7 +21,7 @@ fn nonzero(value: usize) -> NonZeroUsize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SurveyFile {
-    /// The survey's description.
+    /// Path of the survey's description.
     pub file: PathBuf,
 }
 
@@ -31,11 +31,11 @@ impl Default for SurveyFile {
     }
 }
 
-/// What finds objects.
+/// What scores pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmenterKind {
-    /// The bundle's net.
+    /// The segmentation net of the bundle.
     #[default]
     Net,
     /// A matched filter: the classical baseline.
@@ -48,7 +48,7 @@ pub enum SegmenterKind {
 pub struct Model {
     /// Folder of the model bundle.
     pub bundle: PathBuf,
-    /// What finds objects.
+    /// What scores pixels: the bundle's net or a matched filter.
     pub segmenter: SegmenterKind,
 }
 
@@ -115,7 +115,7 @@ impl From<DeviceChoice> for String {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Which one.
+    /// `auto`, `cpu` or `cuda:N`.
     pub choice: DeviceChoice,
 }
 
@@ -138,13 +138,13 @@ pub struct Input {
     pub source: Source,
     /// The inbox that `run` watches.
     pub dir: PathBuf,
-    /// How often it looks.
+    /// Time between two scans of the folder, s.
     pub poll_interval_s: Seconds,
     /// A file that has not changed for so long is complete.
     pub settle_s: Seconds,
     /// A field with a band missing for so long is rejected.
     pub incomplete_after_s: Seconds,
-    /// Largest file.
+    /// Largest input file, bytes; larger ones are rejected.
     pub max_file_bytes: NonZeroUsize,
     /// Largest file after unpacking.
     pub max_unpacked_bytes: NonZeroUsize,
@@ -173,7 +173,7 @@ impl Default for Input {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// Where `run` writes.
+    /// Folder that `run` writes into.
     pub dir: PathBuf,
     /// Whether catalogues are written as Avro too.
     pub avro: bool,
@@ -225,8 +225,8 @@ pub struct Http {
     pub bind: SocketAddr,
     /// `/readyz` asks for a real inference on the device no longer ago than this.
     pub inference_within_s: Seconds,
-    /// It asks too that no frame be in one stage between reading and publishing for longer than this; nor is the service
-    /// manager's watchdog fed then.
+    /// It asks too that no frame be in one stage between reading and publishing for longer than this; nor is the
+    /// service manager's watchdog fed then.
     pub progress_within_s: Seconds,
 }
 
@@ -246,7 +246,7 @@ impl Default for Http {
 pub struct Shadow {
     /// Folder of a candidate's bundle, which does a share of the frames too and publishes nothing. Empty: none.
     pub bundle: PathBuf,
-    /// Which share, 0..1.
+    /// Share of frames that the candidate sees, 0..1.
     pub share: Share,
     /// The file that says how the candidate and the model in service agree.
     pub report: PathBuf,
@@ -265,26 +265,26 @@ pub enum LogFormat {
     /// For a person where standard error is a terminal, else for a machine.
     #[default]
     Auto,
-    /// For a person.
+    /// Lines for a person.
     Human,
     /// For a machine: one object a line, the frame's span within.
     Json,
 }
 
-/// The least important that is told.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
-    /// What stops something.
+    /// Failures that stop something.
     Error,
     /// What somebody should look at.
     Warn,
-    /// What happens.
+    /// Each image's end, and changes of state.
     #[default]
     Info,
-    /// Why it happens.
+    /// Each step, with its reason.
     Debug,
-    /// Everything.
+    /// Everything else.
     Trace,
 }
 
@@ -292,8 +292,8 @@ pub enum LogLevel {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// How a line looks.
+    /// Format of a line.
     pub format: LogFormat,
-    /// The least important that is told.
+    /// The least severe level that is logged.
     pub level: LogLevel,
 }

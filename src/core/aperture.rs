@@ -30,7 +30,7 @@ const FARTHEST_PX: f64 = 1.5;
 pub struct Shape {
     /// Windowed centroid, or where the source was detected when the window lost it, px.
     pub x: f64,
-    /// See `x`.
+    /// Row of the same, px.
     pub y: f64,
     /// Whether (x, y) is a windowed centroid.
     pub windowed: bool,

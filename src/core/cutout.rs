@@ -1,8 +1,8 @@
 //! An object's stamp for the classifier: re-centred, neighbours masked, the fitted point source taken away. A
 //! [`Cutout`] holds one object's pixels and lives no longer than its measurement.
 
+mod classifier_input;
 mod dataset;
-mod evidence;
 mod point_source;
 mod profile_fit;
 mod profiles;
@@ -10,8 +10,8 @@ mod recentre;
 mod residual;
 mod usable;
 
+pub use classifier_input::{ClassifierInput, Measurements};
 pub use dataset::cutout64;
-pub use evidence::{Evidence, Measurements};
 pub use point_source::{Noise, PointSource, fit_point_source};
 pub use profile_fit::ProfileFit;
 pub use profiles::{GALAXIES, HALF_LIGHT_RADII_PX, MODELS, Profiles};
@@ -32,22 +32,22 @@ pub const EDGE_PX: f64 = 20.0;
 
 /// What cuts are made from: one frame's pixels and what is known of it.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
-    /// The frame.
+pub struct FrameView<'a> {
+    /// The prepared frame: pixels, masks, sky and registration.
     pub prepared: &'a Prepared,
-    /// Its survey.
+    /// Description of its survey.
     pub survey: &'a Survey,
-    /// Its bands' spline coefficients.
+    /// Spline coefficients of its bands, for cuts at sub-pixel positions.
     pub splines: &'a Splines,
-    /// Its PSF.
+    /// PSF of each band as a function of position, measured on its own stars.
     pub psf: &'a Psf,
-    /// Galaxies through it.
+    /// Model galaxies convolved with that PSF.
     pub profiles: &'a Profiles,
-    /// 0 for sky, else an object's number.
+    /// 0 for sky, else an object's number; on the reference grid.
     pub segmentation: &'a Plane<u32>,
 }
 
-impl Source<'_> {
+impl FrameView<'_> {
     /// Noise of a band.
     pub(crate) fn noise(&self, band: usize) -> Noise {
         Noise {
@@ -63,18 +63,18 @@ impl Source<'_> {
     }
 }
 
-/// 31x31 pixels of one object in every band, with its PSF and its flux as a point source.
+/// 31x31 pixels of one object in every band, with its PSF and its flux as a point view.
 #[derive(Clone, Debug)]
 pub struct Cutout {
     /// Pixels about the object's position in each band, nMgy.
     pub pixels: PerBand<Stamp>,
-    /// The PSF there.
+    /// PSF of each band at that position, unit flux.
     pub psf: PerBand<Stamp>,
     /// True where another object (grown by 1 px) or no frame is; common to all bands.
     pub masked: [bool; AREA],
     /// True where a band has no usable pixel; `None` where all are.
     pub unusable: PerBand<Option<Box<[bool; AREA]>>>,
-    /// Noise of each band.
+    /// Noise of each band's pixels, for variances.
     pub noise: PerBand<Noise>,
     /// Flux as a point source; NaN where a band has no pixels for it.
     pub point_source: PerBand<PointSource>,
@@ -84,20 +84,20 @@ pub struct Cutout {
 
 impl Cutout {
     /// Cuts the object `number` at reference position `at` (see [`recentre`]) and fits its fluxes.
-    pub fn take(source: &Source, number: u32, at: (f64, f64)) -> Box<Self> {
+    pub fn take(view: &FrameView, number: u32, at: (f64, f64)) -> Box<Self> {
         let mut cutout = Box::new(Self {
             pixels: [[0.0; AREA]; crate::frame::BANDS],
-            psf: std::array::from_fn(|b| source.psf.at(b, at.0, at.1)),
-            masked: usable::neighbours(source.segmentation, number, at),
+            psf: std::array::from_fn(|b| view.psf.at(b, at.0, at.1)),
+            masked: usable::neighbours(view.segmentation, number, at),
             unusable: std::array::from_fn(|_| None),
-            noise: std::array::from_fn(|b| source.noise(b)),
+            noise: std::array::from_fn(|b| view.noise(b)),
             point_source: [PointSource::NONE; crate::frame::BANDS],
-            shape_bands: source.survey.shape_bands(),
+            shape_bands: view.survey.shape_bands(),
         });
         for b in 0..crate::frame::BANDS {
-            let in_band = source.prepared.to_band[b].apply(at.0, at.1);
-            source.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
-            cutout.unusable[b] = usable::unusable(&source.prepared.frame.bands[b].mask, in_band);
+            let in_band = view.prepared.to_band[b].apply(at.0, at.1);
+            view.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
+            cutout.unusable[b] = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
         }
         cutout.fit();
         cutout

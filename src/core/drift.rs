@@ -1,9 +1,9 @@
 //! Drift: is what comes still what the model was made for?
 //!
-//! A bundle says what its training frames were like ([`Expected`]), measured on them by the same program that serves: the
-//! seeing, the noise and the sky of each band, and how the objects share out over the probability of being a star: the
-//! mixture as it is published. (A shift of the nets' latents that profiles and colours outvote is not in it.) [`Watch`]
-//! holds the frames of the last hour and of the last night against that.
+//! A bundle says what its training frames were like ([`Expected`]), measured on them by the same program that serves:
+//! the seeing, the noise and the sky of each band, and how the objects share out over the probability of being a star:
+//! the mixture as it is published. (A shift of the nets' latents that profiles and colours outvote is not in it.)
+//! [`Watch`] holds the frames of the last hour and of the last night against that.
 //!
 //! *Distance.* Of seeing (as its logarithm), noise (the same) and sky: how many standard deviations of the training frames
 //! the window's mean is off, in the band where that is most. Of the mixture: the Jensen-Shannon distance between the
@@ -11,9 +11,10 @@
 //!
 //! *Threshold*, learned from the training frames too. If frames still come from the population of which n were seen, one more
 //! is off by t s sqrt(1 + 1/n), t being Student's with n - 1 degrees of freedom: the threshold is where one frame in
-//! [`FALSE_ALARMS`] would be off by chance, in a band. A window's mean is off less often than a frame, a window of fewer than
-//! [`SEEN_MIN`] frames says nothing, and an alert waits for it to last. Few training frames so make a wide threshold, not a false alarm: of the seeing's deviations 4.4 for 6 frames,
-//! 3.0 for 20. For the mixture it is the same, with the logarithms of each training frame's distance from all the others.
+//! [`FALSE_ALARMS`] would be off by chance, in a band. A window's mean is off less often than a frame, a window of
+//! fewer than [`SEEN_MIN`] frames says nothing, and an alert waits for it to last. Few training frames so make a wide
+//! threshold, not a false alarm: of the seeing's deviations 4.4 for 6 frames, 3.0 for 20. For the mixture it is the
+//! same, with the logarithms of each training frame's distance from all the others.
 
 mod watch;
 
@@ -38,24 +39,24 @@ const BINS: usize = 7;
 /// Magnitudes of the objects that count in the mixture: bright enough that the nets tell them.
 const MAG: (f32, f32) = (15.0, 21.0);
 
-/// What is watched.
+/// A quantity of frames that is compared with the training frames'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Width of the PSF.
     Fwhm,
     /// Noise of a sky pixel.
     Noise,
-    /// Sky.
+    /// Level of the sky.
     Sky,
     /// How objects share out over the probability of being a star.
     Mixture,
 }
 
 impl Input {
-    /// All of them.
+    /// All quantities, in the order in which they are reported.
     pub const ALL: [Self; 4] = [Self::Fwhm, Self::Noise, Self::Sky, Self::Mixture];
 
-    /// As metrics say it.
+    /// Its name in metrics and on the page.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fwhm => "fwhm",
@@ -68,9 +69,9 @@ impl Input {
 
 /// Objects by their probability of being a star.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mixture([u32; BINS]);
+pub struct StarProbHistogram([u32; BINS]);
 
-impl Mixture {
+impl StarProbHistogram {
     /// Of objects of a reference-band magnitude and a probability.
     pub fn of(objects: impl IntoIterator<Item = (f32, f32)>) -> Self {
         let mut counts = [0; BINS];
@@ -85,7 +86,7 @@ impl Mixture {
         self
     }
 
-    /// `None` without objects.
+    /// Shares of the bins, which sum to 1; `None` without objects.
     fn shares(&self) -> Option<[f64; BINS]> {
         let all: u32 = self.0.iter().sum();
         (all > 0).then(|| self.0.map(|n| f64::from(n) / f64::from(all)))
@@ -94,18 +95,18 @@ impl Mixture {
 
 /// What a frame was like. What could not be measured is NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Facts {
+pub struct FrameFacts {
     /// Full width at half maximum of the PSF, arcsec.
     pub fwhm_arcsec: PerBand<f64>,
     /// Noise of a sky pixel, nMgy.
     pub sky_sigma_nmgy: PerBand<f64>,
     /// Sky, nMgy a pixel.
     pub sky_nmgy: PerBand<f64>,
-    /// Its objects.
-    pub mixture: Mixture,
+    /// Its classified objects by probability of being a star.
+    pub mixture: StarProbHistogram,
 }
 
-impl Facts {
+impl FrameFacts {
     /// What is compared: of each band.
     fn values(&self, input: Input) -> PerBand<f64> {
         match input {
@@ -117,13 +118,13 @@ impl Facts {
     }
 }
 
-/// A quantity over the training frames.
+/// Mean and scatter of a quantity over the training frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// Mean.
+    /// Mean over the training frames, in the quantity's unit.
     pub mean: f64,
-    /// Standard deviation.
+    /// Standard deviation over the training frames, in the quantity's unit.
     pub deviation: f64,
 }
 
@@ -159,9 +160,9 @@ pub enum NoExpectation {
     /// Something could not be measured in any two frames.
     #[error("{} cannot be measured in band {band} of two frames", input.name())]
     Unmeasured {
-        /// What.
+        /// The quantity that could not be measured.
         input: Input,
-        /// Which band, from 0.
+        /// Index of the band, from 0.
         band: usize,
     },
 }
@@ -171,7 +172,7 @@ impl Expected {
     ///
     /// # Errors
     /// [`NoExpectation`]
-    pub fn learn(frames: &[Facts]) -> Result<Self, NoExpectation> {
+    pub fn learn(frames: &[FrameFacts]) -> Result<Self, NoExpectation> {
         let n = frames.len();
         if n < FRAMES_MIN {
             return Err(NoExpectation::TooFew(n));
@@ -192,12 +193,12 @@ impl Expected {
         let shares = shares.ok_or(NoExpectation::NoObjects)?;
         let others = |k: usize| {
             let rest = frames.iter().enumerate().filter(|(i, _)| *i != k).map(|(_, f)| &f.mixture);
-            rest.fold(Mixture::default(), Mixture::add).shares()
+            rest.fold(StarProbHistogram::default(), StarProbHistogram::add).shares()
         };
         let apart = |k: usize| Some(jensen_shannon(&shares[k], &others(k)?).max(DEVIATION_MIN).ln());
         let apart: Option<Vec<f64>> = (0..n).map(apart).collect();
         let ln_apart = spread_of_all(&apart.ok_or(NoExpectation::NoObjects)?);
-        let all = frames.iter().map(|f| &f.mixture).fold(Mixture::default(), Mixture::add);
+        let all = frames.iter().map(|f| &f.mixture).fold(StarProbHistogram::default(), StarProbHistogram::add);
         let once = 1.0 / FALSE_ALARMS;
         Ok(Self {
             frames: n,
@@ -216,13 +217,13 @@ impl Expected {
     }
 
     /// How far these frames are off; `None` where nothing was measured.
-    fn distance<'a>(&self, input: Input, frames: impl Iterator<Item = &'a Facts>) -> Option<f64> {
+    fn distance<'a>(&self, input: Input, frames: impl Iterator<Item = &'a FrameFacts>) -> Option<f64> {
         let known = match input {
             Input::Fwhm => &self.ln_fwhm,
             Input::Noise => &self.ln_noise,
             Input::Sky => &self.sky,
             Input::Mixture => {
-                let all = frames.map(|f| &f.mixture).fold(Mixture::default(), Mixture::add);
+                let all = frames.map(|f| &f.mixture).fold(StarProbHistogram::default(), StarProbHistogram::add);
                 return Some(jensen_shannon(&all.shares()?, &self.mixture));
             }
         };

@@ -20,8 +20,8 @@ use crate::frame::{Plane, mask};
 pub struct Settings {
     /// Connected pixels with scores above this are an object: the threshold of detection, as low as the noise allows.
     pub detect_threshold: f32,
-    /// Only pixels above this are an object's own, where it has enough of them; a faint object keeps all that it was
-    /// found by. Not below `detect_threshold`.
+    /// The higher threshold (hysteresis): an object's footprint is its pixels above this, where it has enough of
+    /// them; a faint object keeps all above `detect_threshold`. Not below that.
     pub extent_threshold: f32,
     /// Fewest pixels of an object.
     pub min_area_px: usize,
@@ -42,18 +42,18 @@ impl Settings {
     pub const MAX_COMPONENT_PX: usize = 3_000_000;
 }
 
-/// One object's pixels.
+/// Place, size and brightness of one object's pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Footprint {
     /// Its value in the segmentation: index + 1. Numbers follow each object's first pixel, row by row.
     pub number: u32,
-    /// Flux-weighted centroid on the detection image, px.
+    /// Column of the flux-weighted centroid on the detection image, px.
     pub x: f64,
-    /// See `x`.
+    /// Row of the same centroid, px.
     pub y: f64,
     /// Bounding box: first column, first row, last column, last row, inclusive.
     pub bounds: [usize; 4],
-    /// Pixels.
+    /// Number of its pixels.
     pub area_px: usize,
     /// Brightest value of the detection image, sigma.
     pub peak: f32,
@@ -66,17 +66,17 @@ pub struct Footprint {
 pub struct Footprints {
     /// 0 for sky, else a footprint's number.
     pub segmentation: Plane<u32>,
-    /// By number.
+    /// Footprints in the order of their numbers: index + 1.
     pub objects: Vec<Footprint>,
 }
 
-/// Finds objects: components of the pixels that `own_pixels` keeps, split where the detection image has peaks that
-/// persist.
+/// Finds objects: components of the pixels that `hysteresis_threshold` keeps, split where the detection image has
+/// peaks that persist.
 ///
 /// `detection` is a smoothed weighted sum of the bands with unit noise ([`crate::filter::detection_image`]);
 /// `bits` the frame's mask. Deterministic, in parallel over components.
 pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, settings: &Settings) -> Footprints {
-    let components = Components::of(&own_pixels(score, settings), f32::NEG_INFINITY);
+    let components = Components::of(&hysteresis_threshold(score, settings), f32::NEG_INFINITY);
     let members = Members::new(&components, score.width(), score.height());
     let found: Vec<Vec<Child>> =
         components.list.par_iter().map(|c| children(&components, c, &members, detection, bits, settings)).collect();
@@ -101,24 +101,24 @@ pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, set
     Footprints { segmentation, objects }
 }
 
-/// Scores of the pixels that belong to objects, minus infinity elsewhere. Two thresholds, because a faint object has
-/// no pixel that would count as a bright one's: components above the extent threshold that are large enough, and
-/// of those above the detection threshold the ones that hold none of the former.
-fn own_pixels(score: &Plane<f32>, settings: &Settings) -> Plane<f32> {
-    let mut own = Plane::filled(score.width(), score.height(), f32::NEG_INFINITY);
+/// Scores of the pixels that belong to objects, minus infinity elsewhere, by two thresholds (hysteresis), because a
+/// faint object has no pixel above the higher one: components above the extent threshold that are large enough, and of
+/// those above the detection threshold the ones that hold none of the former.
+fn hysteresis_threshold(score: &Plane<f32>, settings: &Settings) -> Plane<f32> {
+    let mut kept = Plane::filled(score.width(), score.height(), f32::NEG_INFINITY);
     let large = |c: &&Component| c.area_px >= settings.min_area_px;
     let bright = Components::of(score, settings.extent_threshold);
     let faint = Components::of(score, settings.detect_threshold);
     let mut keep = |pixels: Vec<(u32, u32)>, unless_kept: bool| {
         let place = |&(y, x): &(u32, u32)| (x as usize, y as usize);
-        if unless_kept && pixels.iter().map(place).any(|(x, y)| own.at(x, y) > f32::NEG_INFINITY) {
+        if unless_kept && pixels.iter().map(place).any(|(x, y)| kept.at(x, y) > f32::NEG_INFINITY) {
             return;
         }
-        pixels.iter().map(place).for_each(|(x, y)| own.set(x, y, score.at(x, y)));
+        pixels.iter().map(place).for_each(|(x, y)| kept.set(x, y, score.at(x, y)));
     };
     bright.list.iter().filter(large).for_each(|c| keep(bright.pixels(c), false));
     faint.list.iter().filter(large).for_each(|c| keep(faint.pixels(c), true));
-    own
+    kept
 }
 
 /// An object before it has a number.

@@ -31,7 +31,7 @@ pub mod mask {
     pub const NAMES: [(&str, u8); 4] = [("BAD", BAD), ("SAT", SAT), ("EDGE", EDGE), ("NO_DATA", NO_DATA)];
 }
 
-/// A row-major image.
+/// An image of `width` x `height` values, row by row.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Plane<T> {
     width: usize,
@@ -59,7 +59,7 @@ impl<T: Copy> Plane<T> {
         self.width
     }
 
-    /// Rows.
+    /// Number of rows, px.
     pub fn height(&self) -> usize {
         self.height
     }
@@ -119,7 +119,7 @@ impl Affine {
     /// The map that changes nothing.
     pub const IDENTITY: Self = Self { x: [0.0, 1.0, 0.0], y: [0.0, 0.0, 1.0] };
 
-    /// Where (x, y) goes.
+    /// Maps the position (x, y), px.
     pub fn apply(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x[0] + self.x[1] * x + self.x[2] * y, self.y[0] + self.y[1] * x + self.y[2] * y)
     }
@@ -134,7 +134,7 @@ pub struct ImageId(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name:?} is no image id: use 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot")]
 pub struct InvalidImageId {
-    /// The refused name.
+    /// The text that is no image id.
     pub name: String,
 }
 
@@ -166,13 +166,13 @@ pub struct Band {
     pub pixels: Plane<f32>,
     /// [`mask`] bits of each pixel.
     pub mask: Plane<u8>,
-    /// Pixel to sky.
+    /// World coordinates of its pixels, from its own header.
     pub wcs: Wcs,
     /// Flux of one count (DN): the calibration, and the step between pixel values.
     pub nmgy_per_dn: f64,
-    /// Electrons per DN.
+    /// Gain, electrons per DN, from the survey's description by camera column and run.
     pub gain_e_per_dn: f64,
-    /// Read noise and dark current, DN^2.
+    /// Variance of read noise and dark current, DN^2, from the survey's description.
     pub dark_variance_dn2: f64,
     /// A pixel above this is not trusted, nMgy.
     pub saturation_nmgy: f64,
@@ -190,11 +190,11 @@ impl Band {
 /// Run, camera column and the like, where the survey's file names or headers give them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldIds {
-    /// Observing run.
+    /// Number of the observing run.
     pub run: Option<u32>,
     /// Reduction of that run.
     pub rerun: Option<u32>,
-    /// Camera column.
+    /// Number of the camera column.
     pub camcol: Option<u32>,
     /// Field within the run.
     pub field: Option<u32>,
@@ -203,13 +203,13 @@ pub struct FieldIds {
 /// One field in five bands, all of one size.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Its name.
+    /// Name of the image, which tells it from every other of the survey.
     pub id: ImageId,
-    /// Run, camera column, field.
+    /// Run, camera column and field, where file names or headers give them.
     pub ids: FieldIds,
     /// Middle of the reference band's exposure, MJD (TAI); `None` where the header gives no time.
     pub midpoint_mjd_tai: Option<f64>,
-    /// Exposure, s.
+    /// Exposure time, s; `None` where the header gives none.
     pub exposure_s: Option<f64>,
     /// The five bands in the survey's order.
     pub bands: PerBand<Band>,

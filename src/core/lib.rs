@@ -2,9 +2,9 @@
 //!
 //! # What it may know
 //!
-//! None of our other crates, and no vendor's words: no file format, no net, no broker, no clock, no thread count. What a net
-//! answers comes in through the two traits of [`model`]. Randomness is seeded and drawn per item, and rayon only shares out
-//! work, so the number of threads decides nothing.
+//! None of our other crates, and no vendor's words: no file format, no net, no broker, no clock, no thread count. What
+//! a net answers comes in through the two traits of [`model`]. Randomness is seeded and drawn per item, and rayon only
+//! shares out work, so the number of threads decides nothing.
 //!
 //! # The modules
 //!
@@ -16,14 +16,15 @@
 //! | [`recipe`] | the parameters that a model bundle pins for all that follows |
 //! | [`preprocess`] | background, noise, bad pixels, bands on one grid |
 //! | [`tile`], [`model`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
-//! | [`objects`] | from scores to measured objects: runs the next three rows |
+//! | [`detections`] | from scores to measured objects: runs the next three rows |
 //! | [`filter`], [`extract`] | the detection image; components, deblending, footprints |
 //! | [`aperture`], [`psf`] | centroids and curves of growth; the PSF of each band, from the frame's own stars |
 //! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
 //! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
 //! | [`drift`] | whether frames are still what the model was made for |
-//! | [`units`], [`causes`] | shares and seconds that hold only sense; an error with its causes in a line |
+//! | [`units`], [`median`], [`hex`], [`causes`] | shares and seconds that hold only sense; what all need once |
+//! | [`atomic_write`] | a file that appears whole or not at all, for all who write one |
 //!
 //! # A star, found and placed on the sky
 //!
@@ -59,9 +60,11 @@
 //! ```
 
 pub mod aperture;
+pub mod atomic_write;
 pub mod catalog;
 pub mod causes;
 pub mod cutout;
+pub mod detections;
 pub mod drift;
 pub mod extract;
 pub mod filter;
@@ -70,7 +73,6 @@ pub mod hex;
 pub mod measure;
 pub mod median;
 pub mod model;
-pub mod objects;
 pub mod outcome;
 pub mod posterior;
 pub mod preprocess;

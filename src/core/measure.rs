@@ -1,4 +1,4 @@
-//! What the catalogue says of each object: position, shape, fluxes, flags, and what its class is told from. All
+//! What the catalogue says of each object: position, shape, fluxes, flags, and what its class is derived from. All
 //! but the class is filled in here. One object costs a bounded time, whatever its footprint.
 
 mod isophote;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::aperture::{Shape, shapes};
 use crate::catalog::{Row, flag, source_id};
-use crate::cutout::{Cutout, Evidence, Source, recentre};
+use crate::cutout::{ClassifierInput, Cutout, FrameView, recentre};
 use crate::extract::{Footprint, Footprints};
 use crate::frame::{BANDS, Plane, mask};
 use crate::preprocess::Prepared;
@@ -25,8 +25,8 @@ use crate::survey::Survey;
 pub struct Measured {
     /// Its row, without star probability and class.
     pub row: Row,
-    /// What its class is told from; `None` where there is no basis for one (the row is then flagged `NO_CLASS`).
-    pub evidence: Option<Evidence>,
+    /// What its class is derived from; `None` where there is no basis for one (the row is then flagged `NO_CLASS`).
+    pub input: Option<ClassifierInput>,
     /// Where the PSF fits best: the position of the stamp and of the PSF fluxes, reference px.
     pub centre: (f64, f64),
 }
@@ -42,37 +42,43 @@ pub fn footprint_shapes(prepared: &Prepared, survey: &Survey, footprints: &Footp
 /// reference grid, on which they were found; `shapes` are theirs, of [`footprint_shapes`].
 ///
 /// The result does not depend on the number of threads.
-pub fn measure(source: &Source, footprints: &Footprints, detection: &Plane<f32>, shapes: &[Shape]) -> Vec<Measured> {
-    let isophotes = isophote::measure(footprints, detection, &source.prepared.bits);
+pub fn measure(view: &FrameView, footprints: &Footprints, detection: &Plane<f32>, shapes: &[Shape]) -> Vec<Measured> {
+    let isophotes = isophote::measure(footprints, detection, &view.prepared.bits);
     let objects = footprints.objects.par_iter().zip(shapes).zip(&isophotes);
-    objects.map(|((footprint, shape), isophote)| one(source, detection, footprint, shape, isophote)).collect()
+    objects.map(|((footprint, shape), isophote)| one(view, detection, footprint, shape, isophote)).collect()
 }
 
-fn one(source: &Source, detection: &Plane<f32>, footprint: &Footprint, shape: &Shape, isophote: &Isophote) -> Measured {
-    let reference = source.survey.reference();
+fn one(
+    view: &FrameView,
+    detection: &Plane<f32>,
+    footprint: &Footprint,
+    shape: &Shape,
+    isophote: &Isophote,
+) -> Measured {
+    let reference = view.survey.reference();
     let here = (shape.x, shape.y);
-    let centre = recentre(source, here);
-    let cutout = Cutout::take(source, footprint.number, centre);
-    let photometry = Photometry::new(source, footprint.number, here, isophote, detection);
-    let position = position::measure(source, shape);
+    let centre = recentre(view, here);
+    let cutout = Cutout::take(view, footprint.number, centre);
+    let photometry = Photometry::new(view, footprint.number, here, isophote, detection);
+    let position = position::measure(view, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let psf = cutout.point_source;
     let mag = magnitude(psf[reference].flux) as f32;
-    let has_basis = source.is_inside(here.0, here.1) && cutout.has_basis();
-    let evidence = has_basis.then(|| cutout.evidence(source.profiles, centre, mag));
+    let has_basis = view.is_inside(here.0, here.1) && cutout.has_basis();
+    let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
 
-    let mut flags = footprint.flags | flags(source, isophote);
+    let mut flags = footprint.flags | flags(view, isophote);
     let set = |flags: &mut u32, bit, when: bool| *flags |= if when { bit } else { 0 };
-    set(&mut flags, flag::NO_CLASS, evidence.is_none());
+    set(&mut flags, flag::NO_CLASS, input.is_none());
     set(&mut flags, flag::NEIGHBOURS, kron.neighbours);
     set(&mut flags, flag::TRUNCATED, kron.truncated);
     set(&mut flags, flag::MISSING_BAND, psf.iter().any(|p| p.flux.is_nan()));
 
     let half_light_radius = sound_radius(shape);
-    let softening = &source.survey.profile().asinh_softening_maggies;
+    let softening = &view.survey.profile().asinh_softening_maggies;
     let row = Row {
         number: footprint.number,
-        source_id: source_id(&source.survey.profile().name, &source.prepared.frame.id, footprint.number),
+        source_id: source_id(&view.survey.profile().name, &view.prepared.frame.id, footprint.number),
         ra: position.ra,
         dec: position.dec,
         ra_err: position.ra_err as f32,
@@ -86,7 +92,7 @@ fn one(source: &Source, detection: &Plane<f32>, footprint: &Footprint, shape: &S
         theta: isophote.theta.to_degrees() as f32,
         half_light_radius: half_light_radius as f32,
         // As the classifier's star peak was named with: a radius below .3 px is noise.
-        concentration: (source.psf.half_light_radius_px() / half_light_radius.max(0.3)) as f32,
+        concentration: (view.psf.half_light_radius_px() / half_light_radius.max(0.3)) as f32,
         iso_area: footprint.area_px.try_into().unwrap_or(i32::MAX),
         kron_radius: photometry.kron_radius_px() as f32,
         psf_flux: psf.map(|p| p.flux as f32),
@@ -99,10 +105,10 @@ fn one(source: &Source, detection: &Plane<f32>, footprint: &Footprint, shape: &S
         star_prob: None,
         star_prob_err: None,
         classification: None,
-        primary: is_primary(source, here),
+        primary: is_primary(view, here),
         flags,
     };
-    Measured { row, evidence, centre }
+    Measured { row, input, centre }
 }
 
 /// The half-light radius, or NaN where the curve of growth never came to half.
@@ -113,13 +119,13 @@ fn sound_radius(shape: &Shape) -> f64 {
 }
 
 /// What the masks say of the footprint.
-fn flags(source: &Source, isophote: &Isophote) -> u32 {
+fn flags(view: &FrameView, isophote: &Isophote) -> u32 {
     [
         (flag::SATURATED, isophote.bits & mask::SAT != 0),
         (flag::BAD_PIXELS, isophote.bits & mask::BAD != 0),
         (flag::MISSING_BAND, isophote.bits & mask::NO_DATA != 0),
         (flag::TRUNCATED, isophote.at_border),
-        (flag::PSF_FALLBACK, (0..BANDS).any(|b| source.psf.is_fallback(b))),
+        (flag::PSF_FALLBACK, (0..BANDS).any(|b| view.psf.is_fallback(b))),
     ]
     .into_iter()
     .filter(|f| f.1)
@@ -128,9 +134,9 @@ fn flags(source: &Source, isophote: &Isophote) -> u32 {
 
 /// Whether a position lies in the part of the field that no neighbouring field owns: pixel centres are whole, so
 /// the part begins half a pixel before its first.
-fn is_primary(source: &Source, at: (f64, f64)) -> bool {
-    let margin = source.survey.profile().primary_margin_px;
-    let frame = &source.prepared.frame;
+fn is_primary(view: &FrameView, at: (f64, f64)) -> bool {
+    let margin = view.survey.profile().primary_margin_px;
+    let frame = &view.prepared.frame;
     let within = |v: f64, low: usize, high: usize, length: usize| {
         v >= low as f64 - 0.5 && v < length.saturating_sub(high) as f64 - 0.5
     };

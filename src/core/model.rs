@@ -54,8 +54,8 @@ pub trait Classifier: Send {
         self.seeds() + 1
     }
 
-    /// `objects`: `batch() * OBJECT_LEN` values, each object as `cutout::Evidence` writes it; unused slots are zeros.
-    /// `answers`: `batch() * answer_len()` results, object by object.
+    /// `objects`: `batch() * OBJECT_LEN` values, each object as `cutout::ClassifierInput` writes it; unused slots are
+    /// zeros. `answers`: `batch() * answer_len()` results, object by object.
     ///
     /// # Errors
     /// [`ModelError`] when the device failed.
@@ -78,17 +78,17 @@ pub enum ModelError {
     /// The device is gone or refuses work; nothing more can be expected of it.
     #[error("device {device} failed: {message}")]
     DeviceLost {
-        /// Which one.
+        /// Name of the device, such as `cuda:0`.
         device: String,
-        /// In its own words.
+        /// The device library's message.
         message: String,
     },
     /// Memory ran out; a smaller batch may do.
     #[error("device {device} is out of memory: {message}")]
     OutOfMemory {
-        /// Which one.
+        /// Name of the device, such as `cuda:0`.
         device: String,
-        /// In its own words.
+        /// The device library's message.
         message: String,
     },
 }

@@ -31,7 +31,7 @@ impl Stage {
     pub const ALL: [Self; 6] =
         [Self::Ingest, Self::Prepare, Self::Segment, Self::Extract, Self::Classify, Self::Publish];
 
-    /// Its name.
+    /// Its name in metrics, logs and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -83,7 +83,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 16] = [
         Self::Truncated,
         Self::NotFits,
@@ -126,14 +126,14 @@ impl Reason {
     }
 }
 
-/// An image that cannot be processed: a value that travels the same road as a result.
+/// An image that cannot be processed: a value that takes the same stages as a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// Which kind.
+    /// The kind of fault, for metrics and for programs that read the record.
     pub reason: Reason,
-    /// Where on the road.
+    /// The stage that rejected it.
     pub stage: Stage,
-    /// The file at fault, where one is.
+    /// Path or URI of the file at fault, where one is.
     pub file: Option<String>,
     /// One line: what is wrong.
     pub message: String,
@@ -150,10 +150,10 @@ impl std::fmt::Display for Rejection {
     }
 }
 
-/// Which bundle made a result.
+/// Version and hash of the bundle that made a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelIdentity {
-    /// The bundle's version.
+    /// Version of the bundle, from its manifest.
     pub version: String,
     /// SHA-256 of the bundle, hex.
     pub hash: String,
@@ -161,21 +161,21 @@ pub struct ModelIdentity {
 
 /// One image's end: what the sink gets.
 pub struct Finished {
-    /// Its name.
+    /// Name of the image.
     pub image_id: ImageId,
     /// Its place in arrival order, from 0.
     pub sequence: u64,
     /// Seconds spent in each stage.
     pub timings_s: BTreeMap<Stage, f64>,
-    /// Result or refusal.
+    /// Its products, or why there are none.
     pub outcome: Outcome,
 }
 
-/// Result or refusal.
+/// What came of an image: its products, or why there are none.
 pub enum Outcome {
-    /// All of the image's products.
+    /// The image was processed: its catalogue, masks and quality.
     Processed(Box<Products>),
-    /// Why there are none.
+    /// The image was rejected: reason, stage, message and advice.
     Rejected(Rejection),
     /// There was nothing to do.
     Nothing,
@@ -183,17 +183,17 @@ pub enum Outcome {
 
 /// All that came of one image.
 pub struct Products {
-    /// Its sources.
+    /// Catalogue of its sources, by NUMBER.
     pub catalog: Catalog,
     /// 0 for sky, else a source's NUMBER.
     pub segmentation: Plane<u32>,
-    /// [`twinpeak_core::frame::mask`] bits on the reference grid, all bands together.
+    /// [`crate::frame::mask`] bits on the reference grid, all bands together.
     pub bits: Plane<u8>,
     /// The reference band's coordinates, for the masks' headers.
     pub wcs: Wcs,
     /// The three shape bands on the reference grid in units of their sky noise, for the picture.
     pub picture: [Plane<f32>; 3],
-    /// How good each band is.
+    /// Seeing, noise and depth of each band.
     pub quality: PerBand<BandQuality>,
     /// Tiles that went through the segmentation net.
     pub tiles: usize,
@@ -204,7 +204,7 @@ pub struct Products {
 /// What a frame's band was like; goes into the record, the headers and the metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BandQuality {
-    /// Band name.
+    /// Name of the band.
     pub band: String,
     /// Full width at half maximum of the PSF at the frame's centre, arcsec.
     #[serde(deserialize_with = "number_or_nan")]

@@ -4,7 +4,7 @@
 //! log-odds = w nets(residual | m) + (1 - w) profiles(chi^2 | m) + colour(colours | m)
 //! ```
 //!
-//! The nets (A+Vr, calibrated) and the profiles (EB) judge the same pixels, so they are averaged; colours are
+//! The nets (A+Vr, calibrated) and the profile likelihood (EB) judge the same pixels, so they are averaged; colours are
 //! other pixels' doing, so they add.
 
 mod mixture;
@@ -30,8 +30,8 @@ pub struct Posterior {
 
 impl Posterior {
     /// The probability of an object to which the classifier gave `answer`: log-odds from each seed, then colour's
-    /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without colours
-    /// or a fit of profiles the others decide.
+    /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without
+    /// colours or a fit of profiles the others decide.
     pub fn star_probability(&self, answer: &[f32], known: &Measurements) -> Option<StarProbability> {
         let (&colour, seeds) = answer.split_last()?;
         if seeds.is_empty() || !known.mag.is_finite() || answer.iter().any(|v| !v.is_finite()) {
@@ -64,7 +64,7 @@ pub struct Calibration {
 /// A probability of being a star.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StarProbability {
-    /// In [0, 1].
+    /// Probability of being a star or quasar, 0..1.
     pub value: f32,
     /// Standard deviation over the seeds, each calibrated alone; 0 for a single seed.
     pub error: f32,

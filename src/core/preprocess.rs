@@ -43,7 +43,7 @@ impl Default for Settings {
     }
 }
 
-/// A band's sky.
+/// Level and noise of one band's sky.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sky {
     /// Median of the background that was subtracted here, nMgy.
@@ -57,7 +57,7 @@ pub struct Prepared {
     /// The frame: background subtracted, masks complete, BAD and NO_DATA pixels 0. SAT pixels keep their values:
     /// a star whose core is cut out would be found as a ring of fragments.
     pub frame: Frame,
-    /// Each band's sky.
+    /// Level and noise of each band's sky, as measured here.
     pub sky: PerBand<Sky>,
     /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry.
     pub to_band: PerBand<Affine>,
@@ -77,23 +77,23 @@ pub enum PreprocessError {
     /// Smaller than a tile.
     #[error("{width}x{height} px is smaller than the smallest frame, 64x64")]
     TooSmall {
-        /// px
+        /// Width of the frame, px.
         width: usize,
-        /// px
+        /// Height of the frame, px.
         height: usize,
     },
-    /// Nothing to measure.
+    /// A band without anything to measure.
     #[error("band {band}: {problem}")]
     NoSignal {
-        /// Name.
+        /// Name of the band.
         band: String,
-        /// All NaN, constant, no noise.
+        /// What is wrong: all NaN, constant, or without noise.
         problem: &'static str,
     },
     /// The bands do not overlap on the sky.
     #[error("band {band} lies {offset_px:.0} px from the reference band by its world coordinates")]
     Misregistered {
-        /// Name.
+        /// Name of the band.
         band: String,
         /// Distance; infinite where no pixel of the band answers a position of the reference band.
         offset_px: f64,
@@ -101,9 +101,9 @@ pub enum PreprocessError {
     /// The bands' grids differ by more than a shift, a turn and a scale.
     #[error("band {band} differs from an affine map of the reference band by {residual_px:.2} px")]
     Distorted {
-        /// Name.
+        /// Name of the band.
         band: String,
-        /// Largest difference.
+        /// Largest distance from the best affine map, px.
         residual_px: f64,
     },
 }

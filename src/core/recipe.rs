@@ -11,11 +11,11 @@ use crate::{extract, posterior, preprocess};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Background, noise, masks.
+    /// Parameters of background, noise and masks.
     pub preprocess: preprocess::Settings,
     /// Overlap of neighbouring tiles, px.
     pub tile_overlap_px: usize,
-    /// Thresholds and deblending.
+    /// Thresholds and parameters of deblending.
     pub extract: extract::Settings,
     /// Seeing to fall back on where a frame has too few stars, arcsec.
     pub fallback_fwhm_arcsec: PerBand<f64>,

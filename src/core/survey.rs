@@ -31,7 +31,7 @@ pub struct Profile {
     pub pixel_scale_arcsec: f64,
     /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5.
     pub zero_point_mag: f64,
-    /// What BUNIT must say.
+    /// Value that the header card BUNIT must have.
     pub unit: String,
     /// Regular expression of a file's name, capturing `band` and `image`.
     pub file_pattern: String,
@@ -45,9 +45,9 @@ pub struct Profile {
     pub psf_stars: PsfStars,
     /// Names of header cards.
     pub cards: Cards,
-    /// Usual values.
+    /// Usual values, where a header is silent and for simulations.
     pub typical: Typical,
-    /// Limits of trust.
+    /// Pixel values beyond which a detector is not linear.
     pub saturation: Saturation,
     /// Gain and dark variance by camera column and run.
     pub detector: Vec<Detector>,
@@ -57,13 +57,13 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Margin {
-    /// Low x.
+    /// Columns at the low-x edge, px.
     pub left: usize,
-    /// High x.
+    /// Columns at the high-x edge, px.
     pub right: usize,
-    /// Low y.
+    /// Rows at the low-y edge, px.
     pub bottom: usize,
-    /// High y.
+    /// Rows at the high-y edge, px.
     pub top: usize,
 }
 
@@ -85,7 +85,7 @@ pub struct PsfStars {
 pub struct Cards {
     /// Calibration, units of flux per DN.
     pub nmgy_per_dn: Option<String>,
-    /// Exposure, s.
+    /// Card of the exposure time, s.
     pub exposure_s: Option<String>,
     /// Start of exposure, seconds since MJD 0 (TAI).
     pub start_tai_s: Option<String>,
@@ -97,25 +97,25 @@ pub struct Cards {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Typical {
-    /// Exposure, s.
+    /// Exposure time, s.
     pub exposure_s: f64,
-    /// Calibration.
+    /// Flux of one DN in each band, nMgy.
     pub nmgy_per_dn: PerBand<f64>,
     /// Sky noise of one pixel, nMgy.
     pub sky_sigma_nmgy: PerBand<f64>,
-    /// Sky brightness.
+    /// Surface brightness of the sky in each band, mag / arcsec^2.
     pub sky_mag_arcsec2: PerBand<f64>,
     /// Flux of an ordinary object relative to the reference band.
     pub object_sed: PerBand<f64>,
 }
 
-/// Where pixels stop being linear.
+/// Pixel values at which a detector stops being linear.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Saturation {
     /// A pixel above this is not trusted, DN.
     pub trusted_dn: f64,
-    /// Where a detector clips, DN.
+    /// Full well: the value at which a detector clips, DN.
     pub full_well_dn: f64,
 }
 
@@ -127,13 +127,13 @@ pub struct Detector {
     pub camcol: Option<u32>,
     /// Holds for runs after this one; the last row that fits wins.
     pub after_run: Option<u32>,
-    /// Electrons per DN.
+    /// Gain of each band, electrons per DN.
     pub gain_e_per_dn: PerBand<f64>,
     /// Read noise and dark current, DN^2.
     pub dark_variance_dn2: PerBand<f64>,
 }
 
-/// What a file's name says.
+/// The parts of a file's name, by the survey's pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileName {
     /// The field it belongs to.
@@ -156,7 +156,7 @@ pub enum SurveyError {
     /// A value that makes no sense.
     #[error("{key}: {problem}")]
     Value {
-        /// The key.
+        /// Key of the description, as it is written there.
         key: &'static str,
         /// What is wrong and what would do.
         problem: String,

@@ -1,5 +1,6 @@
 //! What the tests of several crates share: small products, finished frames, and Python to read files back. Compiled
 //! with the feature `testing`, which only tests ask for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

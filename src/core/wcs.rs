@@ -20,7 +20,7 @@ pub struct Wcs {
 /// The value of a header card.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CardValue {
-    /// Text.
+    /// A string, without its quotes.
     Text(String),
     /// A whole number.
     Integer(i64),

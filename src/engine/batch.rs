@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use twinpeak_core::cutout::Evidence;
+use twinpeak_core::cutout::ClassifierInput;
 use twinpeak_core::model::{OBJECT_LEN, TILE_LEN};
 use twinpeak_core::outcome::Stage;
 use twinpeak_core::preprocess::Prepared;
@@ -25,9 +25,9 @@ pub(super) struct Batch {
 /// One item's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// The frame.
+    /// Sequence number of the frame.
     pub sequence: u64,
-    /// Which of the frame's items.
+    /// Index of the item within the frame.
     pub index: usize,
 }
 
@@ -37,7 +37,7 @@ pub(super) trait Items {
     const LEN: usize;
     /// The net that takes them.
     const STAGE: Stage;
-    /// How many.
+    /// Number of items.
     fn count(&self) -> usize;
     /// Copies item `index`.
     fn copy(&self, index: usize, out: &mut [f32]);
@@ -63,9 +63,9 @@ impl Items for Tiles {
 }
 
 /// A frame's objects, those that can be classified.
-pub(super) struct Objects(pub Vec<Evidence>);
+pub(super) struct ObjectItems(pub Vec<ClassifierInput>);
 
-impl Items for Objects {
+impl Items for ObjectItems {
     const LEN: usize = OBJECT_LEN;
     const STAGE: Stage = Stage::Classify;
 
@@ -132,10 +132,10 @@ mod tests {
     use twinpeak_core::frame::BANDS;
     use twinpeak_core::model::STAMP_LEN;
 
-    fn objects(frame: u64, n: usize) -> Objects {
+    fn objects(frame: u64, n: usize) -> ObjectItems {
         let measured = Measurements { mag: 20.0, sn: 10.0, chi2: [900.0; MODELS], colours: [0.5; BANDS - 1] };
-        let object = |i| Evidence { stamp: Box::new([(frame * 1000) as f32 + i as f32; STAMP_LEN]), measured };
-        Objects((0..n).map(object).collect())
+        let object = |i| ClassifierInput { stamp: Box::new([(frame * 1000) as f32 + i as f32; STAMP_LEN]), measured };
+        ObjectItems((0..n).map(object).collect())
     }
 
     proptest! {

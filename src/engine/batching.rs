@@ -12,30 +12,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
 
-use super::batch::{Batch, Items, Objects, Queue, Slot, Tiles};
+use super::batch::{Batch, Items, ObjectItems, Queue, Slot, Tiles};
 use super::flow::Failure;
 use super::probe::{self, Probe};
-use super::stages::{Classified, Extracted, InFlightFrame, Scored};
+use super::stages::{Classified, Extracted, InFlightFrame, Scored, ToClassify, ToSegment};
 use super::{Device, EngineError};
 use twinpeak_core::frame::Plane;
 use twinpeak_core::model::{ModelError, TILE_PIXELS};
 use twinpeak_core::outcome::Stage;
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::tile::Tiling;
-
-/// A prepared frame, on its way to the segmenter.
-pub(super) struct ToSegment<R> {
-    pub frame: InFlightFrame<R>,
-    pub prepared: Prepared,
-    pub tiling: Tiling,
-}
-
-/// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
-/// objects or without, which is how the batcher knows when the cycle is empty.
-pub(super) struct ToClassify<R> {
-    pub extracted: Extracted<R>,
-    pub objects: Objects,
-}
 
 /// What the collector hears.
 pub(super) enum BatchEvent<R> {
@@ -55,93 +41,90 @@ pub(super) fn batcher<R>(
     events: Sender<BatchEvent<R>>,
     sizes: (usize, usize),
 ) {
-    let mut tiles = Queue::<Tiles>::new(sizes.0);
-    let mut objects = Queue::<Objects>::new(sizes.1);
-    let mut in_cycle = 0usize;
-    let mut open = true;
-    loop {
-        // Take in all that waits, so that a batch fills across frames.
-        loop {
-            match classify.try_recv() {
-                Ok(job) => {
-                    in_cycle -= 1;
-                    if begin_classify(job, &mut objects, &events).is_err() {
-                        return;
-                    }
-                    continue;
-                }
-                Err(TryRecvError::Disconnected) => return, // the workers are gone: the engine is failing
-                Err(TryRecvError::Empty) => {}
-            }
-            match segment.try_recv() {
-                Ok(job) => {
-                    in_cycle += 1;
-                    if begin_segment(job, &mut tiles, &events).is_err() {
-                        return;
-                    }
-                }
-                Err(TryRecvError::Disconnected) => {
-                    open = false;
-                    break;
-                }
-                Err(TryRecvError::Empty) => break,
-            }
-        }
-        if let Some(batch) = objects.take().or_else(|| tiles.take()) {
+    let mut waiting =
+        Waiting { tiles: Queue::new(sizes.0), objects: Queue::new(sizes.1), in_cycle: 0, open: true, events };
+    while waiting.take_in(&segment, &classify).is_ok() {
+        if let Some(batch) = waiting.objects.take().or_else(|| waiting.tiles.take()) {
             if work.send(batch).is_err() {
                 return;
             }
             continue;
         }
-        if !open && in_cycle == 0 {
+        if !waiting.open && waiting.in_cycle == 0 {
             return;
         }
         let never = crossbeam::channel::never();
-        let segment = if open { &segment } else { &never };
-        select! {
-            recv(classify) -> job => match job {
-                Ok(job) => {
-                    in_cycle -= 1;
-                    if begin_classify(job, &mut objects, &events).is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            },
+        let segment = if waiting.open { &segment } else { &never };
+        let taken = select! {
+            recv(classify) -> job => job.map_err(|_| Gone).and_then(|job| waiting.classify(job)),
             recv(segment) -> job => match job {
-                Ok(job) => {
-                    in_cycle += 1;
-                    if begin_segment(job, &mut tiles, &events).is_err() {
-                        return;
-                    }
+                Ok(job) => waiting.segment(job),
+                Err(_) => {
+                    waiting.open = false;
+                    Ok(())
                 }
-                Err(_) => open = false,
             },
+        };
+        if taken.is_err() {
+            return;
         }
     }
 }
 
-/// The collector is gone.
-struct Gone;
-
-fn begin_segment<R>(job: ToSegment<R>, tiles: &mut Queue<Tiles>, events: &Sender<BatchEvent<R>>) -> Result<(), Gone> {
-    let (prepared, tiling, sequence) = (Arc::new(job.prepared), Arc::new(job.tiling), job.frame.sequence);
-    let begin = BatchEvent::Segmenting { frame: job.frame, prepared: prepared.clone(), tiling: tiling.clone() };
-    events.send(begin).map_err(|_| Gone)?;
-    tiles.push(sequence, Tiles { prepared, tiling });
-    Ok(())
+/// What the batcher has taken in and not yet handed out.
+struct Waiting<R> {
+    tiles: Queue<Tiles>,
+    objects: Queue<ObjectItems>,
+    /// Frames that were given to the segmenter and have not come back with their objects.
+    in_cycle: usize,
+    /// Whether another frame may come.
+    open: bool,
+    events: Sender<BatchEvent<R>>,
 }
 
-fn begin_classify<R>(
-    job: ToClassify<R>,
-    objects: &mut Queue<Objects>,
-    events: &Sender<BatchEvent<R>>,
-) -> Result<(), Gone> {
-    let sequence = job.extracted.frame.sequence;
-    let begin = BatchEvent::Classifying { extracted: job.extracted, objects: job.objects.count() };
-    events.send(begin).map_err(|_| Gone)?;
-    objects.push(sequence, job.objects);
-    Ok(())
+/// The collector is gone, or the workers are: the engine is failing.
+struct Gone;
+
+impl<R> Waiting<R> {
+    /// Takes in all that waits, so that a batch fills across frames.
+    fn take_in(&mut self, segment: &Receiver<ToSegment<R>>, classify: &Receiver<ToClassify<R>>) -> Result<(), Gone> {
+        loop {
+            match classify.try_recv() {
+                Ok(job) => {
+                    self.classify(job)?;
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return Err(Gone),
+                Err(TryRecvError::Empty) => {}
+            }
+            match segment.try_recv() {
+                Ok(job) => self.segment(job)?,
+                Err(TryRecvError::Disconnected) => {
+                    self.open = false;
+                    return Ok(());
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
+            }
+        }
+    }
+
+    fn segment(&mut self, job: ToSegment<R>) -> Result<(), Gone> {
+        self.in_cycle += 1;
+        let (prepared, tiling, sequence) = (Arc::new(job.prepared), Arc::new(job.tiling), job.frame.sequence);
+        let begin = BatchEvent::Segmenting { frame: job.frame, prepared: prepared.clone(), tiling: tiling.clone() };
+        self.events.send(begin).map_err(|_| Gone)?;
+        self.tiles.push(sequence, Tiles { prepared, tiling });
+        Ok(())
+    }
+
+    fn classify(&mut self, job: ToClassify<R>) -> Result<(), Gone> {
+        self.in_cycle -= 1;
+        let sequence = job.extracted.frame.sequence;
+        let begin = BatchEvent::Classifying { extracted: job.extracted, objects: job.objects.count() };
+        self.events.send(begin).map_err(|_| Gone)?;
+        self.objects.push(sequence, job.objects);
+        Ok(())
+    }
 }
 
 /// Runs batches on one device, which this thread owns. A failed batch is tried once more, then the device is
@@ -201,7 +184,7 @@ pub(super) fn serve<R>(
 }
 
 /// A real inference of both nets on a device that has had nothing to do, so that a dead one does not look ready.
-/// As with a batch, one failure is forgiven.
+/// As with a batch, one failure is retried.
 fn probe_idle(device: &mut Device, probe: &dyn Probe) -> Result<(), EngineError> {
     let mut once = || device.segmenter.probe().and_then(|()| device.classifier.probe());
     once().or_else(|_| once()).map_err(|error| {

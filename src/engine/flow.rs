@@ -1,4 +1,4 @@
-//! Permits and the wish to stop: the only two things that regulate the flow.
+//! Permits and the request to stop: the only two things that regulate the flow.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,8 +7,8 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::EngineError;
 
-/// A request to stop, shared by all who may ask and read by ingest alone. One that asks for a [reload](Stop::reload) ends
-/// the engine between two frames so that it can be run again, with other models; a request to end outranks it.
+/// A request to stop, shared by all who may ask and read by ingest alone. One that asks for a [reload](Stop::reload)
+/// ends the engine between two frames so that it can be run again, with other models; a request to end outranks it.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<AtomicU8>);
 
@@ -55,7 +55,7 @@ pub struct Permits {
 pub struct Permit(Sender<()>);
 
 impl Permits {
-    /// So many.
+    /// `total` permits, all free.
     pub fn new(total: usize) -> Self {
         let (back, free) = bounded(total);
         for _ in 0..total {
@@ -76,12 +76,12 @@ impl Permits {
         }
     }
 
-    /// In use now.
+    /// Permits in use now.
     pub fn used(&self) -> usize {
         self.total - self.free.len()
     }
 
-    /// All.
+    /// Permits in all.
     pub fn total(&self) -> usize {
         self.total
     }
@@ -102,28 +102,28 @@ pub(super) struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// None so far.
+    /// No failure so far; the first one requests `stop`.
     pub fn new(stop: &'a Stop) -> Self {
         Self { stop, first: OnceLock::new(), broken: AtomicBool::new(false) }
     }
 
-    /// A stage failed.
+    /// Notes a stage's failure and requests a stop; the first one is kept.
     pub fn set(&self, error: EngineError) {
         self.broken();
         let _ = self.first.set(error);
     }
 
-    /// Whether one did.
+    /// Whether a stage has failed.
     pub fn is_set(&self) -> bool {
         self.broken.load(Ordering::SeqCst)
     }
 
-    /// The first.
+    /// The first failure, if any.
     pub fn into_error(self) -> Option<EngineError> {
         self.first.into_inner()
     }
 
-    /// Watches a stage.
+    /// A guard that notes a failure when its stage ends by panic.
     pub fn guard(&self) -> Guard<'_> {
         Guard { failure: self, done: false }
     }

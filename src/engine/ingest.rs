@@ -5,11 +5,10 @@ use std::time::Instant;
 use crossbeam::channel::Sender;
 
 use super::EngineError;
+use super::context::{Engine, with_retries};
 use super::flow::Permits;
 use super::ports::FrameSource;
 use super::probe::Event;
-use super::publish::with_retries;
-use super::run::Engine;
 use super::stages::{Admitted, InFlightFrame};
 use twinpeak_core::outcome::Stage;
 

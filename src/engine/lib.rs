@@ -22,9 +22,9 @@
 //!
 //! # What it may know
 //!
-//! `twinpeak-core` alone, whose functions are the stages' work. It must never know where frames come from, what nets run on,
-//! where results go or who watches: these are ports, and the source's note on a frame (its receipt) is a type of the
-//! source's own that comes back to the sink untouched.
+//! `twinpeak-core` alone, whose functions are the stages' work. It must never know where frames come from, what nets
+//! run on, where results go or who watches: these are ports, and the source's note on a frame (its receipt) is a type
+//! of the source's own that comes back to the sink untouched.
 //!
 //! # The modules
 //!
@@ -63,6 +63,7 @@
 
 mod batch;
 mod batching;
+mod context;
 pub mod flow;
 mod ingest;
 pub mod ports;
@@ -88,19 +89,19 @@ pub use run::run;
 pub struct Device {
     /// Its name, e.g. `cpu` or `cuda:0`.
     pub name: String,
-    /// Segmentation.
+    /// Net that scores pixels.
     pub segmenter: Box<dyn Segmenter>,
-    /// Classification.
+    /// Net that classifies stamps.
     pub classifier: Box<dyn Classifier>,
 }
 
 /// All that decides what comes out of a frame.
 pub struct Models {
-    /// The survey.
+    /// Description of the survey whose frames come.
     pub survey: Arc<Survey>,
-    /// How frames are treated.
+    /// Parameters of every step, from the bundle.
     pub recipe: Recipe,
-    /// Whose nets.
+    /// Version and hash of the bundle.
     pub identity: ModelIdentity,
     /// What they run on, as published.
     pub device: String,
@@ -133,7 +134,7 @@ impl Default for Limits {
     }
 }
 
-/// What was done.
+/// Images that a run has finished, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Frames published with products.
@@ -145,16 +146,16 @@ pub struct Summary {
 /// Why the engine ended before its source did.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The source failed.
+    /// The source of frames failed for good.
     #[error("the source of frames failed: {0}")]
     Source(#[source] PortError),
-    /// The sink failed.
+    /// The sink of outcomes failed for good.
     #[error("results cannot be stored: {0}")]
     Sink(#[source] PortError),
     /// A device failed twice on the same batch.
     #[error("{0}; frames in flight were not published and will be taken again")]
     Device(#[source] ModelError),
-    /// A stage died.
+    /// The thread of a stage ended by panic; the stage's name.
     #[error("the stage {0} died; frames in flight were not published and will be taken again")]
     Died(&'static str),
 }

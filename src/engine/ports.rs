@@ -36,9 +36,9 @@ pub type Load = Box<dyn FnOnce() -> Result<Loaded, Rejection> + Send>;
 
 /// An image that has come, and what its source needs back when the outcome is published.
 pub struct Arrival<R> {
-    /// Its name.
+    /// Name of the image.
     pub image_id: ImageId,
-    /// Gives the frame.
+    /// Reads the frame, or says why there is none; called once, from any worker.
     pub load: Load,
     /// Where it came from; all that is logged about the image stands in it.
     pub span: tracing::Span,
@@ -59,7 +59,7 @@ impl<R> Arrival<R> {
     }
 }
 
-/// Where frames come from.
+/// A source of frames: a list of files, a watched folder, a topic.
 pub trait FrameSource: Send {
     /// The source's own note on an arrival: an offset, a lease.
     type Receipt: Send;
@@ -71,7 +71,7 @@ pub trait FrameSource: Send {
     fn next(&mut self, stop: &Stop) -> Result<Option<Arrival<Self::Receipt>>, PortError>;
 }
 
-/// Where outcomes go.
+/// A sink of outcomes: a folder, or topics.
 pub trait CatalogSink: Sync + Send {
     /// What its source notes on an arrival.
     type Receipt: Send;
@@ -101,7 +101,7 @@ pub trait CatalogSink: Sync + Send {
 /// What became of an outcome that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// It is stored.
+    /// The outcome is stored.
     Stored,
     /// Its image is no longer ours: somebody else does it again, and nothing was stored.
     Dropped,
@@ -119,7 +119,7 @@ pub enum PortError {
     /// Drain and stop: the session behind the port has ended, and says why itself.
     #[error("{0}")]
     EndSession(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Stop for good.
+    /// End the run at once: nothing more can be stored or read.
     #[error("{0}")]
     Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

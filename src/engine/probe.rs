@@ -5,51 +5,51 @@ use twinpeak_core::frame::ImageId;
 use twinpeak_core::model::ModelError;
 use twinpeak_core::outcome::{Finished, Stage};
 
-/// Watches the engine.
+/// An observer of the engine: metrics, logs, the page, tests.
 pub trait Probe: Sync + Send {
-    /// Something happened; returns at once. Called from any thread of the engine. Who wants all events matches them all,
-    /// so that a new one is noticed when it is compiled.
+    /// Something happened; returns at once. Called from any thread of the engine. Who wants all events matches them
+    /// all, so that a new one is noticed when it is compiled.
     fn on(&self, event: &Event<'_>);
 }
 
-/// Watches nothing.
+/// An observer that ignores every event.
 pub struct NoProbe;
 
 impl Probe for NoProbe {
     fn on(&self, _: &Event<'_>) {}
 }
 
-/// What happens in the engine.
+/// An event of the engine or of its ports.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
-    /// A frame entered.
+    /// A frame got a permit and entered the engine.
     Arrived(&'a ImageId),
     /// A stage of a frame is done.
     StageDone {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// How long it took, s.
+        /// Duration, s.
         seconds: f64,
     },
     /// A frame has a stage behind it.
     Passed {
-        /// The frame.
+        /// Name of the frame's image.
         image: &'a ImageId,
         /// The stage.
         stage: Stage,
     },
     /// Frames waiting before a stage.
     Queue {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// How many.
+        /// Frames or messages that wait.
         depth: usize,
     },
     /// Permits in use.
     Permits {
-        /// How many.
+        /// Permits in use.
         used: usize,
-        /// Of how many.
+        /// Permits in all.
         of: usize,
     },
     /// A batch of a net went through a device.
@@ -60,16 +60,16 @@ pub enum Event<'a> {
         filled: usize,
         /// Slots of a batch.
         of: usize,
-        /// How long it took, s.
+        /// Duration, s.
         seconds: f64,
     },
     /// A device answered, on work or on a probe while idle.
     DeviceAlive(&'a str),
-    /// A device failed.
+    /// A batch failed on a device.
     DeviceFailed {
-        /// Its name.
+        /// Name of the device, such as `cuda:0`.
         device: &'a str,
-        /// How.
+        /// The device's error.
         error: &'a ModelError,
     },
     /// A frame was published.
@@ -78,9 +78,9 @@ pub enum Event<'a> {
     Dropped(&'a ImageId),
     /// A port failed and will be tried again.
     Retrying {
-        /// Where.
+        /// The stage that will try again.
         stage: Stage,
-        /// How.
+        /// The port's error.
         error: &'a PortError,
     },
     /// Something happened on the stream.
@@ -92,14 +92,14 @@ pub enum Event<'a> {
 pub enum StreamEvent {
     /// Messages of a partition that are not committed yet.
     Lag {
-        /// Which.
+        /// Number of the partition.
         partition: i32,
         /// From the committed offset to the end; `None` once the partition is no longer ours.
         messages: Option<u64>,
     },
     /// Bytes of messages that came in.
     Received {
-        /// So many.
+        /// Length of the message, bytes.
         bytes: u64,
     },
     /// A transaction is committed.
@@ -111,23 +111,23 @@ pub enum StreamEvent {
         /// From the call to its answer, s.
         seconds: f64,
     },
-    /// From an image's message to its commit, s.
+    /// An image's way from its message to its commit ended.
     Latency {
-        /// So long.
+        /// Duration, s.
         seconds: f64,
     },
     /// A transaction was given up; its images are done again.
     Aborted,
     /// Partitions came or went.
     Rebalanced {
-        /// Ours now.
+        /// Partitions that are assigned to this daemon now.
         partitions: usize,
     },
     /// The broker refuses us because somebody else has our place.
     Fenced,
-    /// The stream was held back because the pipeline was full, s.
+    /// Reading was paused because the pipeline was full.
     Paused {
-        /// So long.
+        /// Duration, s.
         seconds: f64,
     },
     /// A call to the broker failed and is tried again, or the session is built anew.

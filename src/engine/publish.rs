@@ -1,19 +1,17 @@
 //! Encodes outcomes as they come and stores them in the order in which their frames came.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender};
 
+use super::context::{Engine, with_retries};
 use super::flow::{Permit, Stop};
 use super::ports::{CatalogSink, PortError, PublishOutcome};
 use super::probe::Event;
 use super::reorder::Reorder;
-use super::run::Engine;
 use super::stages::{self, Ended};
 use super::{EngineError, Summary};
-use twinpeak_core::causes::causes;
 use twinpeak_core::outcome::{Finished, Outcome, Stage};
 
 /// A frame encoded, waiting for those that came before it.
@@ -107,29 +105,4 @@ pub(super) fn publish<K: CatalogSink>(
         }
     }
     summary
-}
-
-/// A port that is away for long is tried this often.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// Tries again what a port asks to be tried again, waiting longer each time.
-pub(super) fn with_retries<T>(
-    engine: &Engine,
-    stage: Stage,
-    stop: &Stop,
-    mut attempt: impl FnMut() -> Result<T, PortError>,
-) -> Result<T, PortError> {
-    let mut wait = engine.limits.port_backoff;
-    for _ in 0..engine.limits.port_retries {
-        match attempt() {
-            Err(error @ PortError::Retry(_)) if !stop.ending() => {
-                engine.probe.on(&Event::Retrying { stage, error: &error });
-                tracing::warn!(stage = stage.name(), error = %causes(&error), wait_ms = wait.as_millis() as u64, "port failed, retrying");
-                thread::sleep(wait);
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-            done => return done,
-        }
-    }
-    attempt()
 }

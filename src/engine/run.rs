@@ -4,6 +4,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
+use super::context::Engine;
 use super::flow::{Failure, Permits, Stop};
 use super::ports::{CatalogSink, FrameSource};
 use super::probe::{Event, Probe};
@@ -11,20 +12,13 @@ use super::stages::{self, Ended};
 use super::{Device, EngineError, Limits, Models, Summary, batching, ingest, publish};
 use twinpeak_core::outcome::Stage;
 
-/// What every stage may look at.
-pub(super) struct Engine<'a> {
-    pub limits: &'a Limits,
-    pub stop: &'a Stop,
-    pub probe: &'a dyn Probe,
-    pub failure: &'a Failure<'a>,
-}
-
 /// Runs frames from `source` to `sink` until the source ends or `stop` is requested, then finishes what is in
 /// flight. `devices` must not be empty and must agree on batch shapes and seeds. After a reload nothing that the source
 /// gave is left undone, and the engine may be run again.
 ///
 /// # Errors
 /// [`EngineError`], after everything published so far is safe.
+// Long because it is the wiring: each channel and each thread once, where the graph can be read from top to bottom.
 pub fn run<S: FrameSource + ?Sized, K: CatalogSink<Receipt = S::Receipt>>(
     source: &mut S,
     models: &Models,

@@ -6,15 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batching::{ToClassify, ToSegment};
 use super::flow::Permit;
 use super::ports::{Event, Load, Loaded, PortError, Probe};
 use super::{Models, batch};
 use twinpeak_core::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
 use twinpeak_core::cutout::Measurements;
+use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{ImageId, PerBand, Plane};
 use twinpeak_core::measure;
-use twinpeak_core::objects::Objects;
 use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Products, Reason, Rejection, Stage};
 use twinpeak_core::posterior::StarProbability;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
@@ -48,6 +47,20 @@ impl<R> InFlightFrame<R> {
 pub(super) struct Admitted<R> {
     pub frame: InFlightFrame<R>,
     pub load: Load,
+}
+
+/// A prepared frame, on its way to the segmenter.
+pub(super) struct ToSegment<R> {
+    pub frame: InFlightFrame<R>,
+    pub prepared: Prepared,
+    pub tiling: Tiling,
+}
+
+/// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
+/// objects or without, which is how the batcher knows when the cycle is empty.
+pub(super) struct ToClassify<R> {
+    pub extracted: Extracted<R>,
+    pub objects: batch::ObjectItems,
 }
 
 /// After the segmenter: the score of every pixel.
@@ -151,15 +164,15 @@ pub(super) fn extract<R>(
     let recipe = &models.recipe;
     let measured = guarded(Stage::Extract, || {
         let fallback = &recipe.fallback_fwhm_arcsec;
-        let objects = Objects::find(&prepared, &models.survey, &score, &recipe.extract, fallback);
+        let detections = Detections::find(&prepared, &models.survey, &score, &recipe.extract, fallback);
         drop(score);
-        let found = objects.footprints.objects.len();
+        let found = detections.footprints.objects.len();
         if found > MAX_NUMBER as usize {
             return Err(too_many(found));
         }
-        let measured = objects.measure();
-        let quality = quality(&prepared, &models.survey, &objects.quality);
-        Ok((objects.footprints.segmentation, measured, quality))
+        let measured = detections.measure();
+        let quality = quality(&prepared, &models.survey, &detections.quality);
+        Ok((detections.footprints.segmentation, measured, quality))
     });
     frame.took(Stage::Extract, since, probe);
     let (segmentation, objects, quality) = match measured {
@@ -167,11 +180,11 @@ pub(super) fn extract<R>(
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
     let mut rows = Vec::with_capacity(objects.len());
-    let (mut evidence, mut measured) = (Vec::new(), Vec::new());
+    let (mut inputs, mut measured) = (Vec::new(), Vec::new());
     for (index, object) in objects.into_iter().enumerate() {
-        if let Some(known) = object.evidence {
+        if let Some(known) = object.input {
             measured.push((index, known.measured));
-            evidence.push(known);
+            inputs.push(known);
         }
         rows.push(object.row);
     }
@@ -194,7 +207,7 @@ pub(super) fn extract<R>(
         tiles,
         device: models.device.clone(),
     });
-    Ok(ToClassify { extracted: Extracted { frame, products, measured }, objects: batch::Objects(evidence) })
+    Ok(ToClassify { extracted: Extracted { frame, products, measured }, objects: batch::ObjectItems(inputs) })
 }
 
 /// A source's id has room for so many numbers; more objects are no field of the sky.

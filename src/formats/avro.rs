@@ -28,11 +28,11 @@ use twinpeak_core::survey::Survey;
 pub enum Framing {
     /// Avro single-object encoding: `C3 01` and the schema's fingerprint; the schema is a published file.
     SingleObject,
-    /// Confluent's wire format: a zero and, big-endian, the id that a registry gave; see [`register`].
+    /// Confluent's wire format: a zero and, big-endian, the id that a registry gave.
     Confluent {
         /// Of the sources' schema.
         source_id: u32,
-        /// Of the masks'.
+        /// Registered id of the masks' schema.
         mask_id: u32,
         /// Of the end-of-image record's.
         image_id: u32,
@@ -136,9 +136,9 @@ pub enum AvroError {
     /// A cell that its column cannot hold.
     #[error("image {image}: a cell of column {column} is null or of another kind, and may not be")]
     Cell {
-        /// The image.
+        /// Name of the image.
         image: String,
-        /// The column.
+        /// Name of the column.
         column: String,
     },
     /// A record that is not what its schema says.

@@ -20,6 +20,7 @@ mod pixels;
 mod provenance;
 mod rice;
 mod segmentation;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -58,15 +59,15 @@ pub enum FitsError {
     NotAscii {
         /// The card or column.
         what: String,
-        /// Its text.
+        /// The text that was to be written.
         text: String,
     },
-    /// A packer failed.
+    /// A packer (bzip2, gzip) failed.
     #[error("cannot pack {name:?}: {source}")]
     Pack {
-        /// The file's name.
+        /// What was to be packed: a file, or a tile of the masks.
         name: String,
-        /// What it said.
+        /// The packer's error.
         source: std::io::Error,
     },
     /// A file without a plane of sources' numbers as this program writes it.

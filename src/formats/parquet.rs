@@ -28,7 +28,7 @@ pub enum TableError {
     /// The file cannot be opened.
     #[error("cannot open {path:?}: {source}")]
     Open {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// In the system's words.
         source: io::Error,
@@ -36,9 +36,9 @@ pub enum TableError {
     /// A file that is no catalogue of this program.
     #[error("{path:?} cannot be read as a catalogue: {source}")]
     NotCatalog {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The reader's error.
         source: ParquetError,
     },
 }

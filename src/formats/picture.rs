@@ -30,7 +30,7 @@ pub enum PictureError {
     /// The drawing failed.
     #[error("the chart {title:?} could not be drawn: {problem}")]
     Draw {
-        /// The chart's title.
+        /// Title of the chart that failed.
         title: String,
         /// In the words of the drawing library.
         problem: String,

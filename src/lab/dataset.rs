@@ -9,9 +9,9 @@
 //! ```
 //!
 //! A shard is one image's objects and a function of that image alone; so a making that was interrupted goes on with the
-//! first shard that is not there, and ends with the same bits. Every file ends with its checksum. Objects are those that
-//! the daemon would classify, found and measured on its own road: the paper's cutouts, neighbours masked, centred to
-//! a fraction of a pixel.
+//! first shard that is not there, and ends with the same bits. Every file ends with its checksum. Objects are those
+//! that the daemon would classify, found and measured by its own stages: the paper's cutouts, neighbours masked,
+//! centred to a fraction of a pixel.
 //!
 //! Nothing here says what an object is, and nothing below `learn` can name what would: where fields are simulated, that
 //! lies in a folder beside this one, which only evaluation reads.

@@ -1,5 +1,5 @@
-//! A student: a small net over latents that learns another's probabilities (Hinton, Vinyals & Dean 2015). The loss is the
-//! cross-entropy with the teacher's p in place of a label,
+//! A student: a small net over latents that learns another's probabilities (Hinton, Vinyals & Dean 2015). The loss is
+//! the cross-entropy with the teacher's p in place of a label,
 //!
 //! ```text
 //! - mean of  p ln s + (1 - p) ln(1 - s),      s = sigmoid(net(latents))
@@ -7,9 +7,10 @@
 //!
 //! whose least value over all nets is at s = E(p | latents): what the latents can say of the teacher's opinion.
 //!
-//! Taught by EB (`learn::eb`), which knows nothing but fits of profiles, latents learn what a likelihood knows, and the
-//! student stays label-free; that is A+Vr distilled on EB, with a net of the size of the VAE's encoder. Taught by labels,
-//! it is the supervised probe (`supervised::SupervisedProbe`) and nothing but a measure.
+//! Taught by the profile likelihood (EB, `learn::profile_likelihood`), which knows nothing but fits of profiles,
+//! latents learn what a likelihood knows, and the student stays label-free; that is A+Vr distilled on EB, with a net of
+//! the size of the VAE's encoder. Taught by labels, it is the supervised probe (`supervised::SupervisedProbe`) and
+//! nothing but a measure.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

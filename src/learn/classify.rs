@@ -13,7 +13,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use super::loss::DoublePeak;
 use super::{Curve, LearnError, Run};
 pub use autoencoder::ShuffledBatches;
-pub use calibration::null_calibration;
+pub use calibration::control_calibration;
 pub use orientation::{AmbiguousOrientation, spearman, star_sign};
 use twinpeak_core::model::STAMP_LEN;
 use twinpeak_core::posterior::{Calibration, seed_score};
@@ -55,8 +55,8 @@ impl Default for Settings {
 pub struct TrainingSet {
     /// PSF residuals in units of noise (see `cutout`).
     pub stamps: Vec<[f32; STAMP_LEN]>,
-    /// The noise null: a simulated point source of the same flux, PSF and neighbours.
-    pub null_stamps: Vec<[f32; STAMP_LEN]>,
+    /// The simulated point-source control: a point source of the same flux, PSF and neighbours.
+    pub control_stamps: Vec<[f32; STAMP_LEN]>,
     /// Reference-band PSF magnitude.
     pub mag: Vec<f32>,
     /// Concentration relative to the PSF, larger for a star.
@@ -97,7 +97,7 @@ pub fn train(objects: &TrainingSet, settings: &Settings, run: &Run) -> Result<Tr
     let shape = &settings.shape;
     let prior = DoublePeak::for_training(shape.peak, shape.width)?;
     let n = objects.stamps.len();
-    let others = [objects.null_stamps.len(), objects.mag.len(), objects.concentration.len()];
+    let others = [objects.control_stamps.len(), objects.mag.len(), objects.concentration.len()];
     let complete = others.into_iter().min().unwrap_or(0).min(n);
     if n < OBJECTS_MIN || complete < n {
         return Err(LearnError::TooFew { net: "classifier", what: "objects", found: complete, needed: OBJECTS_MIN });
@@ -112,8 +112,8 @@ pub fn train(objects: &TrainingSet, settings: &Settings, run: &Run) -> Result<Tr
         let count = shape.seeds() as f32;
         (0..n).map(|i| seeds().map(|seed| scores(seed)[i]).sum::<f32>() / count).collect()
     };
-    let (scores, null_scores) = (mean(|s| &s.scores), mean(|s| &s.null_scores));
-    let calibration = null_calibration(&scores, &null_scores, &objects.mag);
+    let (scores, control_scores) = (mean(|s| &s.scores), mean(|s| &s.control_scores));
+    let calibration = control_calibration(&scores, &control_scores, &objects.mag);
     let orientation = seeds().map(|s| s.correlation).collect();
     let (mut parameters, mut curves) = (Parameters::default(), Vec::new());
     for (a, member) in members.into_iter().enumerate() {
@@ -133,7 +133,7 @@ struct Member {
 /// One VAE's opinion, star positive, on the ensemble's scale.
 struct Seed {
     scores: Vec<f32>,
-    null_scores: Vec<f32>,
+    control_scores: Vec<f32>,
     correlation: f64,
 }
 
@@ -148,17 +148,17 @@ impl Member {
         let torch = |source| LearnError::Torch { net: format!("classifier-ae{a}"), source };
         twinpeak_nets::device::start();
         let shape = &settings.shape;
-        let [stamps, nulls] = [
+        let [stamps, controls] = [
             autoencoder::stamps(&objects.stamps).map_err(torch)?,
-            autoencoder::stamps(&objects.null_stamps).map_err(torch)?,
+            autoencoder::stamps(&objects.control_stamps).map_err(torch)?,
         ];
         let (mut parameters, curve) = autoencoder::train(a, &stamps, settings, run)?;
         let mut curves = vec![curve];
         let latents = autoencoder::latents(&parameters, &stamps).map_err(torch)?;
-        let null_latents = autoencoder::latents(&parameters, &nulls).map_err(torch)?;
+        let control_latents = autoencoder::latents(&parameters, &controls).map_err(torch)?;
 
         let [mean, deviation] = batch_norm(&latents);
-        let (latents, null_latents) = ((latents - &mean) / &deviation, (null_latents - &mean) / &deviation);
+        let (latents, control_latents) = ((latents - &mean) / &deviation, (control_latents - &mean) / &deviation);
         for (name, tensor) in [("norm.mean", &mean), ("norm.deviation", &deviation)] {
             let values = values(tensor).map_err(torch)?;
             parameters.0.insert(name.to_owned(), Array { shape: vec![values.len()], values });
@@ -174,11 +174,11 @@ impl Member {
             let (mut vae, curve) = vae::train(&net, &latents, prior, &settings.vae, run)?;
             curves.push(curve);
             let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
-            let (found, null) = (log_odds(&latents)?, log_odds(&null_latents)?);
+            let (found, control) = (log_odds(&latents)?, log_odds(&control_latents)?);
             let oriented = orientation::star_sign(&found, &objects.mag, &objects.concentration);
             let (sign, correlation) = oriented.map_err(|ambiguous| ambiguous.of(a, v))?;
             let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
-            seeds.push(Seed { scores: score(&found), null_scores: score(&null), correlation });
+            seeds.push(Seed { scores: score(&found), control_scores: score(&control), correlation });
             vae.0.insert("star_sign".to_owned(), Array { shape: vec![1], values: vec![sign] });
             parameters.insert_under(&format!("vae{v}"), vae);
         }

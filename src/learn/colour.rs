@@ -1,5 +1,6 @@
-//! The co-trained colour (Blum & Mitchell 1998): two small nets learn EB's posteriors, one from colours and magnitude
-//! and one from magnitude alone; their difference is what colour adds (see `torch::nets::colour`).
+//! The co-trained colour (Blum & Mitchell 1998): two small nets learn the profile likelihood's (EB's) posteriors, one
+//! from colours and magnitude and one from magnitude alone; their difference is what colour adds (see
+//! `torch::nets::colour`).
 //!
 //! EB never sees a colour and its posteriors are the only teacher, so nothing here is labelled. An object must not be
 //! judged by nets that it taught: a study trains them on other images. The posteriors are soft, so the loss is the
@@ -31,7 +32,7 @@ pub struct Settings {
     pub shape: Shape,
     /// Passes over the objects.
     pub epochs: usize,
-    /// TrainingSet a step.
+    /// Objects a step.
     pub batch: usize,
     /// Highest rate.
     pub rate: f64,
@@ -52,7 +53,7 @@ impl Default for Settings {
 pub struct TrainingSet {
     /// Asinh colours of the best galaxy's fluxes (see `cutout`) and the reference-band PSF magnitude.
     pub inputs: Vec<[f32; INPUTS]>,
-    /// EB's posterior probability of being a star.
+    /// The profile likelihood's posterior probability of being a star.
     pub star_prob: Vec<f32>,
 }
 
@@ -61,8 +62,8 @@ pub(super) fn enough(objects: usize) -> Result<(), LearnError> {
     LearnError::unless_enough(NET, "objects with colours", objects, OBJECTS_MIN)
 }
 
-/// Trains both nets; gives all of [`Shape::parameters`] and the loss. TrainingSet with a number that is not finite are left
-/// out.
+/// Trains both nets; gives all of [`Shape::parameters`] and the loss. TrainingSet with a number that is not finite are
+/// left out.
 ///
 /// # Errors
 /// [`LearnError`]

@@ -1,5 +1,6 @@
-//! All that makes a probability, learned without labels: the nets' calibration comes with the ensemble (`classify`), the
-//! profiles' shares from `eb`, colour from `colour`; and how much the nets count beside the profiles is found here.
+//! All that makes a probability, learned without labels: the nets' calibration comes with the ensemble (`classify`),
+//! the profiles' shares from `profile_likelihood`, colour from `colour`; and how much the nets count beside the
+//! profiles is found here.
 //!
 //! Both judge the same pixels, and no likelihood compares them: the nets have none for an object's pixels. But colours
 //! are known to neither. Given the class and the magnitude, shape and colour know nothing of each other, so the better
@@ -10,11 +11,11 @@
 //! e = ln P(c | shape, m) / P(c | m) = ln [ p q / pi + (1 - p) (1 - q) / (1 - pi) ]
 //! ```
 //!
-//! with q = P(star | c, m) and pi = P(star | m) from nets of colour that were taught by the profiles on the other half of
-//! the objects. The weight with the highest mean of e over all objects is taken. The profiles teach q, which favours them
-//! a little: what the nets are given, they have earned.
+//! with q = P(star | c, m) and pi = P(star | m) from nets of colour that were taught by the profiles on the other half
+//! of the objects. The weight with the highest mean of e over all objects is taken. The profiles teach q, which favours
+//! them a little: what the nets are given, they have earned.
 
-use super::{Curve, LearnError, Run, colour, eb};
+use super::{Curve, LearnError, Run, colour, profile_likelihood};
 use twinpeak_core::cutout::Measurements;
 use twinpeak_core::model::COLOUR_LEN;
 use twinpeak_core::posterior::{Calibration, Posterior, ProfileMixture};
@@ -78,7 +79,7 @@ pub fn train(
 /// The profiles' shares.
 fn profiles(known: &[Measurements]) -> Result<ProfileMixture, LearnError> {
     let column = |of: fn(&Measurements) -> f32| known.iter().map(of).collect();
-    eb::train(&eb::TrainingSet {
+    profile_likelihood::train(&profile_likelihood::TrainingSet {
         chi2: known.iter().map(|k| k.chi2).collect(),
         sn: column(|k| k.sn),
         mag: column(|k| k.mag),

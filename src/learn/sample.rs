@@ -1,4 +1,4 @@
-//! From a frame to what nets learn from, by the daemon's own road: `preprocess`, detection, `psf`, `cutout`. No
+//! From a frame to what nets learn from, by the daemon's own stages: `preprocess`, detection, `psf`, `cutout`. No
 //! label is read anywhere here.
 
 use rayon::prelude::*;
@@ -7,12 +7,12 @@ use super::classify;
 use super::segment::TrainingFrame;
 use super::segment::teacher::{Weights, teach};
 use twinpeak_core::catalog::Row;
-use twinpeak_core::cutout::{Cutout, Evidence, Measurements};
+use twinpeak_core::cutout::{ClassifierInput, Cutout, Measurements};
+use twinpeak_core::detections::{Detections, detection_weights};
 use twinpeak_core::extract;
 use twinpeak_core::extract::calibrate::noise_only;
 use twinpeak_core::frame::{BANDS, PerBand};
 use twinpeak_core::model::{ModelError, Segmenter};
-use twinpeak_core::objects::{Objects, detection_weights};
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::ThresholdSegmenter;
@@ -35,8 +35,8 @@ pub fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> extract
         min_area_px: MIN_AREA_PX,
         deblend_sigma: 3.0,
         deblend_ratio: 0.05,
-        max_children: 10_000,
-        max_component_px: 3_000_000,
+        max_children: extract::Settings::MAX_CHILDREN,
+        max_component_px: extract::Settings::MAX_COMPONENT_PX,
     }
 }
 
@@ -46,7 +46,7 @@ pub fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
 }
 
 /// How objects are found on the frames to learn from.
-pub struct Detector<'a> {
+pub struct ObjectFinder<'a> {
     /// What scores pixels.
     pub segmenter: &'a mut dyn Segmenter,
     /// Overlap of its tiles, px.
@@ -57,7 +57,7 @@ pub struct Detector<'a> {
     pub fallback_fwhm_arcsec: PerBand<f64>,
 }
 
-impl<'a> Detector<'a> {
+impl<'a> ObjectFinder<'a> {
     /// What finds objects while there is no net, over a [`matched_filter`].
     pub fn classical(filter: &'a mut ThresholdSegmenter) -> Self {
         let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
@@ -70,13 +70,17 @@ impl<'a> Detector<'a> {
 ///
 /// # Errors
 /// The segmenter's.
-pub fn find<'a>(prepared: &'a Prepared, survey: &'a Survey, by: &mut Detector) -> Result<Objects<'a>, ModelError> {
+pub fn find<'a>(
+    prepared: &'a Prepared,
+    survey: &'a Survey,
+    by: &mut ObjectFinder,
+) -> Result<Detections<'a>, ModelError> {
     let score = super::segment::score_plane(by.segmenter, &prepared.registered, by.overlap_px)?;
-    Ok(Objects::find(prepared, survey, &score, &by.settings, &by.fallback_fwhm_arcsec))
+    Ok(Detections::find(prepared, survey, &score, &by.settings, &by.fallback_fwhm_arcsec))
 }
 
-/// What the segmenter learns from a frame whose reference band has a PSF of `fwhm_px` (effective); `seed` is that of the
-/// noise in place of objects.
+/// What the segmenter learns from a frame whose reference band has a PSF of `fwhm_px` (effective); `seed` is that of
+/// the noise in place of objects.
 pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u64) -> TrainingFrame {
     let noise = noise_only(&prepared.registered, &detection_weights(&prepared, survey), fwhm_px, seed);
     let sigma = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
@@ -86,29 +90,29 @@ pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u
 }
 
 /// Adds what the classifier learns from a frame: every object that would be classified, within [`TEACHING_MAG`].
-/// `seed` is that of the noise nulls. What was measured of each goes to `known`.
-pub fn add_objects(found: &Objects, seed: u64, to: &mut classify::TrainingSet, known: &mut Vec<Measurements>) {
-    let source = found.source();
+/// `seed` is that of the simulated point-source controls. What was measured of each goes to `known`.
+pub fn add_objects(found: &Detections, seed: u64, to: &mut classify::TrainingSet, known: &mut Vec<Measurements>) {
+    let view = found.view();
     let taught: Vec<_> = found
         .measure()
         .par_iter()
         .filter_map(|m| {
-            let evidence = m.evidence.as_ref().filter(|e| teaches(e, &m.row))?;
-            let cutout = Cutout::take(&source, m.row.number, m.centre);
-            let null = *cutout.null_stamp(seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            Some((evidence.clone(), null, m.row.concentration))
+            let input = m.input.as_ref().filter(|e| teaches(e, &m.row))?;
+            let cutout = Cutout::take(&view, m.row.number, m.centre);
+            let control = *cutout.control_stamp(seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            Some((input.clone(), control, m.row.concentration))
         })
         .collect();
-    for (evidence, null, concentration) in taught {
-        to.stamps.push(*evidence.stamp);
-        to.null_stamps.push(null);
-        to.mag.push(evidence.measured.mag);
+    for (input, control, concentration) in taught {
+        to.stamps.push(*input.stamp);
+        to.control_stamps.push(control);
+        to.mag.push(input.measured.mag);
         to.concentration.push(concentration);
-        known.push(evidence.measured);
+        known.push(input.measured);
     }
 }
 
 /// Whether an object teaches the classifier.
-pub fn teaches(evidence: &Evidence, row: &Row) -> bool {
-    TEACHING_MAG.contains(&evidence.measured.mag) && row.concentration.is_finite()
+pub fn teaches(input: &ClassifierInput, row: &Row) -> bool {
+    TEACHING_MAG.contains(&input.measured.mag) && row.concentration.is_finite()
 }

@@ -8,7 +8,7 @@ use super::mixture::{self, Blob, Covariance, Sheared};
 use super::moffat::Moffat;
 use super::spec::{SimError, Spec};
 use super::streams::{Purpose, stream};
-use super::truth::{Profile, TrueObject};
+use super::truth::{Profile, SimulatedObject};
 use twinpeak_core::frame::{FieldIds, ImageId, PerBand};
 use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::Wcs;
@@ -171,7 +171,7 @@ impl BandConditions {
     }
 
     /// The image of an object of `flux` nMgy centred at a pixel, seen through the PSF there.
-    pub fn image_of(&self, object: &TrueObject, flux: f64, at: (f64, f64), scale_arcsec: f64) -> Vec<Blob> {
+    pub fn image_of(&self, object: &SimulatedObject, flux: f64, at: (f64, f64), scale_arcsec: f64) -> Vec<Blob> {
         let psf = Sheared { rounds: self.psf.rounds_at(at.0, at.1), shape: self.psf.shape_at(at.0, at.1) };
         // `r_e` is the semi-major axis; the shape has unit determinant.
         let radius = object.r_e_arcsec / scale_arcsec * object.axis_ratio.sqrt();

@@ -5,8 +5,8 @@
 mod agreement;
 mod calibration;
 pub mod forced;
-mod marks;
 mod matching;
+mod metrics;
 mod overlap;
 mod roc;
 pub mod truth_files;
@@ -14,9 +14,9 @@ pub mod truth_files;
 use serde::Serialize;
 
 pub use agreement::{Agreement, AtMagnitude, AtProbability, Worked};
-pub use calibration::{Calibration, Reliability};
-pub use marks::{BinAuc, Marks, ROC_NODES, Scored};
+pub use calibration::{ReliabilityBin, ReliabilityDiagram};
 pub use matching::{nearest, one_to_one};
+pub use metrics::{BinAuc, Metrics, ROC_NODES, Scored};
 pub use overlap::Overlap;
 pub use roc::{Roc, RocPoint, roc};
 
@@ -139,7 +139,7 @@ pub struct BinClasses {
     /// AUC in the order of [`Method::ALL`]; `None` where a class is missing.
     pub auc: [Option<f64>; 3],
     /// Of the probability; `None` with too few objects.
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<ReliabilityDiagram>,
 }
 
 /// Detection in a bin.
@@ -174,7 +174,7 @@ fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// A catalogue's marks.
+/// A catalogue's metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Objects with a label.
@@ -186,7 +186,7 @@ pub struct Evaluation {
     /// Everything, then bins that hold anything.
     pub detection: Vec<BinDetection>,
     /// Of the probability, in [`Bin::MAIN`].
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<ReliabilityDiagram>,
     /// Curves in [`Bin::MAIN`].
     pub roc: Vec<(Method, Roc)>,
 }
@@ -253,7 +253,7 @@ pub fn evaluate(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Eval
         unscored: labelled.len() - scored.len(),
         classes: Bin::all().filter_map(|bin| classes(bin, &scored, rules)).collect(),
         detection: detection(objects, truth, rules),
-        calibration: Calibration::measure(&column(0), &stars, rules.resamplings, rules.seed),
+        calibration: ReliabilityDiagram::measure(&column(0), &stars, rules.resamplings, rules.seed),
         roc: curves.filter_map(|(m, method)| Some((method, roc(&column(m), &stars)?))).collect(),
     }
 }
@@ -267,7 +267,7 @@ fn classes(bin: Bin, scored: &[&Labelled], rules: &Rules) -> Option<BinClasses> 
     });
     let stars = star.iter().filter(|s| **s).count();
     let prob: Vec<_> = inside.iter().map(|l| l.scores[0]).collect();
-    let calibration = Calibration::measure(&prob, &star, rules.resamplings, rules.seed);
+    let calibration = ReliabilityDiagram::measure(&prob, &star, rules.resamplings, rules.seed);
     (!inside.is_empty()).then_some(BinClasses { bin, objects: inside.len(), stars, auc, calibration })
 }
 

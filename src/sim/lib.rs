@@ -28,7 +28,7 @@
 //! The classical segmenter's matched filter finds the objects; no net is needed.
 //!
 //! ```
-//! use twinpeak_core::{extract, filter, objects, preprocess, survey::Survey, threshold::ThresholdSegmenter};
+//! use twinpeak_core::{detections, extract, filter, preprocess, survey::Survey, threshold::ThresholdSegmenter};
 //! use twinpeak_sim::evaluate::{self, Rules};
 //! use twinpeak_sim::{Class, Spec, simulate};
 //!
@@ -36,7 +36,7 @@
 //! let made = simulate(&Spec { seed: 7, width: 300, height: 200, ..Spec::default() }, &survey)?;
 //! let frame = preprocess::prepare(made.frame, &survey, &preprocess::Settings::default())?;
 //!
-//! let weights = objects::detection_weights(&frame, &survey);
+//! let weights = detections::detection_weights(&frame, &survey);
 //! let score = filter::matched_filter(&filter::weighted_sum(&frame.registered, &weights), 3.0);
 //! let settings = extract::Settings {
 //!     detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
@@ -84,7 +84,7 @@ use twinpeak_core::survey::Survey;
 
 pub use moffat::Moffat;
 pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
-pub use truth::{Class, IGNORED, Profile, TrueObject, Truth};
+pub use truth::{Class, IGNORED, Profile, SimulatedObject, Truth};
 
 use conditions::{BandConditions, Conditions};
 use mixture::Blob;

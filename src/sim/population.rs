@@ -9,7 +9,7 @@ use rand_distr::{Distribution, Poisson, StandardNormal};
 use super::colour;
 use super::spec::{BLEND_ARCSEC, Counts, Spec};
 use super::streams::{Purpose, stream};
-use super::truth::{Class, IGNORED, Profile, TrueObject};
+use super::truth::{Class, IGNORED, Profile, SimulatedObject};
 use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::Wcs;
 
@@ -26,7 +26,7 @@ const DISCS_OF_GALAXIES: f64 = 0.7;
 const BLEND_MAG: f64 = 2.0;
 
 /// Draws all objects whose light can reach the frame. Those centred in it have ids from 1; the others [`IGNORED`].
-pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<TrueObject> {
+pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<SimulatedObject> {
     let mut rng = stream(spec, Purpose::Objects, 0, 0);
     let scale = survey.profile().pixel_scale_arcsec;
     let (width, height) = (spec.width as f64, spec.height as f64);
@@ -41,7 +41,7 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<TrueObj
     let outside = poisson(&mut rng, expected_outside);
 
     let mix = Mix { counts: spec.counts, points: stars / (stars + galaxies) };
-    let mut objects: Vec<TrueObject> = Vec::with_capacity(inside + outside);
+    let mut objects: Vec<SimulatedObject> = Vec::with_capacity(inside + outside);
     let in_frame = |x: f64, y: f64| (-0.5..width - 0.5).contains(&x) && (-0.5..height - 0.5).contains(&y);
     for k in 0..inside + outside {
         let is_inside = k < inside;
@@ -80,7 +80,7 @@ struct Mix {
 }
 
 impl Mix {
-    fn draw(&self, rng: &mut ChaCha8Rng) -> TrueObject {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> SimulatedObject {
         let points = if self.counts == Counts::Flat { 0.5 } else { self.points };
         let is_point = rng.random::<f64>() < points;
         let r = match self.counts {
@@ -99,7 +99,7 @@ impl Mix {
                 colour::galaxy(rng, r, is_disc),
             ),
         };
-        let mut object = TrueObject { class, profile, mag, ..TrueObject::POINT };
+        let mut object = SimulatedObject { class, profile, mag, ..SimulatedObject::POINT };
         if !is_point {
             let log_r_e = 0.05 - 0.13 * (r - 20.0) + 0.2 * rng.sample::<f64, _>(StandardNormal);
             object.r_e_arcsec = 10f64.powf(log_r_e);
@@ -142,7 +142,7 @@ fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> usize {
 }
 
 /// Flags every object with a neighbour nearer than `radius` px that matters to it.
-fn mark_blends(objects: &mut [TrueObject], radius: f64) {
+fn mark_blends(objects: &mut [SimulatedObject], radius: f64) {
     let mut order: Vec<usize> = (0..objects.len()).collect();
     order.sort_by(|&a, &b| objects[a].y.total_cmp(&objects[b].y));
     for (k, &a) in order.iter().enumerate() {

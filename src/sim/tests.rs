@@ -83,8 +83,8 @@ fn every_band_keeps_the_light_of_its_objects() {
 fn one(profile: Profile, r_e_arcsec: f64) -> (Conditions, Plane<f32>, f64) {
     let (spec, survey) = (empty(401, 401), sdss());
     let conditions = Conditions::draw(&spec, &survey).unwrap();
-    let object = TrueObject { profile, r_e_arcsec, axis_ratio: 0.6, theta_deg: 30.0, ..TrueObject::POINT };
-    let object = if profile == Profile::Point { TrueObject::POINT } else { object };
+    let object = SimulatedObject { profile, r_e_arcsec, axis_ratio: 0.6, theta_deg: 30.0, ..SimulatedObject::POINT };
+    let object = if profile == Profile::Point { SimulatedObject::POINT } else { object };
     let flux = 1000.0;
     let blobs = conditions.bands[2].image_of(&object, flux, (200.3, 199.6), 0.396);
     (conditions, render::planes(&[blobs], 401, 401), flux)
@@ -137,7 +137,7 @@ fn a_stars_width_is_the_seeing() {
     spec.seeing.median_fwhm_arcsec = 6.0;
     let conditions = Conditions::draw(&spec, &sdss()).unwrap();
     for band in &conditions.bands {
-        let plane = render::planes(&[band.image_of(&TrueObject::POINT, 1000.0, (200.3, 199.6), 0.396)], 401, 401);
+        let plane = render::planes(&[band.image_of(&SimulatedObject::POINT, 1000.0, (200.3, 199.6), 0.396)], 401, 401);
         let value = |x: f64, y: f64| {
             let (i, j, fx, fy) = (x as usize, y as usize, x.fract(), y.fract());
             let row = |j| f64::from(plane.at(i, j)) * (1.0 - fx) + f64::from(plane.at(i + 1, j)) * fx;
@@ -242,9 +242,9 @@ fn bands_are_offset_as_their_coordinates_say() {
     let made = simulate(&spec, &sdss()).unwrap();
     let mut offsets = 0.0;
     for (b, band) in made.frame.bands.iter().enumerate() {
-        let bright = |o: &&TrueObject| {
+        let bright = |o: &&SimulatedObject| {
             let margin = (40.0..470.0).contains(&o.x) && (40.0..470.0).contains(&o.y);
-            let near = |p: &TrueObject| (p.x - o.x).hypot(p.y - o.y) < 30.0;
+            let near = |p: &SimulatedObject| (p.x - o.x).hypot(p.y - o.y) < 30.0;
             margin
                 && o.mag[b] < 20.0
                 && o.class != Class::Galaxy
@@ -281,7 +281,7 @@ fn the_truth_plane_marks_what_stands_out() {
     let spec = Spec { width: 512, height: 512, artefacts: Artefacts::NONE, ..Spec::default() };
     let made = simulate(&spec, &sdss()).unwrap();
     let plane = &made.truth.segmentation;
-    let bright = |o: &&TrueObject| {
+    let bright = |o: &&SimulatedObject| {
         let inside = (5.0..506.0).contains(&o.x) && (5.0..506.0).contains(&o.y);
         inside && !o.blended && o.mag[1] < 21.0 && o.mag[2] < 20.5
     };
@@ -331,7 +331,7 @@ fn other_pixel_scales_and_profiles_work() {
     assert!((degrees * 3600.0 - 1.0).abs() < 1e-3, "{degrees}");
     // A PSF narrower than two pixels still keeps its light.
     let c = Conditions::draw(&empty(128, 128), &survey).unwrap();
-    let plane = render::planes(&[c.bands[2].image_of(&TrueObject::POINT, 100.0, (64.2, 63.7), 1.0)], 128, 128);
+    let plane = render::planes(&[c.bands[2].image_of(&SimulatedObject::POINT, 100.0, (64.2, 63.7), 1.0)], 128, 128);
     let sum: f32 = plane.pixels().iter().sum();
     assert!((sum - 100.0).abs() < 1.0, "{sum}");
 }

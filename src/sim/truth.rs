@@ -14,7 +14,7 @@ pub const IGNORED: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// All objects centred in the reference frame; `objects[k].id` is k + 1.
-    pub objects: Vec<TrueObject>,
+    pub objects: Vec<SimulatedObject>,
     /// On the reference grid: the id of the object that a pixel belongs to, 0 for sky, or [`IGNORED`]. A pixel
     /// belongs to the object brightest in it where the noiseless sum of the three shape bands exceeds 1.5 times
     /// the sky's noise; from .75 it is ignored.
@@ -47,7 +47,7 @@ pub enum Profile {
 
 /// One object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TrueObject {
+pub struct SimulatedObject {
     /// From 1.
     pub id: u32,
     /// What it is.
@@ -107,7 +107,7 @@ impl Profile {
     }
 }
 
-impl TrueObject {
+impl SimulatedObject {
     /// A point source, to be given a place and magnitudes.
     pub(super) const POINT: Self = Self {
         id: IGNORED,

@@ -1,19 +1,15 @@
-//! Files that appear whole or not at all: written aside under a hidden name in the same folder, synced, renamed.
-//! Whatever moment the process dies at, a reader sees the old file, the new one or none.
+//! Files of one folder that appear whole or not at all, together and for good: synced before and after.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 
 use super::StoreError;
-
-/// Start of a name that is still being written; image ids never start with a dot, so it meets no result's name.
-const ASIDE: &str = ".tmp-";
+use twinpeak_core::atomic_write::{ASIDE, Aside};
 
 /// Files of one folder that will appear together, in the order given.
 pub(super) struct Set<'a> {
     folder: &'a Path,
-    files: Vec<(PathBuf, PathBuf)>,
+    files: Vec<Aside>,
 }
 
 impl<'a> Set<'a> {
@@ -22,22 +18,15 @@ impl<'a> Set<'a> {
     /// # Errors
     /// [`StoreError`] naming the first file that failed; then none is kept.
     pub(super) fn write(folder: &'a Path, files: &[(&str, &[u8])]) -> Result<Self, StoreError> {
-        let paths = files.iter().map(|(name, _)| (folder.join(format!("{ASIDE}{name}")), folder.join(name)));
-        let set = Self { folder, files: paths.collect() };
-        let results: Vec<Result<(), StoreError>> = std::thread::scope(|scope| {
-            let write = |(aside, whole): &(PathBuf, PathBuf), bytes: &[u8]| {
-                write_synced(aside, bytes).map_err(|e| StoreError::of("write", whole, folder, e))
+        let results: Vec<Result<Aside, StoreError>> = std::thread::scope(|scope| {
+            let write = |name: &str, bytes: &[u8]| {
+                let whole = folder.join(name);
+                Aside::write_synced(&whole, bytes).map_err(|e| StoreError::of("write", &whole, folder, e))
             };
-            let threads: Vec<_> = set
-                .files
-                .iter()
-                .zip(files)
-                .map(|(paths, (_, bytes))| scope.spawn(move || write(paths, bytes)))
-                .collect();
+            let threads: Vec<_> = files.iter().map(|(name, bytes)| scope.spawn(move || write(name, bytes))).collect();
             threads.into_iter().map(|t| t.join().expect("writing a file does not panic")).collect()
         });
-        results.into_iter().collect::<Result<(), _>>()?;
-        Ok(set)
+        Ok(Self { folder, files: results.into_iter().collect::<Result<_, _>>()? })
     }
 
     /// Lets the first `count` of the files that are still aside appear, and makes that last.
@@ -45,19 +34,11 @@ impl<'a> Set<'a> {
     /// # Errors
     /// [`StoreError`] naming the file.
     pub(super) fn show(&mut self, count: usize) -> Result<(), StoreError> {
-        for (aside, whole) in self.files.drain(..count.min(self.files.len())) {
-            fs::rename(&aside, &whole).map_err(|e| StoreError::of("rename into place", &whole, self.folder, e))?;
+        for file in self.files.drain(..count.min(self.files.len())) {
+            let whole = file.whole().to_owned();
+            file.show().map_err(|e| StoreError::of("rename into place", &whole, self.folder, e))?;
         }
         sync_folder(self.folder)
-    }
-}
-
-impl Drop for Set<'_> {
-    fn drop(&mut self) {
-        for (aside, _) in &self.files {
-            // What cannot be removed now is swept at the next start.
-            let _ = fs::remove_file(aside);
-        }
     }
 }
 
@@ -98,12 +79,6 @@ pub(super) fn sweep(folder: &Path) -> Result<usize, StoreError> {
         }
     }
     Ok(swept)
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {

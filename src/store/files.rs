@@ -134,7 +134,7 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     fn add(&mut self, path: &Path) {
-        // By its name first: a folder that stands in a file's place is that file's fault, told when it is read.
+        // By its name first: a folder that stands in a file's place is that file's fault, reported when it is read.
         let named = self.add_file(path);
         if !named && path.is_dir() {
             return self.add_folder(path);

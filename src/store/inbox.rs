@@ -15,7 +15,7 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{Arrival, FrameSource, PortError};
 
-/// How often a wish to stop is looked for.
+/// How often a request to stop is looked for.
 const NAP: Duration = Duration::from_millis(50);
 
 /// The source of a daemon without a message broker. Ready fields come by image id. A field on which the process
@@ -51,7 +51,7 @@ impl Reach {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
-    /// What a look found; told once each time it changes.
+    /// What a scan found; reported once each time it changes.
     fn looked(&self, failure: Option<String>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*known, &failure) {

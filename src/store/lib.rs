@@ -2,17 +2,17 @@
 //!
 //! What a folder of results holds, for each image: `<id>.catalog.fits`, `<id>.catalog.parquet`,
 //! `<id>.masks.fits`, `<id>.quicklook.png`, on request `<id>.catalog.avro`, and last `<id>.done.json`, whose
-//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the
-//! folder, and which images are being worked on.
+//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns
+//! the folder, and which images are being worked on.
 //!
 //! Every file appears whole or not at all (see [`write_file`]). The same input gives the same bytes; the one
 //! exception is `timings_s` in `<id>.done.json`.
 //!
 //! # What it may know
 //!
-//! `twinpeak-core`, `twinpeak-engine` (its ports, which are implemented here) and `twinpeak-formats` (what files are made
-//! of). It never knows a broker, an object store, nets or the configuration: how frames are read and tables are written
-//! comes in as closures ([`Loader`], [`Encoders`]).
+//! `twinpeak-core`, `twinpeak-engine` (its ports, which are implemented here) and `twinpeak-formats` (what files are
+//! made of). It never knows a broker, an object store, nets or the configuration: how frames are read and tables are
+//! written comes in as closures ([`Loader`], [`Encoders`]).
 //!
 //! # The parts
 //!
@@ -88,7 +88,7 @@ pub enum StoreError {
     /// No room left: the disk, the quota or the limit on a file's size is reached.
     #[error("{path:?} could not be written: no room left ({source}); nothing half-written was kept")]
     Full {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// In the system's words.
         source: io::Error,
@@ -96,13 +96,13 @@ pub enum StoreError {
     /// A folder that was there has gone, e.g. its disk was unmounted.
     #[error("the folder {folder:?} has vanished")]
     Vanished {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
     /// Another process writes to the same folder.
     #[error("{folder:?} is in use by another twinpeak: stop it, or choose another output folder")]
     InUse {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
     /// Anything else that the system refuses.
@@ -118,15 +118,15 @@ pub enum StoreError {
     /// A record of this program that does not say what it should.
     #[error("{path:?} is no record of this version: {source}")]
     NotRecord {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// Results that could not be turned into a file.
     #[error("{file:?} could not be encoded: {source}")]
     Encode {
-        /// The file's name.
+        /// Name of the file, without its folder.
         file: String,
         /// In the encoder's words.
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -11,9 +11,9 @@ use super::{DoneRecord, RejectedRecord, StoreError};
 /// The records of a folder of results, each by image id. The folder may be one that a daemon is filling.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Night {
-    /// Images with results.
+    /// Records of the images that were processed.
     pub done: Vec<DoneRecord>,
-    /// Images refused.
+    /// Records of the images that were rejected.
     pub rejected: Vec<RejectedRecord>,
 }
 

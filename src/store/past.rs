@@ -12,9 +12,9 @@ use super::{DoneRecord, RejectedRecord, StoreError};
 /// How an image ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Past {
-    /// With results.
+    /// Processed; the record names its files.
     Done(Box<DoneRecord>),
-    /// Refused.
+    /// Rejected; the record says why.
     Rejected(RejectedRecord),
 }
 

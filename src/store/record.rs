@@ -12,10 +12,10 @@ pub(super) const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Version of the records' layout: MAJOR.MINOR, only additions within a major.
 const SCHEMA_VERSION: &str = "1.0";
 
-/// Which bundle did it.
+/// Version and hash of a model bundle, as records name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelName {
-    /// The bundle's version.
+    /// Version of the bundle, from its manifest.
     pub version: String,
     /// SHA-256 of the bundle, hex.
     pub hash: String,
@@ -24,33 +24,33 @@ pub struct ModelName {
 /// `<id>.done.json`: all files of the image are there, and these are they.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DoneRecord {
-    /// Of this layout.
+    /// Version of the record's layout, MAJOR.MINOR.
     pub schema_version: String,
-    /// The image.
+    /// Name of the image.
     pub image_id: String,
-    /// Survey name.
+    /// Name of the survey, from its description.
     pub survey: String,
     /// Middle of the exposure, MJD TAI.
     pub midpoint_mjd_tai: Option<f64>,
     /// Rows of the catalogue.
     pub rows: usize,
-    /// Of which stars or quasars.
+    /// Rows classified as star or quasar.
     pub stars: usize,
-    /// Of which galaxies.
+    /// Rows classified as galaxy.
     pub galaxies: usize,
-    /// Of which without a class.
+    /// Rows without a class.
     pub unclassified: usize,
     /// Tiles that went through the segmentation net.
     pub tiles: usize,
     /// The image's other files.
     pub files: Vec<DoneFile>,
-    /// How good each band is.
+    /// Seeing, noise and depth of each band.
     pub quality: PerBand<BandQuality>,
     /// Device that served it.
     pub device: String,
-    /// The bundle.
+    /// Bundle whose nets made it.
     pub model: ModelName,
-    /// twinpeak's version.
+    /// Version of twinpeak that wrote the record.
     pub software_version: String,
     /// SHA-256 of the five input files, hex.
     pub input_hash: String,
@@ -63,9 +63,9 @@ pub struct DoneRecord {
 pub struct DoneFile {
     /// Its name, in the same folder.
     pub name: String,
-    /// Its length.
+    /// Length, bytes.
     pub bytes: usize,
-    /// SHA-256, hex.
+    /// SHA-256 of its bytes, hex.
     pub sha256: String,
 }
 
@@ -98,7 +98,7 @@ impl DoneRecord {
 /// `rejected/<id>.json`: why there is nothing, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRecord {
-    /// Of this layout.
+    /// Version of the record's layout, MAJOR.MINOR.
     pub schema_version: String,
     /// The image, or a name made from the file's where it is none of the survey's.
     pub image_id: String,
@@ -107,7 +107,7 @@ pub struct RejectedRecord {
     pub rejection: Rejection,
     /// The bundle that would have served it.
     pub model: ModelName,
-    /// twinpeak's version.
+    /// Version of twinpeak that wrote the record.
     pub software_version: String,
 }
 

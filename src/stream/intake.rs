@@ -140,7 +140,7 @@ impl Files {
     }
 
     /// Follows a notification, once it has waited. The reference band's leads and becomes a frame. Another band's does
-    /// nothing; but if the reference has not come, the first band that did tells it. No memory of other messages is
+    /// nothing; but if the reference has not come, the first band that did reports it. No memory of other messages is
     /// needed, so neither a restart nor a rebalance can break it.
     fn lead(&self, created: ObjectCreated, poll: ExistencePoll) -> Result<Loaded, Rejection> {
         let ObjectCreated { image_id, band, siblings, .. } = created;
@@ -149,8 +149,8 @@ impl Files {
         if band == reference && there.iter().all(|t| *t) {
             return self.frame(&image_id, siblings).map(Loaded::from);
         }
-        let tells = if there[reference] { band == reference } else { there.iter().position(|t| *t) == Some(band) };
-        if !tells {
+        let speaks = if there[reference] { band == reference } else { there.iter().position(|t| *t) == Some(band) };
+        if !speaks {
             return Ok(Loaded::Nothing);
         }
         let missing: Vec<&str> = (0..BANDS).filter(|b| !there[*b]).map(|b| self.survey.band(b)).collect();

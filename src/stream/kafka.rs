@@ -20,8 +20,10 @@ mod delivery;
 mod delivery_attempts;
 mod history;
 mod partition_queues;
+mod ports;
 mod produce;
 mod progress;
+mod ready;
 mod records;
 mod rejected;
 mod replay;
@@ -38,12 +40,13 @@ use std::path::PathBuf;
 
 use rdkafka::error::KafkaError as ClientError;
 
-pub use adapters::{Intake, Outflow, Parts, Software, Stream, StreamSink, StreamSource, Taken};
+pub use adapters::{Parts, Stream, StreamSink, StreamSource};
 pub use delivery::{Incoming, Origin};
 pub use delivery_attempts::MAX_ATTEMPTS;
+pub use ports::{Intake, Outflow, Software, Taken};
 pub use produce::{Delivered, Producer};
 pub use records::Outgoing;
-pub use replay::{Fetch, Rejections, Replay, ReplayFilter, Tell};
+pub use replay::{Fetch, OnReplayed, Rejections, Replay, ReplayFilter};
 pub use retrieve::{NotReplayable, Rejected};
 pub use settings::{InputTopic, Secret, Security, Settings};
 pub use status::Status;
@@ -60,7 +63,7 @@ pub enum KafkaError {
     /// A setting cannot be used.
     #[error("kafka.{key} {problem}")]
     Setting {
-        /// Which.
+        /// Key below `[kafka]`.
         key: &'static str,
         /// What is wrong with it, and what to do.
         problem: &'static str,
@@ -84,7 +87,7 @@ pub enum KafkaError {
     /// Topics that the stream needs are not there.
     #[error("topics are missing: {}; make them, or set kafka.create_partitions", names.join(", "))]
     MissingTopics {
-        /// Their names.
+        /// Names of the missing topics.
         names: Vec<String>,
     },
     /// The topic of rejected messages cannot hold even the shortest rejection.
@@ -92,9 +95,9 @@ pub enum KafkaError {
         "the topic {topic} takes records of {limit} bytes at most: raise its max.message.bytes to {needed} or more"
     )]
     ShortRecords {
-        /// The topic.
+        /// Name of the topic.
         topic: String,
-        /// Its limit, bytes.
+        /// Its max.message.bytes, bytes.
         limit: usize,
         /// What it has to be at least, bytes.
         needed: usize,
@@ -102,7 +105,7 @@ pub enum KafkaError {
     /// The password's file cannot be read.
     #[error("kafka.password_file {file:?} cannot be read: {source}")]
     Password {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
         /// In the system's words.
         source: std::io::Error,
@@ -124,11 +127,11 @@ pub enum KafkaError {
          kafka.transaction_timeout_s, raise that"
     )]
     LostTooOften {
-        /// So often.
+        /// Number of losses.
         times: usize,
         /// Within so many seconds.
         within_s: u64,
-        /// The last loss.
+        /// The client's error at the last loss.
         source: ClientError,
     },
     /// Another replay took over.

@@ -2,10 +2,10 @@
 //!
 //! # What it may know
 //!
-//! `twinpeak-core`, `twinpeak-engine` (its ports, which are implemented here) and `twinpeak-formats` (FITS in, records out).
-//! It never knows nets, folders of results, metrics or configuration files: settings come as values, and what happens goes
-//! out as [`twinpeak_engine::ports::StreamEvent`]. Three vendors have one room each: rdkafka in [`kafka`], object_store in
-//! [`object_store`], the schema registry's client in [`registry`].
+//! `twinpeak-core`, `twinpeak-engine` (its ports, which are implemented here) and `twinpeak-formats` (FITS in, records
+//! out). It never knows nets, folders of results, metrics or configuration files: settings come as values, and what
+//! happens goes out as [`twinpeak_engine::ports::StreamEvent`]. Three vendors have one room each: rdkafka in [`kafka`],
+//! object_store in [`object_store`], the schema registry's client in [`registry`].
 //!
 //! # The modules
 //!
@@ -19,6 +19,7 @@
 //! | [`message`] | its bytes, parsed and checked; pure |
 //! | [`object_store`] | bytes behind URIs, under roots and buckets that are allowed |
 //! | [`outflow`] | what an image's products become: rows, masks, the record of its end |
+//! | `tls` | whose cryptography the object store's and the registry's TLS use |
 //!
 //! # A message, understood
 //!

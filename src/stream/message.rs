@@ -35,7 +35,7 @@ pub enum Message {
     Nothing,
 }
 
-/// As much of a message as tells its kind, whatever its version.
+/// As much of a message as its kind is recognised by, whatever its version.
 #[derive(Deserialize)]
 struct Kind {
     schema_version: Option<String>,

@@ -49,7 +49,7 @@ const DISK_THREADS: usize = 64;
 /// A claim check that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Where it lies.
+    /// URI of the object.
     pub uri: String,
     /// Of its bytes, 64 lower-case hexadecimal digits: also its name.
     pub sha256: String,
@@ -129,8 +129,8 @@ impl ObjectStore {
     /// # Errors
     /// [`ObjectStoreError`]
     pub fn list(&self, bucket: &str, folder: &str) -> Result<Vec<String>, ObjectStoreError> {
-        let told = Uri::S3 { bucket: bucket.to_owned(), key: folder.to_owned() };
-        self.runtime().block_on(self.reach.list(&told, bucket, folder))
+        let folder_uri = Uri::S3 { bucket: bucket.to_owned(), key: folder.to_owned() };
+        self.runtime().block_on(self.reach.list(&folder_uri, bucket, folder))
     }
 
     /// Removes a claim check, and nothing but a claim check, for good; it need not be there.

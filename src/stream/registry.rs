@@ -17,7 +17,7 @@ use twinpeak_formats::avro::{Framing, RecordSchema, Schemas};
 pub struct Registry {
     /// `http://` or `https://`, without credentials.
     pub url: Url,
-    /// Who asks.
+    /// Credentials for its requests.
     pub credentials: Credentials,
     /// A request that takes longer has failed.
     pub timeout: Duration,
@@ -30,12 +30,12 @@ pub enum Credentials {
     None,
     /// HTTP Basic: at Confluent, an API key and its secret.
     Basic {
-        /// User, or key.
+        /// Name of the user, or id of the API key.
         user: String,
-        /// Password, or secret.
+        /// Password, or secret of the API key.
         password: String,
     },
-    /// HTTP Bearer.
+    /// Token for HTTP Bearer.
     Token(String),
 }
 
@@ -99,7 +99,7 @@ pub enum RegistryError {
     /// No answer, or none in time.
     #[error("the schema registry {url} does not answer: {problem}")]
     Unreachable {
-        /// The registry.
+        /// URL of the registry.
         url: String,
         /// In the library's words.
         problem: String,
@@ -110,11 +110,11 @@ pub enum RegistryError {
          {problem}; if this program is older than the one that registered it, update it"
     )]
     Incompatible {
-        /// The registry.
+        /// URL of the registry.
         url: String,
-        /// The subject.
+        /// Subject under which the schema is registered: `<topic>-value`.
         subject: String,
-        /// Of our schema.
+        /// Version of our schema, MAJOR.MINOR.
         version: &'static str,
         /// In the registry's words.
         problem: String,
@@ -122,9 +122,9 @@ pub enum RegistryError {
     /// Any other refusal: credentials, rights, a schema that it does not understand.
     #[error("the schema registry {url} refuses the schema of {subject}: {problem}")]
     Refused {
-        /// The registry.
+        /// URL of the registry.
         url: String,
-        /// The subject.
+        /// Subject under which the schema is registered: `<topic>-value`.
         subject: String,
         /// In the registry's words.
         problem: String,
@@ -247,8 +247,11 @@ mod tests {
             let error = got.unwrap_err();
             assert_eq!((asked.len(), asked[0].headers["authorization"].as_str()), (1, header));
             assert!(matches!(error, RegistryError::Refused { .. }) && !error.retryable(), "{error}");
-            let told = format!("{error} {error:?}");
-            assert!(told.contains("who are you?") && !told.contains("s3cret") && !told.contains("a2V5"), "{told}");
+            let reported = format!("{error} {error:?}");
+            assert!(
+                reported.contains("who are you?") && !reported.contains("s3cret") && !reported.contains("a2V5"),
+                "{reported}"
+            );
         }
         let url = Url::parse("http://me:s3cret@127.0.0.1:1/").unwrap();
         let at = Registry { url, credentials: Credentials::None, timeout: Duration::from_secs(1) };
@@ -265,9 +268,9 @@ mod tests {
             });
             let error = got.unwrap_err();
             assert!(matches!(error, RegistryError::Incompatible { .. }) && !error.retryable(), "{error}");
-            let told = error.to_string();
+            let reported = error.to_string();
             for part in ["twinpeak.sdss.masks-v1-value", "version 1.0", "MISSING_DEFAULT_VALUE: ra"] {
-                assert!(told.contains(part) && !told.contains('\n'), "{told}");
+                assert!(reported.contains(part) && !reported.contains('\n'), "{reported}");
             }
         }
     }

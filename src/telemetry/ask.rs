@@ -14,7 +14,7 @@ const ANSWER_MAX_BYTES: u64 = 1 << 20;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// What it says.
+    /// Body of the answer.
     pub body: String,
 }
 

@@ -10,7 +10,7 @@ use prometheus::core::Collector;
 use prometheus::proto::{MetricFamily, MetricType};
 
 use crate::drift::Drift;
-use crate::metrics::{Facts, Metrics};
+use crate::metrics::{Metrics, ServiceInfo};
 use crate::shadow::{Shadow, ShadowReport, Up};
 use twinpeak_sim::evaluate::Agreement;
 
@@ -49,7 +49,7 @@ fn line(family: &MetricFamily, labels: &[String]) -> String {
 /// Lines of all metrics that a daemon can have, those of the process among them.
 fn lines() -> Lines {
     NOTED.take();
-    let metrics = Metrics::new(&Facts { devices: vec!["cpu".into()], ..Facts::default() });
+    let metrics = Metrics::new(&ServiceInfo { devices: vec!["cpu".into()], ..ServiceInfo::default() });
     let _drift = Drift::new(&metrics, 0);
     let _up = Up::new(&metrics);
     let report = ShadowReport {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{GaugeVec, Opts};
 
 use super::metrics::{Metrics, register};
-use twinpeak_core::drift::{Expected, Facts, Found, Input, Mixture, WINDOWS, Watch};
+use twinpeak_core::drift::{Expected, Found, FrameFacts, Input, StarProbHistogram, WINDOWS, Watch};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products};
 use twinpeak_engine::ports::{Event, Probe};
@@ -59,7 +59,7 @@ impl Drift {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Vec::new(), Watch::found)
     }
 
-    fn facts(&self, products: &Products) -> Facts {
+    fn facts(&self, products: &Products) -> FrameFacts {
         let objects = products.catalog.rows.iter();
         facts(&products.quality, objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?))))
     }
@@ -67,14 +67,14 @@ impl Drift {
 
 /// What a frame was like, from its record and its objects' reference-band magnitudes and probabilities: the same for a
 /// bundle that learns what to expect and for a daemon that looks.
-pub fn facts(quality: &PerBand<BandQuality>, objects: impl IntoIterator<Item = (f32, f32)>) -> Facts {
+pub fn facts(quality: &PerBand<BandQuality>, objects: impl IntoIterator<Item = (f32, f32)>) -> FrameFacts {
     let quality = quality.each_ref();
-    Facts {
+    FrameFacts {
         // The bundle's own PSF says nothing of the night.
         fwhm_arcsec: quality.map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
         sky_sigma_nmgy: quality.map(|q| q.sky_sigma_nmgy),
         sky_nmgy: quality.map(|q| q.sky_nmgy),
-        mixture: Mixture::of(objects),
+        mixture: StarProbHistogram::of(objects),
     }
 }
 
@@ -99,8 +99,8 @@ impl Drift {
             let labels = [input.name(), window];
             match found.iter().find(|f| f.input == input && f.window == window) {
                 Some(found) => self.distance.with_label_values(&labels).set(found.distance),
-                // A window that became too short to tell. The others stand all the while: a scrape that missed them
-                // would end an alert.
+                // A window that became too short to be judged. The others stand all the while: a scrape that missed
+                // them would end an alert.
                 None => drop(self.distance.remove_label_values(&labels)),
             }
         }
@@ -110,13 +110,13 @@ impl Drift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Facts as Fixed;
+    use crate::metrics::ServiceInfo;
     use twinpeak_core::drift::Spread;
     use twinpeak_core::testing::processed;
 
     #[test]
     fn a_frame_unlike_those_expected_is_far_off_and_a_new_model_begins_anew() {
-        let metrics = Metrics::new(&Fixed::default());
+        let metrics = Metrics::new(&ServiceInfo::default());
         let drift = Drift::new(&metrics, 2);
         drift.on(&Event::Finished(&processed()));
         assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "nothing is expected yet");

@@ -13,21 +13,21 @@ pub type Question = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A condition for readiness.
 pub struct Check {
-    /// Its name in the answer.
+    /// Key of the check in the answer of `/readyz`.
     pub name: &'static str,
     /// Asked at every `/readyz`, one request at a time; may block for a moment.
     pub question: Question,
 }
 
 impl Check {
-    /// A named question.
+    /// A check named `name`, which holds while `question` gives `Ok`.
     pub fn new(name: &'static str, question: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self { name, question: Box::new(question) }
     }
 
-    /// `heart` beat no longer ago than `within`.
-    pub fn beating(name: &'static str, heart: LastInference, within: Duration) -> Self {
-        Self::new(name, move || match heart.age() {
+    /// `last` was no longer ago than `within`.
+    pub fn beating(name: &'static str, last: LastInference, within: Duration) -> Self {
+        Self::new(name, move || match last.age() {
             None => Err("has not happened yet".into()),
             Some(age) if age > within => Err(format!("last happened {:.0} s ago", age.as_secs_f64())),
             Some(_) => Ok(()),
@@ -60,8 +60,9 @@ impl Probe for LastInference {
     }
 }
 
-/// Since when each frame is in the stage it is in, of those that nothing outside can hold up: from the nets to the end of
-/// the road. Reading may wait for a disk or a store, and publishing for a broker; a frame that stays between is stuck.
+/// Since when each frame is in the stage it is in, of those that nothing outside can hold up: from the nets to the end
+/// of the stages. Reading may wait for a disk or a store, and publishing for a broker; a frame that stays between is
+/// stuck.
 #[derive(Clone, Default)]
 pub struct StuckFrameDetector(Arc<Mutex<HashMap<ImageId, (Stage, Instant)>>>); // a mutex: each stage's threads write it
 
@@ -138,11 +139,11 @@ mod tests {
 
     #[test]
     fn a_heart_is_ready_after_a_beat_and_not_too_long() {
-        let heart = LastInference::default();
-        let hour = Check::beating("h", heart.clone(), Duration::from_secs(3600));
-        let never = Check::beating("n", heart.clone(), Duration::ZERO);
+        let last = LastInference::default();
+        let hour = Check::beating("h", last.clone(), Duration::from_secs(3600));
+        let never = Check::beating("n", last.clone(), Duration::ZERO);
         assert!((hour.question)().is_err());
-        heart.on(&Event::DeviceAlive("cpu"));
+        last.on(&Event::DeviceAlive("cpu"));
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!((hour.question)(), Ok(()));
         assert!((never.question)().unwrap_err().contains("ago"));

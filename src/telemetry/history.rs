@@ -11,7 +11,7 @@ use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Finished, Outcome};
 use twinpeak_engine::ports::{Event, Probe};
 
-pub use field::{Counts, End, Entry, Field, Results, Wish, shortened};
+pub use field::{End, Entry, Field, FieldFilter, OutcomeCounts, Results, shortened};
 pub use now::Now;
 
 /// Fields that are remembered; the oldest is forgotten for a new one.
@@ -57,18 +57,18 @@ impl History {
     }
 
     /// The fields asked for, the last first, no more than `most`, and how many there are in all (`before` aside).
-    pub fn fields(&self, wish: &Wish, most: usize) -> (Vec<Entry>, usize) {
-        let text = wish.text.to_lowercase();
+    pub fn fields(&self, filter: &FieldFilter, most: usize) -> (Vec<Entry>, usize) {
+        let text = filter.text.to_lowercase();
         let state = self.state();
         let (mut found, mut all, mut processed) = (Vec::new(), 0, HashSet::new());
         for (number, field) in state.fields.iter().rev() {
             let rejected = field.rejected();
-            let wished = wish.processed.is_none_or(|p| p == rejected.is_none())
-                && wish.reason.is_none_or(|reason| rejected.is_some_and(|r| r.reason == reason))
+            let selected = filter.processed.is_none_or(|p| p == rejected.is_none())
+                && filter.reason.is_none_or(|reason| rejected.is_some_and(|r| r.reason == reason))
                 && (text.is_empty() || field.image.to_lowercase().contains(&text));
-            if wished {
+            if selected {
                 all += 1;
-                if found.len() < most && wish.before.is_none_or(|before| *number < before) {
+                if found.len() < most && filter.before.is_none_or(|before| *number < before) {
                     let processed_since = rejected.is_some() && processed.contains(field.image.as_str());
                     found.push(Entry { number: *number, field: field.clone(), processed_since });
                 }
@@ -99,8 +99,8 @@ impl History {
     }
 
     /// Sums over what is remembered.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
         for (_, field) in &self.state().fields {
             match &field.end {
                 End::Processed(results) => {

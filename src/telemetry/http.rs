@@ -1,5 +1,5 @@
-//! `/metrics`, `/healthz`, `/readyz` and the page on a thread of their own. The runtime lives and ends here; nothing else
-//! of the program is asynchronous.
+//! `/metrics`, `/healthz`, `/readyz` and the page on a thread of their own. The runtime lives and ends here; nothing
+//! else of the program is asynchronous.
 
 mod connections;
 
@@ -31,9 +31,9 @@ pub enum HttpError {
     /// The address is taken, not ours, or not allowed.
     #[error("http.bind: cannot listen on {address}: {problem}")]
     Bind {
-        /// The configured address.
+        /// Address from the configuration.
         address: SocketAddr,
-        /// The system's words.
+        /// The system's error.
         problem: std::io::Error,
     },
     /// No thread or no runtime to serve from.
@@ -91,7 +91,7 @@ impl Server {
         Ok(Self { address, stop: Some(stop), thread: Some(thread.map_err(HttpError::Start)?) })
     }
 
-    /// Where it listens.
+    /// Address that it listens on; the port is real where 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -123,7 +123,7 @@ async fn measure(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(CHECK_INTERVAL);
     loop {
         tick.tick().await;
-        let _ = ask(&shared).await; // it has told the metrics
+        let _ = ask(&shared).await; // it has updated the metrics
     }
 }
 
@@ -157,9 +157,9 @@ async fn ask(shared: &Arc<Shared>) -> Vec<(&'static str, Result<(), String>)> {
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let answers = ask(&shared).await;
     let well = answers.iter().all(|(_, answer)| answer.is_ok());
-    let told = |answer: Result<(), String>| answer.err().unwrap_or_else(|| "ok".into());
+    let text = |answer: Result<(), String>| answer.err().unwrap_or_else(|| "ok".into());
     let checks: serde_json::Map<_, _> =
-        answers.into_iter().map(|(name, answer)| (name.to_owned(), told(answer).into())).collect();
+        answers.into_iter().map(|(name, answer)| (name.to_owned(), text(answer).into())).collect();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if well { "ready" } else { "not ready" };
     json(status, &serde_json::json!({"status": word, "checks": checks}))
@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::history::History;
-    use crate::metrics::Facts;
+    use crate::metrics::ServiceInfo;
     use twinpeak_engine::ports::{Event, Probe};
 
     fn page() -> Arc<Page> {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn start(checks: Vec<Check>) -> (Server, Arc<Metrics>) {
-        let metrics = Arc::new(Metrics::new(&Facts::default()));
+        let metrics = Arc::new(Metrics::new(&ServiceInfo::default()));
         (Server::start(([127, 0, 0, 1], 0).into(), metrics.clone(), checks, Path::new("/"), page()).unwrap(), metrics)
     }
 

@@ -1,13 +1,13 @@
-//! Watching the program: what it does becomes metrics, log lines, readiness, a page and a progress bar, and the signals that
-//! ask it to stop are heard here. Everything that is watched is one [`Event`] type, given to a
-//! [`Probe`]; whoever watches implements that one method.
+//! Watching the program: what it does becomes metrics, log lines, readiness, a page and a progress bar, and the signals
+//! that ask it to stop are heard here. Everything that is watched is one [`Event`] type, given to a [`Probe`]; whoever
+//! watches implements that one method.
 //!
 //! # What it may know
 //!
 //! `twinpeak-core` and `twinpeak-engine` (events and outcomes), `twinpeak-formats` (pictures of the last fields) and
 //! `twinpeak-sim` (`evaluate`, by which two models are compared). It never knows where frames come from or go to: the
-//! broker, the folders and libtorch reach it as events and as closures. It changes nothing of what it watches, and nothing
-//! here is waited for by the engine.
+//! broker, the folders and libtorch reach it as events and as closures. It changes nothing of what it watches, and
+//! nothing here is waited for by the engine.
 //!
 //! # The modules
 //!
@@ -29,9 +29,9 @@
 //!
 //! ```
 //! use twinpeak_engine::ports::{Event, Probe, StreamEvent};
-//! use twinpeak_telemetry::metrics::{Facts, Metrics};
+//! use twinpeak_telemetry::metrics::{Metrics, ServiceInfo};
 //!
-//! let metrics = Metrics::new(&Facts { model_version: "1".into(), ..Facts::default() });
+//! let metrics = Metrics::new(&ServiceInfo { model_version: "1".into(), ..ServiceInfo::default() });
 //! metrics.on(&Event::Permits { used: 2, of: 4 });
 //! metrics.on(&Event::Stream(&StreamEvent::Committed { images: 3, bytes: 1000, seconds: 0.03 }));
 //!

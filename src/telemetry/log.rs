@@ -23,7 +23,7 @@ pub enum Lines {
 ///
 /// Does nothing when logging was started before (tests do so).
 pub fn start(lines: Lines, level: Level, bar: Option<ProgressBar>) {
-    // A line that cannot be written (a full disk behind standard error) is lost; telling of that would panic.
+    // A line that cannot be written (a full disk behind standard error) is lost; reporting that would panic.
     let builder =
         tracing_subscriber::fmt().with_max_level(level).with_writer(AboveBar { bar }).log_internal_errors(false);
     let started = match lines {
@@ -60,7 +60,7 @@ impl<'a> MakeWriter<'a> for AboveBar {
     }
 }
 
-/// Tells what the engine does, as far as somebody may have to act on it.
+/// Logs what the engine does, as far as somebody may have to act on it.
 pub struct Events;
 
 impl Probe for Events {
@@ -103,7 +103,7 @@ mod tests {
             start(Lines::Json, Level::INFO, None);
             tracing::info_span!("frame", image_id = "f-1").in_scope(|| {
                 tracing::info!(stage = "segment", "hello");
-                tracing::debug!("not told");
+                tracing::debug!("not logged");
             });
             Events.on(&Event::Finished(&twinpeak_core::testing::rejected()));
             return;
@@ -113,9 +113,9 @@ mod tests {
             .env("TWINPEAK_TEST_LOG", "1")
             .output()
             .unwrap();
-        let told = String::from_utf8(child.stderr).unwrap();
-        let lines: Vec<_> = told.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok()).collect();
-        assert_eq!(lines.len(), 2, "{told}");
+        let logged = String::from_utf8(child.stderr).unwrap();
+        let lines: Vec<_> = logged.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok()).collect();
+        assert_eq!(lines.len(), 2, "{logged}");
         assert_eq!(lines[0]["message"], "hello");
         assert_eq!(lines[0]["stage"], "segment");
         assert_eq!(lines[0]["span"]["image_id"], "f-1");

@@ -17,8 +17,8 @@ use twinpeak_engine::ports::{Event, PortError, Probe};
 
 /// Facts that do not change while the program runs.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// The bundle's version.
+pub struct ServiceInfo {
+    /// Version of the model bundle, from its manifest.
     pub model_version: String,
     /// SHA-256 of the bundle, hex.
     pub model_hash: String,
@@ -61,7 +61,7 @@ const OURS: &str = "our metric names are valid and distinct";
 
 impl Metrics {
     /// Registers all, with zeros where a label's values are known, so that rates exist from the first scrape.
-    pub fn new(facts: &Facts) -> Self {
+    pub fn new(facts: &ServiceInfo) -> Self {
         let r = Registry::new();
         let metrics = Self {
             queue: gauges(&r, "queue_depth_messages", "Messages that wait before a stage", &["stage"]),
@@ -280,8 +280,11 @@ mod tests {
 
     #[test]
     fn what_happens_is_counted() {
-        let facts =
-            Facts { model_version: "1".into(), model_hash: "ab".into(), devices: vec!["cpu".into(), "cuda:0".into()] };
+        let facts = ServiceInfo {
+            model_version: "1".into(),
+            model_hash: "ab".into(),
+            devices: vec!["cpu".into(), "cuda:0".into()],
+        };
         let metrics = Metrics::new(&facts);
         metrics.on(&Event::Finished(&processed()));
         metrics.on(&Event::Finished(&processed()));
@@ -338,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_name_is_ours_and_counters_end_in_total() {
-        let metrics = Metrics::new(&Facts::default());
+        let metrics = Metrics::new(&ServiceInfo::default());
         metrics.on(&Event::Finished(&processed()));
         for family in metrics.registry.gather() {
             // Those of the process have the names that every program gives them.

@@ -28,18 +28,18 @@ pub type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 /// A layer of an image's picture as PNG, `None` where there is none (any more); may take a moment.
 pub type Pictures = Box<dyn Fn(&ImageId, Layer) -> Result<Option<Vec<u8>>, String> + Send + Sync>;
 
-/// What is in force.
+/// Survey, source, device and model in service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct About {
-    /// The survey's name.
+    /// Name of the survey, from its description.
     pub survey: String,
     /// The band on whose grid objects are found.
     pub reference_band: String,
-    /// Where frames come from.
+    /// The folder, or the broker and topic, that frames come from.
     pub source: String,
-    /// What the nets run on.
+    /// Name of the device that the nets run on.
     pub device: String,
-    /// The bundle's version.
+    /// Version of the model bundle, from its manifest.
     pub model_version: String,
     /// SHA-256 of the bundle, hex.
     pub model_hash: String,
@@ -48,20 +48,20 @@ pub struct About {
 /// How far a quantity is from what the bundle was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DriftRow {
-    /// The quantity.
+    /// Name of the quantity, as in the metrics.
     pub input: String,
     /// Over which time, e.g. `hour`.
     pub window: String,
-    /// How far.
+    /// Distance from the training frames.
     pub distance: f64,
-    /// From where on it is drift.
+    /// Distance beyond which it is drift.
     pub threshold: f64,
 }
 
 /// How a rejected image is done again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Replay {
-    /// For a shell.
+pub struct ReplayAdvice {
+    /// Command for a shell.
     pub command: String,
     /// What has to be done before it, and what it does.
     pub note: String,
@@ -71,16 +71,16 @@ pub struct Replay {
 pub struct Page {
     /// The last fields, and what is going on.
     pub history: Arc<History>,
-    /// What is in force.
+    /// Survey, source, device and model in service.
     pub about: Ask<About>,
     /// The effective configuration, without secrets.
     pub configuration: Ask<String>,
     /// Empty where nothing is measured.
     pub drift: Ask<Vec<DriftRow>>,
-    /// Pictures of fields.
+    /// Draws a layer of a field's picture.
     pub pictures: Pictures,
     /// What to do for a rejected image.
-    pub replay: Box<dyn Fn(&ImageId) -> Replay + Send + Sync>,
+    pub replay: Box<dyn Fn(&ImageId) -> ReplayAdvice + Send + Sync>,
     /// When the daemon started, Unix time.
     pub started_unix_s: f64,
     /// One picture at a time: the frames' work comes first.
@@ -96,7 +96,7 @@ impl Page {
             configuration: Box::new(String::new),
             drift: Box::new(Vec::new),
             pictures: Box::new(|_, _| Ok(None)),
-            replay: Box::new(|_| Replay::default()),
+            replay: Box::new(|_| ReplayAdvice::default()),
             started_unix_s: unix_s(SystemTime::now()),
             drawing: Arc::new(Semaphore::new(1)),
         }
@@ -179,8 +179,8 @@ async fn picture(State(page): State<Arc<Page>>, Path((image, layer)): Path<(Stri
                 .into_response()
         }
         Ok(Ok(None)) => unknown(),
-        Ok(Err(problem)) => told(StatusCode::INTERNAL_SERVER_ERROR, &problem),
-        Err(_) => told(StatusCode::INTERNAL_SERVER_ERROR, "drawing it failed"),
+        Ok(Err(message)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &message),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "drawing it failed"),
     }
 }
 
@@ -188,20 +188,20 @@ fn json(body: impl Serialize) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     match serde_json::to_string(&body) {
         Ok(text) => (headers, text).into_response(),
-        Err(error) => told(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
-fn told(status: StatusCode, problem: &str) -> Response {
-    (status, json(serde_json::json!({ "error": problem }))).into_response()
+fn problem(status: StatusCode, message: &str) -> Response {
+    (status, json(serde_json::json!({ "error": message }))).into_response()
 }
 
-fn bad_request(problem: String) -> Response {
-    told(StatusCode::BAD_REQUEST, &problem)
+fn bad_request(message: String) -> Response {
+    problem(StatusCode::BAD_REQUEST, &message)
 }
 
 fn unknown() -> Response {
-    told(StatusCode::NOT_FOUND, "there is no such thing here (any more)")
+    problem(StatusCode::NOT_FOUND, "there is no such thing here (any more)")
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ impl Count {
         }
     }
 
-    /// Says a line.
-    pub fn tell(&self, line: &str) {
+    /// Prints a line above the bar, or to standard error without one.
+    pub fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
             // A closed standard error must not end the work.
@@ -53,10 +53,10 @@ impl Count {
     }
 }
 
-/// Tells each frame's end on standard error.
-pub struct Progress(Count);
+/// Reports each frame's end on standard error.
+pub struct FrameProgress(Count);
 
-impl Progress {
+impl FrameProgress {
     /// For `frames` frames.
     pub fn new(frames: u64) -> Self {
         Self(Count::new(frames, "frames"))
@@ -73,7 +73,7 @@ impl Progress {
     }
 }
 
-impl Probe for Progress {
+impl Probe for FrameProgress {
     fn on(&self, event: &Event<'_>) {
         match *event {
             Event::Arrived(image) => {
@@ -88,10 +88,10 @@ impl Probe for Progress {
     }
 }
 
-impl Progress {
+impl FrameProgress {
     fn finished(&self, finished: &Finished) {
         self.0.done();
-        self.0.tell(&line(finished));
+        self.0.line(&line(finished));
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_bar_counts_frames() {
-        let progress = Progress(Count::on(3, "frames", true));
+        let progress = FrameProgress(Count::on(3, "frames", true));
         progress.on(&Event::Finished(&processed()));
         progress.on(&Event::Finished(&rejected()));
         let bar = progress.bar().unwrap();

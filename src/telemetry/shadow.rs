@@ -1,4 +1,5 @@
-//! What a candidate in the shadow of the model in service is found to do: metrics, and a report that is kept up to date.
+//! What a candidate in the shadow of the model in service is found to do: metrics, and a report that is kept up to
+//! date.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +8,7 @@ use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, counter, opts, register};
+use twinpeak_core::atomic_write::atomic_write;
 use twinpeak_sim::evaluate::{Agreement, Worked};
 
 /// `shadow.report`: which two models, and how they agree.
@@ -16,9 +18,9 @@ pub struct ShadowReport {
     pub service: String,
     /// Hash of the candidate.
     pub candidate: String,
-    /// Its folder.
+    /// Folder of the candidate's bundle.
     pub bundle: PathBuf,
-    /// What was found.
+    /// How the two models agree so far.
     #[serde(flatten)]
     pub agreement: Agreement,
 }
@@ -108,16 +110,14 @@ impl Shadow {
         report.agreement.same_class().into_iter().for_each(|share| self.agreement.set(share));
         report.agreement.calibration().into_iter().for_each(|error| self.calibration.set(error));
         let text = serde_json::to_vec_pretty(&*report)?;
-        let aside = self.file.with_extension("part");
-        std::fs::write(&aside, text)?;
-        std::fs::rename(aside, &self.file)
+        atomic_write(&self.file, &text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Facts;
+    use crate::metrics::ServiceInfo;
     use twinpeak_sim::evaluate::Object;
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         };
         let worked =
             |p| Worked { objects: vec![Object { mag: 20.0, star_prob: Some(p), ..Object::default() }], seconds: 1.5 };
-        let metrics = Metrics::new(&Facts::default());
+        let metrics = Metrics::new(&ServiceInfo::default());
         let shadow = Shadow::new(&metrics, begun("a"), file.clone(), 2.0);
         shadow.add("a", &worked(0.9), &worked(0.8)).unwrap();
         shadow.add("before", &worked(0.9), &worked(0.1)).unwrap();
@@ -142,7 +142,7 @@ mod tests {
         let read = || serde_json::from_slice::<ShadowReport>(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(read().agreement.frames, 1);
 
-        let shadow = Shadow::new(&Metrics::new(&Facts::default()), begun("a"), file.clone(), 2.0);
+        let shadow = Shadow::new(&Metrics::new(&ServiceInfo::default()), begun("a"), file.clone(), 2.0);
         shadow.add("a", &worked(0.9), &worked(0.1)).unwrap();
         assert_eq!((read().agreement.frames, read().agreement.same_class()), (2, Some(0.5)));
         shadow.serves("b");

@@ -24,7 +24,7 @@ pub fn watch(
     watch_with(stop, drain_timeout, None, at_once)
 }
 
-/// What SIGHUP does.
+/// Action on SIGHUP: asks for a reload of the model.
 pub type Hangup = Box<dyn Fn() + Send>;
 
 /// The same; at each SIGHUP `hangup` is called, if there is one.
@@ -88,13 +88,13 @@ mod tests {
 
     use super::*;
 
-    const TOLD: &str = "TWINPEAK_TEST_DRAIN_TIMEOUT_S";
+    const DRAIN_TIMEOUT_VARIABLE: &str = "TWINPEAK_TEST_DRAIN_TIMEOUT_S";
     const HUNG_UP: &str = "TWINPEAK_TEST_HANGUP";
 
     /// The other side: says what it sees. Runs only as a child of the tests below.
     #[test]
     fn child() {
-        let Ok(timeout_s) = std::env::var(TOLD) else { return };
+        let Ok(timeout_s) = std::env::var(DRAIN_TIMEOUT_VARIABLE) else { return };
         let stop = Stop::default();
         watch(stop.clone(), Duration::from_secs_f64(timeout_s.parse().unwrap()), || std::process::exit(130)).unwrap();
         eprintln!("watching");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn start(drain_timeout_s: &str) -> (Child, impl Iterator<Item = String>) {
-        start_test("child", TOLD, drain_timeout_s)
+        start_test("child", DRAIN_TIMEOUT_VARIABLE, drain_timeout_s)
     }
 
     fn start_test(name: &str, key: &str, value: &str) -> (Child, impl Iterator<Item = String> + use<>) {

@@ -7,7 +7,7 @@
 # the kept corpus does not are added to corpus/, which every `cargo test` runs. Interrupt it when you like.
 #
 # Needs what a build of twinpeak needs, no cargo-fuzz and no nightly: the compiler's own coverage pass is named here.
-# The first build takes long (all crates again), later ones only twinpeak.
+# The first build takes long (all crates again), later ones only our own.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}

@@ -6,9 +6,10 @@ needs debootstrap=debootstrap patchelf=patchelf dpkg-shlibdeps=dpkg-dev || { not
 base=$(base_root bare "") || { note SKIPPED "package: no bare root could be made"; exit; }
 
 old=$(package 0.1.0) && new=$(package 0.1.0+next) || { note FAILED "the package is built"; exit; }
-note ok "the package is built: $(du -m "$old" | cut -f 1) MB"
+symbols=${old/twinpeak_/twinpeak-dbgsym_}
+note ok "the package is built: $(du -m "$old" | cut -f 1) MB, and $(du -m "$symbols" | cut -f 1) MB of debug information"
 take_root "$base"
-cp "$old" "$new" "$root/tmp/"
+cp "$old" "$new" "$symbols" "$root/tmp/"
 port=$(free_port)
 
 # Where systemd would make them, from StateDirectory.
@@ -35,6 +36,13 @@ from_package() { # no path of the machine that built it, and every library found
     inside ldd /usr/bin/twinpeak | tee /dev/stderr | grep -q '=> /usr/lib/twinpeak/libtorch_cpu.so'
     refuses grep -q 'not found' <(inside ldd /usr/bin/twinpeak)
 }
+stripped() { refuses grep -E ' \.(symtab|debug_(info|line))' <(readelf -WS "$root/usr/bin/twinpeak"); }
+no_laboratory() { lacks "$root/usr/bin/twinpeak-lab" && same "$(inside dpkg -L twinpeak | grep -c 'study\.toml\|twinpeak-lab')" 0; }
+resolved() { # where the program's own backtraces look: by its build id
+    local id file main
+    id=$(readelf -n "$root/usr/bin/twinpeak" | sed -n 's/.*Build ID: //p') && file=$root/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug
+    main=$(nm -C "$file" | sed -n 's/ t twinpeak::main\(::h[0-9a-f]*\)\?$//p') && addr2line -Cfe "$file" "0x$main" | tee /dev/stderr | grep -q 'src/main\.rs:[1-9]'
+}
 licensed() { # one file, since a slim container keeps no other document
     grep -qF 'Copyright (c) 2026 The twinpeak developers' "$1" && grep -qF 'Version 2.0, January 2004' "$1" && grep -q '^==== libtorch: ' "$1"
 }
@@ -55,12 +63,16 @@ check "the unit, configuration, model and licences are there" has "$root"/usr/li
     "$root"/etc/twinpeak/{sdss.toml,surveys/sdss.toml} "$root"/usr/share/twinpeak/model/manifest.toml "$root"/usr/share/doc/twinpeak/copyright
 check "the texts of the licences are in one file" licensed "$root/usr/share/doc/twinpeak/copyright"
 check "the guide, runbook, rules, dashboard and examples are there" has \
-    "$root"/usr/share/doc/twinpeak/{README.md,operate.md,stream.md,metrics.md,runbook.md,examples/twinpeak.toml,systemd/{gpu,backfill}.conf} \
+    "$root"/usr/share/doc/twinpeak/{README.md,operate.md,stream.md,metrics.md,runbook.md,examples/{twinpeak.toml,consume_rows.py},systemd/{gpu,backfill}.conf} \
     "$root"/usr/share/doc/twinpeak/{backfill/sdss-backfill.toml,prometheus/rules/daemon.yml,grafana/twinpeak.json,kubernetes/models}
 check "the unit's Documentation is there" documented
 check "every relative link of the installed guide resolves, and of what stands beside it" linked
 check "what a runbook_url names is there" runbook
 check "libtorch is found at /usr/lib/twinpeak, by the program itself" from_package
+check "nothing of the laboratory is in it" no_laboratory
+check "the program is stripped" stripped
+check "its debug information is installed beside it" install_deb "/tmp/${symbols##*/}"
+check "and gives a place in it a name and a line" resolved
 check "twinpeak check accepts the shipped configuration" inside twinpeak check /etc/twinpeak/sdss.toml
 folders
 start_daemon
@@ -72,6 +84,7 @@ edit
 inside cp -r /usr/share/twinpeak/model /var/lib/twinpeak/own && inside ln -sfn /var/lib/twinpeak/own /etc/twinpeak/model
 check "an upgrade in place, over an edited configuration" install_deb "/tmp/${new##*/}"
 check "is the next version" version 0.1.0+next "install ok installed"
+check "takes the debug information of the old program away" refuses inside dpkg -s twinpeak-dbgsym
 check "keeps what the operator wrote" grep -q '^# by the operator' "$root/etc/twinpeak/sdss.toml"
 stop_daemon
 check "and the model that the operator chose" same "$(readlink "$root/etc/twinpeak/model")" /var/lib/twinpeak/own

@@ -58,14 +58,14 @@ holds() {
 import json, sys
 bill = json.load(open(sys.argv[1]))
 names = {c["name"] for c in bill["components"]}
-missing = {"tch", "torch-sys", "rdkafka", "rdkafka-sys", "libtorch_cpu.so", "libc10.so", "libcudart.so.13"} - names
-strange = {"fitsio", "criterion", "proptest"} & names  # of the tests alone
+missing = {"twinpeak-core", "tch", "torch-sys", "rdkafka", "rdkafka-sys", "libtorch_cpu.so", "libc10.so", "libcudart.so.13"} - names
+strange = {"fitsio", "criterion", "proptest", "twinpeak-lab", "bhtsne"} & names  # of the tests or the laboratory alone
 bare = [c["name"] for c in bill["components"] if not c.get("licenses")]
-print(len(names), "components; missing", missing, "of tests", strange, "without a licence", bare)
+print(len(names), "components; missing", missing, "of tests and laboratory", strange, "without a licence", bare)
 sys.exit(bool(missing or strange or bare) or len(names) < 200)
 PY
 }
-check "it names crates, libtorch and their licences, and nothing of the tests" holds
+check "it names crates, libtorch and their licences, and nothing of the tests or the laboratory" holds
 valid() {
     "$cyclonedx/bin/python" -B - "$1" <<'PY'
 import sys

@@ -11,7 +11,7 @@ backfill() { # where it is installed, survey and model are beside it
 }
 check "links of the guide and what stands beside it resolve, as installed" documents
 check "and one that does not is refused" dangling
-check "and in the repository" python3 -B tests/install/links.py ./*.md docs/*.md deploy/*.md deploy/*/README.md benches/study/*.md
+check "and in the repository" python3 -B tests/install/links.py ./*.md docs/*.md deploy/*.md deploy/*/README.md benches/study/*.md examples/*.md
 if [[ -x $twinpeak ]]; then
     check "the daemon accepts the configuration of a backfill" backfill
 else

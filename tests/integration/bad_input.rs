@@ -1,4 +1,4 @@
-//! Input of every bad kind beside a good field, through the real program: each is told in one clear line, is
+//! Input of every bad kind beside a good field, through the real program: each is reported in one clear line, is
 //! rejected with its reason, decides the exit code, and harms nothing else.
 
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ fn case(
 }
 
 /// The list. `{id}` in a file's name is the image's.
+// Long because it is a plain list, one entry a case.
 fn cases() -> Vec<Case> {
     vec![
         case("a truncated FITS", "truncated", "cut short", "frame-r-{id}.fits", |f, id| {
@@ -188,7 +189,7 @@ fn each_bad_field_is_rejected_with_its_reason_and_the_good_one_is_untouched() {
         assert!(text("file").contains(&file), "{kind}: {record}");
         assert!(["ingest", "prepare"].contains(&text("stage").as_str()) && !text("advice").is_empty(), "{kind}");
         let lines: Vec<_> = ended.told.lines().filter(|l| l.contains(id.as_str())).collect();
-        assert_eq!(lines.len(), 1, "{kind} is told in one line: {lines:#?}");
+        assert_eq!(lines.len(), 1, "{kind} is reported in one line: {lines:#?}");
         assert!(lines[0].contains(&file) && lines[0].contains(&text("message")), "{kind}: {}", lines[0]);
     }
 

@@ -1,5 +1,5 @@
-//! Damaged bytes by the thousand: real files, bundles and requests with bits turned, numbers blown up, blocks moved and ends cut off.
-//! Nothing panics, no answer is longer than a line, and memory stays bounded whatever a header claims.
+//! Damaged bytes by the thousand: real files, bundles and requests with bits turned, numbers blown up, blocks moved and
+//! ends cut off. Nothing panics, no answer is longer than a line, and memory stays bounded whatever a header claims.
 //!
 //! `DAMAGED=1000000 cargo test --release --test damaged` tries so many of each kind; a few thousand otherwise.
 
@@ -17,7 +17,7 @@ use twinpeak_formats::fits;
 use twinpeak_sim::{self, Spec};
 use twinpeak_telemetry::history::History;
 use twinpeak_telemetry::http::Server;
-use twinpeak_telemetry::metrics::{Facts, Metrics};
+use twinpeak_telemetry::metrics::{Metrics, ServiceInfo};
 use twinpeak_telemetry::page::Page;
 
 /// What one process may need beyond what it needed before, bytes.
@@ -119,7 +119,7 @@ fn bundles() {
 
 #[test]
 fn requests() {
-    let metrics = Arc::new(Metrics::new(&Facts::default()));
+    let metrics = Arc::new(Metrics::new(&ServiceInfo::default()));
     let page = Arc::new(Page::new(Arc::new(History::new(String::new))));
     let server = Server::start(([127, 0, 0, 1], 0).into(), metrics, vec![], Path::new("/"), page).unwrap();
     let ask = |bytes: &[u8]| {

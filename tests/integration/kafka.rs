@@ -162,7 +162,7 @@ fn a_broker_that_dies_and_comes_back_loses_nothing() {
     }
     wait_for(&broker, 300);
     let counts = daemon.end();
-    assert!(!counts.failed.lock().unwrap().is_empty(), "the broker's death was told");
+    assert!(!counts.failed.lock().unwrap().is_empty(), "the broker's death was reported");
     assert_exactly(&broker, &all);
 }
 

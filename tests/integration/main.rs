@@ -1,4 +1,5 @@
 //! The program, from outside: files, folders, messages, signals and damaged bytes in; what comes out is read by others.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod avro_fastavro;
 mod bad_input;

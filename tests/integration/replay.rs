@@ -111,7 +111,7 @@ fn nothing_to_fetch(_: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send
     unreachable!("all is in the records")
 }
 
-/// Replays what is wished for: the names of those sent, and what was said of those that were not.
+/// Replays what the filter selects: the names of those sent, and what was said of those that were not.
 fn replay(replay: &Replay, limit: usize) -> Result<(Vec<String>, Vec<String>), KafkaError> {
     let (mut sent, mut not_sent) = (Vec::new(), Vec::new());
     replay.run(ReplayFilter::default(), limit, &Stop::default(), &mut |rejected, why| match why {

@@ -78,7 +78,7 @@ impl Consumer<'_> {
     }
 }
 
-/// Log lines that belong to a message: all that were told while it was in work carry where it lies.
+/// Log lines that belong to a message: all that were written while it was in work carry where it lies.
 fn assert_told_of(told: &str, message: &Seen, topic: &str) {
     let lines = told.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
     let ours: Vec<_> = lines.filter(|l| l["span"]["image_id"] == message.key.as_str()).collect();
@@ -235,7 +235,7 @@ fn a_broker_that_comes_later_is_waited_for_and_one_that_goes_is_told() {
     let (daemon, address) = site.start(&[]);
     until("readiness", || readiness(&address).0);
     broker.kill();
-    until("the broker's death is told", || !readiness(&address).0);
+    until("the broker's death is reported", || !readiness(&address).0);
     let words = readiness(&address).1;
     assert!(words.contains(&broker.bootstrap), "{words}");
     terminate(daemon);

@@ -1,4 +1,4 @@
-//! A broker that wants TLS and a password: who may come in does, who may not is told why, waits, and shows no
+//! A broker that wants TLS and a password: who may come in does, who may not is given the reason, waits, and shows no
 //! password to anybody.
 
 use std::fs;

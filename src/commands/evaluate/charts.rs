@@ -1,7 +1,7 @@
 //! An evaluation as pictures.
 
 use twinpeak_formats::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
-use twinpeak_sim::evaluate::{Bin, Calibration, Evaluation, Method};
+use twinpeak_sim::evaluate::{Bin, Evaluation, Method, ReliabilityDiagram};
 
 /// ROC curves of all methods on the same objects, as PNG.
 ///
@@ -28,7 +28,7 @@ pub(super) fn roc(evaluation: &Evaluation, image: &str, band: &str) -> Result<Ve
 ///
 /// # Errors
 /// [`PictureError`]
-pub(super) fn reliability(calibration: &Calibration, image: &str, band: &str) -> Result<Vec<u8>, PictureError> {
+pub(super) fn reliability(calibration: &ReliabilityDiagram, image: &str, band: &str) -> Result<Vec<u8>, PictureError> {
     let measured = Series {
         name: format!("ten bins of equal count, calibration error {:.4}", calibration.error),
         points: calibration.bins.iter().map(|b| (b.mean_prob, b.star_fraction)).collect(),

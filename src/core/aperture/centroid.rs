@@ -16,9 +16,9 @@ const SMALLEST_STEP_PX: f64 = 1e-4;
 /// Where a window came to rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// px
+    /// Column of the window's centre, px.
     pub x: f64,
-    /// px
+    /// Row of the window's centre, px.
     pub y: f64,
     /// The window left the image on its way.
     pub truncated: bool,

@@ -49,7 +49,7 @@ impl Ellipse {
         self.xx * dx * dx + self.yy * dy * dy + self.xy * dx * dy
     }
 
-    /// px^2
+    /// Area, px^2.
     pub fn area(&self) -> f64 {
         self.area
     }

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::Source;
+use super::FrameView;
 use crate::frame::{BANDS, mask};
 use crate::model::{TILE, TILE_LEN, TILE_PIXELS};
 
@@ -14,15 +14,15 @@ const HALF: usize = TILE / 2;
 /// 64x64 pixels of the object `number` in every band, nMgy, band fastest (NHWC), reference position `at` on index 32
 /// of both axes. Pixels of neighbours (grown by 1 px), unusable ones and those beyond the frame take the value
 /// rotated by 180 degrees about the object, or sky noise of the same `seed` where that is masked too.
-pub fn cutout64(source: &Source, number: u32, at: (f64, f64), seed: u64) -> Box<[f32]> {
-    let neighbours = neighbours64(source, number, at);
+pub fn cutout64(view: &FrameView, number: u32, at: (f64, f64), seed: u64) -> Box<[f32]> {
+    let neighbours = neighbours64(view, number, at);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut out = vec![0.0; TILE_LEN].into_boxed_slice();
     let mut plane = vec![0.0; TILE_PIXELS];
     for b in 0..BANDS {
-        let in_band = source.prepared.to_band[b].apply(at.0, at.1);
-        source.splines.cut(b, in_band, HALF, &mut plane);
-        let bits = &source.prepared.frame.bands[b].mask;
+        let in_band = view.prepared.to_band[b].apply(at.0, at.1);
+        view.splines.cut(b, in_band, HALF, &mut plane);
+        let bits = &view.prepared.frame.bands[b].mask;
         let first = (whole(in_band.0) - HALF as isize, whole(in_band.1) - HALF as isize);
         let masked: Vec<bool> = (0..TILE_PIXELS)
             .map(|i| {
@@ -36,7 +36,7 @@ pub fn cutout64(source: &Source, number: u32, at: (f64, f64), seed: u64) -> Box<
                 Some(turned) if !masked[turned] => plane[turned],
                 _ => {
                     let unit: f32 = StandardNormal.sample(&mut random);
-                    unit * source.prepared.sky[b].sigma_nmgy
+                    unit * view.prepared.sky[b].sigma_nmgy
                 }
             };
         }
@@ -54,9 +54,9 @@ fn turned(i: usize) -> Option<usize> {
     (x > 0 && y > 0).then(|| (TILE - y) * TILE + TILE - x)
 }
 
-fn neighbours64(source: &Source, number: u32, at: (f64, f64)) -> Vec<bool> {
+fn neighbours64(view: &FrameView, number: u32, at: (f64, f64)) -> Vec<bool> {
     let first = (whole(at.0) - HALF as isize, whole(at.1) - HALF as isize);
-    let here = |x: isize, y: isize| source.segmentation.get(first.0 + x, first.1 + y);
+    let here = |x: isize, y: isize| view.segmentation.get(first.0 + x, first.1 + y);
     let other = |x, y| here(x, y).is_some_and(|s| s > 0 && s != number);
     (0..TILE_PIXELS)
         .map(|i| {

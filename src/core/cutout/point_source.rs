@@ -29,7 +29,7 @@ impl Noise {
 /// A flux and its standard error, nMgy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PointSource {
-    /// nMgy
+    /// Best flux, nMgy.
     pub flux: f64,
     /// nMgy, with the PSF model's own error.
     pub error: f64,
@@ -39,7 +39,7 @@ impl PointSource {
     /// Where there is nothing to measure.
     pub const NONE: Self = Self { flux: f64::NAN, error: f64::NAN };
 
-    /// Flux over error.
+    /// Signal to noise: flux over its standard error.
     pub fn sn(&self) -> f64 {
         self.flux / self.error
     }

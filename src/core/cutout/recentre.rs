@@ -1,6 +1,6 @@
 //! The position at which the PSF fits best in the three shape bands together.
 
-use super::{Source, usable};
+use super::{FrameView, usable};
 use crate::psf::{DISTANCE_SQUARED, RADIUS, SIDE};
 
 /// Steps of Gauss-Newton.
@@ -18,10 +18,10 @@ const HALF: usize = 7;
 const CUT: usize = 2 * HALF + 1;
 
 /// Improves a reference position; gives the start back where the fit wanders off.
-pub fn recentre(source: &Source, start: (f64, f64)) -> (f64, f64) {
+pub fn recentre(view: &FrameView, start: (f64, f64)) -> (f64, f64) {
     let (mut x, mut y) = start;
     for _ in 0..STEPS {
-        let Some((dx, dy)) = step(source, (x, y)) else { return start };
+        let Some((dx, dy)) = step(view, (x, y)) else { return start };
         x += dx.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
         y += dy.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
     }
@@ -29,16 +29,16 @@ pub fn recentre(source: &Source, start: (f64, f64)) -> (f64, f64) {
 }
 
 /// One step: the residual against the PSF's slopes, all shape bands in one system.
-fn step(source: &Source, at: (f64, f64)) -> Option<(f64, f64)> {
+fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
     let prior = PRIOR_PX.powi(-2);
     let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
-    for b in source.survey.shape_bands() {
-        let in_band = source.prepared.to_band[b].apply(at.0, at.1);
+    for b in view.survey.shape_bands() {
+        let in_band = view.prepared.to_band[b].apply(at.0, at.1);
         let mut pixels = [0.0; CUT * CUT];
-        source.splines.cut(b, in_band, HALF, &mut pixels);
-        let unusable = usable::unusable(&source.prepared.frame.bands[b].mask, in_band);
-        let psf = source.psf.at(b, at.0, at.1);
-        let noise = source.noise(b);
+        view.splines.cut(b, in_band, HALF, &mut pixels);
+        let unusable = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
+        let psf = view.psf.at(b, at.0, at.1);
+        let noise = view.noise(b);
         // Index in the PSF's stamp, value and weight of each pixel of the fit.
         let mut fitted = [(0, 0.0, 0.0); CUT * CUT];
         let mut n = 0;

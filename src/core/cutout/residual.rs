@@ -28,10 +28,10 @@ impl Cutout {
         })
     }
 
-    /// The same for a simulated point source of this flux, PSF and neighbours: noise alone. Fitting a flux and a
-    /// position takes three directions out of the noise, so they are taken out here too. The same `seed` gives the
-    /// same stamp.
-    pub fn null_stamp(&self, seed: u64) -> Box<[f32; STAMP_LEN]> {
+    /// The simulated point-source control: the stamp of a point source of this flux, PSF and neighbours, which is noise
+    /// alone. Fitting a flux and a position takes three directions out of the noise, so they are taken out here too.
+    /// The same `seed` gives the same stamp.
+    pub fn control_stamp(&self, seed: u64) -> Box<[f32; STAMP_LEN]> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         self.combine(|b| {
             let flux = self.point_source[b].flux;

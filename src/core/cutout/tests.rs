@@ -29,8 +29,8 @@ impl Ready {
         Self { scene, survey, splines, psf, profiles }
     }
 
-    fn source(&self) -> Source<'_> {
-        Source {
+    fn view(&self) -> FrameView<'_> {
+        FrameView {
             prepared: &self.scene.prepared,
             survey: &self.survey,
             splines: &self.splines,
@@ -44,9 +44,9 @@ impl Ready {
 #[test]
 fn a_stars_position_and_flux_come_back_and_its_residual_is_noise() {
     let ready = Ready::new(vec![star(60.37, 80.81, 50.0)]);
-    let at = recentre(&ready.source(), (60.0, 81.0));
+    let at = recentre(&ready.view(), (60.0, 81.0));
     assert!((at.0 - 60.37).hypot(at.1 - 80.81) < 0.02, "{at:?}");
-    let cutout = Cutout::take(&ready.source(), 1, at);
+    let cutout = Cutout::take(&ready.view(), 1, at);
     for p in cutout.point_source {
         assert!((p.flux / 50.0 - 1.0).abs() < 0.02, "{p:?}");
     }
@@ -62,7 +62,7 @@ fn a_stars_position_and_flux_come_back_and_its_residual_is_noise() {
 fn neighbours_leave_the_stamp_and_the_flux_alone() {
     let alone = Ready::new(vec![star(60.0, 80.0, 20.0)]);
     let pair = Ready::new(vec![star(60.0, 80.0, 20.0), star(69.0, 80.0, 500.0)]);
-    let (one, two) = (Cutout::take(&alone.source(), 1, (60.0, 80.0)), Cutout::take(&pair.source(), 1, (60.0, 80.0)));
+    let (one, two) = (Cutout::take(&alone.view(), 1, (60.0, 80.0)), Cutout::take(&pair.view(), 1, (60.0, 80.0)));
     assert!(two.masked.iter().any(|m| *m) && !one.masked.iter().any(|m| *m));
     // The bright star's wings outside of its square footprint remain: a few per cent, not its 500 nMgy.
     assert!((two.point_source[2].flux / one.point_source[2].flux - 1.0).abs() < 0.1, "{:?}", two.point_source[2]);
@@ -71,14 +71,14 @@ fn neighbours_leave_the_stamp_and_the_flux_alone() {
 }
 
 #[test]
-fn nulls_are_seeded_noise_of_the_stamps_own_size() {
+fn controls_are_seeded_noise_of_the_stamps_own_size() {
     let ready = Ready::new(vec![star(60.0, 80.0, 1.0)]);
-    let cutout = Cutout::take(&ready.source(), 1, (60.0, 80.0));
-    assert_eq!(cutout.null_stamp(7), cutout.null_stamp(7));
-    assert_ne!(cutout.null_stamp(7), cutout.null_stamp(8));
+    let cutout = Cutout::take(&ready.view(), 1, (60.0, 80.0));
+    assert_eq!(cutout.control_stamp(7), cutout.control_stamp(7));
+    assert_ne!(cutout.control_stamp(7), cutout.control_stamp(8));
     let floor = (1.0 + (cutout.sn() / 30.0).powi(2)).sqrt();
     let mean_square: f64 = (0..50)
-        .map(|seed| cutout.null_stamp(seed).iter().map(|v| f64::from(v * v)).sum::<f64>() / STAMP_LEN as f64)
+        .map(|seed| cutout.control_stamp(seed).iter().map(|v| f64::from(v * v)).sum::<f64>() / STAMP_LEN as f64)
         .sum::<f64>()
         / 50.0;
     // Three of some 440 directions are gone.
@@ -90,16 +90,16 @@ fn unusable_pixels_do_not_enter() {
     let mut ready = Ready::new(vec![star(60.0, 80.0, 50.0)]);
     ready.scene.prepared.frame.bands[2].pixels.set(62, 80, 1e4);
     ready.scene.prepared.frame.bands[2].mask.set(62, 80, crate::frame::mask::BAD);
-    let cutout = Cutout::take(&ready.source(), 1, (60.0, 80.0));
+    let cutout = Cutout::take(&ready.view(), 1, (60.0, 80.0));
     assert!((cutout.point_source[2].flux / 50.0 - 1.0).abs() < 0.03, "{:?}", cutout.point_source[2]);
     for y in 60..100 {
         for x in 40..80 {
             ready.scene.prepared.frame.bands[2].mask.set(x, y, crate::frame::mask::SAT);
         }
     }
-    let cutout = Cutout::take(&ready.source(), 1, (60.0, 80.0));
+    let cutout = Cutout::take(&ready.view(), 1, (60.0, 80.0));
     assert!(!cutout.has_basis() && cutout.point_source[2].flux.is_nan() && cutout.point_source[1].flux.is_finite());
-    let at = recentre(&ready.source(), (60.2, 79.8));
+    let at = recentre(&ready.view(), (60.2, 79.8));
     assert!((at.0 - 60.0).hypot(at.1 - 80.0) < 0.05, "{at:?}");
 }
 
@@ -107,24 +107,24 @@ fn unusable_pixels_do_not_enter() {
 fn objects_anywhere_are_survived() {
     let ready = Ready::new(vec![]);
     for at in [(0.0, 0.0), (511.0, 399.0), (-300.0, 5e4), (f64::NAN, 3.0)] {
-        let start = recentre(&ready.source(), at);
-        let cutout = Cutout::take(&ready.source(), 1, start);
-        assert!(!ready.source().is_inside(at.0, at.1));
-        let _ = (cutout.has_basis(), cutout.stamp(), cutout.null_stamp(1), cutout64(&ready.source(), 1, at, 1));
+        let start = recentre(&ready.view(), at);
+        let cutout = Cutout::take(&ready.view(), 1, start);
+        assert!(!ready.view().is_inside(at.0, at.1));
+        let _ = (cutout.has_basis(), cutout.stamp(), cutout.control_stamp(1), cutout64(&ready.view(), 1, at, 1));
     }
 }
 
 #[test]
 fn the_64_px_cut_has_the_object_on_index_32_and_no_neighbour() {
     let ready = Ready::new(vec![star(60.0, 80.0, 20.0), star(75.0, 80.0, 500.0)]);
-    let cut = cutout64(&ready.source(), 1, (60.0, 80.0), 3);
+    let cut = cutout64(&ready.view(), 1, (60.0, 80.0), 3);
     let pixel = |x: usize, y: usize, b: usize| cut[(y * 64 + x) * BANDS + b];
     let peak = 20.0 / (std::f64::consts::TAU * 1.6 * 1.6);
     for b in 0..BANDS {
         assert!((f64::from(pixel(32, 32, b)) / peak - 1.0).abs() < 0.1);
         assert!(f64::from(pixel(47, 32, b)).abs() < 6.0 * NOISE, "{}", pixel(47, 32, b));
     }
-    assert_eq!(cut, cutout64(&ready.source(), 1, (60.0, 80.0), 3));
+    assert_eq!(cut, cutout64(&ready.view(), 1, (60.0, 80.0), 3));
 }
 
 /// The reference's cutouts, without fluxes; and all of its arrays by name.
@@ -247,7 +247,7 @@ fn profiles_follow_the_psf_over_the_frame() {
     let ready = Ready::new(vec![]);
     let profiles = Profiles::new(&ready.psf);
     for at in [(31.0, 350.0), (256.0, 200.0), (480.0, 20.0)] {
-        let mut cutout = Cutout::take(&ready.source(), 1, at);
+        let mut cutout = Cutout::take(&ready.view(), 1, at);
         let there = Psf::constant(&cutout.psf);
         cutout.pixels = cutout.psf.map(|p| p.map(|v| 30.0 * v));
         cutout.fit();
@@ -264,7 +264,7 @@ fn profiles_follow_the_psf_over_the_frame() {
 fn a_source_is_fitted_best_by_what_it_is() {
     let ready = Ready::new(vec![star(60.0, 80.0, 50.0)]);
     let profiles = Profiles::new(&ready.psf);
-    let mut cutout = Cutout::take(&ready.source(), 1, (60.0, 80.0));
+    let mut cutout = Cutout::take(&ready.view(), 1, (60.0, 80.0));
     let point = cutout.fit_profiles(&profiles, (60.0, 80.0)).unwrap();
     assert!(point.chi2[5..].iter().all(|&c| c > point.chi2[0] + 10.0), "{point:?}");
     // Pixels that are a galaxy's: nothing is left of it.

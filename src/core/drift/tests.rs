@@ -6,7 +6,7 @@ use super::watch::OLDER_MAX;
 use super::*;
 
 /// Seeing about `fwhm` with 8 % scatter, half of the objects stars.
-fn frame(fwhm: f64, star_share: f64, rng: &mut ChaCha8Rng) -> Facts {
+fn frame(fwhm: f64, star_share: f64, rng: &mut ChaCha8Rng) -> FrameFacts {
     let mut about = |value: f64, scatter: f64| value * (scatter * rng.sample::<f64, _>(StandardNormal)).exp();
     let (seeing, sky) = (about(fwhm, 0.08), about(0.3, 0.05));
     let fwhm_arcsec = std::array::from_fn(|b| seeing * (1.2 - 0.05 * b as f64));
@@ -16,7 +16,12 @@ fn frame(fwhm: f64, star_share: f64, rng: &mut ChaCha8Rng) -> Facts {
             (rng.random_range(16.0..20.9), if star { 0.99 } else { 0.01 })
         })
         .collect();
-    Facts { fwhm_arcsec, sky_sigma_nmgy: [sky / 10.0; BANDS], sky_nmgy: [sky; BANDS], mixture: Mixture::of(objects) }
+    FrameFacts {
+        fwhm_arcsec,
+        sky_sigma_nmgy: [sky / 10.0; BANDS],
+        sky_nmgy: [sky; BANDS],
+        mixture: StarProbHistogram::of(objects),
+    }
 }
 
 fn distance(found: &[Found], input: Input, window: &str) -> (f64, f64) {
@@ -29,7 +34,7 @@ fn frames_like_those_learned_from_rarely_drift() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut alarms = 0;
     for _ in 0..200 {
-        let training: Vec<Facts> = (0..6).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+        let training: Vec<FrameFacts> = (0..6).map(|_| frame(1.2, 0.5, &mut rng)).collect();
         let mut watch = Watch::new(Expected::learn(&training).unwrap());
         for _ in 0..SEEN_MIN {
             assert!(watch.found().is_empty(), "so few frames say nothing");
@@ -44,7 +49,7 @@ fn frames_like_those_learned_from_rarely_drift() {
 #[test]
 fn a_night_whose_seeing_gets_worse_drifts_in_seeing_alone() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let training: Vec<Facts> = (0..12).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+    let training: Vec<FrameFacts> = (0..12).map(|_| frame(1.2, 0.5, &mut rng)).collect();
     let mut watch = Watch::new(Expected::learn(&training).unwrap());
     for hour in 0..6 {
         for k in 0..10 {
@@ -76,7 +81,7 @@ fn a_night_whose_seeing_gets_worse_drifts_in_seeing_alone() {
 #[test]
 fn a_misdated_frame_does_not_blind_the_watch() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let training: Vec<Facts> = (0..12).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+    let training: Vec<FrameFacts> = (0..12).map(|_| frame(1.2, 0.5, &mut rng)).collect();
     let mut watch = Watch::new(Expected::learn(&training).unwrap());
     watch.add(Some(88_000.0), 61_000.0, frame(1.2, 0.5, &mut rng));
     for k in 0..OLDER_MAX + SEEN_MIN {
@@ -89,7 +94,7 @@ fn a_misdated_frame_does_not_blind_the_watch() {
 #[test]
 fn a_model_that_calls_all_stars_drifts_in_the_mixture() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let training: Vec<Facts> = (0..8).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+    let training: Vec<FrameFacts> = (0..8).map(|_| frame(1.2, 0.5, &mut rng)).collect();
     let mut watch = Watch::new(Expected::learn(&training).unwrap());
     (0..SEEN_MIN).for_each(|_| watch.add(Some(60_000.0), 0.0, frame(1.2, 1.0, &mut rng)));
     let (apart, threshold) = distance(&watch.found(), Input::Mixture, "hour");
@@ -99,9 +104,9 @@ fn a_model_that_calls_all_stars_drifts_in_the_mixture() {
 #[test]
 fn what_cannot_be_learned_is_told() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let mut frames: Vec<Facts> = (0..4).map(|_| frame(1.2, 0.5, &mut rng)).collect();
+    let mut frames: Vec<FrameFacts> = (0..4).map(|_| frame(1.2, 0.5, &mut rng)).collect();
     assert_eq!(Expected::learn(&frames[..2]), Err(NoExpectation::TooFew(2)));
-    frames[1].mixture = Mixture::default();
+    frames[1].mixture = StarProbHistogram::default();
     assert_eq!(Expected::learn(&frames), Err(NoExpectation::NoObjects));
     frames[1].mixture = frames[0].mixture;
     frames.iter_mut().for_each(|f| f.sky_nmgy[3] = f64::NAN);

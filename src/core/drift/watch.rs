@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Expected, Facts, Input, SEEN_MIN};
+use super::{Expected, FrameFacts, Input, SEEN_MIN};
 
 /// The spans over which frames are looked at: name and length, days.
 pub const WINDOWS: [(&str, f64); 2] = [("hour", 1.0 / 24.0), ("night", 0.5)];
@@ -14,13 +14,13 @@ pub(super) const OLDER_MAX: usize = 10;
 /// What was found in a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// Of what.
+    /// The quantity that was compared.
     pub input: Input,
     /// `hour` or `night`: of observation, up to the newest frame.
     pub window: &'static str,
-    /// How far it is off.
+    /// Distance from the training frames, standard deviations; of the mixture, its Jensen-Shannon distance.
     pub distance: f64,
-    /// Beyond this it has drifted.
+    /// Distance beyond which the quantity has drifted, in the same unit.
     pub threshold: f64,
 }
 
@@ -28,22 +28,22 @@ pub struct Found {
 pub struct Watch {
     expected: Expected,
     /// When, days; and what. By arrival.
-    frames: VecDeque<(f64, Facts)>,
+    frames: VecDeque<(f64, FrameFacts)>,
     newest: Option<f64>,
     /// Frames of a night long past that came one after another.
     older: usize,
 }
 
 impl Watch {
-    /// Nothing seen yet.
+    /// A watch that has seen no frame; `expected` comes from the bundle.
     pub fn new(expected: Expected) -> Self {
         Self { expected, frames: VecDeque::new(), newest: None, older: 0 }
     }
 
-    /// A frame observed at `time_days`; one without a date counts as of now: as the newest one, or `today_days`. One of a
-    /// night long past (a backfill beside the night's own) says nothing of this one and is left out, until there is nothing
-    /// else.
-    pub fn add(&mut self, time_days: Option<f64>, today_days: f64, facts: Facts) {
+    /// A frame observed at `time_days`; one without a date counts as of now: as the newest one, or `today_days`. One of
+    /// a night long past (a backfill beside the night's own) says nothing of this one and is left out, until there is
+    /// nothing else.
+    pub fn add(&mut self, time_days: Option<f64>, today_days: f64, facts: FrameFacts) {
         let time = time_days.or(self.newest).unwrap_or(today_days);
         let mut newest = self.newest.map_or(time, |newest| newest.max(time));
         if time <= newest - WINDOWS[1].1 {

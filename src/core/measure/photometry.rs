@@ -4,7 +4,7 @@
 
 use super::isophote::Isophote;
 use crate::aperture::{Ellipse, extent};
-use crate::cutout::Source;
+use crate::cutout::FrameView;
 use crate::frame::{PerBand, Plane, mask};
 
 /// Diameter of the circle, arcsec.
@@ -39,7 +39,7 @@ pub(super) struct Fluxes {
 
 /// One object's apertures.
 pub(super) struct Photometry<'a> {
-    source: &'a Source<'a>,
+    view: &'a FrameView<'a>,
     number: u32,
     at: (f64, f64),
     kron: Ellipse,
@@ -58,7 +58,7 @@ struct Sum {
 impl<'a> Photometry<'a> {
     /// Finds the Kron ellipse of object `number` at reference position `at` on the detection image.
     pub fn new(
-        source: &'a Source<'a>,
+        view: &'a FrameView<'a>,
         number: u32,
         at: (f64, f64),
         isophote: &Isophote,
@@ -68,11 +68,11 @@ impl<'a> Photometry<'a> {
         let b = isophote.b.clamp(THINNEST_PX, a);
         let largest = FARTHEST_PX / a;
         let scaled = |factor: f64| Ellipse::new(a * factor, b * factor, isophote.theta);
-        let own = Own::new(source, number, source.survey.reference(), at, at);
+        let own = Own::new(view, number, view.survey.reference(), at, at);
         let radius = kron_radius(&own, at, &scaled(KRON_WITHIN.min(largest)), detection) * KRON_WITHIN.min(largest);
         let factor = (KRON_FACTOR * radius).max(KRON_SMALLEST).min(largest);
         let kron = scaled(factor);
-        Self { source, number, at, kron, kron_radius_px: a * factor }
+        Self { view, number, at, kron, kron_radius_px: a * factor }
     }
 
     /// Semi-major axis of the Kron aperture, px.
@@ -87,17 +87,17 @@ impl<'a> Photometry<'a> {
 
     /// Fluxes within the circle.
     pub fn aperture(&self) -> Fluxes {
-        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.source.survey.profile().pixel_scale_arcsec))
+        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.survey.profile().pixel_scale_arcsec))
     }
 
     fn within(&self, ellipse: &Ellipse) -> Fluxes {
         let area = ellipse.area();
         let sums: PerBand<Sum> = std::array::from_fn(|b| self.sum(ellipse, b));
-        let reference = sums[self.source.survey.reference()];
+        let reference = sums[self.view.survey.reference()];
         let measured = sums.map(|s| s.area >= LEAST_SHARE * area);
         let flux = std::array::from_fn(|b| if measured[b] { sums[b].flux } else { f64::NAN });
         let error = std::array::from_fn(|b| {
-            let noise = self.source.noise(b);
+            let noise = self.view.noise(b);
             let variance = noise.sigma.powi(2) * sums[b].area + noise.nmgy_per_electron * sums[b].flux.max(0.0);
             if measured[b] { variance.sqrt() } else { f64::NAN }
         });
@@ -110,15 +110,15 @@ impl<'a> Photometry<'a> {
     }
 
     fn is_inside_frame(&self, ellipse: &Ellipse) -> bool {
-        let frame = &self.source.prepared.frame;
+        let frame = &self.view.prepared.frame;
         let inside = |v: f64, reach: f64, length: usize| v - reach > -0.5 && v + reach < length as f64 - 0.5;
         inside(self.at.0, ellipse.reach().0, frame.width()) && inside(self.at.1, ellipse.reach().1, frame.height())
     }
 
     fn sum(&self, ellipse: &Ellipse, band: usize) -> Sum {
-        let (x, y) = self.source.prepared.to_band[band].apply(self.at.0, self.at.1);
-        let pixels = &self.source.prepared.frame.bands[band].pixels;
-        let own = Own::new(self.source, self.number, band, self.at, (x, y));
+        let (x, y) = self.view.prepared.to_band[band].apply(self.at.0, self.at.1);
+        let pixels = &self.view.prepared.frame.bands[band].pixels;
+        let own = Own::new(self.view, self.number, band, self.at, (x, y));
         let columns = extent(x, ellipse.reach().0, pixels.width());
         let mut sum = Sum::default();
         for iy in extent(y, ellipse.reach().1, pixels.height()) {
@@ -179,10 +179,10 @@ struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    fn new(source: &Source<'a>, number: u32, band: usize, at: (f64, f64), in_band: (f64, f64)) -> Self {
+    fn new(view: &FrameView<'a>, number: u32, band: usize, at: (f64, f64), in_band: (f64, f64)) -> Self {
         Self {
-            segmentation: source.segmentation,
-            bits: &source.prepared.frame.bands[band].mask,
+            segmentation: view.segmentation,
+            bits: &view.prepared.frame.bands[band].mask,
             number,
             shift: ((in_band.0 - at.0).round() as isize, (in_band.1 - at.1).round() as isize),
             twice: (2.0 * in_band.0, 2.0 * in_band.1),

@@ -1,28 +1,28 @@
 //! Where an object is on the sky, and how sure that is.
 
 use crate::aperture::{Shape, centroid_error};
-use crate::cutout::Source;
+use crate::cutout::FrameView;
 
 /// A position's errors and its place on the sky; NaN outside the projection.
 pub(super) struct Position {
-    /// px
+    /// Standard error of the column, px.
     pub x_err: f64,
-    /// px
+    /// Standard error of the row, px.
     pub y_err: f64,
-    /// deg
+    /// Right ascension, deg.
     pub ra: f64,
-    /// deg
+    /// Declination, deg.
     pub dec: f64,
-    /// Of ra cos(dec), deg.
+    /// Standard error of ra cos(dec), deg.
     pub ra_err: f64,
-    /// deg
+    /// Standard error of dec, deg.
     pub dec_err: f64,
 }
 
-pub(super) fn measure(source: &Source, shape: &Shape) -> Position {
-    let reference = source.survey.reference();
-    let band = &source.prepared.frame.bands[reference];
-    let noise = source.noise(reference);
+pub(super) fn measure(view: &FrameView, shape: &Shape) -> Position {
+    let reference = view.survey.reference();
+    let band = &view.prepared.frame.bands[reference];
+    let noise = view.noise(reference);
     let at = (shape.x, shape.y);
     let (x_err, y_err) = centroid_error(&band.pixels, at, shape.window_sigma_px, noise.sigma, noise.nmgy_per_electron);
     let sky = |x: f64, y: f64| band.wcs.pixel_to_sky(x, y).unwrap_or((f64::NAN, f64::NAN));

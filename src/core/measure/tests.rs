@@ -6,7 +6,7 @@ fn measured(scene: &Scene) -> Vec<Measured> {
     let splines = crate::psf::Splines::new(&scene.prepared.frame);
     let shapes = footprint_shapes(&scene.prepared, &survey, &scene.footprints);
     let (psf, _) = crate::psf::measure(&scene.prepared, &survey, &splines, &shapes, &[1.4; 5]);
-    let source = Source {
+    let view = FrameView {
         prepared: &scene.prepared,
         survey: &survey,
         splines: &splines,
@@ -14,7 +14,7 @@ fn measured(scene: &Scene) -> Vec<Measured> {
         profiles: &crate::cutout::Profiles::new(&psf),
         segmentation: &scene.footprints.segmentation,
     };
-    measure(&source, &scene.footprints, &scene.detection, &shapes)
+    measure(&view, &scene.footprints, &scene.detection, &shapes)
 }
 
 fn stars(n: usize, flux: f64) -> Vec<scene::Source> {
@@ -43,9 +43,7 @@ fn stars_are_measured_as_they_were_made() {
             assert!((f64::from(row.ap_flux[b]) / (100.0 * within) - 1.0).abs() < 0.01, "{:?}", row.ap_flux);
         }
         assert!((f64::from(row.a) / 1.5 - 1.0).abs() < 0.1 && row.b <= row.a && (row.concentration - 1.0).abs() < 0.1);
-        assert!(
-            row.flags == 0 && m.evidence.is_some() && (m.evidence.as_ref().unwrap().measured.mag - 17.5).abs() < 0.03
-        );
+        assert!(row.flags == 0 && m.input.is_some() && (m.input.as_ref().unwrap().measured.mag - 17.5).abs() < 0.03);
         let scale = 1.1e-4 * f64::from(row.x_err);
         assert!((f64::from(row.ra_err) / scale - 1.0).abs() < 0.01, "{} {scale}", row.ra_err);
     }
@@ -75,7 +73,7 @@ fn negative_flux_stays_and_its_magnitude_is_finite() {
     let row = &found[0].row;
     assert!(row.psf_flux.iter().all(|f| *f < -2.5 && *f > -4.5), "{:?}", row.psf_flux);
     assert!(row.psf_mag.iter().all(|m| m.is_finite()) && row.ap_flux[2] < 0.0);
-    assert!(found[0].evidence.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
+    assert!(found[0].input.is_none() && row.flags & flag::NO_CLASS != 0 && row.flags & flag::PSF_FALLBACK != 0);
 }
 
 #[test]
@@ -101,7 +99,7 @@ fn edges_masks_and_margins_are_flagged() {
     assert_eq!(flags[0], flag::TRUNCATED | flag::NO_CLASS | flag::MISSING_BAND);
     assert_eq!(flags[1], flag::SATURATED | flag::MISSING_BAND);
     assert!(found[1].row.psf_flux[4].is_nan() && found[1].row.psf_mag[4].is_nan() && found[1].row.ap_flux[4].is_nan());
-    assert!(found[1].evidence.is_some() && found[0].evidence.is_none());
+    assert!(found[1].input.is_some() && found[0].input.is_none());
     assert_eq!(found.iter().map(|m| m.row.primary).collect::<Vec<_>>(), [true, true, false]);
 }
 
@@ -118,8 +116,8 @@ fn one_huge_or_impossible_footprint_harms_nothing() {
     scene.footprints.objects.extend(odd);
     let found = measured(&scene);
     assert_eq!(found.len(), 15);
-    assert!(found[12].row.kron_radius <= 100.0 && found[13].evidence.is_none() && found[14].evidence.is_none());
-    assert!(found[..12].iter().all(|m| m.evidence.is_some()));
+    assert!(found[12].row.kron_radius <= 100.0 && found[13].input.is_none() && found[14].input.is_none());
+    assert!(found[..12].iter().all(|m| m.input.is_some()));
 }
 
 #[test]

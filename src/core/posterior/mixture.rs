@@ -1,5 +1,6 @@
-//! EB: the odds of star from how well an object is fitted by the PSF and by PSF-convolved galaxies (chi^2, see
-//! `cutout`), with shares of the models learned by magnitude (`learn::eb`): empirical Bayes (Robbins 1956).
+//! The profile likelihood (EB): the odds of star from how well an object is fitted by the PSF and by PSF-convolved
+//! galaxies (chi^2, see `cutout`), with shares of the models learned by magnitude (`learn::profile_likelihood`):
+//! empirical Bayes (Robbins 1956).
 //!
 //! ```text
 //! L_k = exp(-chi^2_k / 2 d)    d = 1 + (SN / floor)^2

@@ -1,4 +1,4 @@
-//! Which detections are stars, by the frame's own evidence, and their stamps in each band.
+//! Which detections are stars, by what the frame itself shows, and their stamps in each band.
 
 use rayon::prelude::*;
 
@@ -46,7 +46,7 @@ pub(super) struct Selected {
 /// One star in one band, scaled to unit flux and centred.
 pub(super) struct StarStamp {
     pub pixels: Box<Stamp>,
-    /// Reference band, px.
+    /// Position in the reference band, px.
     pub at: (f64, f64),
     pub sn: f64,
 }
@@ -91,8 +91,8 @@ pub(super) fn select(shapes: &[Shape], survey: &Survey, frame_size: (usize, usiz
     Selected { stars, half_light_radius_px: mode }
 }
 
-/// Whether the radii gather at their mode and end there, as stars' do. Those of galaxies alone have a mode too, but nothing
-/// that keeps others from being smaller.
+/// Whether the radii gather at their mode and end there, as stars' do. Those of galaxies alone have a mode too, but
+/// nothing that keeps others from being smaller.
 fn is_locus(radii: &[f64], mode: f64) -> bool {
     let stars = radii.iter().filter(|&r| (r / mode - 1.0).abs() < LOCUS_WIDTH).count();
     let sharper = radii.iter().filter(|&r| r / mode < 1.0 - RADIUS_TOLERANCE).count();

@@ -9,7 +9,7 @@ use twinpeak_core::catalog::Provenance;
 pub struct Mask<'a> {
     /// SHA-256 of the file, hex.
     pub sha256: &'a str,
-    /// Its size.
+    /// Length of the file, bytes.
     pub size_bytes: usize,
     /// The file, or where it is.
     pub body: MaskBody<'a>,
@@ -18,9 +18,9 @@ pub struct Mask<'a> {
 /// How masks are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskBody<'a> {
-    /// In the message.
+    /// The file's bytes, in the message.
     Inline(&'a [u8]),
-    /// At this URI.
+    /// URI of the file in the object store.
     Claim(&'a str),
 }
 

@@ -78,7 +78,7 @@ fn the_code_s_schemas_are_the_published_files() {
         let text = fs::read_to_string(&file).unwrap_or_default();
         assert!(
             text == schema.text(),
-            "{} is not what the code makes: raise the version in src/wire/schema.rs, then TWINPEAK_WRITE_SCHEMAS=1 writes it",
+            "{} is not what the code makes: raise the version in src/formats/avro/schema.rs, then TWINPEAK_WRITE_SCHEMAS=1 writes it",
             file.display()
         );
         assert_eq!(json_of(&text)["version"], schema.version());

@@ -20,7 +20,7 @@ pub const IMAGE_VERSION: &str = "1.0";
 const MASK: &str = include_str!("../../../deploy/schemas/mask-v1.0.avsc");
 const IMAGE: &str = include_str!("../../../deploy/schemas/image-v1.0.avsc");
 
-/// What each topic's records are.
+/// The schema of each topic's records.
 pub struct Schemas {
     /// A source: a row of the catalogue.
     pub source: RecordSchema,
@@ -43,7 +43,7 @@ impl Schemas {
         })
     }
 
-    /// All three.
+    /// The schemas of sources, masks and images, in this order.
     pub fn all(&self) -> [&RecordSchema; 3] {
         [&self.source, &self.mask, &self.image]
     }
@@ -68,7 +68,7 @@ impl RecordSchema {
         &self.text
     }
 
-    /// MAJOR.MINOR.
+    /// Version of the schema, MAJOR.MINOR.
     pub fn version(&self) -> &'static str {
         self.version
     }

@@ -6,7 +6,7 @@ use wcs::WCSParams;
 use super::file_error::FileError;
 use super::hdu::Hdu;
 use super::header::Header;
-use super::pixels::Shape;
+use super::shape::Shape;
 use super::table::Table;
 use twinpeak_core::median::upper_median;
 use twinpeak_core::survey::Survey;

@@ -3,21 +3,11 @@
 use super::file_error::FileError;
 use super::hdu::{Hdu, axes};
 use super::header::Header;
+use super::shape::{Shape, reals};
 use super::table::Table;
 use super::{Limits, tiles};
 use twinpeak_core::frame::Plane;
-
-/// Smallest side of a frame, px.
-const SMALLEST: u64 = 64;
-
-/// What an image HDU declares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub width: usize,
-    pub height: usize,
-    /// Whether pixels have 8 bytes instead of 4.
-    pub double: bool,
-}
+use twinpeak_core::preprocess::SMALLEST_PX;
 
 /// Index of the HDU that holds the image: the first with pixels, else the first that declares any.
 pub(super) fn find(hdus: &[Hdu]) -> Result<usize, FileError> {
@@ -41,7 +31,7 @@ pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError
     if width.checked_mul(height).is_none_or(|n| n > limits.max_pixels) {
         return Err(FileError::TooManyPixels { width, height, limit: limits.max_pixels });
     }
-    if width < SMALLEST || height < SMALLEST {
+    if width < SMALLEST_PX as u64 || height < SMALLEST_PX as u64 {
         return Err(FileError::TooSmall { width, height });
     }
     let double = match header.integer(bitpix) {
@@ -69,15 +59,6 @@ pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, FileError> {
         pixels.iter_mut().for_each(|v| *v = (f64::from(*v) * scale + zero) as f32);
     }
     Ok(Plane::from_pixels(shape.width, shape.height, pixels))
-}
-
-/// Big-endian floating-point numbers, of 8 bytes each or 4.
-pub(super) fn reals(bytes: &[u8], double: bool) -> Vec<f32> {
-    if double {
-        bytes.as_chunks().0.iter().map(|b| f64::from_be_bytes(*b) as f32).collect()
-    } else {
-        bytes.as_chunks().0.iter().map(|b| f32::from_be_bytes(*b)).collect()
-    }
 }
 
 fn is_compressed(header: &Header) -> bool {

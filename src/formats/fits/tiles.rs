@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::dither::{Method, Quantised};
 use super::file_error::FileError;
 use super::header::Header;
-use super::pixels::{Shape, reals};
 use super::rice;
+use super::shape::{Shape, reals};
 use super::table::{Column, Table};
 
 /// How a table's tiles are squeezed and laid out.

@@ -51,7 +51,7 @@ impl Panel {
 /// Pictures in rows and columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panels {
-    /// Above all.
+    /// Title above all panels.
     pub title: String,
     /// Above each column; a line break begins another line.
     pub columns: Vec<String>,

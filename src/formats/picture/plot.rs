@@ -37,7 +37,7 @@ pub(super) const FAMILY: &str = "twinpeak";
 /// A chart: some series over two axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
-    /// Above it.
+    /// Title above the chart.
     pub title: String,
     /// The horizontal axis.
     pub x: Axis,
@@ -52,11 +52,11 @@ pub struct Chart {
 /// Points under one name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Name in the legend.
     pub name: String,
     /// (x, y); a point that is not finite leaves a gap.
     pub points: Vec<(f64, f64)>,
-    /// How it is drawn.
+    /// Whether it is a line or dots.
     pub style: Style,
 }
 

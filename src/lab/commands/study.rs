@@ -22,9 +22,10 @@ use crate::commands::dataset::{baselines, truth as simulated};
 use crate::dataset::{DataSet, Features, MANIFEST, Part};
 use crate::study::{
     self, Answer, AnswerError, Answers, EncoderCache, Ending, Label, Method, MethodKind, Plan, Record, Records,
-    RunRequest, Sky, StudyContext, answer, figures, isolated, ranks, results, score,
+    RunRequest, StudyContext, StudyDataset, answer, figures, isolated, ranks, results, score,
 };
 use twinpeak_config::exit::{Exit, Fault};
+use twinpeak_core::hex::hex;
 use twinpeak_core::survey::Survey;
 use twinpeak_learn::LearnError;
 use twinpeak_sim::evaluate::{Rules, nearest, truth_files as catalogs};
@@ -97,7 +98,13 @@ fn write(folder: &Path, name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Makes the runs of a sky that are not there yet.
-fn study(plan: &Plan, sky: &Sky, survey: &Survey, args: &StudyArgs, records: &mut Records) -> anyhow::Result<()> {
+fn study(
+    plan: &Plan,
+    sky: &StudyDataset,
+    survey: &Survey,
+    args: &StudyArgs,
+    records: &mut Records,
+) -> anyhow::Result<()> {
     let set = DataSet::open_for(&sky.data, survey)?;
     let scored = sky.test.as_ref().map(|folder| DataSet::open_for(folder, survey)).transpose()?;
     let mut sha256 =
@@ -168,7 +175,7 @@ fn data(context: &StudyContext, method: &Method) -> String {
 fn digest(folder: &Path) -> anyhow::Result<String> {
     let path = folder.join(MANIFEST);
     let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
-    Ok(Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&Sha256::digest(bytes)))
 }
 
 /// Encoders that could not be trained, by name and seed, with the reason.
@@ -206,7 +213,8 @@ fn encoders(plan: &Plan, context: &StudyContext, jobs: &[Job], bar: &Bar) -> any
     Ok(failed)
 }
 
-/// A training that ended without an answer, with the fault behind it: a checkpoint that cannot be written is the output's.
+/// A training that ended without an answer, with the fault behind it: a checkpoint that cannot be written is the
+/// output's.
 fn with_fault(error: LabError) -> anyhow::Error {
     let output = matches!(error, LabError::Learn(LearnError::Checkpoint { .. }));
     let error = anyhow::Error::new(error);
@@ -231,7 +239,7 @@ impl Job<'_> {
     /// Where a file, a disk or a device is at fault.
     fn run(
         &self,
-        sky: &Sky,
+        sky: &StudyDataset,
         context: &StudyContext,
         (truth, isolated): (&Truth, &[bool]),
         failed: &Failed,
@@ -292,7 +300,7 @@ struct Truth {
 }
 
 impl Truth {
-    fn read(sky: &Sky, context: &StudyContext, survey: &Survey) -> anyhow::Result<Self> {
+    fn read(sky: &StudyDataset, context: &StudyContext, survey: &Survey) -> anyhow::Result<Self> {
         if let Some(folder) = &sky.catalogs {
             let test = labels_of_catalogs(folder, &context.test, survey)?;
             return Ok(Self { training: Vec::new(), test });

@@ -6,6 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Damage, DataSetError};
+use twinpeak_core::hex::hex;
 
 /// Bytes of a checksum.
 const LENGTH: usize = 32;
@@ -20,7 +21,7 @@ pub(super) fn append(mut bytes: Vec<u8>) -> Vec<u8> {
 /// The checksum that a whole file's bytes end with, hexadecimal.
 pub(super) fn of(whole: &[u8]) -> String {
     let from = whole.len().saturating_sub(LENGTH);
-    whole[from..].iter().map(|b| format!("{b:02x}")).collect()
+    hex(&whole[from..])
 }
 
 /// The file's content and its checksum, hexadecimal; `expected` is the manifest's word for it.

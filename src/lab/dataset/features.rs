@@ -1,7 +1,7 @@
 //! What is known of each object, column by column: what photometry, profile fits and stamps say, without its cutout.
 //!
-//! A shard's features are one safetensors file with a checksum, an array a column, so that all objects of 100,000 are read in
-//! a second or two and take some 200 MB. A new column is a line in the table below, and one where it is filled
+//! A shard's features are one safetensors file with a checksum, an array a column, so that all objects of 100,000 are
+//! read in a second or two and take some 200 MB. A new column is a line in the table below, and one where it is filled
 //! (`shard.rs`).
 
 use std::collections::HashMap;
@@ -97,7 +97,7 @@ columns! {
     sn: f32,
     /// The classifier's input, 21x21 row by row: the PSF residual in units of noise (`cutout::Cutout::stamp`).
     stamp: [f16; STAMP_LEN],
-    /// The same of a simulated point source in its place (`cutout::Cutout::null_stamp`).
+    /// The same of a simulated point source in its place (`cutout::Cutout::control_stamp`).
     null_stamp: [f16; STAMP_LEN],
     /// chi^2 over the shape bands of the point source, then of each galaxy (`cutout::ProfileFit`); NaN without a fit.
     chi2: [f32; MODELS],

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::transform::Standards;
 use twinpeak_core::frame::PerBand;
+use twinpeak_core::hex::hex;
 use twinpeak_core::survey::Survey;
 
 /// Version of the files' layout.
@@ -95,12 +96,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Tells what was asked for from anything else. Two sets of one origin agree but for rounding: another processor, or
-    /// another program that finds the same objects, changes the last bits of a cutout and no conclusion.
+    /// Tells what was asked for from anything else. Two sets of one origin agree but for rounding: another processor,
+    /// or another program that finds the same objects, changes the last bits of a cutout and no conclusion.
     pub fn origin(&self) -> String {
         let Self { format: _, software_version: _, survey, bands, objects, found_by, origin } = self;
         let all = format!("{survey} {bands:?} {objects:?} {found_by:?} {origin:?}");
-        Sha256::digest(all).iter().map(|b| format!("{b:02x}")).collect()
+        hex(&Sha256::digest(all))
     }
 
     /// Whether it is of this survey.
@@ -174,9 +175,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Tells this data from any other: the checksums of the training part's shards, which tell all that is learned from.
+    /// Tells this data from any other: the checksums of the training part's shards, which tell all that is learned
+    /// from.
     pub fn fingerprint(&self) -> String {
         let sums = self.shards.train.iter().map(|entry| entry.cutouts_sha256.as_str());
-        Sha256::digest(sums.collect::<String>()).iter().map(|b| format!("{b:02x}")).collect()
+        hex(&Sha256::digest(sums.collect::<String>()))
     }
 }

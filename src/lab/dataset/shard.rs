@@ -1,4 +1,4 @@
-//! One image's objects: found and measured on the daemon's road, cut, packed, written, read.
+//! One image's objects: found and measured by the daemon's stages, cut, packed, written, read.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::cutouts::{Cutouts, pack};
 use super::features::{Features, ObjectFeatures, halves};
 use super::manifest::Entry;
 use super::{Damage, DataSetError, checksum};
-use twinpeak_core::cutout::{Cutout, Source, cutout64};
+use twinpeak_core::cutout::{Cutout, FrameView, cutout64};
+use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{BANDS, ImageId, PerBand};
 use twinpeak_core::measure::Measured;
-use twinpeak_core::objects::Objects;
 use twinpeak_learn::sample::teaches;
 
 /// Objects of one image.
@@ -48,14 +48,14 @@ pub fn shard_files(folder: &Path, shard: &str) -> (PathBuf, PathBuf) {
 
 impl Shard {
     /// Takes every object that would be classified, within `TEACHING_MAG`, in the order of their numbers. All that is
-    /// random (noise under masked pixels, null stamps) follows from the image's name and the object's number.
-    pub fn take(found: &Objects, image: &ImageId) -> Self {
-        let source = found.source();
-        let scale = source.survey.profile().pixel_scale_arcsec;
+    /// random (noise under masked pixels, control stamps) follows from the image's name and the object's number.
+    pub fn take(found: &Detections, image: &ImageId) -> Self {
+        let view = found.view();
+        let scale = view.survey.profile().pixel_scale_arcsec;
         let fwhm_px = found.quality.map(|q| (q.fwhm_arcsec / scale) as f32);
         let seed = seed_of(image);
         let taken: Vec<(ObjectFeatures, Vec<u8>)> =
-            found.measure().par_iter().filter_map(|m| one(&source, m, fwhm_px, seed)).collect();
+            found.measure().par_iter().filter_map(|m| one(&view, m, fwhm_px, seed)).collect();
         let mut features = Features { images: vec![image.to_string()], ..Features::default() };
         let mut packed = Vec::with_capacity(taken.len());
         for (object, cutout) in taken {
@@ -141,18 +141,18 @@ impl Entry {
 
 /// Measures and cuts one object; `None` where there is no basis for its class.
 fn one(
-    source: &Source,
+    view: &FrameView,
     measured: &Measured,
     psf_fwhm_px: PerBand<f32>,
     seed: u64,
 ) -> Option<(ObjectFeatures, Vec<u8>)> {
     let row = &measured.row;
-    let evidence = measured.evidence.as_ref().filter(|e| teaches(e, row))?;
-    let known = &evidence.measured;
+    let input = measured.input.as_ref().filter(|e| teaches(e, row))?;
+    let known = &input.measured;
     let seed = seed ^ u64::from(row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let cutout = Cutout::take(source, row.number, measured.centre);
-    let sky_sigma = source.prepared.sky.map(|s| s.sigma_nmgy);
-    let mut pixels = cutout64(source, row.number, measured.centre, seed);
+    let cutout = Cutout::take(view, row.number, measured.centre);
+    let sky_sigma = view.prepared.sky.map(|s| s.sigma_nmgy);
+    let mut pixels = cutout64(view, row.number, measured.centre, seed);
     for pixel in pixels.chunks_exact_mut(BANDS) {
         pixel.iter_mut().zip(sky_sigma).for_each(|(v, sigma)| *v /= sigma);
     }
@@ -169,8 +169,8 @@ fn one(
         psf_fwhm_px,
         flags: row.flags,
         sn: known.sn,
-        stamp: halves(&evidence.stamp),
-        null_stamp: halves(&cutout.null_stamp(seed)),
+        stamp: halves(&input.stamp),
+        null_stamp: halves(&cutout.control_stamp(seed)),
         chi2: known.chi2,
         colours: known.colours,
     };

@@ -7,49 +7,21 @@ mod shipped;
 mod taught;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
+use super::MethodKind;
+use super::context::StudyContext;
 use super::encoder_cache::{EncoderCache, Learned};
 use super::evidence::{Seen, evidence};
 use super::isolated::isolated;
-use super::{MethodKind, Plan};
 use crate::LabError;
-use crate::dataset::{DataSet, Features};
 use crate::manifold::ManifoldError;
 use crate::student::StudentError;
 use crate::supervised::SupervisedError;
 use twinpeak_core::model::ModelError;
-use twinpeak_core::survey::Survey;
 use twinpeak_learn::posterior::logistic;
 use twinpeak_learn::{LearnError, Progress, Run};
 use twinpeak_nets::device::DeviceError;
-
-pub use beside::Beside;
-
-/// A sky's objects, without truth.
-pub struct StudyContext<'a> {
-    /// The study.
-    pub plan: &'a Plan,
-    /// The data set that is learned from.
-    pub set: &'a DataSet,
-    /// The one whose test part is scored.
-    pub scored: &'a DataSet,
-    /// Tells the bits of both sets from any others: what is kept of nets is kept for these.
-    pub sha256: String,
-    /// Tells what both sets were asked to be: runs are kept for that.
-    pub origin: String,
-    /// The survey of the frames.
-    pub survey: &'a Survey,
-    /// What is learned from.
-    pub training: Features,
-    /// What is scored.
-    pub test: Features,
-    /// What was measured of it on its frames besides.
-    pub beside: Option<Beside>,
-    /// Where latents and checkpoints are kept.
-    pub work: PathBuf,
-}
 
 /// A method's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -217,21 +189,6 @@ fn made(
         MethodKind::Mean => shipped::shipped(context, request, cache, Some(0.5)),
         MethodKind::Shipped => shipped::shipped(context, request, cache, None),
         MethodKind::Alone { then } => made(context, &RunRequest { how: then, ..*request }, learned, cache),
-    }
-}
-
-impl StudyContext<'_> {
-    /// The same with these training objects alone.
-    fn on(&self, objects: &[usize]) -> Self {
-        Self {
-            training: self.training.select(objects),
-            test: self.test.clone(),
-            beside: self.beside.clone(),
-            sha256: self.sha256.clone(),
-            origin: self.origin.clone(),
-            work: self.work.clone(),
-            ..*self
-        }
     }
 }
 

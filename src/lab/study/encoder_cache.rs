@@ -9,11 +9,13 @@ use std::{fs, io};
 use sha2::{Digest, Sha256};
 
 use super::Encoder;
-use super::answer::StudyContext;
+use super::context::StudyContext;
 use super::table::slug;
 use crate::dataset::{Input, Part, stamp};
 use crate::whole::{self, CutoutView, Distance, Encoded, Streamed};
 use crate::{LabError, residual};
+use twinpeak_core::atomic_write::atomic_write;
+use twinpeak_core::hex::hex;
 use twinpeak_learn::classify::{self, TrainedClassifier};
 use twinpeak_learn::{Curve, LearnError, Progress, Run};
 use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
@@ -108,7 +110,7 @@ impl<'a> EncoderCache<'a> {
 
     /// A folder for what is asked so.
     fn folder(&self, name: &str, seed: u64, asked: &str) -> Result<PathBuf, LearnError> {
-        let hash: String = Sha256::digest(asked).iter().take(6).map(|b| format!("{b:02x}")).collect();
+        let hash: String = hex(&Sha256::digest(asked)[..6]);
         let folder = self.context.work.join(format!("{name}-{seed}-{hash}"));
         fs::create_dir_all(&folder).map_err(|source| file(&folder, source))?;
         Ok(folder)
@@ -182,7 +184,7 @@ fn file(path: &Path, source: io::Error) -> LearnError {
 /// Array names beside the encoder's own.
 const PARTS: [&str; 2] = ["latents.training", "latents.test"];
 
-fn write(path: &PathBuf, learned: &Learned) -> Result<(), LearnError> {
+fn write(path: &Path, learned: &Learned) -> Result<(), LearnError> {
     let mut all = Parameters::default();
     all.insert_under("encoder", learned.encoder.clone());
     for (name, latents) in PARTS.iter().zip(&learned.latents) {
@@ -192,17 +194,16 @@ fn write(path: &PathBuf, learned: &Learned) -> Result<(), LearnError> {
     let vector = |values: Vec<f32>| Array { shape: vec![values.len()], values };
     all.0.insert("loss".to_owned(), vector(learned.loss.clone()));
     all.0.insert("training_s".to_owned(), vector(vec![learned.training_s as f32]));
-    let bytes = all.to_safetensors(None).map_err(|problem| LearnError::Damaged { path: path.clone(), problem })?;
-    let aside = path.with_extension("part");
-    fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path)).map_err(|source| file(path, source))
+    let bytes = all.to_safetensors(None).map_err(|problem| LearnError::Damaged { path: path.to_owned(), problem })?;
+    atomic_write(path, &bytes).map_err(|source| file(path, source))
 }
 
-fn read(path: &PathBuf) -> Result<Option<Learned>, LearnError> {
+fn read(path: &Path) -> Result<Option<Learned>, LearnError> {
     let bytes = match fs::read(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes.map_err(|source| file(path, source))?,
     };
-    let damaged = |problem| LearnError::Damaged { path: path.clone(), problem };
+    let damaged = |problem| LearnError::Damaged { path: path.to_owned(), problem };
     let mut all = Parameters::from_safetensors(&bytes).map_err(damaged)?.0;
     let mut take =
         |name: &str| all.remove(name).ok_or_else(|| damaged(ParameterError::Missing { name: name.to_owned() }));

@@ -16,21 +16,22 @@
 //! ```
 //!
 //! and its mean over objects, in nats an object, says how much better the colours are predicted with the method than
-//! without. q and pi are learned on the training objects (`learn::colour`, its two nets, the ratio not tempered), and e is
-//! taken on others, whose colours nothing has seen.
+//! without. q and pi are learned on the training objects (`learn::colour`, its two nets, the ratio not tempered), and e
+//! is taken on others, whose colours nothing has seen.
 //!
 //! *What q is learned from.* Not from p alone: the mean of p over objects of one colour is P(star | c) only where p is
-//! sure. Where it is not, E(p | c) lies between that and pi by the factor E(p | star) - E(p | galaxy), and a method would
-//! win by being surer than it may be. So q is learned as a mixture's densities are (EM, as `learn::eb` learns its shares):
+//! sure. Where it is not, E(p | c) lies between that and pi by the factor E(p | star) - E(p | galaxy), and a method
+//! would win by being surer than it may be. So q is learned as a mixture's densities are (EM, as
+//! `learn::profile_likelihood` learns its shares):
 //!
 //! ```text
 //! E   logit r = logit p + ln(q / (1 - q)) - ln(pi / (1 - pi))      the odds from shape and colour
 //! M   q = E(r | c, m),  pi = E(r | m)                              two nets, anew
 //! ```
 //!
-//! from r = p on. For a p that is calibrated the true q is where this rests, and e is then a predictive likelihood, highest
-//! at the right p. A p drawn at random has e = 0: q is pi, whatever the colours; so has one that is the same for all. What
-//! it cannot see is an error that shape and colour share: red compact galaxies that both call stars.
+//! from r = p on. For a p that is calibrated the true q is where this rests, and e is then a predictive likelihood,
+//! highest at the right p. A p drawn at random has e = 0: q is pi, whatever the colours; so has one that is the same
+//! for all. What it cannot see is an error that shape and colour share: red compact galaxies that both call stars.
 
 use super::AnswerError;
 use twinpeak_core::frame::BANDS;
@@ -55,8 +56,8 @@ const EPOCHS: usize = 10;
 /// A probability nearer to 0 or 1 than this is as near.
 const PROBABILITY_MIN: f64 = 1e-6;
 
-/// The mean of e over `held_out` objects, nats, with q and pi learned from `training`. Objects without a colour, or without
-/// a probability, are left out.
+/// The mean of e over `held_out` objects, nats, with q and pi learned from `training`. Objects without a colour, or
+/// without a probability, are left out.
 ///
 /// # Errors
 /// Where colour cannot be learned: too few objects, or nearly all of one kind.
@@ -99,7 +100,8 @@ mod tests {
 
     const RUN: Run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
 
-    /// Two populations that differ in a colour and in a shape; p is Bayes' from a shape seen through more or less noise.
+    /// Two populations that differ in a colour and in a shape; p is Bayes' from a shape seen through more or less
+    /// noise.
     struct Sky {
         inputs: Vec<[f32; BANDS]>,
         shape: Vec<f64>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::divergences::{Divergence, divergences};
 use super::table::slug;
-use super::{Method, MethodKind, Plan, Record, Sky, Supervision};
+use super::{Method, MethodKind, Plan, Record, StudyDataset, Supervision};
 use twinpeak_formats::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
 use twinpeak_learn::loss::DoublePeak;
 use twinpeak_sim::evaluate::ROC_NODES;
@@ -64,7 +64,7 @@ pub fn figures(plan: &Plan, records: &[Record]) -> Result<Vec<Figure>, PictureEr
 }
 
 /// Of each method the run whose AUC is the median's: a curve that was really made.
-fn median_runs<'a>(methods: &'a [Method], sky: &Sky, records: &'a [Record]) -> Vec<(&'a Method, &'a Record)> {
+fn median_runs<'a>(methods: &'a [Method], sky: &StudyDataset, records: &'a [Record]) -> Vec<(&'a Method, &'a Record)> {
     let median = |method: &'a Method| {
         let auc = |r: &Record| r.metrics().and_then(|m| m.auc_between(14.0, 22.0));
         let mut runs: Vec<_> = (records.iter())
@@ -77,7 +77,7 @@ fn median_runs<'a>(methods: &'a [Method], sky: &Sky, records: &'a [Record]) -> V
     methods.iter().filter_map(median).collect()
 }
 
-fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
+fn roc(sky: &StudyDataset, runs: &[(&Method, &Record)]) -> Chart {
     let node = |i: usize| i as f64 / (ROC_NODES - 1) as f64;
     let curve = |(method, record): &(&Method, &Record)| {
         let metrics = record.metrics()?;
@@ -95,13 +95,13 @@ fn roc(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     }
 }
 
-fn reliability(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
+fn reliability(sky: &StudyDataset, runs: &[(&Method, &Record)]) -> Chart {
     let mut best: Vec<_> = (runs.iter())
         .filter(|(method, _)| method.how.supervision() != Supervision::Supervised)
         .filter_map(|(method, record)| Some((record.metrics()?.calibration?, method, record.metrics()?)))
         .collect();
     best.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let curve = |(error, method, metrics): &(f64, &&Method, &twinpeak_sim::evaluate::Marks)| Series {
+    let curve = |(error, method, metrics): &(f64, &&Method, &twinpeak_sim::evaluate::Metrics)| Series {
         name: format!("{} {error:.3}", method.shown()),
         points: metrics.reliability.clone(),
         style: Style::Dots,
@@ -116,7 +116,7 @@ fn reliability(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     }
 }
 
-fn losses(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
+fn losses(sky: &StudyDataset, runs: &[(&Method, &Record)]) -> Chart {
     let curve = |(method, record): &(&Method, &Record)| {
         // From where it began (1) to its least (0), so that losses of different size and sign share an axis.
         let first = f64::from(*record.loss.first()?);
@@ -136,7 +136,7 @@ fn losses(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
     }
 }
 
-fn latents(sky: &Sky, runs: &[(&Method, &Record)]) -> Chart {
+fn latents(sky: &StudyDataset, runs: &[(&Method, &Record)]) -> Chart {
     let bin = 2.0 * LATENT_RANGE / LATENT_BINS as f64;
     let at = |i: usize| -LATENT_RANGE + (i as f64 + 0.5) * bin;
     let curve = |(method, record): &(&Method, &Record)| {

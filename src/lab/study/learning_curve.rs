@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::table::{cell, of, signed, spread};
-use super::{Method, Plan, Record, Sky};
+use super::{Method, Plan, Record, StudyDataset};
 use twinpeak_formats::picture::{Axis, Chart, Corner, Series, Style};
-use twinpeak_sim::evaluate::Marks;
+use twinpeak_sim::evaluate::Metrics;
 
 /// The ranges of magnitude that are shown.
 const RANGES: [(f64, f64); 4] = [(14.0, 21.0), (14.0, 22.0), (21.0, 22.0), (22.0, 22.5)];
@@ -47,8 +47,8 @@ impl LearningCurve {
         }
     }
 
-    fn sky(&self, objects: usize) -> Sky {
-        Sky {
+    fn sky(&self, objects: usize) -> StudyDataset {
+        StudyDataset {
             name: format!("learning curve, {objects}"),
             data: self.data.clone(),
             test: Some(self.test.clone()),
@@ -91,7 +91,7 @@ impl LearningCurve {
                 continue;
             }
             let metrics =
-                |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
+                |pick: &dyn Fn(&Metrics) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
             let auc = RANGES.map(|(low, high)| metrics(&|m| m.auc_between(low, high))).join(" | ");
             let main = spread(runs.iter().filter_map(|r| r.metrics()?.auc_between(14.0, 22.0)).collect()).map(|s| s.0);
             fewest = fewest.or(main);

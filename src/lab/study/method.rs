@@ -40,8 +40,8 @@ pub enum Step {
     Mixture,
 }
 
-/// What a method does. Runs are told apart by its `Debug` text, and so by that of [`VaeSettings`]: no variant and no field
-/// may change its name while records of it are to count.
+/// What a method does. Runs are told apart by its `Debug` text, and so by that of [`VaeSettings`]: no variant and no
+/// field may change its name while records of it are to count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum MethodKind {
@@ -76,7 +76,7 @@ pub enum MethodKind {
     },
     /// The shipped ensemble of A+Vr with its calibration.
     Ensemble,
-    /// EB: the likelihood of profiles.
+    /// The profile likelihood (EB).
     Profiles {
         /// With the co-trained colour.
         colour: bool,

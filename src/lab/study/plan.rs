@@ -9,8 +9,9 @@ use super::learning_curve::LearningCurve;
 use super::method::{Method, MethodKind};
 use super::robustness::Robustness;
 use crate::dataset::Input;
-use crate::study::segmentation::{Fields, Hypercolumn, Segmenter};
+use crate::study::segmentation::{Fields, Hypercolumn, SegmenterRow};
 use crate::whole;
+use twinpeak_core::hex::hex;
 use twinpeak_learn::loss::PriorLoss;
 
 /// Objects of a quick study.
@@ -36,7 +37,7 @@ pub struct Plan {
     /// First seed; the others follow.
     pub seed: u64,
     /// Data with a truth of its own.
-    pub sky: Vec<Sky>,
+    pub sky: Vec<StudyDataset>,
     /// Nets that give latents.
     pub encoder: Vec<Encoder>,
     /// What is compared.
@@ -52,7 +53,7 @@ pub struct Plan {
     pub hypercolumn: Vec<Hypercolumn>,
     /// What is compared at finding objects.
     #[serde(default)]
-    pub segmenter: Vec<Segmenter>,
+    pub segmenter: Vec<SegmenterRow>,
 }
 
 fn shipped() -> PathBuf {
@@ -62,7 +63,7 @@ fn shipped() -> PathBuf {
 /// Data: what is learned from, what is scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sky {
+pub struct StudyDataset {
     /// Its name in tables.
     pub name: String,
     /// The data set whose training part is learned from.
@@ -228,7 +229,7 @@ impl Plan {
         let through = encoder.and_then(|e| self.encoder(e.through.as_deref()?));
         let limits = (self.cutouts_max, self.manifold_objects_max, env!("CARGO_PKG_VERSION"));
         let all = format!("{data_sha256} {:?} {encoder:?} {through:?} {limits:?}", method.how);
-        Sha256::digest(all).iter().take(8).map(|b| format!("{b:02x}")).collect()
+        hex(&Sha256::digest(all)[..8])
     }
 }
 

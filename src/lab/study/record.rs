@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use twinpeak_sim::evaluate::Marks;
+use twinpeak_sim::evaluate::Metrics;
 
 /// One run of one method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub fn ranks(scores: &[f64]) -> Vec<u16> {
 pub enum Ending {
     /// With these metrics on objects it had not seen.
     #[serde(rename = "marks")]
-    Measured(Marks),
+    Measured(Metrics),
     /// Without an answer.
     Failed {
         /// Why.
@@ -72,7 +72,7 @@ pub enum Ending {
 
 impl Record {
     /// Its metrics, unless it failed.
-    pub fn metrics(&self) -> Option<&Marks> {
+    pub fn metrics(&self) -> Option<&Metrics> {
         match &self.ending {
             Ending::Measured(metrics) => Some(metrics),
             Ending::Failed { .. } => None,

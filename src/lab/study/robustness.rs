@@ -4,9 +4,9 @@
 //!
 //! So auto-encoders of whole cutouts are trained under each view of a cutout, from each way to start, with several
 //! seeds. On the *same* latents stand ISOMAP, t-SNE and A+Vr, with batch norm and without; then the first three again,
-//! fitted on those objects alone that have their cutout to themselves. A step that is unstable spreads where another, on
-//! the same latents, does not; and if crowded cutouts are the reason, it spreads less without them. All are scored on all
-//! test objects, and on those that are alone.
+//! fitted on those objects alone that have their cutout to themselves. A step that is unstable spreads where another,
+//! on the same latents, does not; and if crowded cutouts are the reason, it spreads less without them. All are scored
+//! on all test objects, and on those that are alone.
 //!
 //! One thing differs from the paper: neighbours in our cutouts are masked already (`cutout::cutout64`). What is left of
 //! them is their mask.
@@ -17,7 +17,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::table::{of, short, spread};
-use super::{Encoder, Method, MethodKind, Plan, Record, Sky, Step};
+use super::{Encoder, Method, MethodKind, Plan, Record, Step, StudyDataset};
 use crate::dataset::Input;
 use crate::whole;
 use twinpeak_learn::classify::VaeSettings;
@@ -132,7 +132,7 @@ impl Robustness {
     }
 
     /// What was found on a sky; nothing where nothing was run.
-    pub(super) fn page(&self, sky: &Sky, records: &[Record]) -> String {
+    pub(super) fn page(&self, sky: &StudyDataset, records: &[Record]) -> String {
         let runs =
             |trial| -> Vec<&Record> { self.methods(trial).flat_map(|method| of(records, sky, &method)).collect() };
         if ALL.iter().all(|&trial| runs(trial).is_empty()) {
@@ -194,9 +194,9 @@ const PAIRS: [(Trial, Trial, &str, Auc); 5] = [
 
 type Auc = fn(&Record) -> Option<f64>;
 
-/// Spreads of two steps. They may be compared over all that each step can name, or on the encoders where both are named;
-/// the first lets a step profit from not naming what is hard, the second leaves out what only one can do. Neither is the
-/// right one, so both stand in the table.
+/// Spreads of two steps. They may be compared over all that each step can name, or on the encoders where both are
+/// named; the first lets a step profit from not naming what is hard, the second leaves out what only one can do.
+/// Neither is the right one, so both stand in the table.
 fn pairs<'a>(out: &mut String, runs: &dyn Fn(Trial) -> Vec<&'a Record>) {
     let named = |trial: Trial, auc: Auc| -> BTreeMap<(String, u64), f64> {
         let prefix = row_name(trial, "");
@@ -269,7 +269,7 @@ fn middle(values: Vec<f64>) -> (String, String) {
 mod tests {
     use super::*;
     use crate::study::Ending;
-    use twinpeak_sim::evaluate::{BinAuc, Marks};
+    use twinpeak_sim::evaluate::{BinAuc, Metrics};
 
     fn plan() -> Plan {
         Plan::parse(include_str!("../../../config/study.toml")).unwrap()
@@ -299,7 +299,7 @@ mod tests {
             settings: String::new(),
             objects: 100,
             training_s: 1.0,
-            ending: Ending::Measured(Marks { auc: vec![bin], ..Marks::default() }),
+            ending: Ending::Measured(Metrics { auc: vec![bin], ..Metrics::default() }),
             loss: vec![],
             latent: vec![],
             criteria: Default::default(),

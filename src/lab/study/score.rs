@@ -1,6 +1,6 @@
 //! Where truth comes in: a method's answers, given before, against labels.
 
-use twinpeak_sim::evaluate::{Marks, Scored};
+use twinpeak_sim::evaluate::{Metrics, Scored};
 
 /// What is truly known of a test object.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,12 +22,12 @@ pub struct Answers<'a> {
     pub probabilities: Option<&'a [f64]>,
 }
 
-/// Marks on the objects that have a label.
-pub fn score(answers: &Answers, labels: &[Option<Label>]) -> Marks {
+/// Metrics on the objects that have a label.
+pub fn score(answers: &Answers, labels: &[Option<Label>]) -> Metrics {
     let scored = |(i, label): (usize, &Option<Label>)| {
         let (label, score) = ((*label)?, *answers.scores.get(i)?);
         let probability = answers.probabilities.and_then(|p| p.get(i).copied());
         Some(Scored { mag: label.mag, star: label.star, score, called_star: score > answers.threshold, probability })
     };
-    Marks::measure(&labels.iter().enumerate().filter_map(scored).collect::<Vec<_>>())
+    Metrics::measure(&labels.iter().enumerate().filter_map(scored).collect::<Vec<_>>())
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Method, Plan, Record, Sky, Supervision};
+use super::{Method, Plan, Record, StudyDataset, Supervision};
 use twinpeak_learn::classify::spearman;
-use twinpeak_sim::evaluate::Marks;
+use twinpeak_sim::evaluate::Metrics;
 
 /// The ranges that head the first table.
 const WIDE: [(f64, f64); 3] = [(14.0, 21.0), (14.0, 22.0), (21.0, 22.0)];
@@ -54,7 +54,7 @@ pub(super) fn slug(name: &str) -> String {
 }
 
 /// A method's records on a sky.
-pub(super) fn of<'a>(records: &'a [Record], sky: &Sky, method: &Method) -> Vec<&'a Record> {
+pub(super) fn of<'a>(records: &'a [Record], sky: &StudyDataset, method: &Method) -> Vec<&'a Record> {
     let all: Vec<&Record> = records.iter().filter(|r| r.sky == sky.name && r.method == method.name).collect();
     // The last run of a seed counts: settings may have changed since the first.
     let is_last = |&(i, r): &(usize, &&Record)| all[i + 1..].iter().all(|later| later.seed != r.seed);
@@ -62,7 +62,11 @@ pub(super) fn of<'a>(records: &'a [Record], sky: &Sky, method: &Method) -> Vec<&
 }
 
 /// Methods that were run on a sky, with their records.
-fn run<'a>(plan: &'a Plan, sky: &'a Sky, records: &'a [Record]) -> impl Iterator<Item = (&'a Method, Vec<&'a Record>)> {
+fn run<'a>(
+    plan: &'a Plan,
+    sky: &'a StudyDataset,
+    records: &'a [Record],
+) -> impl Iterator<Item = (&'a Method, Vec<&'a Record>)> {
     let with_runs = move |method: &'a Method| (method, of(records, sky, method));
     plan.method.iter().map(with_runs).filter(|(_, runs)| !runs.is_empty())
 }
@@ -107,14 +111,14 @@ fn name(method: &Method) -> String {
     }
 }
 
-fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+fn wide(out: &mut String, plan: &Plan, sky: &StudyDataset, records: &[Record]) {
     out.push_str(
         "| method | from | seeds | 14-21 | 14-22 | 21-22 | accuracy | F1 star | F1 galaxy | calibration | s |\n",
     );
     out.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (method, runs) in run(plan, sky, records) {
         let metrics =
-            |pick: &dyn Fn(&Marks) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
+            |pick: &dyn Fn(&Metrics) -> Option<f64>| cell(runs.iter().filter_map(|r| pick(r.metrics()?)).collect());
         let good = runs.iter().filter(|r| r.metrics().is_some()).count();
         let mut seeds = match runs.len() {
             all if all == good => good.to_string(),
@@ -138,7 +142,7 @@ fn wide(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     }
 }
 
-fn halves(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+fn halves(out: &mut String, plan: &Plan, sky: &StudyDataset, records: &[Record]) {
     let bins: Vec<(f64, f64)> = HALVES.map(|i| (f64::from(i) / 2.0, f64::from(i + 1) / 2.0)).collect();
     let heads: Vec<String> = bins.iter().map(|(low, high)| format!("{low}-{high}")).collect();
     let _ = writeln!(out, "\nBy half magnitude, medians:\n\n| method | {} |", heads.join(" | "));
@@ -163,7 +167,7 @@ const CRITERIA: [(&str, &str); 6] = [
 ];
 
 /// What the choice of a method may go by: no label enters.
-fn criteria(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+fn criteria(out: &mut String, plan: &Plan, sky: &StudyDataset, records: &[Record]) {
     let mut lines = String::new();
     for (method, runs) in run(plan, sky, records) {
         let of = |key: &str| cell(runs.iter().filter_map(|r| r.criteria.get(key).copied()).collect());
@@ -199,7 +203,7 @@ fn agreement(runs: &[&Record]) -> Vec<f64> {
 }
 
 /// Runs without a result, a line for each method and kind of reason: those of other seeds differ in numbers alone.
-fn failures(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+fn failures(out: &mut String, plan: &Plan, sky: &StudyDataset, records: &[Record]) {
     let mut lines = String::new();
     for method in &plan.method {
         let mut reasons: Vec<(String, &str, Vec<String>)> = Vec::new();
@@ -224,7 +228,7 @@ fn failures(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
     }
 }
 
-fn not_run(out: &mut String, plan: &Plan, sky: &Sky, records: &[Record]) {
+fn not_run(out: &mut String, plan: &Plan, sky: &StudyDataset, records: &[Record]) {
     let missing = plan.method.iter().filter(|m| of(records, sky, m).is_empty());
     let names: Vec<String> = missing.map(Method::shown).collect();
     if !names.is_empty() {
@@ -256,7 +260,7 @@ mod tests {
             settings: String::new(),
             objects: 0,
             training_s: 0.0,
-            ending: super::super::Ending::Measured(Marks::default()),
+            ending: super::super::Ending::Measured(Metrics::default()),
             loss: vec![],
             latent: vec![],
             criteria: Default::default(),

@@ -81,7 +81,7 @@ mod tests {
             let weight = |r: &[f64]| along.map_or(1.0, |d: usize| r[d] / deviation[d]);
             let miss = points.rows().zip(&found).zip(&is_star);
             let mean: f64 = miss.map(|((r, p), s)| weight(r) * (p - f64::from(u8::from(*s)))).sum::<f64>() / 600.0;
-            // Trainer comes near, and a probe that learned nothing is off by a tenth and more.
+            // Gradient descent comes near, and a probe that learned nothing is off by a tenth and more.
             assert!(mean.abs() < 0.02, "{along:?}: {mean}");
         }
     }

@@ -1,6 +1,7 @@
-//! The calibration of p(star) by the noise null: in each magnitude window, observed = pi null + (1 - pi) galaxies.
-//! Galaxies score lower than point sources, so above the null's median nearly all are stars: that half gives pi, and
-//! p(star | score) = pi null / observed, made monotone. Point sources are simulated (noise through the fit
+//! The calibration of p(star) by the simulated point-source control: in each magnitude window,
+//! observed = pi control + (1 - pi) galaxies.
+//! Galaxies score lower than point sources, so above the control's median nearly all are stars: that half gives pi, and
+//! p(star | score) = pi control / observed, made monotone. Point sources are simulated (noise through the fit
 //! and the nets), galaxies are not.
 
 use twinpeak_core::posterior::Calibration;
@@ -14,8 +15,8 @@ const MAG_MAX: f64 = 23.0;
 /// Smoothing of the score's distributions, bins.
 const SMOOTHING_BINS: f64 = 1.2;
 
-/// From scores (mean of `seed_score` over seeds) of the observed, of their noise nulls, and magnitudes.
-pub fn null_calibration(scores: &[f32], null_scores: &[f32], mag: &[f32]) -> Calibration {
+/// From scores (mean of `seed_score` over seeds) of the observed, of their controls, and magnitudes.
+pub fn control_calibration(scores: &[f32], control_scores: &[f32], mag: &[f32]) -> Calibration {
     let low = f64::from(scores.iter().copied().fold(f32::INFINITY, f32::min)) - 0.01;
     let high = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max)) + 0.01;
     let width = (high - low) / SCORE_BINS as f64;
@@ -34,7 +35,7 @@ pub fn null_calibration(scores: &[f32], null_scores: &[f32], mag: &[f32]) -> Cal
             }
             normalised(smoothed(&histogram))
         };
-        row(&density(scores, MAG_MAX), &density(null_scores, f64::INFINITY), &mut log_odds);
+        row(&density(scores, MAG_MAX), &density(control_scores, f64::INFINITY), &mut log_odds);
     }
     Calibration {
         mag_nodes: mag_nodes.iter().map(|&m| m as f32).collect(),
@@ -44,13 +45,13 @@ pub fn null_calibration(scores: &[f32], null_scores: &[f32], mag: &[f32]) -> Cal
 }
 
 /// One magnitude's log-odds by score.
-fn row(observed: &[f64; SCORE_BINS], null: &[f64; SCORE_BINS], log_odds: &mut Vec<f32>) {
+fn row(observed: &[f64; SCORE_BINS], control: &[f64; SCORE_BINS], log_odds: &mut Vec<f32>) {
     let above = |density: &[f64; SCORE_BINS], from: usize| density[from..].iter().sum::<f64>();
-    let off_median = |&i: &usize| (above(null, i) - 0.5).abs();
+    let off_median = |&i: &usize| (above(control, i) - 0.5).abs();
     let median = (0..SCORE_BINS).min_by(|i, j| off_median(i).total_cmp(&off_median(j))).unwrap_or(0);
-    let share = (above(observed, median) / above(null, median).max(1e-12)).clamp(0.02, 0.97);
+    let share = (above(observed, median) / above(control, median).max(1e-12)).clamp(0.02, 0.97);
     let mut least = 0.0f64;
-    for (n, o) in null.iter().zip(observed) {
+    for (n, o) in control.iter().zip(observed) {
         let p = (share * n / (o + 1e-6)).clamp(1e-3, 1.0 - 1e-3);
         least = least.max(p);
         log_odds.push((least / (1.0 - least)).ln() as f32);
@@ -92,15 +93,15 @@ mod tests {
     fn calibrated_probability_is_the_true_fraction() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let normal = |rng: &mut ChaCha8Rng| rng.sample::<f32, _>(StandardNormal);
-        let (mut scores, mut nulls, mut mag, mut star) = (vec![], vec![], vec![], vec![]);
+        let (mut scores, mut controls, mut mag, mut star) = (vec![], vec![], vec![], vec![]);
         for i in 0..20_000 {
             let is_star = i % 5 < 2;
             mag.push(rng.random_range(19.0..22.5));
             scores.push(0.5 * normal(&mut rng) + if is_star { 1.0 } else { -1.0 });
-            nulls.push(0.5 * normal(&mut rng) + 1.0);
+            controls.push(0.5 * normal(&mut rng) + 1.0);
             star.push(is_star);
         }
-        let calibration = null_calibration(&scores, &nulls, &mag);
+        let calibration = control_calibration(&scores, &controls, &mag);
         let mut bins = [(0.0f64, 0.0f64, 0.0f64); 5];
         for ((&score, &m), &star) in scores.iter().zip(&mag).zip(&star) {
             let p = calibration.star_probability(&[10.0 * score.sinh()], m).unwrap().value;
@@ -116,8 +117,8 @@ mod tests {
     fn the_table_is_the_references() {
         let mag: Vec<f32> = (0..700).map(|i| 17.0 + 5.0 * (i % 7) as f32 / 7.0).collect();
         let scores: Vec<f32> = (0..700).map(|i| (i as f32).sin()).collect();
-        let nulls: Vec<f32> = (0..700).map(|i| 0.6 + 0.3 * (3.0 * i as f32).sin()).collect();
-        let calibration = null_calibration(&scores, &nulls, &mag);
+        let controls: Vec<f32> = (0..700).map(|i| 0.6 + 0.3 * (3.0 * i as f32).sin()).collect();
+        let calibration = control_calibration(&scores, &controls, &mag);
         for (row, column, value) in REFERENCE {
             let found = calibration.log_odds[row * SCORE_BINS + column];
             assert!((found - value).abs() < 2e-3, "({row}, {column}): {found} is not {value}");

@@ -25,7 +25,7 @@ fn two_populations(n: usize, seed: u64) -> (TrainingSet, Vec<bool>) {
             }
         }
         objects.stamps.push(stamp);
-        objects.null_stamps.push(noise(&mut rng));
+        objects.control_stamps.push(noise(&mut rng));
         objects.mag.push(mag);
         let spread: f32 = rng.sample(StandardNormal);
         objects.concentration.push(if is_star { 1.0 } else { 0.7 } + 0.1 * spread);

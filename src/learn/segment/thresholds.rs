@@ -3,6 +3,7 @@
 use super::TrainingFrame;
 use twinpeak_core::extract::calibrate::NoiseScore;
 use twinpeak_core::frame::{PerBand, Plane};
+use twinpeak_core::median::lower_median;
 use twinpeak_core::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
 use twinpeak_core::tile::Tiling;
 
@@ -35,7 +36,10 @@ pub fn thresholds(
         let noise = NoiseScore { score, share: frame.sky_share, min_area_px };
         by_frame.extend(noise.detect_threshold(false_objects));
     }
-    let (detect, extent) = (median(&by_frame), extent_threshold(segmenter, frames, overlap_px)?);
+    let (detect, extent) = (
+        lower_median(&mut by_frame.clone(), f32::total_cmp).unwrap_or(0.0),
+        extent_threshold(segmenter, frames, overlap_px)?,
+    );
     Ok(Thresholds { detect, extent: extent.max(detect), by_frame })
 }
 
@@ -55,7 +59,7 @@ pub fn extent_threshold(
         let rank = scores.len().saturating_sub(area + 1);
         extents.push(*scores.select_nth_unstable_by(rank, f32::total_cmp).1);
     }
-    Ok(median(&extents))
+    Ok(lower_median(&mut extents, f32::total_cmp).unwrap_or(0.0))
 }
 
 /// Scores of a whole frame.
@@ -84,11 +88,4 @@ pub fn score_plane(
         }
     }
     Ok(scores)
-}
-
-/// The lower median; 0 of nothing.
-fn median(values: &[f32]) -> f32 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f32::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }

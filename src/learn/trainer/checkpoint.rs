@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use super::adam::Adam;
 use super::{Curve, Trainer};
 use crate::LearnError;
+use twinpeak_core::atomic_write::atomic_write;
+use twinpeak_core::hex::hex;
 use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
 /// Header key of the fingerprint.
@@ -43,7 +45,7 @@ pub fn inputs<'a>(settings: &str, data: impl IntoIterator<Item = &'a [f32]>) -> 
         let bytes: Vec<u8> = array.iter().flat_map(|v| v.to_le_bytes()).collect();
         hash.update(bytes);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// Goes on from the checkpoint at `path`, if there is one.
@@ -78,10 +80,8 @@ pub(super) fn save(path: &Path, fingerprint: &Fingerprint, adam: &Adam, curve: &
     let bytes = state
         .to_safetensors(Some((KEY, &fingerprint.0)))
         .map_err(|problem| LearnError::Damaged { path: path.to_owned(), problem })?;
-    let aside = path.with_extension("checkpoint.new");
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)
-        .and_then(|()| fs::write(&aside, bytes))
-        .and_then(|()| fs::rename(&aside, path))
+        .and_then(|()| atomic_write(path, &bytes))
         .map_err(|source| LearnError::Checkpoint { path: path.to_owned(), source })
 }

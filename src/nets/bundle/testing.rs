@@ -1,5 +1,6 @@
 //! A small bundle with random weights, for tests: compiled into tests and with the feature `testing`, which only tests
 //! ask for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

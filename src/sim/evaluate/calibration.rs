@@ -9,7 +9,7 @@ const BINS: usize = 10;
 
 /// One bin of the reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Reliability {
+pub struct ReliabilityBin {
     /// Objects.
     pub objects: usize,
     /// Mean probability of being a star.
@@ -21,7 +21,7 @@ pub struct Reliability {
 /// The expected calibration error: the mean over ten equal-count bins, weighted by their objects, of
 /// |mean probability - share of stars|.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Calibration {
+pub struct ReliabilityDiagram {
     /// The error, 0..1.
     pub error: f64,
     /// 2.5th and 97.5th percentiles over bootstrap samples. An error is never negative, so its noise adds up and
@@ -30,10 +30,10 @@ pub struct Calibration {
     /// Objects.
     pub objects: usize,
     /// Its bins, by rising probability.
-    pub bins: Vec<Reliability>,
+    pub bins: Vec<ReliabilityBin>,
 }
 
-impl Calibration {
+impl ReliabilityDiagram {
     /// Measures `prob` (0..1, none NaN) against the truth; `None` with fewer objects than bins.
     pub fn measure(prob: &[f64], star: &[bool], resamplings: usize, seed: u64) -> Option<Self> {
         let n = prob.len();
@@ -66,7 +66,7 @@ impl Calibration {
 }
 
 /// `sorted` in bins whose counts differ by at most one, the larger first.
-fn reliability(sorted: &[(f64, bool)]) -> Vec<Reliability> {
+fn reliability(sorted: &[(f64, bool)]) -> Vec<ReliabilityBin> {
     let (size, larger) = (sorted.len() / BINS, sorted.len() % BINS);
     let edge = |b: usize| b * size + b.min(larger);
     (0..BINS)
@@ -75,12 +75,12 @@ fn reliability(sorted: &[(f64, bool)]) -> Vec<Reliability> {
             let objects = bin.len();
             let mean_prob = bin.iter().map(|o| o.0).sum::<f64>() / objects as f64;
             let star_fraction = bin.iter().filter(|o| o.1).count() as f64 / objects as f64;
-            Reliability { objects, mean_prob, star_fraction }
+            ReliabilityBin { objects, mean_prob, star_fraction }
         })
         .collect()
 }
 
-fn error(bins: &[Reliability]) -> f64 {
+fn error(bins: &[ReliabilityBin]) -> f64 {
     let total: usize = bins.iter().map(|b| b.objects).sum();
     bins.iter().map(|b| (b.mean_prob - b.star_fraction).abs() * b.objects as f64).sum::<f64>() / total as f64
 }
@@ -106,11 +106,12 @@ mod tests {
 
     #[test]
     fn error_agrees_with_numpy() {
-        // i = np.arange(n); p = ((i * 37) % 101 + .5) / 101; y = (i * 53) % 97 / 97 < p**2; k = np.argsort(p, kind="stable")
-        // sum(abs(p[b].mean() - y[b].mean()) * len(b) for b in np.array_split(k, 10)) / n, for n = 500, 503
+        // i = np.arange(n); p = ((i * 37) % 101 + .5) / 101; y = (i * 53) % 97 / 97 < p**2; k = np.argsort(p,
+        // kind="stable") sum(abs(p[b].mean() - y[b].mean()) * len(b) for b in np.array_split(k, 10)) / n, for n = 500,
+        // 503
         for (n, expected) in [(500, 0.14994059405940596), (503, 0.15027655847095647)] {
             let (prob, star) = sample(n);
-            let c = Calibration::measure(&prob, &star, 10, 0).unwrap();
+            let c = ReliabilityDiagram::measure(&prob, &star, 10, 0).unwrap();
             assert!((c.error - expected).abs() < 1e-12, "{n}: {} is not {expected}", c.error);
         }
     }
@@ -120,14 +121,14 @@ mod tests {
         // the same p and y, n = 500; rng = np.random.default_rng(0); e(j) the error of the resampling
         // j = rng.integers(n, size=n); np.percentile([e(j) for _ in range(4000)], [2.5, 97.5])
         let (prob, star) = sample(500);
-        let [low, high] = Calibration::measure(&prob, &star, 4000, 0).unwrap().interval;
+        let [low, high] = ReliabilityDiagram::measure(&prob, &star, 4000, 0).unwrap().interval;
         assert!((low - 0.1183896).abs() < 0.004 && (high - 0.18582178).abs() < 0.004, "{low} {high}");
     }
 
     #[test]
     fn the_same_seed_gives_the_same_interval() {
         let (prob, star) = sample(200);
-        let interval = |seed| Calibration::measure(&prob, &star, 100, seed).unwrap().interval;
+        let interval = |seed| ReliabilityDiagram::measure(&prob, &star, 100, seed).unwrap().interval;
         assert_eq!(interval(1), interval(1));
         assert_ne!(interval(1), interval(2));
     }
@@ -135,6 +136,6 @@ mod tests {
     #[test]
     fn few_objects_have_no_calibration() {
         let (prob, star) = sample(9);
-        assert_eq!(Calibration::measure(&prob, &star, 10, 0), None);
+        assert_eq!(ReliabilityDiagram::measure(&prob, &star, 10, 0), None);
     }
 }

@@ -5,13 +5,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rdkafka::message::OwnedHeaders;
 use sha2::{Digest, Sha256};
 
 use super::delivery::{Delivery, Incoming, Origin};
 use super::delivery_attempts::{DeliveryAttempts, MAX_ATTEMPTS};
 use super::partition_queues::{PartitionQueues, Pending};
-use super::records::Outgoing;
+use super::ports::{Intake, Outflow, Software, Taken};
+use super::ready::{Content, Ready};
 use super::rejected::{self, Original, RECORD_OVERHEAD};
 use super::reports::Watch;
 use super::session::{SessionControl, SessionSupervisor};
@@ -23,82 +23,19 @@ use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{Arrival, CatalogSink, FrameSource, Load, Loaded, PortError, Probe, PublishOutcome};
 
-/// What a message turned out to ask for.
-pub struct Taken {
-    /// The image it names, or a name made for it.
-    pub image_id: ImageId,
-    /// Gives the frame, or says why there is none.
-    pub load: Load,
-    /// Whether it may be asked for; until then the message waits outside the engine, and its partition with it.
-    ready: Option<Box<dyn Fn() -> bool + Send>>,
-}
-
-impl Taken {
-    /// An image to work on as soon as there is room.
-    pub fn new(image_id: ImageId, load: impl FnOnce() -> Result<Loaded, Rejection> + Send + 'static) -> Self {
-        Self { image_id, load: Box::new(load), ready: None }
-    }
-
-    /// But only once something has come.
-    #[must_use]
-    pub fn once(self, come: impl Fn() -> bool + Send + 'static) -> Self {
-        Self { ready: Some(Box::new(come)), ..self }
-    }
-
-    pub(super) fn is_ready(&self) -> bool {
-        self.ready.as_ref().is_none_or(|ready| ready())
-    }
-}
-
-/// Understands messages.
-pub trait Intake: Send {
-    /// Takes one; what is wrong with it is a rejection of its `load`.
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken;
-}
-
-/// Turns results into records, and keeps what is too large for a topic.
-pub trait Outflow: Send + Sync {
-    /// The records of an image's products; `message` tells the message that asked for them from any other, for
-    /// objects that are to be this message's own.
-    ///
-    /// # Errors
-    /// [`PortError`]: to be tried again, or to be refused.
-    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError>;
-
-    /// Stores bytes of `message` in the object store and gives their URI; `None` where there is no store.
-    ///
-    /// # Errors
-    /// [`PortError::Retry`] where it cannot be done now.
-    fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError>;
-
-    /// Removes an object that no record names; best effort.
-    fn discard(&self, uri: &str);
-}
-
-/// What made the results, as rejected messages tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Software {
-    /// twinpeak's version.
-    pub version: String,
-    /// The bundle's version.
-    pub model_version: String,
-    /// SHA-256 of the bundle, hex.
-    pub model_hash: String,
-}
-
 /// What the stream is made of.
 pub struct Parts {
-    /// How the broker is reached.
+    /// `[kafka]` of the configuration.
     pub settings: Settings,
     /// Survey name: part of the topics' names.
     pub survey: String,
-    /// Understands messages.
+    /// Reads messages into arrivals.
     pub intake: Box<dyn Intake>,
-    /// Writes records.
+    /// Turns outcomes into records and claim checks.
     pub outflow: Arc<dyn Outflow>,
-    /// What made the results.
+    /// Versions for the headers of rejected messages.
     pub software: Software,
-    /// Who watches.
+    /// Observer of the stream's events.
     pub probe: Arc<dyn Probe>,
     /// Messages to have ready for the engine.
     pub ahead: usize,
@@ -133,25 +70,6 @@ pub struct StreamSink {
     control: SessionControl,
 }
 
-/// An outcome on its way into the transaction.
-pub(super) struct Ready {
-    pub delivery: Arc<Delivery>,
-    pub image: ImageId,
-    pub content: Arc<Content>,
-}
-
-/// What is written for an outcome.
-pub enum Content {
-    Image(Outgoing),
-    /// `addressed`: with the message's own key and headers, which may be too large.
-    Rejected {
-        headers: OwnedHeaders,
-        addressed: bool,
-        original: Original,
-    },
-    Nothing,
-}
-
 impl Stream {
     /// Starts it. The broker need not answer yet.
     ///
@@ -161,7 +79,7 @@ impl Stream {
         let Parts { settings, survey, intake, outflow, software, probe, ahead } = parts;
         let group = settings.group.clone();
         let attempts = Arc::new(DeliveryAttempts::open(&settings.state_dir, &group)?);
-        settings.client()?; // an unreadable password is told now
+        settings.client()?; // an unreadable password is reported now
         let status = Status::default();
         let control = SessionControl::default();
         let (to_engine, from_session) = bounded(ahead.max(1));
@@ -194,7 +112,7 @@ impl Stream {
         Ok((source, sink, Self { supervisor, control, attempts, status }))
     }
 
-    /// How the session stands.
+    /// State of the session, for readiness.
     pub fn status(&self) -> Status {
         self.status.clone()
     }
@@ -218,7 +136,7 @@ impl Stream {
 }
 
 impl StreamSource {
-    /// SessionControl, instead of waiting for more, once everything on our partitions is done and committed.
+    /// Ends, instead of waiting for more, once everything on our partitions is done and committed.
     pub fn until_idle(mut self) -> Self {
         self.until_idle = true;
         self
@@ -291,7 +209,7 @@ impl FrameSource for StreamSource {
             match self.from_session.recv_timeout(Duration::from_millis(50)) {
                 Ok(delivery) if delivery.epoch.is_current() => self.queues.join(self.pending(delivery)),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                // Why is told by `Stream::finish`.
+                // Why is reported by `Stream::finish`.
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(PortError::EndSession(Box::new(KafkaError::Died)));
                 }
@@ -315,9 +233,9 @@ impl StreamSink {
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
         for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {
             if bytes + RECORD_OVERHEAD > longest {
-                let told =
+                let reported =
                     format!("a record of {bytes} bytes is more than the topic of {topic} takes, {longest} bytes");
-                return Err(PortError::Refused(Box::new(too_large(told))));
+                return Err(PortError::Refused(Box::new(too_large(reported))));
             }
         }
         Ok(Content::Image(outgoing))

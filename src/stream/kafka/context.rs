@@ -13,8 +13,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::adapters::Outflow;
 use super::delivery_attempts::DeliveryAttempts;
+use super::ports::Outflow;
 use super::reports::{Watch, code_of, kind_of};
 use super::transaction::{TransactionError, Transactional};
 use super::transaction_state::{Phase, TransactionState, Written};
@@ -50,7 +50,7 @@ impl Context {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn tell(&self, event: StreamEvent) {
+    pub fn emit(&self, event: StreamEvent) {
         self.watch.probe.on(&Event::Stream(&event));
     }
 
@@ -118,7 +118,7 @@ impl Context {
                     self.producer.commit().map(|()| self.committed(&mut state, &offsets, since))
                 }
                 Phase::Aborting => self.producer.abort().map(|()| {
-                    self.tell(StreamEvent::Aborted);
+                    self.emit(StreamEvent::Aborted);
                     state.open = false;
                     state.phase = Phase::Seeking;
                 }),
@@ -153,7 +153,7 @@ impl Context {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
                 .map_err(TransactionError::Abort)?;
         }
-        // Fetched anew each time: it carries the group's generation, by which the broker tells a zombie.
+        // Fetched anew each time: it carries the group's generation, by which the broker recognises a zombie.
         let gone = || TransactionError::Abort(ClientError::Global(Code::UnknownMemberId));
         let group = consumer.group_metadata().ok_or_else(gone)?;
         self.producer.send_offsets(&list, &group)
@@ -168,12 +168,12 @@ impl Context {
                 self.outflow.discard(&orphan);
             }
             if let Some(ms) = timestamp_ms {
-                self.tell(StreamEvent::Latency { seconds: (now_ms - ms).max(0) as f64 / 1e3 });
+                self.emit(StreamEvent::Latency { seconds: (now_ms - ms).max(0) as f64 / 1e3 });
             }
         }
         acknowledged.iter().for_each(|origin| drop(self.attempts.committed(origin, &[])));
         let seconds = since.elapsed().as_secs_f64();
-        self.tell(StreamEvent::Committed { images: written.len() as u64, bytes, seconds });
+        self.emit(StreamEvent::Committed { images: written.len() as u64, bytes, seconds });
     }
 
     /// Every partition goes back to what is committed, and begins a new epoch.
@@ -202,7 +202,7 @@ impl Context {
     }
 
     fn failed(&self, error: &ClientError) {
-        self.tell(StreamEvent::Failed { kind: kind_of(error) });
+        self.emit(StreamEvent::Failed { kind: kind_of(error) });
     }
 
     /// Partitions are taken from us in good order: what is done is committed first.
@@ -246,7 +246,7 @@ impl Context {
         state.revoked(partitions.iter().copied());
         partitions.iter().for_each(|p| self.attempts.requeue(*p));
         for partition in partitions {
-            self.tell(StreamEvent::Lag { partition: *partition, messages: None });
+            self.emit(StreamEvent::Lag { partition: *partition, messages: None });
         }
     }
 }
@@ -274,7 +274,7 @@ impl ConsumerContext for Context {
         tracing::info!(topic = %self.topic, ?partitions, "partitions assigned");
         self.watch.status.answered();
         self.watch.status.assigned(partitions.len());
-        self.tell(StreamEvent::Rebalanced { partitions: partitions.len() });
+        self.emit(StreamEvent::Rebalanced { partitions: partitions.len() });
     }
 }
 
@@ -294,13 +294,13 @@ impl ClientContext for Context {
             self.watch.status.answered();
         }
         let state = self.state();
-        for (partition, holding) in &state.assigned {
+        for (partition, assigned) in &state.assigned {
             let Some(at) = topic.partitions.get(partition) else { continue };
-            let known = holding.progress.known().unwrap_or(at.committed_offset).max(at.committed_offset);
+            let known = assigned.progress.known().unwrap_or(at.committed_offset).max(at.committed_offset);
             let known = if known < 0 { at.lo_offset } else { known };
             if at.ls_offset >= 0 && known >= 0 {
                 let messages = Some((at.ls_offset - known).max(0) as u64);
-                self.tell(StreamEvent::Lag { partition: *partition, messages });
+                self.emit(StreamEvent::Lag { partition: *partition, messages });
             }
         }
     }

@@ -7,20 +7,20 @@ use twinpeak_core::hex::hex;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use sha2::{Digest, Sha256};
 
-/// Where a message lies.
+/// Topic, partition and offset of a message.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// Its topic.
+    /// Name of the topic.
     pub topic: Arc<str>,
-    /// Its partition.
+    /// Number of the partition.
     pub partition: i32,
-    /// Its offset.
+    /// Offset within the partition.
     pub offset: i64,
 }
 
 impl Origin {
-    /// Tells the message, and the group that works on it, from any other: 16 hexadecimal digits. Objects carry it in
-    /// their names, so that what one message leaves is never another's.
+    /// Distinguishes the message, and the group that works on it, from any other: 16 hexadecimal digits. Objects carry
+    /// it in their names, so that what one message leaves is never another's.
     pub(super) fn fingerprint(&self, group: &str) -> String {
         let digest = Sha256::digest(format!("{group} {self}"));
         hex(&digest[..8])
@@ -36,20 +36,20 @@ impl std::fmt::Display for Origin {
 /// A message as it lies on the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Where it lies.
+    /// Topic, partition and offset.
     pub origin: Origin,
     /// When it was written, ms since 1970 (UTC), where the broker knows.
     pub timestamp_ms: Option<i64>,
-    /// Its key.
+    /// Key as it was sent, if any.
     pub key: Option<Vec<u8>>,
     /// Its value; a tombstone has none.
     pub payload: Option<Vec<u8>>,
-    /// Its headers.
+    /// Headers as they were sent: name and value, in order.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Incoming {
-    /// As the client gives it.
+    /// Copies what the client has read.
     pub(super) fn read(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Self {
         let headers = message.headers().map_or_else(Vec::new, |headers| {
             headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
@@ -75,17 +75,17 @@ impl Incoming {
 pub struct AssignmentEpoch(Arc<AtomicBool>);
 
 impl AssignmentEpoch {
-    /// Begins.
+    /// A new epoch, which is current.
     pub fn begin() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
-    /// Whether it lasts.
+    /// Whether the partition is still assigned as it was when this epoch began.
     pub fn is_current(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// SessionControl, for all who have a copy.
+    /// Ends, for all who have a copy.
     pub fn end(&self) {
         self.0.store(false, Ordering::Release);
     }
@@ -94,7 +94,7 @@ impl AssignmentEpoch {
 /// A message in work.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The message.
+    /// The message as it was read.
     pub incoming: Arc<Incoming>,
     /// While it holds, the outcome may be published.
     pub epoch: AssignmentEpoch,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::KafkaError;
 use super::delivery::Origin;
+use twinpeak_core::atomic_write::Aside;
 use twinpeak_core::causes::causes;
 
 /// A message is not begun again after so many attempts in which the process died.
@@ -20,7 +21,7 @@ pub const MAX_ATTEMPTS: u32 = 2;
 /// What a message's file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Claim {
-    /// DeliveryAttempts begun and not ended.
+    /// Attempts begun and not ended.
     attempts: u32,
     /// Who has begun the last of them.
     #[serde(default)]
@@ -159,7 +160,7 @@ impl DeliveryAttempts {
         gone.iter().for_each(|(origin, before)| self.restore(origin, before));
     }
 
-    /// Gives back all messages in work: for a process that stops because it was asked to.
+    /// Takes back the attempts of all messages in work: for a process that stops because it was asked to.
     pub fn reset_attempts(&self) {
         let all = std::mem::take(&mut *self.ours());
         all.iter().for_each(|(origin, before)| self.restore(origin, before));
@@ -186,12 +187,9 @@ impl DeliveryAttempts {
     /// death of the process counts, and what the system has been given outlives that.
     fn write(&self, origin: &Origin, claim: &Claim) -> Result<(), KafkaError> {
         let text = serde_json::to_vec(claim).expect("a number and texts can be written as JSON");
-        let (path, aside) = (self.path(origin), self.folder.join(format!(".tmp-{}-{origin}", std::process::id())));
-        let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path));
-        written.map_err(|source| {
-            let _ = fs::remove_file(&aside);
-            state("write", &path, source)
-        })
+        let path = self.path(origin);
+        let written = Aside::write_as(&format!("{}-", std::process::id()), &path, &text).and_then(Aside::show);
+        written.map_err(|source| state("write", &path, source))
     }
 
     fn remove(&self, origin: &Origin) {

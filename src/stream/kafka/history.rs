@@ -15,7 +15,7 @@ use super::{KafkaError, Settings};
 /// A broker that gives nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The records of a topic; records of one partition in their order. SessionControl where the topic ended when it was opened, or
+/// The records of a topic; records of one partition in their order. Ends where the topic ended when it was opened, or
 /// where a transaction is open.
 pub(super) struct History {
     consumer: BaseConsumer<Reports>,
@@ -34,7 +34,7 @@ impl History {
         let metadata = history.consumer.fetch_metadata(Some(topic), settings.call());
         let metadata = metadata.map_err(|source| {
             let _ = history.consumer.poll(REPORTS_WAIT); // a call says that it failed, a report why
-            watch.told("read a topic", source)
+            watch.reported("read a topic", source)
         })?;
         let there = metadata.topics().iter().find(|t| t.error().is_none());
         let there = there.ok_or_else(|| KafkaError::MissingTopics { names: vec![topic.to_owned()] })?;
@@ -99,7 +99,7 @@ impl Iterator for History {
                         return Some(Ok(incoming));
                     }
                 }
-                // Where what the end counts are no records: marks of transactions, or what was aborted.
+                // Where what the end counts are no records: transaction markers, or what was aborted.
                 Some(Err(ClientError::PartitionEOF(partition))) => drop(self.ends.remove(&partition)),
                 Some(Err(error)) => last = error,
                 None => {}

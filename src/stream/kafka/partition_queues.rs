@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::adapters::Taken;
 use super::delivery::Delivery;
+use super::ports::Taken;
 
 /// A message, and what it asks for.
 pub(super) struct Pending {

@@ -20,10 +20,10 @@ pub struct Producer {
     done: Receiver<Delivered>,
 }
 
-/// What became of a message.
+/// The broker's answer to one message.
 #[derive(Debug)]
 pub struct Delivered {
-    /// Its key.
+    /// Key of the message.
     pub key: String,
     /// Nothing, or why it is not known to be on the topic.
     pub result: Result<(), KafkaError>,
@@ -38,15 +38,15 @@ impl Producer {
         let names = Topics::of(settings, survey);
         let mut client = settings.writer()?;
         client.set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
-        let (told, done) = unbounded();
-        let context = Reports::of_producer(Watch::of_none(), told);
+        let (reports, done) = unbounded();
+        let context = Reports::of_producer(Watch::of_none(), reports);
         let client: BaseProducer<_> = client.create_with_context(context).map_err(KafkaError::Settings)?;
         let there = topics::there(&client, settings.call())?;
         names.ensure(&there, settings)?;
         Ok(Self { client, topic: names.new_images, done })
     }
 
-    /// Where it writes.
+    /// Name of the topic that it writes to.
     pub fn topic(&self) -> &str {
         &self.topic
     }

@@ -2,8 +2,8 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 
-use super::adapters::Software;
 use super::delivery::Incoming;
+use super::ports::Software;
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::Rejection;
 

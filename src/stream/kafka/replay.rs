@@ -29,7 +29,7 @@ const TRIES: usize = 5;
 /// A broker that does not finish a transaction is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Which rejected messages are wished for: all, where nothing is named.
+/// Which rejected messages are replayed: all, where nothing is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayFilter {
     /// Those rejected for one of these reasons.
@@ -46,7 +46,7 @@ impl ReplayFilter {
     }
 }
 
-/// Rejected messages that are wished for and were not sent again yet, in the order of their partitions.
+/// Rejected messages that the filter selects and were not sent again yet, in the order of their partitions.
 pub struct Rejections {
     history: History,
     filter: ReplayFilter,
@@ -77,7 +77,7 @@ impl Rejections {
         Ok(Self { history, filter, replayed, before: 0 })
     }
 
-    /// Those passed so far that are wished for but were sent again before.
+    /// Those passed so far that the filter selects but were sent again before.
     pub fn before(&self) -> usize {
         self.before
     }
@@ -107,8 +107,8 @@ impl Iterator for Rejections {
 /// Gets the bytes behind a URI of the object store.
 pub type Fetch<'a> = dyn Fn(&str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
-/// Hears what became of a message: sent again, or why not.
-pub type Tell<'a> = dyn FnMut(&Rejected, Option<&NotReplayable>) + 'a;
+/// Receives what became of a message: sent again, or why not.
+pub type OnReplayed<'a> = dyn FnMut(&Rejected, Option<&NotReplayable>) + 'a;
 
 /// The one that replays. Of two at once, the one that began first is cast out.
 pub struct Replay<'a> {
@@ -176,30 +176,36 @@ impl<'a> Replay<'a> {
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
         let there = producer.topics()?;
         topics.ensure(&there, settings)?;
-        patiently(|| producer.init()).map_err(|trouble| broken("take over the replay", trouble))?;
+        patiently(|| producer.init()).map_err(|error| broken("take over the replay", error))?;
         Ok(Self { settings, topics, survey, fetch, watch, producer, refused })
     }
 
-    /// Sends what is wished for, at most `limit` messages, and tells of each once that is decided. Stops between
-    /// transactions when asked to. Returns how many of those wished for were sent before.
+    /// Sends what the filter selects, at most `limit` messages, and reports each once that is decided. Stops between
+    /// transactions when asked to. Returns how many of those selected were sent before.
     ///
     /// # Errors
-    /// [`KafkaError`]: what was told as sent is sent, and a next replay goes on after it.
-    pub fn run(&self, filter: ReplayFilter, limit: usize, stop: &Stop, tell: &mut Tell) -> Result<usize, KafkaError> {
+    /// [`KafkaError`]: what was reported as sent is sent, and a next replay goes on after it.
+    pub fn run(
+        &self,
+        filter: ReplayFilter,
+        limit: usize,
+        stop: &Stop,
+        report: &mut OnReplayed,
+    ) -> Result<usize, KafkaError> {
         let mut rejections = Rejections::open(self.settings, self.survey, filter)?;
         let mut left = limit;
         while left > 0 && !stop.requested() {
-            let batch = self.gather(&mut rejections, left.min(BATCH), tell)?;
+            let batch = self.gather(&mut rejections, left.min(BATCH), report)?;
             if batch.is_empty() {
                 break;
             }
-            left -= self.send(batch, tell)?;
+            left -= self.send(batch, report)?;
         }
         Ok(rejections.before())
     }
 
-    /// The next messages, whole; those that cannot be had are told.
-    fn gather(&self, from: &mut Rejections, count: usize, tell: &mut Tell) -> Result<Vec<Whole>, KafkaError> {
+    /// The next messages, whole; those that cannot be had are reported.
+    fn gather(&self, from: &mut Rejections, count: usize, report: &mut OnReplayed) -> Result<Vec<Whole>, KafkaError> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < count && bytes < self.settings.transaction_bytes.get() {
             let Some(rejected) = from.next().transpose()? else { break };
@@ -209,7 +215,7 @@ impl<'a> Replay<'a> {
                     bytes += whole.payload().map_or(0, <[u8]>::len);
                     batch.push(whole);
                 }
-                Err(why) => tell(&rejected, Some(&why)),
+                Err(why) => report(&rejected, Some(&why)),
             }
         }
         Ok(batch)
@@ -234,11 +240,11 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// Sends messages in one transaction; those that the topic does not take are told. Returns how many were sent.
-    fn send(&self, mut batch: Vec<Whole>, tell: &mut Tell) -> Result<usize, KafkaError> {
+    /// Sends messages in one transaction; those that the topic does not take are reported. Returns how many were sent.
+    fn send(&self, mut batch: Vec<Whole>, report: &mut OnReplayed) -> Result<usize, KafkaError> {
         let mut tries = 0;
         while !batch.is_empty() {
-            let trouble = match self.try_send(&batch) {
+            let error = match self.try_send(&batch) {
                 Ok(()) => break,
                 Err(TransactionError::Fatal(error)) => return Err(broken("replay messages", error)),
                 Err(TransactionError::Abort(error) | TransactionError::Retry(error)) => error,
@@ -248,18 +254,18 @@ impl<'a> Replay<'a> {
             let before = batch.len();
             batch.retain(|whole| match refused.get(whole.rejected.record()) {
                 None => true,
-                Some(told) => {
-                    tell(&whole.rejected, Some(&NotReplayable::TooLarge { told: told.clone() }));
+                Some(reported) => {
+                    report(&whole.rejected, Some(&NotReplayable::TooLarge { reported: reported.clone() }));
                     false
                 }
             });
             tries += usize::from(batch.len() == before);
             if tries == TRIES {
-                return Err(broken("replay messages", trouble));
+                return Err(broken("replay messages", error));
             }
-            tracing::warn!(error = %causes(&trouble), "transaction aborted, retrying");
+            tracing::warn!(error = %causes(&error), "transaction aborted, retrying");
         }
-        batch.iter().for_each(|whole| tell(&whole.rejected, None));
+        batch.iter().for_each(|whole| report(&whole.rejected, None));
         Ok(batch.len())
     }
 
@@ -312,8 +318,8 @@ fn patiently(step: impl Fn() -> Result<(), TransactionError>) -> Result<(), Tran
     }
 }
 
-fn broken(action: &'static str, trouble: impl Into<ClientError>) -> KafkaError {
-    let source = trouble.into();
+fn broken(action: &'static str, error: impl Into<ClientError>) -> KafkaError {
+    let source = error.into();
     match code_of(&source) {
         Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => KafkaError::OtherReplay { source },
         _ => KafkaError::Broker { action, source },
@@ -321,8 +327,8 @@ fn broken(action: &'static str, trouble: impl Into<ClientError>) -> KafkaError {
 }
 
 impl From<TransactionError> for ClientError {
-    fn from(trouble: TransactionError) -> Self {
-        match trouble {
+    fn from(error: TransactionError) -> Self {
+        match error {
             TransactionError::Retry(error) | TransactionError::Abort(error) | TransactionError::Fatal(error) => error,
         }
     }

@@ -19,14 +19,14 @@ pub(super) const REPORTS_WAIT: Duration = Duration::from_millis(20);
 /// While a broker is away its client reports the same many times a second.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Who is told what the clients report.
+/// Who receives what the clients report.
 #[derive(Clone)]
 pub(super) struct Watch {
     pub probe: Arc<dyn Probe>,
     pub status: Status,
     /// When each kind of error was logged last. Shared by the callbacks of both clients.
     said: Arc<Mutex<BTreeMap<String, Instant>>>,
-    /// Why no broker could be reached, as the clients told it last. Written by the callbacks, taken by the session.
+    /// Why no broker could be reached, as the clients reported it last. Written by the callbacks, taken by the session.
     why: Arc<Mutex<Option<String>>>,
 }
 
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     /// A call failed: for the reason that a client reported, where one did.
-    pub fn told(&self, action: &'static str, source: ClientError) -> KafkaError {
+    pub fn reported(&self, action: &'static str, source: ClientError) -> KafkaError {
         match self.why() {
             Some(why) => KafkaError::Unreachable { action, why },
             None => KafkaError::Broker { action, source },
@@ -126,7 +126,7 @@ pub(super) fn kind_of(error: &ClientError) -> String {
     code_of(error).map_or_else(|| "Other".into(), |code| format!("{code:?}"))
 }
 
-/// A client's callbacks; a producer's tell `to` somebody what became of its records.
+/// A client's callbacks; a producer's report to `to` what became of its records.
 pub(super) struct Reports<To = ()> {
     pub watch: Watch,
     pub to: To,

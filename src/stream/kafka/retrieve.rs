@@ -5,10 +5,10 @@ use sha2::{Digest, Sha256};
 use super::delivery::{Incoming, Origin};
 use super::rejected::PREFIX;
 
-/// A rejected message, as the topic of rejected ones tells of it.
+/// A rejected message, as the dead-letter topic records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Its record.
+    /// The record on the dead-letter topic.
     record: Incoming,
 }
 
@@ -21,23 +21,23 @@ pub enum NotReplayable {
     /// A message of another topic.
     #[error("it came from the topic {topic:?}, and the daemons read {expected:?}")]
     OtherTopic {
-        /// Where it came from.
+        /// Topic that its headers name.
         topic: String,
-        /// Where the daemons read.
+        /// Topic that the daemons read.
         expected: String,
     },
     /// Its original lies in the object store and does not come from there.
     #[error("its original cannot be had: {source}")]
     NotFetched {
-        /// Why.
+        /// The object store's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What lies there is not what was rejected.
     #[error("its original at {place} is another one: SHA-256 {found}, expected {expected}")]
     Changed {
-        /// Where it lies.
+        /// Place of the bytes: a URI, or topic, partition and offset.
         place: String,
-        /// What is there.
+        /// SHA-256 of the bytes that lie there, hex.
         found: String,
         /// What the record says.
         expected: String,
@@ -45,14 +45,14 @@ pub enum NotReplayable {
     /// The record holds a part of it alone, and the topic from which it came holds it no longer.
     #[error("only a part of it was kept, and {origin} is gone from its topic")]
     Gone {
-        /// Where it lay.
+        /// Topic, partition and offset of the original.
         origin: Origin,
     },
     /// The topic takes no message of this size any more.
-    #[error("{told}: raise its max.message.bytes")]
+    #[error("{reported}: raise its max.message.bytes")]
     TooLarge {
-        /// The sizes.
-        told: String,
+        /// The broker's refusal, with the sizes.
+        reported: String,
     },
 }
 
@@ -72,7 +72,7 @@ impl Rejected {
         Self { record }
     }
 
-    /// Where its record lies.
+    /// Topic, partition and offset of its record.
     pub fn record(&self) -> &Origin {
         &self.record.origin
     }
@@ -129,7 +129,7 @@ impl Rejected {
         }
     }
 
-    /// Holds bytes that came from elsewhere against those that were rejected, as far as the record tells these.
+    /// Holds bytes that came from elsewhere against those that were rejected, as far as the record holds these.
     ///
     /// # Errors
     /// [`NotReplayable::Changed`]
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(bare.kept(), Kept::AtOrigin, "an object has no headers");
         for rejected in [claimed, cut, bare] {
             rejected.check(message().bytes(), "there").unwrap();
-            let told = rejected.check(b"other", "there").unwrap_err().to_string();
-            assert!(told.contains("there") && told.contains("another one"), "{told}");
+            let reported = rejected.check(b"other", "there").unwrap_err().to_string();
+            assert!(reported.contains("there") && reported.contains("another one"), "{reported}");
         }
     }
 

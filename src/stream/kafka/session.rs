@@ -10,10 +10,11 @@ use crossbeam::channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError as ClientError;
 
-use super::adapters::{Content, Outflow, Ready};
 use super::context::{Context, KafkaConsumer, is_fenced};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::delivery_attempts::{DeliveryAttempts, MAX_ATTEMPTS};
+use super::ports::Outflow;
+use super::ready::{Content, Ready};
 use super::reports::{Watch, kind_of};
 use super::topics::MaxRecordBytes;
 use super::transaction::{Outbound, Refused, TransactionError, Transactional};
@@ -30,7 +31,7 @@ const BUDGET_S: u64 = 300;
 /// Topics just made may be missing from a busy broker's answers for so long.
 const TOPICS_SETTLE: Duration = Duration::from_secs(5);
 
-/// What the session tells the other ends, and they it.
+/// What the session and the adapters ask of each other.
 #[derive(Clone, Default)]
 pub(super) struct SessionControl(Arc<SessionControlInner>);
 
@@ -53,13 +54,13 @@ impl SessionControl {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// MaxRecordBytes record each topic takes; nothing is encoded before the first session has asked.
+    /// The largest record that each topic takes, bytes; nothing is encoded before the first session has asked.
     pub fn longest(&self) -> MaxRecordBytes {
         let known = *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner);
         known.unwrap_or(MaxRecordBytes { sources: 0, masks: 0, images: 0, rejected: 0 })
     }
 
-    /// Messages of these partitions wait, of others not: nothing more of them is wished for.
+    /// Messages of these partitions wait, of others not: no more of them is fetched.
     pub fn wait(&self, partitions: BTreeSet<i32>) {
         *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
     }
@@ -102,8 +103,11 @@ impl SessionSupervisor {
                 state.open
             };
             // The broker ends the transaction of a session that is gone.
-            let ends = [(open, StreamEvent::Aborted), (is_fenced(&error), StreamEvent::Fenced)];
-            ends.into_iter().filter(|end| end.0).for_each(|(_, event)| self.watch.probe.on(&Event::Stream(&event)));
+            let events = [(open, StreamEvent::Aborted), (is_fenced(&error), StreamEvent::Fenced)];
+            events
+                .into_iter()
+                .filter(|event| event.0)
+                .for_each(|(_, event)| self.watch.probe.on(&Event::Stream(&event)));
             self.attempts.reset_attempts();
             self.watch.status.lost();
             if !matches!(error, ClientError::MessageConsumptionFatal(_)) {
@@ -126,7 +130,7 @@ impl SessionSupervisor {
         let mut missing_since: Option<Instant> = None;
         while !self.control.asked() {
             drop(self.watch.why()); // of earlier times
-            let told = match self.try_join() {
+            let error = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
                 Err(
                     error @ (KafkaError::Settings(_) | KafkaError::Password { .. } | KafkaError::ShortRecords { .. }),
@@ -140,16 +144,16 @@ impl SessionSupervisor {
                 }
                 Err(KafkaError::Broker { action, source }) => {
                     let kind = kind_of(&source);
-                    let told = self.watch.told(action, source);
-                    if let KafkaError::Broker { .. } = &told {
+                    let error = self.watch.reported(action, source);
+                    if let KafkaError::Broker { .. } = &error {
                         self.watch.probe.on(&Event::Stream(&StreamEvent::Failed { kind })); // else it is reported
                     }
-                    told
+                    error
                 }
                 Err(error) => error,
             };
-            self.watch.status.unreachable(&told.to_string());
-            tracing::warn!(error = %causes(&told), wait_ms = wait.as_millis() as u64, "no session, retrying");
+            self.watch.status.unreachable(&error.to_string());
+            tracing::warn!(error = %causes(&error), wait_ms = wait.as_millis() as u64, "no session, retrying");
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }
@@ -201,15 +205,15 @@ impl Session<'_> {
         loop {
             let ending = self.supervisor.control.asked() && self.supervisor.from_engine.is_empty();
             self.take_outcomes()?;
-            let settled = self.maybe_commit(ending)?;
+            let done = self.maybe_commit(ending)?;
             self.poll()?;
             self.dispatch();
             self.apply_backpressure();
             self.supervisor.watch.status.set_idle(self.context().state().is_idle());
-            if !settled {
+            if !done {
                 thread::sleep(NAP); // the broker is away: nothing is gained by asking at once
             }
-            if ending && settled && self.context().state().is_clean() {
+            if ending && done && self.context().state().is_clean() {
                 return Ok(());
             }
         }
@@ -336,7 +340,7 @@ impl Session<'_> {
 
     fn accept(&mut self, incoming: Incoming) {
         let context = self.context();
-        context.tell(StreamEvent::Received { bytes: incoming.bytes().len() as u64 });
+        context.emit(StreamEvent::Received { bytes: incoming.bytes().len() as u64 });
         let epoch = {
             let mut state = context.state();
             if matches!(state.phase, Phase::Aborting | Phase::Seeking) {
@@ -378,9 +382,9 @@ impl Session<'_> {
     /// Pauses all partitions while there is no room, until half of it is free; and each from which messages wait.
     fn apply_backpressure(&mut self) {
         let (have, room) = (self.backlog.len(), self.room());
-        // Told as it goes, so that a long standstill can be seen while it lasts.
+        // Reported as it goes, so that a long standstill can be seen while it lasts.
         if let Some(since) = self.full_since {
-            self.context().tell(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
+            self.context().emit(StreamEvent::Paused { seconds: since.elapsed().as_secs_f64() });
         }
         self.full_since = match self.full_since {
             None if have >= room => Some(Instant::now()),

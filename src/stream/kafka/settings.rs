@@ -1,4 +1,4 @@
-//! How the broker is reached, and what the client is told.
+//! How the broker is reached, and which properties the client is given.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -28,11 +28,11 @@ pub struct Settings {
     pub instance: String,
     /// Makes topics that are missing, with so many partitions; 0: their absence is an error.
     pub create_partitions: u32,
-    /// How it is spoken to.
+    /// Protocol: encryption and authentication.
     pub security: Security,
     /// For SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
     pub sasl_mechanism: String,
-    /// For SASL.
+    /// For SASL: name of the user.
     pub username: String,
     /// For SASL: never printed; better kept in `password_file`.
     pub password: Secret,
@@ -44,7 +44,7 @@ pub struct Settings {
     pub max_message_age_s: Seconds,
     /// So long after its event a notification waits for the other bands' files, s.
     pub bands_wait_s: Seconds,
-    /// MaxRecordBytes message that is taken, bytes; longer ones are rejected.
+    /// Longest message that is taken, bytes; longer ones are rejected.
     pub max_message_bytes: NonZeroUsize,
     /// A transaction is committed when it holds so many images,
     pub transaction_images: NonZeroUsize,
@@ -52,7 +52,7 @@ pub struct Settings {
     pub transaction_bytes: NonZeroUsize,
     /// or is so old, s.
     pub transaction_s: Seconds,
-    /// So long may the dead hold back readers: the broker then aborts their transaction, s.
+    /// Timeout of a transaction, s: after it the broker aborts that of a dead daemon, which blocks readers until then.
     pub transaction_timeout_s: Seconds,
     /// A daemon that is silent for so long loses its partitions, s.
     pub session_timeout_s: Seconds,
@@ -97,11 +97,12 @@ impl Default for Settings {
     }
 }
 
-/// Where a daemon's messages come from. Outputs are the same: a night worked off later looks like one worked off at once.
+/// Where a daemon's messages come from. Outputs are the same: a night worked off later looks like one worked off at
+/// once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputTopic {
-    /// The live stream.
+    /// The live stream of new images.
     #[default]
     NewImages,
     /// Nights long past: for daemons of a group of their own, which the system gives what the live ones leave.
@@ -215,7 +216,7 @@ impl Settings {
         Duration::from_secs(5)
     }
 
-    /// What every client is told.
+    /// Properties common to every client.
     ///
     /// # Errors
     /// [`KafkaError::Password`] where the password's file cannot be read.
@@ -327,8 +328,8 @@ mod tests {
             ("transaction_s = 20.0\ntransaction_timeout_s = 20.0", "kafka.transaction_s is not below"),
             ("security = \"sasl_ssl\"", "kafka.username is empty"),
         ] {
-            let told = refused(text);
-            assert!(told.contains(says) && !told.contains("hunter2"), "{told}");
+            let reported = refused(text);
+            assert!(reported.contains(says) && !reported.contains("hunter2"), "{reported}");
         }
         Settings::default().check().unwrap();
     }

@@ -11,13 +11,13 @@ pub struct Status(Arc<Inner>);
 struct Inner {
     /// The broker answered last.
     reachable: AtomicBool,
-    /// The group has told us which partitions are ours.
+    /// The group has assigned partitions, be it none.
     joined: AtomicBool,
     partitions: AtomicUsize,
     /// Everything on our partitions is done and committed.
     idle: AtomicBool,
-    /// The last trouble. Written by the client's callbacks, read by whoever asks for readiness.
-    trouble: Mutex<String>,
+    /// The last problem. Written by the client's callbacks, read by whoever asks for readiness.
+    problem: Mutex<String>,
 }
 
 impl Status {
@@ -27,8 +27,8 @@ impl Status {
     /// What is wrong.
     pub fn ready(&self) -> Result<(), String> {
         if !self.0.reachable.load(Ordering::Relaxed) {
-            let trouble = self.trouble().clone();
-            return Err(if trouble.is_empty() { "the broker has not answered yet".into() } else { trouble });
+            let problem = self.problem().clone();
+            return Err(if problem.is_empty() { "the broker has not answered yet".into() } else { problem });
         }
         if !self.0.joined.load(Ordering::Relaxed) {
             return Err("the consumer group has not assigned partitions yet".into());
@@ -36,8 +36,8 @@ impl Status {
         Ok(())
     }
 
-    fn trouble(&self) -> MutexGuard<'_, String> {
-        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn problem(&self) -> MutexGuard<'_, String> {
+        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Partitions that are ours.
@@ -51,26 +51,26 @@ impl Status {
     }
 
     pub(super) fn answered(&self) {
-        self.trouble().clear();
+        self.problem().clear();
         self.0.reachable.store(true, Ordering::Relaxed);
     }
 
     /// Something went wrong that may pass unnoticed.
-    pub(super) fn note(&self, trouble: &str) {
-        trouble.clone_into(&mut self.trouble());
+    pub(super) fn note(&self, problem: &str) {
+        problem.clone_into(&mut self.problem());
     }
 
-    /// No broker answers, for a reason that was told before, if any.
+    /// No broker answers, for a reason that was reported before, if any.
     pub(super) fn down(&self) {
-        let mut trouble = self.trouble();
-        if trouble.is_empty() {
-            "no broker answers".clone_into(&mut trouble);
+        let mut problem = self.problem();
+        if problem.is_empty() {
+            "no broker answers".clone_into(&mut problem);
         }
         self.0.reachable.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn unreachable(&self, trouble: &str) {
-        self.note(trouble);
+    pub(super) fn unreachable(&self, problem: &str) {
+        self.note(problem);
         self.0.reachable.store(false, Ordering::Relaxed);
     }
 

@@ -58,7 +58,8 @@ impl Topics {
         [&self.new_images, &self.sources, &self.masks, &self.images, &self.rejected, &self.replayed]
     }
 
-    /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record they take.
+    /// Sees that all are among those that are `there`, makes them where the settings say so, and asks how long a record
+    /// they take.
     ///
     /// # Errors
     /// [`KafkaError::Broker`] where the broker does not answer, [`KafkaError::MissingTopics`],
@@ -127,16 +128,16 @@ where
 {
     let metadata = producer.client().fetch_metadata(None, timeout).map_err(|source| {
         producer.poll(REPORTS_WAIT); // a call says that it failed, a report why
-        producer.context().watch.told("ask the broker for its topics", source)
+        producer.context().watch.reported("ask the broker for its topics", source)
     })?;
     let there = |topic: &&MetadataTopic| topic.error().is_none();
     Ok(metadata.topics().iter().filter(there).map(|topic| topic.name().to_owned()).collect())
 }
 
-/// What a broker takes that was told nothing.
+/// What a broker of default settings takes.
 const BROKERS_USUAL_LIMIT: usize = 1_048_588;
 
-/// MaxRecordBytes record that each output topic takes, bytes.
+/// The largest record that each output topic takes, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxRecordBytes {
     /// Of the topic of sources.

@@ -17,11 +17,11 @@ use super::{KafkaError, Settings, topics};
 /// What a failed step of a transaction asks for.
 #[derive(Debug)]
 pub(super) enum TransactionError {
-    /// The same step again.
+    /// The same step may succeed when tried again.
     Retry(ClientError),
     /// Abort, and do the images again.
     Abort(ClientError),
-    /// A new producer.
+    /// Only a new producer can go on.
     Fatal(ClientError),
 }
 
@@ -144,11 +144,11 @@ impl ProducerContext for Reports<Refused> {
 
     fn delivery(&self, result: &DeliveryResult<'_>, origin: Arc<Origin>) {
         let Err((error, record)) = result else { return };
-        // Purged with its transaction: that is told where the transaction is.
+        // Purged with its transaction: that is reported where the transaction is.
         if let ClientError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) = error {
             let bytes = record.payload().map_or(0, <[u8]>::len);
-            let told = format!("a record of {bytes} bytes is more than the topic {} takes", record.topic());
-            self.to.lock().unwrap_or_else(PoisonError::into_inner).insert((*origin).clone(), told);
+            let reported = format!("a record of {bytes} bytes is more than the topic {} takes", record.topic());
+            self.to.lock().unwrap_or_else(PoisonError::into_inner).insert((*origin).clone(), reported);
         }
     }
 }

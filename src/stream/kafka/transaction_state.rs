@@ -50,7 +50,7 @@ pub(super) struct Written {
     pub objects: Vec<String>,
 }
 
-/// All of it.
+/// Assigned partitions, and what the open transaction holds.
 #[derive(Default)]
 pub(super) struct TransactionState {
     pub assigned: BTreeMap<i32, AssignedPartition>,
@@ -72,7 +72,7 @@ fn list<'a>(topic: &str, partitions: impl Iterator<Item = &'a i32>) -> TopicPart
 }
 
 impl TransactionState {
-    /// Partitions that came: each begins a epoch.
+    /// Partitions that came: each begins an epoch.
     pub fn assigned(&mut self, partitions: impl IntoIterator<Item = i32>) {
         for partition in partitions {
             if let Some(old) = self.assigned.insert(partition, AssignedPartition::new(false)) {
@@ -99,11 +99,11 @@ impl TransactionState {
         self.written.len() + self.acknowledged.len()
     }
 
-    /// SessionControl all tenures and begins new ones: everything is taken again.
+    /// Ends all epochs and begins new ones: every message is consumed again.
     pub fn begin_again(&mut self) {
-        for holding in self.assigned.values_mut() {
-            holding.epoch.end();
-            *holding = AssignedPartition::new(holding.paused);
+        for assigned in self.assigned.values_mut() {
+            assigned.epoch.end();
+            *assigned = AssignedPartition::new(assigned.paused);
         }
         self.forget();
     }
@@ -122,25 +122,25 @@ impl TransactionState {
     /// Partitions were paused, or else resumed.
     pub fn paused(&mut self, list: &TopicPartitionList, paused: bool) {
         for element in list.elements() {
-            if let Some(holding) = self.assigned.get_mut(&element.partition()) {
-                holding.paused = paused;
+            if let Some(assigned) = self.assigned.get_mut(&element.partition()) {
+                assigned.paused = paused;
             }
         }
     }
 
     /// A message was taken from the broker. `None` where its partition is no longer ours.
     pub fn taken(&mut self, origin: &Origin) -> Option<AssignmentEpoch> {
-        let holding = self.assigned.get_mut(&origin.partition)?;
-        holding.progress.taken(origin.offset);
-        holding.ended = false;
-        Some(holding.epoch.clone())
+        let assigned = self.assigned.get_mut(&origin.partition)?;
+        assigned.progress.taken(origin.offset);
+        assigned.ended = false;
+        Some(assigned.epoch.clone())
     }
 
     /// All that a message asked for is in the transaction, `written` being what that was.
     pub fn done(&mut self, delivery: &Delivery, written: Option<(Written, u64)>, now: Instant) {
         let origin = &delivery.incoming.origin;
-        if let Some(holding) = self.assigned.get_mut(&origin.partition) {
-            holding.progress.done(origin.offset);
+        if let Some(assigned) = self.assigned.get_mut(&origin.partition) {
+            assigned.progress.done(origin.offset);
         }
         self.since.get_or_insert(now);
         match written {
@@ -154,8 +154,8 @@ impl TransactionState {
 
     /// A partition has no further messages now.
     pub fn ended(&mut self, partition: i32) {
-        if let Some(holding) = self.assigned.get_mut(&partition) {
-            holding.ended = true;
+        if let Some(assigned) = self.assigned.get_mut(&partition) {
+            assigned.ended = true;
         }
     }
 
@@ -193,8 +193,8 @@ impl TransactionState {
     /// The transaction is committed. Gives what it held.
     pub fn committed(&mut self, offsets: &BTreeMap<i32, i64>) -> (Vec<Written>, Vec<Origin>, u64) {
         for (partition, offset) in offsets {
-            if let Some(holding) = self.assigned.get_mut(partition) {
-                holding.progress.committed(*offset);
+            if let Some(assigned) = self.assigned.get_mut(partition) {
+                assigned.progress.committed(*offset);
             }
         }
         let held = (std::mem::take(&mut self.written), std::mem::take(&mut self.acknowledged), self.bytes);

@@ -10,7 +10,7 @@ use twinpeak_core::outcome::{Reason, Rejection, Stage};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// Not UTF-8.
+    /// Bytes that are not UTF-8.
     #[error("is not UTF-8 text from byte {at_byte} on: send JSON")]
     NotText {
         /// Bytes before the fault.
@@ -25,7 +25,7 @@ pub enum MessageError {
     /// Not JSON, a field of another type, twice, or missing.
     #[error("is not the JSON it should be: {problem}")]
     Json {
-        /// What and where.
+        /// The parser's message, with line and column.
         problem: String,
     },
     /// JSON, but neither of ours nor of an object store.
@@ -34,19 +34,19 @@ pub enum MessageError {
     /// A version that is none.
     #[error("schema_version {found} is not MAJOR.MINOR: write \"{known}\"", known = super::SCHEMA_VERSION)]
     NoVersion {
-        /// As it was sent.
+        /// Excerpt of the value as it was sent, quoted.
         found: String,
     },
     /// A version of which nothing can be known here.
     #[error("schema_version {found}: major version {SCHEMA_MAJOR} alone is known here; send it, or update the daemon")]
     OtherMajor {
-        /// As it was sent.
+        /// Excerpt of the value as it was sent, quoted.
         found: String,
     },
     /// A name that is no image's.
     #[error("image_id {found} is no image id: use 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot")]
     ImageId {
-        /// As it was sent.
+        /// Excerpt of the value as it was sent, quoted.
         found: String,
         /// The rule that it breaks.
         source: InvalidImageId,
@@ -54,7 +54,7 @@ pub enum MessageError {
     /// A band that the survey has is not named.
     #[error("bands has no {band}: give one URI for each band of the survey")]
     MissingBand {
-        /// The band.
+        /// Name of the band.
         band: String,
     },
     /// A band that the survey does not have.
@@ -62,9 +62,9 @@ pub enum MessageError {
     UnknownBand {
         /// The object that names it.
         field: &'static str,
-        /// As it was sent.
+        /// Excerpt of the band's name as it was sent, quoted.
         name: String,
-        /// Those that exist.
+        /// Names of the survey's bands.
         bands: String,
     },
     /// A band named twice.
@@ -72,7 +72,7 @@ pub enum MessageError {
     BandTwice {
         /// The object that names it.
         field: &'static str,
-        /// The band.
+        /// Name of the band.
         band: String,
     },
     /// A text that is no place to read from.
@@ -80,9 +80,9 @@ pub enum MessageError {
     Place {
         /// The object in which it stands.
         field: &'static str,
-        /// The band.
+        /// Name of the band.
         band: String,
-        /// What is wrong.
+        /// Why the text is no place to read from.
         source: UriError,
     },
     /// A file whose name is not that of this band and image.
@@ -90,7 +90,7 @@ pub enum MessageError {
     OtherName {
         /// The band as which it is given.
         band: String,
-        /// The name.
+        /// Excerpt of the file's name, quoted.
         name: String,
         /// The image that the message is about.
         image: String,
@@ -104,22 +104,22 @@ pub enum MessageError {
     /// A key that is not encoded as the stores do.
     #[error("the object's key {key} is not URL-encoded UTF-8: send the store's notification as it is")]
     Key {
-        /// As it was sent.
+        /// Excerpt of the key as it was sent, quoted.
         key: String,
     },
     /// A key or bucket that is not to be read from.
     #[error("the created object: {source}")]
     Object {
-        /// What is wrong.
+        /// Why the text is no place to read from.
         source: UriError,
     },
     /// A time that is none.
     #[error("eventTime {found} is no time: write it as 2026-01-30T12:00:00.000Z")]
     Time {
-        /// As it was sent.
+        /// Excerpt of the value as it was sent, quoted.
         found: String,
     },
-    /// The survey's pattern does not tell how the other bands' files are named.
+    /// The survey's pattern does not say how the other bands' files are named.
     #[error("{name} fits the survey's file_pattern, but not with another band: let `image` not capture the band")]
     NoSibling {
         /// The name of the file that came.

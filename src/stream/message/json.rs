@@ -76,7 +76,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An object of texts in the order in which they stand, no more than tell whether they are one a band.
+/// An object of texts in the order in which they stand, no more than say whether they are one a band.
 #[derive(Debug, Default)]
 pub(super) struct Texts(Vec<(String, String)>);
 

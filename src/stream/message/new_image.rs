@@ -17,7 +17,7 @@ pub(super) const SCHEMA_MAJOR: &str = "1";
 /// One field that has come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewImage {
-    /// Its name.
+    /// Name of the image.
     pub image_id: ImageId,
     /// When it was observed, MJD (TAI); finite.
     pub observed_mjd_tai: Option<f64>,

@@ -18,7 +18,7 @@ const MAX_RECORDS: usize = 100;
 pub struct ObjectCreated {
     /// The image it belongs to.
     pub image_id: ImageId,
-    /// Which band it is.
+    /// Index of the band, by the survey's file pattern.
     pub band: usize,
     /// All five files, in the survey's order: its own, and those that have its key but for the band.
     pub siblings: PerBand<Uri>,
@@ -59,9 +59,9 @@ struct Key {
 }
 
 impl ObjectCreated {
-    /// Reads the text of a notification: `None` where it tells of nothing that is ours.
+    /// Reads the text of a notification: `None` where it names nothing that is ours.
     ///
-    /// Where it tells of several bands of one image, the reference band speaks for all, else the first in band order.
+    /// Where it names several bands of one image, the reference band speaks for all, else the first in band order.
     pub(super) fn parse(text: &str, survey: &Survey) -> Result<Option<Self>, MessageError> {
         let notification: Notification = json::object(text)?;
         let Records(records) = notification.records;

@@ -36,13 +36,13 @@ pub enum UriError {
     /// Neither `file` nor `s3`.
     #[error("scheme {scheme} is not allowed: use file:// or s3://")]
     Scheme {
-        /// The other one.
+        /// Scheme that was given.
         scheme: String,
     },
     /// A host before the path of a file.
     #[error("host {host} in a file:// URI is not allowed: write file:///absolute/path")]
     Host {
-        /// The host.
+        /// Host that was given.
         host: String,
     },
     /// `user:password@` before the host or bucket.
@@ -60,13 +60,13 @@ pub enum UriError {
     /// A path that does not begin at the root.
     #[error("path {path} is relative: write it from the root, file:///absolute/path")]
     Relative {
-        /// The path.
+        /// Path that was given.
         path: String,
     },
     /// A part of the path by which it could leave its folder, or be written in two ways.
     #[error("part {part} of the path is not allowed: write the path without empty parts, . and ..")]
     Part {
-        /// The part.
+        /// Part of the path that is refused.
         part: String,
     },
     /// A NUL or another control character, written plainly or percent-encoded.
@@ -75,7 +75,7 @@ pub enum UriError {
     /// Not a name that S3 would give a bucket.
     #[error("{bucket} is no bucket's name: use 3 to 63 of a-z 0-9 . - with a letter or digit at both ends")]
     Bucket {
-        /// The name.
+        /// Name that was given.
         bucket: String,
     },
     /// An object's key that is not text.
@@ -84,7 +84,7 @@ pub enum UriError {
     /// An object's key longer than S3 allows.
     #[error("the object's key has {bytes} bytes: S3 allows 1024")]
     KeyTooLong {
-        /// Its length.
+        /// Length that was given, bytes.
         bytes: usize,
     },
 }

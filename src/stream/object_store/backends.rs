@@ -107,7 +107,7 @@ impl Backends {
         }
     }
 
-    /// Keys of the frames' files right in a bucket's folder. `uri` stands for it in what is told.
+    /// Keys of the frames' files right in a bucket's folder. `uri` names it in errors.
     pub async fn list(&self, uri: &Uri, bucket: &str, folder: &str) -> Result<Vec<String>, ObjectStoreError> {
         let bucket = self.bucket(uri, bucket, &self.frames)?;
         self.in_time(uri, bucket.list(uri, folder)).await
@@ -201,11 +201,11 @@ mod tests {
         let hanging = runtime.block_on(reach.on_disk(&uri, move || Ok(dead.recv().is_ok())));
         assert!(matches!(hanging, Err(ObjectStoreError::Timeout { after_s: 1, .. })), "{hanging:?}");
         // With no thread left, the next waits its turn, in vain, and is not done afterwards.
-        let (tell, told) = mpsc::channel();
-        let next = runtime.block_on(reach.on_disk(&uri, move || Ok(tell.send(()).is_ok())));
+        let (ran, reported) = mpsc::channel();
+        let next = runtime.block_on(reach.on_disk(&uri, move || Ok(ran.send(()).is_ok())));
         assert!(matches!(next, Err(ObjectStoreError::Timeout { .. })), "{next:?}");
         revive.send(()).unwrap();
-        assert!(told.recv().is_err());
+        assert!(reported.recv().is_err());
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Credentials {
         names.iter().all(|name| name.parse().is_ok_and(|key| self.0.iter().any(|(k, _)| *k == key)))
     }
 
-    /// Tells the client.
+    /// Gives them to the client.
     pub fn give(&self, builder: AmazonS3Builder) -> AmazonS3Builder {
         self.0.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, value))
     }
@@ -110,11 +110,11 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_without_what_is_there() {
         for text in ["", "aws_secret_access_key = s3cr3t", "[other]\naws_access_key_id=s3cr3t", "s3cr3t"] {
-            let told = of_file(text).err().unwrap().to_string();
-            assert!(told.starts_with("remote.s3_credentials_file: ") && !told.contains("s3cr3t"), "{told}");
+            let reported = of_file(text).err().unwrap().to_string();
+            assert!(reported.starts_with("remote.s3_credentials_file: ") && !reported.contains("s3cr3t"), "{reported}");
         }
         let absent = Settings { s3_credentials_file: "/no/such".into(), ..Settings::default() };
-        let told = Credentials::find(&absent).err().unwrap().to_string();
-        assert!(told.contains("\"/no/such\" cannot be read"), "{told}");
+        let reported = Credentials::find(&absent).err().unwrap().to_string();
+        assert!(reported.contains("\"/no/such\" cannot be read"), "{reported}");
     }
 }

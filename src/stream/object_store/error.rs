@@ -10,37 +10,37 @@ pub enum ObjectStoreError {
     /// A place that the configuration does not allow; nothing was asked of it.
     #[error("{uri}: {ban}")]
     Forbidden {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
-        /// What forbids it.
+        /// Rule of the configuration that forbids it.
         ban: DenyReason,
     },
     /// Nothing is there.
     #[error("{uri}: not found: put it there, then send the message again")]
     NotFound {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
     },
     /// A folder, pipe, socket or device.
     #[error("{uri}: is no regular file: name one")]
     NotAFile {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
     },
     /// Over the limit; no more than the limit was read.
     #[error("{uri}: at least {bytes} bytes, over the limit of {limit}: raise input.max_file_bytes, or shrink the file")]
     TooLarge {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
-        /// Declared or seen.
+        /// Length that was declared or read, bytes.
         bytes: u64,
-        /// The limit.
+        /// `input.max_file_bytes`.
         limit: u64,
     },
     /// No answer in time, tries included.
     #[error("{uri}: no answer within {after_s} s: look after the disk or store, or raise remote.{key}")]
     Timeout {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
         /// The key of the limit that was hit.
         key: &'static str,
@@ -50,9 +50,9 @@ pub enum ObjectStoreError {
     /// The store cannot be reached, or answers only with faults of its own, tries included.
     #[error("{uri}: the object store cannot serve ({problem}): look after it, or after remote.s3_endpoint")]
     Unreachable {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
-        /// What was seen.
+        /// Last failure of the connection or the store.
         problem: String,
     },
     /// The store says no.
@@ -61,9 +61,9 @@ pub enum ObjectStoreError {
         spaced(code)
     )]
     Refused {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
-        /// HTTP's.
+        /// HTTP status.
         status: u16,
         /// S3's, such as `AccessDenied`; empty where it gave none.
         code: String,
@@ -71,7 +71,7 @@ pub enum ObjectStoreError {
     /// No room left; nothing half-written is seen.
     #[error("{uri}: could not be written: no room left ({source})")]
     Full {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
         /// In the system's words.
         source: io::Error,
@@ -81,7 +81,7 @@ pub enum ObjectStoreError {
     Io {
         /// What was tried, as a verb.
         action: &'static str,
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
         /// In the system's words.
         source: io::Error,
@@ -92,13 +92,13 @@ pub enum ObjectStoreError {
     /// Given up because the program is ending.
     #[error("{uri}: given up, the program is ending")]
     Stopped {
-        /// The place.
+        /// URI of the object or file.
         uri: Uri,
     },
     /// A setting that cannot be used.
     #[error("remote.{key}: {problem}")]
     Setting {
-        /// Its key.
+        /// Key below `[remote]`.
         key: &'static str,
         /// What is wrong, and what would do.
         problem: String,
@@ -108,7 +108,7 @@ pub enum ObjectStoreError {
     Start(#[source] io::Error),
 }
 
-/// What forbids a place.
+/// Why the configuration forbids a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DenyReason {
     /// A file elsewhere, links resolved.

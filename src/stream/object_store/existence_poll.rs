@@ -46,7 +46,8 @@ impl ExistencePoll {
         Self { runtime: runtime.clone(), uris, task }
     }
 
-    /// Tells, from anywhere and at any time, whether [`ExistencePoll::wait`] has nothing to wait for any more.
+    /// A question that can be asked from any thread at any time: whether [`ExistencePoll::wait`] has nothing to wait
+    /// for any more.
     pub fn over(&self) -> impl Fn() -> bool + Send + 'static {
         let task = self.task.abort_handle();
         move || task.is_finished()
@@ -55,7 +56,7 @@ impl ExistencePoll {
     /// Which are there, once that is enough or the deadline has passed; not in a thread of an asynchronous runtime.
     ///
     /// # Errors
-    /// [`ObjectStoreError`] where that cannot be told of one, e.g. because its store does not answer.
+    /// [`ObjectStoreError`] where that is unknown of one, e.g. because its store does not answer.
     pub fn wait(mut self) -> Result<[bool; 5], ObjectStoreError> {
         let done = self.runtime.block_on(&mut self.task);
         done.unwrap_or_else(|_| Err(ObjectStoreError::Stopped { uri: self.uris[0].clone() }))

@@ -36,7 +36,7 @@ impl Roots {
         folders.iter().map(resolve).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Opens a regular file that lies below a root, and tells its size in bytes.
+    /// Opens a regular file that lies below a root, and returns its size in bytes.
     ///
     /// # Errors
     /// [`ObjectStoreError`]: forbidden, absent, no file.

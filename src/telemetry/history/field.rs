@@ -14,7 +14,7 @@ pub(super) const MOST_CHARACTERS: usize = 600;
 /// A field that ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Field {
-    /// Its image's name.
+    /// Name of the image.
     pub image: String,
     /// When it ended, Unix time.
     pub ended_unix_s: f64,
@@ -24,7 +24,7 @@ pub struct Field {
     pub timings_s: BTreeMap<Stage, f64>,
     /// The bundle that served it.
     pub model_version: String,
-    /// How it ended.
+    /// Its results, or why it was rejected.
     #[serde(flatten)]
     pub end: End,
 }
@@ -33,22 +33,22 @@ pub struct Field {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum End {
-    /// With results.
+    /// Processed, with these results.
     Processed(Results),
-    /// Refused.
+    /// Rejected, for this reason.
     Rejected(Rejection),
 }
 
 /// What came of a processed field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Results {
-    /// Sources by class.
+    /// Sources classified as star or quasar.
     pub stars: usize,
-    /// Sources by class.
+    /// Sources classified as galaxy.
     pub galaxies: usize,
-    /// Sources by class.
+    /// Sources without a class.
     pub unclassified: usize,
-    /// How good each band is.
+    /// Seeing, noise and depth of each band.
     pub quality: Box<PerBand<BandQuality>>,
     /// Device that served it.
     pub device: String,
@@ -84,9 +84,9 @@ impl Field {
     }
 }
 
-/// Which fields are asked for: all, where nothing is said.
+/// Which fields are listed: all, where nothing is set.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wish {
+pub struct FieldFilter {
     /// Only those processed (true), or those rejected.
     pub processed: Option<bool>,
     /// Only those rejected for this.
@@ -100,9 +100,9 @@ pub struct Wish {
 /// A field of the ring.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// Its place: later ended, larger.
+    /// Number in the order in which fields ended; for paging.
     pub number: i64,
-    /// What is remembered of it.
+    /// What is remembered of the field.
     #[serde(flatten, serialize_with = "inner")]
     pub field: Arc<Field>,
     /// Of a rejected one: whether its image was processed later.
@@ -115,18 +115,18 @@ fn inner<S: serde::Serializer>(field: &Arc<Field>, to: S) -> Result<S::Ok, S::Er
 
 /// Sums over the fields of the ring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counts {
-    /// Fields.
+pub struct OutcomeCounts {
+    /// Fields that were processed.
     pub processed: usize,
-    /// Fields.
+    /// Fields that were rejected.
     pub rejected: usize,
     /// Fields by what they were rejected for.
     pub reasons: BTreeMap<Reason, usize>,
-    /// Sources by class.
+    /// Sources classified as star or quasar.
     pub stars: usize,
-    /// Sources by class.
+    /// Sources classified as galaxy.
     pub galaxies: usize,
-    /// Sources by class.
+    /// Sources without a class.
     pub unclassified: usize,
 }
 

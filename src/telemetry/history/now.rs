@@ -17,11 +17,11 @@ pub struct Now {
     pub in_flight: VecDeque<InFlight>,
     /// Frames in flight that hold a permit, and how many may.
     pub permits_used: usize,
-    /// How many may.
+    /// Permits in all.
     pub permits_limit: usize,
     /// By stage, in flow order.
     pub stages: BTreeMap<Stage, StageNow>,
-    /// By name.
+    /// Devices by name, such as `cuda:0`.
     pub devices: BTreeMap<String, DeviceNow>,
     /// The last failure of a port that was tried again.
     pub last_retry: Option<Reported>,
@@ -32,7 +32,7 @@ pub struct Now {
 /// A frame between its arrival and its end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InFlight {
-    /// Its image's name.
+    /// Name of the image.
     pub image: String,
     /// When it came, Unix time.
     pub since_unix_s: f64,
@@ -40,7 +40,7 @@ pub struct InFlight {
     pub stage: Stage,
 }
 
-/// A stage.
+/// Queue and speed of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StageNow {
     /// Messages waiting before it.
@@ -51,21 +51,21 @@ pub struct StageNow {
     pub recent_s: f64,
 }
 
-/// A device.
+/// Life signs of one device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DeviceNow {
     /// When it last answered, Unix time.
     pub alive_unix_s: Option<f64>,
-    /// What it last failed with.
+    /// Message of its last failure.
     pub last_failure: Option<String>,
 }
 
 /// Something that was said, and when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reported {
-    /// Unix time.
+    /// When it was said, Unix time, s.
     pub at_unix_s: f64,
-    /// What.
+    /// What was said.
     pub text: String,
 }
 
@@ -82,13 +82,13 @@ pub struct StreamNow {
     pub lag_messages: BTreeMap<i32, u64>,
     /// Partitions that are ours.
     pub partitions: usize,
-    /// Transactions committed.
+    /// Transactions committed since the start.
     pub commits: u64,
-    /// Images in them.
+    /// Images in those transactions.
     pub committed_images: u64,
-    /// Transactions aborted.
+    /// Transactions aborted since the start.
     pub aborts: u64,
-    /// The client's last trouble.
+    /// The client's last problem.
     pub last_failure: Option<Reported>,
 }
 

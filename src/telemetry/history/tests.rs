@@ -17,8 +17,8 @@ fn past(image: &str, ended_unix_s: f64) -> Field {
     Field { ended_unix_s, ..history.end(&named(image, rejected())).unwrap() }
 }
 
-fn names(history: &History, wish: &Wish) -> Vec<String> {
-    history.fields(wish, 100).0.into_iter().map(|e| e.field.image.clone()).collect()
+fn names(history: &History, filter: &FieldFilter) -> Vec<String> {
+    history.fields(filter, 100).0.into_iter().map(|e| e.field.image.clone()).collect()
 }
 
 #[test]
@@ -27,17 +27,17 @@ fn the_last_fields_are_kept_and_counted() {
     for (image, finished) in [("a", processed()), ("b", rejected()), ("c", processed()), ("d", processed())] {
         history.on(&Event::Finished(&named(image, finished)));
     }
-    assert_eq!(names(&history, &Wish::default()), ["d", "c", "b"]);
+    assert_eq!(names(&history, &FieldFilter::default()), ["d", "c", "b"]);
     let counts = history.counts();
     assert_eq!((counts.processed, counts.rejected, counts.stars, counts.galaxies), (2, 1, 4, 2));
     assert_eq!(counts.reasons, [(Reason::MissingBand, 1)].into());
-    let told = serde_json::to_value(&history.fields(&Wish::default(), 9).0[2]).unwrap();
+    let entry = serde_json::to_value(&history.fields(&FieldFilter::default(), 9).0[2]).unwrap();
     assert_eq!(
-        (&told["outcome"], &told["reason"], &told["model_version"]),
+        (&entry["outcome"], &entry["reason"], &entry["model_version"]),
         (&"rejected".into(), &"missing_band".into(), &"in force".into())
     );
-    let told = serde_json::to_value(&*history.all()[1]).unwrap();
-    assert_eq!((&told["stars"], &told["quality"][2]["fwhm_arcsec"]), (&2.into(), &3.0.into()));
+    let entry = serde_json::to_value(&*history.all()[1]).unwrap();
+    assert_eq!((&entry["stars"], &entry["quality"][2]["fwhm_arcsec"]), (&2.into(), &3.0.into()));
 }
 
 #[test]
@@ -46,12 +46,15 @@ fn fields_are_filtered_and_paged() {
     (0..10).for_each(|k| {
         history.on(&Event::Finished(&named(&format!("F-{k}"), if k % 3 == 0 { rejected() } else { processed() })))
     });
-    assert_eq!(names(&history, &Wish { processed: Some(false), ..Wish::default() }), ["F-9", "F-6", "F-3", "F-0"]);
-    assert_eq!(names(&history, &Wish { text: "f-4".into(), ..Wish::default() }), ["F-4"]);
-    assert_eq!(names(&history, &Wish { reason: Some(Reason::TooOld), ..Wish::default() }), [""; 0]);
-    let (first, all) = history.fields(&Wish::default(), 4);
+    assert_eq!(
+        names(&history, &FieldFilter { processed: Some(false), ..FieldFilter::default() }),
+        ["F-9", "F-6", "F-3", "F-0"]
+    );
+    assert_eq!(names(&history, &FieldFilter { text: "f-4".into(), ..FieldFilter::default() }), ["F-4"]);
+    assert_eq!(names(&history, &FieldFilter { reason: Some(Reason::TooOld), ..FieldFilter::default() }), [""; 0]);
+    let (first, all) = history.fields(&FieldFilter::default(), 4);
     let before = first.last().map(|e| e.number);
-    let (second, same) = history.fields(&Wish { before, ..Wish::default() }, 4);
+    let (second, same) = history.fields(&FieldFilter { before, ..FieldFilter::default() }, 4);
     assert_eq!((all, same, second[0].field.image.as_str(), second.len()), (10, 10, "F-5", 4));
 }
 
@@ -61,7 +64,7 @@ fn a_rejected_image_that_was_processed_later_says_so() {
     for (image, finished) in [("a", rejected()), ("b", rejected()), ("a", processed()), ("a", rejected())] {
         history.on(&Event::Finished(&named(image, finished)));
     }
-    let since: Vec<_> = history.fields(&Wish::default(), 9).0.iter().map(|e| e.processed_since).collect();
+    let since: Vec<_> = history.fields(&FieldFilter::default(), 9).0.iter().map(|e| e.processed_since).collect();
     assert_eq!(since, [false, false, false, true]);
     let ends = history.of_image(&ImageId::new("a").unwrap());
     assert_eq!(ends.iter().map(|e| e.processed_since).collect::<Vec<_>>(), [false, false, true]);
@@ -72,10 +75,10 @@ fn what_was_before_the_start_stands_before_what_has_ended_since() {
     let history = history(4);
     ["c", "d"].iter().for_each(|image| history.on(&Event::Finished(&named(image, processed()))));
     history.remember(vec![past("x", 1.0), past("a", 2.0), past("c", 3.0), past("b", 4.0)]);
-    assert_eq!(names(&history, &Wish::default()), ["d", "c", "b", "a"], "no more than fit, and none twice");
+    assert_eq!(names(&history, &FieldFilter::default()), ["d", "c", "b", "a"], "no more than fit, and none twice");
     history.on(&Event::Finished(&named("e", processed())));
-    assert_eq!(names(&history, &Wish::default()), ["e", "d", "c", "b"]);
-    let numbers: Vec<_> = history.fields(&Wish::default(), 9).0.iter().map(|e| e.number).collect();
+    assert_eq!(names(&history, &FieldFilter::default()), ["e", "d", "c", "b"]);
+    let numbers: Vec<_> = history.fields(&FieldFilter::default(), 9).0.iter().map(|e| e.number).collect();
     assert!(numbers.is_sorted_by(|a, b| a > b), "{numbers:?}");
 }
 

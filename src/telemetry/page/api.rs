@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::quality::{self, Against};
-use super::{About, Page, Replay};
-use crate::history::{Counts, End, Entry, MOST_FIELDS, Now, Wish, unix_s};
+use super::{About, Page, ReplayAdvice};
+use crate::history::{End, Entry, FieldFilter, MOST_FIELDS, Now, OutcomeCounts, unix_s};
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::Reason;
 
@@ -25,7 +25,7 @@ pub struct Overview {
     started_unix_s: f64,
     remembered_fields_limit: usize,
     about: About,
-    counts: Counts,
+    counts: OutcomeCounts,
     #[serde(flatten)]
     now: Now,
 }
@@ -47,24 +47,24 @@ struct Listed {
     #[serde(flatten)]
     entry: Entry,
     /// Of a rejected image that was not processed since.
-    replay: Option<Replay>,
+    replay: Option<ReplayAdvice>,
 }
 
 /// `/api/fields?outcome=processed|rejected&reason=&text=&before=NUMBER&limit=`: the last first.
 pub fn fields(page: &Page, query: &str) -> Result<Value, String> {
-    let (mut wish, mut limit) = (Wish::default(), LISTED);
+    let (mut filter, mut limit) = (FieldFilter::default(), LISTED);
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
         let number = || value.parse::<i64>().map_err(|_| format!("{key} is a number"));
         match &*key {
-            "outcome" => wish.processed = Some(one_of(&value, &[("processed", true), ("rejected", false)])?),
-            "reason" => wish.reason = Some(one_of(&value, &Reason::ALL.map(|r| (r.name(), r)))?),
-            "text" => wish.text = value.chars().take(MOST_SEARCHED).collect(),
-            "before" => wish.before = Some(number()?),
+            "outcome" => filter.processed = Some(one_of(&value, &[("processed", true), ("rejected", false)])?),
+            "reason" => filter.reason = Some(one_of(&value, &Reason::ALL.map(|r| (r.name(), r)))?),
+            "text" => filter.text = value.chars().take(MOST_SEARCHED).collect(),
+            "before" => filter.before = Some(number()?),
             "limit" => limit = number()?.clamp(1, MOST_LISTED as i64) as usize,
             _ => return Err("the keys are outcome, reason, text, before, limit".into()),
         }
     }
-    let (entries, matching) = page.history.fields(&wish, limit);
+    let (entries, matching) = page.history.fields(&filter, limit);
     let fields: Vec<_> = entries.into_iter().map(|entry| listed(page, entry)).collect();
     Ok(json!({"matching": matching, "fields": fields}))
 }

@@ -95,13 +95,13 @@ mod tests {
     #[test]
     fn many_fields_become_few_points_that_lose_no_extreme() {
         let fields: Vec<_> = (0..10_000).map(|k| field(k, 1000.0 + k as f64, None)).collect();
-        let told = charts(&fields, None, Against::Processed);
-        let line = told["figures"]["fwhm_arcsec"][2].as_array().unwrap();
-        assert!(line.len() <= BINS + 1 && told.to_string().len() < 100_000, "{}", told.to_string().len());
+        let drawn = charts(&fields, None, Against::Processed);
+        let line = drawn["figures"]["fwhm_arcsec"][2].as_array().unwrap();
+        assert!(line.len() <= BINS + 1 && drawn.to_string().len() < 100_000, "{}", drawn.to_string().len());
         let all = |k: usize| line.iter().map(|p| p[k].as_f64().unwrap()).collect::<Vec<_>>();
         assert_eq!((all(1)[0], *all(3).last().unwrap()), (0.0, 9999.0));
         assert!(all(0).is_sorted() && all(2).is_sorted());
-        assert_eq!(told["figures"]["depth_5sigma_mag"][4], json!([]), "what was not measured is not drawn");
+        assert_eq!(drawn["figures"]["depth_5sigma_mag"][4], json!([]), "what was not measured is not drawn");
         let hour = charts(&fields, Some(1.0), Against::Processed);
         assert_eq!(hour["fields"], 3601);
     }
@@ -110,8 +110,8 @@ mod tests {
     fn the_time_is_the_one_asked_for() {
         let fields = [field(1, 5e8, Some(UNIX_MJD + 2.0)), field(2, 4e8, Some(UNIX_MJD + 1.0)), field(3, 3e8, None)];
         let places = |by| {
-            let told = charts(&fields, None, by);
-            let line = told["figures"]["fwhm_arcsec"][2].as_array().unwrap().clone();
+            let drawn = charts(&fields, None, by);
+            let line = drawn["figures"]["fwhm_arcsec"][2].as_array().unwrap().clone();
             (line.iter().map(|p| p[2].as_f64().unwrap()).collect::<Vec<_>>(), line[0][0].as_f64().unwrap())
         };
         assert_eq!(places(Against::Processed), (vec![3.0, 2.0, 1.0], 3e8));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::http::Server;
-use crate::metrics::{Facts, Metrics};
+use crate::metrics::{Metrics, ServiceInfo};
 use twinpeak_core::outcome::{Finished, Outcome};
 use twinpeak_core::testing::{processed, rejected};
 use twinpeak_engine::ports::{Event, Probe};
@@ -15,7 +15,7 @@ fn serve(change: impl FnOnce(&mut Page)) -> (Server, Arc<History>) {
     let history = Arc::new(History::new(|| "1".into()));
     let mut page = Page::new(history.clone());
     change(&mut page);
-    let metrics = Arc::new(Metrics::new(&Facts::default()));
+    let metrics = Arc::new(Metrics::new(&ServiceInfo::default()));
     (Server::start(([127, 0, 0, 1], 0).into(), metrics, vec![], Path::new("/"), Arc::new(page)).unwrap(), history)
 }
 
@@ -72,7 +72,7 @@ fn the_page_asks_for_nothing_from_elsewhere() {
 #[test]
 fn fields_are_listed_filtered_and_told_one_by_one() {
     let (server, history) = serve(|page| {
-        page.replay = Box::new(|image| Replay { command: format!("again {image}"), note: String::new() });
+        page.replay = Box::new(|image| ReplayAdvice { command: format!("again {image}"), note: String::new() });
     });
     history.on(&Event::Finished(&rejected()));
     history.on(&Event::Finished(&Finished { image_id: ImageId::new("f-2").unwrap(), ..processed() }));

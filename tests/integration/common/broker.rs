@@ -1,10 +1,11 @@
 //! A real broker of this test's own, on the loopback, and plain clients to look at it with.
 #![allow(dead_code, reason = "each user has its part")]
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -54,17 +55,19 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kafka.sh");
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Broker {
-    /// The one that the tests of a file share. It stops with this process, however that ends.
+    /// The one that all tests share which want these options. It stops with this process, however that ends.
     pub fn shared(options: &[&str]) -> &'static Self {
-        static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(|| {
+        type Shared = Mutex<BTreeMap<String, &'static Broker>>; // a mutex: who comes second waits for the start
+        static SHARED: Shared = Mutex::new(BTreeMap::new());
+        let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
+        *shared.entry(options.join(" ")).or_insert_with(|| {
             let broker = Self::start(options);
             let stop = r#"cat; "$0" stop --dir "$1"; rm -rf "$1""#;
             let mut watcher = Command::new("setsid");
             watcher.args(["sh", "-c", stop, SCRIPT]).arg(broker.folder());
             let watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
             std::mem::forget(watcher.unwrap().stdin); // closed by our end, whatever that is
-            broker
+            Box::leak(Box::new(broker))
         })
     }
 

@@ -112,7 +112,7 @@ fn five_notifications_become_one_frame_and_what_stays_away_is_told_once() {
     assert_eq!((images.len(), rejected.header("twinpeak.reason")), (2, Some("missing_band")));
     assert_eq!(rejected.header("twinpeak.image-id"), Some(&*never.id));
     assert!(rejected.header("twinpeak.message").unwrap().contains("bands g, r have not come"), "{rejected:?}");
-    assert!(rejected.key.ends_with(&name("u", never)), "the first band that came tells it: {}", rejected.key);
+    assert!(rejected.key.ends_with(&name("u", never)), "the first band that came reports it: {}", rejected.key);
 }
 
 #[test]

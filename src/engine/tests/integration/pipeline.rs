@@ -360,7 +360,7 @@ fn stopping_finishes_what_is_in_flight_and_takes_no_more() {
     let shelf = Shelf::default();
     let summary =
         run(&mut source, &models(), vec![device(SumSegmenter)], &shelf, &limits(2, 1), &stop, &NoProbe).unwrap();
-    // The fourth came with the request to stop and was given back.
+    // The fourth came with the request to stop and was returned to the source.
     assert_eq!((summary.processed, source.1), (3, 4));
     assert_eq!(shelf.published.into_inner().unwrap().len(), 3);
 }

@@ -1,9 +1,9 @@
-//! What other programs' own measures say of a data set's test objects: SExtractor's CLASS_STAR, and how much brighter an
-//! object is as a galaxy than as a point source (SDSS's psf - model). Both need the frames again, so fields are simulated
-//! again from their seeds, or read again from disk, and the objects found again, which gives the same ones.
+//! What other programs' own measures say of a data set's test objects: SExtractor's CLASS_STAR, and how much brighter
+//! an object is as a galaxy than as a point source (SDSS's psf - model). Both need the frames again, so fields are
+//! simulated again from their seeds, or read again from disk, and the objects found again, which gives the same ones.
 //!
-//! They lie in `DIR.baselines/test/SHARD.csv`, beside the data set as its truth does, and are no part of it: no manifest
-//! names them, and what has learned from the data set stands.
+//! They lie in `DIR.baselines/test/SHARD.csv`, beside the data set as its truth does, and are no part of it: no
+//! manifest names them, and what has learned from the data set stands.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,7 +19,7 @@ use super::truth::beside;
 use super::{make_folder, write};
 use crate::dataset::{Entry, Features, Part};
 use crate::study::Beside;
-use twinpeak_core::cutout::{Cutout, Profiles, Source};
+use twinpeak_core::cutout::{Cutout, FrameView, Profiles};
 use twinpeak_core::survey::Survey;
 use twinpeak_sim::evaluate::{Rules, nearest};
 
@@ -74,7 +74,7 @@ fn measure(
     entry.read_features(&set.join(Part::Test.name()), &mut objects)?;
     let fwhm_arcsec = found.quality[survey.reference()].fwhm_arcsec;
     let stars = program.map(|p| class_star(p, &band, survey, fwhm_arcsec, &objects)).transpose()?;
-    let magnitudes = psf_minus_model(&found.source(), &objects);
+    let magnitudes = psf_minus_model(&found.view(), &objects);
     Ok(to_csv(&objects, stars.as_deref(), &magnitudes))
 }
 
@@ -95,11 +95,11 @@ fn class_star(
 }
 
 /// Magnitude as a point source minus that of the best galaxy, in the reference band, by the profile fits.
-fn psf_minus_model(source: &Source, objects: &Features) -> Vec<Option<f64>> {
-    let (profiles, reference) = (Profiles::new(source.psf), source.survey.reference());
+fn psf_minus_model(view: &FrameView, objects: &Features) -> Vec<Option<f64>> {
+    let (profiles, reference) = (Profiles::new(view.psf), view.survey.reference());
     let one = |i: usize| {
         let at = (objects.x[i], objects.y[i]);
-        let cutout = Cutout::take(source, objects.number[i], at);
+        let cutout = Cutout::take(view, objects.number[i], at);
         let galaxy = f64::from(cutout.fit_profiles(&profiles, at)?.best_flux[reference]);
         let ratio = cutout.point_source[reference].flux / galaxy;
         (ratio > 0.0 && ratio.is_finite()).then(|| -2.5 * ratio.log10())

@@ -8,13 +8,13 @@ use crate::dataset::FoundBy;
 use twinpeak_config::assemble::{bundle, device};
 use twinpeak_config::exit::Fault;
 use twinpeak_config::{Config, DeviceChoice, SegmenterKind};
-use twinpeak_core::extract::Settings as Extract;
+use twinpeak_core::detections::Detections;
+use twinpeak_core::extract;
 use twinpeak_core::frame::{Frame, PerBand};
 use twinpeak_core::model::{ModelError, Segmenter};
-use twinpeak_core::objects::Objects;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::survey::Survey;
-use twinpeak_learn::sample::{self, Detector};
+use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_nets::bundle::SEGMENTER;
 use twinpeak_nets::infer::TorchSegmenter;
 
@@ -23,7 +23,7 @@ pub(super) struct Finder {
     segmenter: Box<dyn Segmenter>,
     preprocess: preprocess::Settings,
     overlap_px: usize,
-    extract: Extract,
+    extract: extract::Settings,
     fallback_fwhm_arcsec: PerBand<f64>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn finders(config: &Config, survey: &Survey, workers: usize) -> anyho
     if config.model.segmenter == SegmenterKind::Threshold {
         let filter = || {
             let mut filter = sample::matched_filter(survey);
-            let Detector { overlap_px, settings, fallback_fwhm_arcsec, .. } = Detector::classical(&mut filter);
+            let ObjectFinder { overlap_px, settings, fallback_fwhm_arcsec, .. } = ObjectFinder::classical(&mut filter);
             Finder {
                 segmenter: Box::new(filter),
                 preprocess: preprocess::Settings::default(),
@@ -68,8 +68,12 @@ impl Finder {
     }
 
     /// The frame's objects.
-    pub(super) fn find<'a>(&mut self, prepared: &'a Prepared, survey: &'a Survey) -> Result<Objects<'a>, ModelError> {
-        let mut detector = Detector {
+    pub(super) fn find<'a>(
+        &mut self,
+        prepared: &'a Prepared,
+        survey: &'a Survey,
+    ) -> Result<Detections<'a>, ModelError> {
+        let mut detector = ObjectFinder {
             segmenter: &mut *self.segmenter,
             overlap_px: self.overlap_px,
             settings: self.extract.clone(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 
 use crate::study::segmentation::{Fields, Known, figure_prefix};
-use crate::study::{Figure, Plan, Sky};
+use crate::study::{Figure, Plan, StudyDataset};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::{assemble, limits, loader};
 use twinpeak_core::catalog::{Row, class};
@@ -19,7 +19,7 @@ use twinpeak_engine::ports::{CatalogSink, FrameSource, PortError, PublishOutcome
 use twinpeak_formats::picture::{Panel, Panels, panels};
 use twinpeak_sim::evaluate::{Rules, nearest};
 use twinpeak_store::FileList;
-use twinpeak_telemetry::progress::Progress;
+use twinpeak_telemetry::progress::FrameProgress;
 
 /// Side of a piece, px, and picture pixels for each of its pixels.
 const SIDE_PX: usize = 160;
@@ -28,7 +28,7 @@ const SCALE: usize = 2;
 const PLACES: [(f64, f64); 3] = [(0.37, 0.43), (0.55, 0.3), (0.75, 0.7)];
 
 /// The figure's title and file.
-pub(super) fn file(sky: &Sky) -> (String, PathBuf) {
+pub(super) fn file(sky: &StudyDataset) -> (String, PathBuf) {
     let title = format!("{}: segmented, then classified (red: stars, quasars; orange: galaxies)", sky.name);
     (title, format!("{}-combination.png", figure_prefix(sky)).into())
 }
@@ -41,7 +41,8 @@ struct Kept {
     rows: Vec<Row>,
 }
 
-/// Keeps the products of the last frame. The lock is for the engine's sake, whose sinks are shared; one thread publishes.
+/// Keeps the products of the last frame. The lock is for the engine's sake, whose sinks are shared; one thread
+/// publishes.
 #[derive(Default)]
 struct Keeper(Mutex<Option<Kept>>);
 
@@ -68,7 +69,12 @@ impl CatalogSink for Keeper {
 ///
 /// # Errors
 /// Where the product cannot run.
-pub(super) fn figure(plan: &Plan, sky: &Sky, survey: &Arc<Survey>, known: &[Known]) -> anyhow::Result<Option<Figure>> {
+pub(super) fn figure(
+    plan: &Plan,
+    sky: &StudyDataset,
+    survey: &Arc<Survey>,
+    known: &[Known],
+) -> anyhow::Result<Option<Figure>> {
     let Some(Fields::Frames { folder, test }) = &sky.fields else { return Ok(None) };
     let (Some(image), Some(known)) = (test.first(), known.first()) else { return Ok(None) };
     let mut config = Config::default();
@@ -77,7 +83,7 @@ pub(super) fn figure(plan: &Plan, sky: &Sky, survey: &Arc<Survey>, known: &[Know
     let files = super::fields::files(folder, image, survey)?;
     let mut source = FileList::new(&files, survey.clone(), loader(&config, survey));
     let (assembly, keeper) = (assemble(&config)?, Keeper::default());
-    let (stop, progress) = (Stop::default(), Progress::new(1));
+    let (stop, progress) = (Stop::default(), FrameProgress::new(1));
     twinpeak_engine::run(&mut source, &assembly.models, assembly.devices, &keeper, &limits(&config), &stop, &progress)?;
     progress.end();
     let kept = keeper.0.into_inner().unwrap_or_else(PoisonError::into_inner);

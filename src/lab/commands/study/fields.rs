@@ -1,5 +1,5 @@
-//! Whole frames for the study of segmenters: simulated anew from their seeds, or read from a folder; with what is true of
-//! those on which objects are looked for.
+//! Whole frames for the study of segmenters: simulated anew from their seeds, or read from a folder; with what is true
+//! of those on which objects are looked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,15 @@ use sha2::{Digest, Sha256};
 
 use crate::commands::dataset::field_source::{self, FieldSource};
 use crate::dataset::Part;
-use crate::study::Sky;
+use crate::study::StudyDataset;
 use crate::study::segmentation::{Field, Fields, Known};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::loader;
 use twinpeak_core::frame::Frame;
+use twinpeak_core::hex::hex;
 use twinpeak_core::preprocess::{self, Prepared, prepare};
 use twinpeak_core::survey::Survey;
-use twinpeak_learn::sample::{self, Detector};
+use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_learn::segment::TrainingFrame;
 use twinpeak_sim::evaluate::{forced, truth_files};
 use twinpeak_sim::{IGNORED, Spec, Truth};
@@ -56,7 +57,7 @@ pub(super) fn sha256(fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Op
             }
         }
     }
-    Ok(Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+    Ok(Some(hex(&hash.finalize())))
 }
 
 /// The folders in a folder, or itself where there are none.
@@ -87,7 +88,7 @@ pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow:
 ///
 /// # Errors
 /// Frames that cannot be read or prepared, a truth that is not there.
-pub(super) fn load(sky: &Sky, fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Frames> {
+pub(super) fn load(sky: &StudyDataset, fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Frames> {
     match fields {
         Fields::Simulated { seed, width, height, training, test } => {
             let spec = Spec { width: *width, height: *height, ..Spec::default() };
@@ -110,7 +111,7 @@ pub(super) fn load(sky: &Sky, fields: &Fields, survey: &Arc<Survey>) -> anyhow::
     }
 }
 
-fn from_files(sky: &Sky, folder: &Path, test: &[String], survey: &Arc<Survey>) -> anyhow::Result<Frames> {
+fn from_files(sky: &StudyDataset, folder: &Path, test: &[String], survey: &Arc<Survey>) -> anyhow::Result<Frames> {
     let catalogs = sky.catalogs.as_deref().context("frames from files need catalogues: the sky has none")?;
     let load = loader(&Config::default(), survey);
     let images: Vec<_> = store::Fields::new(&folders(folder)?, survey.clone()).collect();
@@ -147,7 +148,7 @@ impl Ready {
         let image = frame.id.to_string();
         let prepared = prepare(frame, survey, &preprocess::Settings::default()).context(image)?;
         let mut filter = sample::matched_filter(survey);
-        let found = sample::find(&prepared, survey, &mut Detector::classical(&mut filter))?;
+        let found = sample::find(&prepared, survey, &mut ObjectFinder::classical(&mut filter))?;
         let fwhm_px = found.quality[survey.reference()].effective_fwhm_px;
         Ok(Self { prepared, fwhm_px })
     }
@@ -163,7 +164,7 @@ impl Ready {
 
 fn simulated(truth: Truth, survey: &Survey) -> Known {
     let reference = survey.reference();
-    let object = |o: &twinpeak_sim::TrueObject| twinpeak_sim::evaluate::TrueObject {
+    let object = |o: &twinpeak_sim::SimulatedObject| twinpeak_sim::evaluate::TrueObject {
         x: o.x,
         y: o.y,
         star: o.class.is_point(),

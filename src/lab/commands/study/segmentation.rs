@@ -11,9 +11,9 @@ use super::{Bar, combination, fields, sextractor};
 use crate::cli::StudyArgs;
 use crate::study::segmentation::{
     Fields, Finder, Hypercolumn, Known, SegmentEnding, SegmentError, SegmentMetrics, SegmentRecord,
-    SegmentationContext, Segmenter, fingerprint, judge, panel_figures, panel_files, scores,
+    SegmentationContext, SegmenterRow, fingerprint, judge, panel_figures, panel_files, scores,
 };
-use crate::study::{Figure, Plan, Records, Sky};
+use crate::study::{Figure, Plan, Records, StudyDataset};
 use twinpeak_config::exit::Fault;
 use twinpeak_core::survey::Survey;
 use twinpeak_nets::bundle::{Bundle, SEGMENTER};
@@ -30,7 +30,7 @@ type Failed = BTreeMap<(String, u64), String>;
 /// A bundle or frames that cannot be used. A run that fails is recorded as such and is no error.
 pub(super) fn study(
     plan: &Plan,
-    sky: &Sky,
+    sky: &StudyDataset,
     wanted: &Fields,
     survey: &Arc<Survey>,
     args: &StudyArgs,
@@ -47,8 +47,8 @@ pub(super) fn study(
         .context(Fault::Model)?;
     let manifest = bundle.manifest();
     let shipped = format!("{:?} {:?}", manifest.files.get(SEGMENTER), manifest.recipe.extract);
-    let chosen = |s: &&Segmenter| args.only.as_ref().is_none_or(|part| s.name.contains(part.as_str()));
-    let net = |s: &Segmenter| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
+    let chosen = |s: &&SegmenterRow| args.only.as_ref().is_none_or(|part| s.name.contains(part.as_str()));
+    let net = |s: &SegmenterRow| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
     let jobs: Vec<Job> = (plan.segmenter.iter().filter(chosen))
         .flat_map(|segmenter| (0..segmenter.seeds as u64).map(move |i| (segmenter, plan.seed + i)))
         .map(|(segmenter, seed)| {
@@ -91,7 +91,7 @@ pub(super) fn study(
 }
 
 /// Titles and files of a sky's pictures that are not made from records.
-pub(super) fn panels(sky: &Sky) -> Vec<(String, PathBuf)> {
+pub(super) fn panels(sky: &StudyDataset) -> Vec<(String, PathBuf)> {
     let mut all = panel_files(sky).to_vec();
     all.extend(matches!(sky.fields, Some(Fields::Frames { .. })).then(|| combination::file(sky)));
     all
@@ -115,8 +115,8 @@ fn nets(context: &SegmentationContext, jobs: &[Job], bar: &Bar) -> Failed {
 /// A run to be made.
 struct Job<'a> {
     plan: &'a Plan,
-    sky: &'a Sky,
-    segmenter: &'a Segmenter,
+    sky: &'a StudyDataset,
+    segmenter: &'a SegmenterRow,
     seed: u64,
     settings: String,
 }

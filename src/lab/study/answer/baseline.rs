@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, AnswerError, StudyContext};
+use super::{Answer, AnswerError};
 use crate::dataset::Features;
 use crate::manifold::{ManifoldError, PriorThreshold, StarFraction};
+use crate::study::context::StudyContext;
 use twinpeak_core::cutout::{MODELS, SN_FLOOR};
 
 /// The score of what was not measured.

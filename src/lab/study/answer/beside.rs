@@ -1,21 +1,13 @@
-//! Baselines that want the frames again: what other programs' own measures say of the test objects. Nothing is learned, and
-//! each is cut where its makers cut it.
+//! Baselines that want the frames again: what other programs' own measures say of the test objects. Nothing is learned,
+//! and each is cut where its makers cut it.
 
-use super::{Answer, AnswerError, StudyContext};
+use super::{Answer, AnswerError};
+use crate::study::context::StudyContext;
 
 /// SExtractor calls it a star above this, and says it of what it cannot tell.
 const UNDECIDED: f64 = 0.5;
 /// SDSS's rule: a galaxy is brighter by this as a galaxy than as a point source, mag.
 const GALAXY_ABOVE_MAG: f64 = 0.145;
-
-/// What was measured on the test objects' frames, one an object; NaN where it could not be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Beside {
-    /// SExtractor's CLASS_STAR in the reference band, 0..1; none where the program was not there.
-    pub class_star: Option<Vec<f64>>,
-    /// Magnitude as a point source minus that of the best galaxy of the profile fits, reference band.
-    pub psf_minus_model: Vec<f64>,
-}
 
 /// CLASS_STAR, a neural net's that was trained on simulations in 1996; an object that SExtractor does not find is
 /// undecided.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::baseline::cut;
-use super::{Answer, AnswerError, RunRequest, StudyContext, logistic, thinned};
+use super::{Answer, AnswerError, RunRequest, logistic, thinned};
 use crate::hierarchy::{self, OrientationInputs, Verdict};
 use crate::manifold::{
     Isomap, IsomapSettings, KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Points, Tsne, TsneSettings,
 };
 use crate::study::Step;
+use crate::study::context::StudyContext;
 use crate::study::encoder_cache::Learned;
 use crate::study::figures::{LATENT_BINS, LATENT_RANGE};
 use crate::supervised::{SupervisedError, SupervisedProbe};

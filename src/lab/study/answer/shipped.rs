@@ -1,13 +1,14 @@
-//! What the daemon runs, trained anew: the ensemble of A+Vr, the likelihood of profiles (EB), colour, and all together.
+//! What the daemon runs, trained anew: the ensemble of A+Vr, the profile likelihood (EB), colour, and all together.
 
 use std::collections::BTreeMap;
 
-use super::{Answer, AnswerError, EncoderCache, RunRequest, StudyContext, logistic, thinned};
+use super::{Answer, AnswerError, EncoderCache, RunRequest, logistic, thinned};
 use crate::dataset::{Features, stamp};
-use twinpeak_core::cutout::Evidence;
+use crate::study::context::StudyContext;
+use twinpeak_core::cutout::ClassifierInput;
 use twinpeak_core::model::{Classifier, OBJECT_LEN};
 use twinpeak_core::posterior::{Posterior, StarProbability};
-use twinpeak_learn::{Curve, Run, classify, colour, eb, posterior};
+use twinpeak_learn::{Curve, Run, classify, colour, posterior, profile_likelihood};
 use twinpeak_nets::bundle::{COLOUR, ClassifierPart};
 use twinpeak_nets::device::{Wanted, choose};
 use twinpeak_nets::infer::{TorchClassifier, TorchColour};
@@ -25,9 +26,9 @@ pub(super) fn ensemble(
 ) -> Result<Answer, AnswerError> {
     let Trained { mut nets, posterior, answer } = train(context, request, cache)?;
     let mut alone = |features| {
-        probabilities(&mut nets, features, |answer, evidence| {
+        probabilities(&mut nets, features, |answer, input| {
             let (_, seeds) = answer.split_last()?;
-            posterior.nets.star_probability(seeds, evidence.measured.mag)
+            posterior.nets.star_probability(seeds, input.measured.mag)
         })
     };
     Ok(answer.with(alone(&context.training)?, alone(&context.test)?))
@@ -43,7 +44,7 @@ pub(super) fn shipped(
     let Trained { mut nets, mut posterior, mut answer } = train(context, request, cache)?;
     posterior.nets_weight = nets_weight.unwrap_or(posterior.nets_weight);
     let mut all = |features| {
-        probabilities(&mut nets, features, |answer, evidence| posterior.star_probability(answer, &evidence.measured))
+        probabilities(&mut nets, features, |answer, input| posterior.star_probability(answer, &input.measured))
     };
     answer.criteria.insert("nets_weight".to_owned(), f64::from(posterior.nets_weight));
     Ok(answer.with(all(&context.training)?, all(&context.test)?))
@@ -60,7 +61,7 @@ fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> 
     let (known, seed) = (&context.training, request.seed);
     let objects = classify::TrainingSet {
         stamps: known.stamp.iter().map(stamp).collect(),
-        null_stamps: known.null_stamp.iter().map(stamp).collect(),
+        control_stamps: known.null_stamp.iter().map(stamp).collect(),
         mag: known.reference_mag.clone(),
         concentration: known.concentration.clone(),
     };
@@ -91,11 +92,11 @@ fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> 
 fn probabilities(
     nets: &mut TorchClassifier,
     features: &Features,
-    of: impl Fn(&[f32], &Evidence) -> Option<StarProbability>,
+    of: impl Fn(&[f32], &ClassifierInput) -> Option<StarProbability>,
 ) -> Result<Vec<f64>, AnswerError> {
-    let evidence =
-        |i: usize| Evidence { stamp: Box::new(stamp(&features.stamp[i])), measured: features.measurements(i) };
-    let objects: Vec<Evidence> = (0..features.len()).map(evidence).collect();
+    let input =
+        |i: usize| ClassifierInput { stamp: Box::new(stamp(&features.stamp[i])), measured: features.measurements(i) };
+    let objects: Vec<ClassifierInput> = (0..features.len()).map(input).collect();
     let mut all = Vec::with_capacity(objects.len());
     let mut answers = vec![0.0; BATCH * nets.answer_len()];
     for objects in objects.chunks(BATCH) {
@@ -115,7 +116,7 @@ impl Answer {
     }
 }
 
-/// EB's log-odds of the test objects, with what colour adds.
+/// The profile likelihood's log-odds of the test objects, with what colour adds.
 pub(super) fn profiles(context: &StudyContext, coloured: bool, seed: u64, run: &Run) -> Result<Answer, AnswerError> {
     let [training, mut scores] = log_odds(context)?;
     let mut loss = Vec::new();
@@ -130,11 +131,16 @@ pub(super) fn profiles(context: &StudyContext, coloured: bool, seed: u64, run: &
     Ok(Answer { scores, threshold: 0.0, probabilities, training_probabilities, objects, loss, ..Answer::default() })
 }
 
-/// EB's log-odds of the training objects, from which its shares are learned, and of the test objects.
+/// The profile likelihood's log-odds of the training objects, from which its shares are learned, and of the test
+/// objects.
 pub(super) fn log_odds(context: &StudyContext) -> Result<[Vec<f64>; 2], AnswerError> {
     let known = &context.training;
-    let objects = eb::TrainingSet { chi2: known.chi2.clone(), sn: known.sn.clone(), mag: known.reference_mag.clone() };
-    let mixture = eb::train(&objects)?;
+    let objects = profile_likelihood::TrainingSet {
+        chi2: known.chi2.clone(),
+        sn: known.sn.clone(),
+        mag: known.reference_mag.clone(),
+    };
+    let mixture = profile_likelihood::train(&objects)?;
     Ok([known, &context.test].map(|features| {
         let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
         // Without a fit there is no telling.
@@ -142,7 +148,7 @@ pub(super) fn log_odds(context: &StudyContext) -> Result<[Vec<f64>; 2], AnswerEr
     }))
 }
 
-/// What colour adds to the test objects' log-odds, learned from the `training` ones' by EB.
+/// What colour adds to the test objects' log-odds, learned from the `training` ones' by the profile likelihood.
 pub(super) fn colour_ratios(
     context: &StudyContext,
     training: &[f64],

@@ -1,17 +1,18 @@
 //! What learns from a teacher: a likelihood, without labels; or labels, and then it says so.
 
 use super::shipped::{colour_ratios, log_odds};
-use super::{Answer, AnswerError, RunRequest, StudyContext, logistic, thinned};
+use super::{Answer, AnswerError, RunRequest, logistic, thinned};
 use crate::dataset::stamp;
 use crate::student::{Student, StudentSettings};
 use crate::study::answer::latent::points;
+use crate::study::context::StudyContext;
 use crate::study::encoder_cache::Learned;
 use crate::supervised::{SupervisedNet, SupervisedNetSettings};
 use twinpeak_core::model::STAMP_LEN;
 use twinpeak_learn::Run;
 
-/// A+Vr distilled on EB: EB's posteriors of the training objects teach a net of the latents; with what colour adds,
-/// learned from EB too.
+/// A+Vr distilled on the profile likelihood (EB): its posteriors of the training objects teach a net of the latents;
+/// with what colour adds, learned from it too.
 pub(super) fn distilled(
     context: &StudyContext,
     learned: Learned,

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::plan::{Finder, Grouping, Hypercolumn, Image, Segmenter};
+use super::plan::{Finder, Grouping, Hypercolumn, Image, SegmenterRow};
 use crate::LabError;
 use crate::clusters::{self, ClusterSettings, Clustered};
+use twinpeak_core::detections::detection_weights;
 use twinpeak_core::extract::calibrate::{NoiseOnly, noise_only};
 use twinpeak_core::filter::{Edge, Gaussian, detection_image, matched_filter, weighted_sum};
 use twinpeak_core::frame::{PerBand, Plane};
-use twinpeak_core::model::{ModelError, Segmenter as Port};
-use twinpeak_core::objects::detection_weights;
+use twinpeak_core::model::{ModelError, Segmenter};
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::FILTER_PER_PSF;
@@ -145,7 +145,7 @@ impl SegmentationContext<'_> {
     }
 
     /// The scores of a net.
-    fn through(&self, net: &mut dyn Port) -> Result<Vec<FieldScores>, ModelError> {
+    fn through(&self, net: &mut dyn Segmenter) -> Result<Vec<FieldScores>, ModelError> {
         let mut score = |planes: &PerBand<Plane<f32>>| score_plane(net, planes, self.overlap_px());
         let both =
             |f: &Field| Ok(FieldScores { field: score(&f.prepared.registered)?, noise: score(&f.noise.planes)? });
@@ -159,7 +159,7 @@ impl SegmentationContext<'_> {
 /// [`SegmentError`]
 pub fn scores(
     context: &SegmentationContext,
-    segmenter: &Segmenter,
+    segmenter: &SegmenterRow,
     net: Option<&Hypercolumn>,
     seed: u64,
     progress: &(dyn Fn(Progress) + Sync),
@@ -216,7 +216,7 @@ fn port(
     levels: Option<&[Level]>,
     seed: u64,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Box<dyn Port>, SegmentError> {
+) -> Result<Box<dyn Segmenter>, SegmentError> {
     let tiles = context.tiles()?;
     let shape = &net.net.shape;
     let Some(rule) = step.rule() else {

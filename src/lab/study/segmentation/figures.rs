@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::judge::{ASKED, USUAL};
 use super::metrics::{DetectionMetrics, bins};
-use super::plan::{Finder, Grouping, Segmenter};
+use super::plan::{Finder, Grouping, SegmenterRow};
 use super::record::SegmentRecord;
 use super::table::runs;
 use crate::hypercolumn::Variant;
 use crate::study::table::spread;
-use crate::study::{Figure, Plan, Sky};
+use crate::study::{Figure, Plan, StudyDataset};
 use twinpeak_formats::picture::{Axis, Chart, Corner, PictureError, Series, Style, chart};
 use twinpeak_nets::segmentation::Skips;
 
@@ -43,29 +43,29 @@ pub fn figures(plan: &Plan, records: &[SegmentRecord]) -> Result<Vec<Figure>, Pi
 
 struct Rows<'a> {
     plan: &'a Plan,
-    sky: &'a Sky,
+    sky: &'a StudyDataset,
     records: &'a [SegmentRecord],
 }
 
 impl Rows<'_> {
     /// Median over seeds of what `pick` gives.
-    fn median(&self, segmenter: &Segmenter, pick: impl Fn(&SegmentRecord) -> Option<f64>) -> Option<f64> {
+    fn median(&self, segmenter: &SegmenterRow, pick: impl Fn(&SegmentRecord) -> Option<f64>) -> Option<f64> {
         spread(runs(self.records, self.sky, segmenter).into_iter().filter_map(pick).collect()).map(|s| s.0)
     }
 
     /// The rules, the shipped net and the heads that the panels show: as many as a chart has colours.
-    fn series(&self, points: impl Fn(&Segmenter) -> Vec<(f64, f64)>) -> Vec<Series> {
-        let wanted = |s: &&Segmenter| match &s.how {
+    fn series(&self, points: impl Fn(&SegmenterRow) -> Vec<(f64, f64)>) -> Vec<Series> {
+        let wanted = |s: &&SegmenterRow| match &s.how {
             Finder::Hypercolumns { step, .. } => s.shown && *step == Grouping::Head,
             Finder::Sextractor => false,
             _ => true,
         };
-        let one = |s: &Segmenter| Series { name: s.name.clone(), points: points(s), style: Style::Dots };
+        let one = |s: &SegmenterRow| Series { name: s.name.clone(), points: points(s), style: Style::Dots };
         self.plan.segmenter.iter().filter(wanted).map(one).filter(|s| !s.points.is_empty()).collect()
     }
 
     fn completeness(&self) -> Chart {
-        let by_magnitude = |s: &Segmenter| {
+        let by_magnitude = |s: &SegmenterRow| {
             let share = |low, high| self.median(s, |r| r.metrics()?.at(USUAL)?.completeness(low, high));
             bins()
                 .filter(|b| b.low >= BRIGHTEST)
@@ -84,11 +84,11 @@ impl Rows<'_> {
     /// Heads as they come: skips and levels decide how much noise is let through. Nets that differ in the weight of
     /// their skips alone make a curve, every other is a point.
     fn trade_off(&self) -> Chart {
-        let own = |s: &Segmenter, pick: &dyn Fn(&DetectionMetrics) -> Option<f64>| {
+        let own = |s: &SegmenterRow, pick: &dyn Fn(&DetectionMetrics) -> Option<f64>| {
             self.median(s, |r| pick(r.metrics()?.own.as_ref()?))
         };
         let point =
-            |s: &Segmenter| own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
+            |s: &SegmenterRow| own(s, &|m| Some(m.false_components)).zip(own(s, &|m| m.completeness(FAINT.0, FAINT.1)));
         let (mut by_weight, mut series) = (Vec::new(), Vec::new());
         for segmenter in &self.plan.segmenter {
             let Finder::Hypercolumns { of, step: Grouping::Head, levels } = &segmenter.how else { continue };
@@ -116,7 +116,7 @@ impl Rows<'_> {
 
     /// The same with thresholds that were chosen: what is left of the trade-off at equal noise.
     fn detection(&self) -> Chart {
-        let curve = |s: &Segmenter| {
+        let curve = |s: &SegmenterRow| {
             let share = |asked| self.median(s, |r| r.metrics()?.at(asked)?.completeness(FAINT.0, FAINT.1));
             ASKED.iter().filter_map(|&asked| Some((asked, share(asked)?))).collect()
         };

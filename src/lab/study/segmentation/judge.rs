@@ -4,7 +4,7 @@ use super::answer::{Field, Scores, SegmentError, SegmentationContext};
 use super::metrics::{DetectionMetrics, Findings, Known, pixels};
 use super::record::SegmentMetrics;
 use twinpeak_core::extract::calibrate::NoiseScore;
-use twinpeak_core::extract::{Settings as Extract, extract};
+use twinpeak_core::extract::{self, extract};
 use twinpeak_core::frame::Plane;
 use twinpeak_sim::evaluate::Rules;
 
@@ -21,8 +21,9 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn findings(&self, usual: &Extract, detect: f32, extent: f32) -> Findings {
-        let settings = Extract { detect_threshold: detect, extent_threshold: extent.max(detect), ..usual.clone() };
+    fn findings(&self, usual: &extract::Settings, detect: f32, extent: f32) -> Findings {
+        let settings =
+            extract::Settings { detect_threshold: detect, extent_threshold: extent.max(detect), ..usual.clone() };
         let footprints = extract(self.score, &self.field.detection, &self.field.prepared.bits, &settings);
         Findings::of(footprints, self.noise.false_objects(detect))
     }
@@ -51,7 +52,7 @@ fn judged<'a>(context: &'a SegmentationContext, scores: &'a Scores) -> impl Iter
     })
 }
 
-/// Marks a segmenter's scores; `known` is what is true of each of the context's fields.
+/// Measures a segmenter's scores; `known` is what is true of each of the context's fields.
 ///
 /// # Errors
 /// [`SegmentError::NoSpread`]

@@ -1,12 +1,12 @@
 //! What a segmenter found against what is there.
 //!
 //! Segmenters are compared at *equal false components*: on a frame whose sign is flipped and whose objects are masked
-//! ([`twinpeak_core::extract::calibrate`]) there is nothing to find, so a threshold can be chosen without truth that leaves, say, 10
-//! components of 5 px a frame. Whatever then finds more true objects is the better detector. The same frames give the
-//! number of false components at any other threshold.
+//! ([`twinpeak_core::extract::calibrate`]) there is nothing to find, so a threshold can be chosen without truth that
+//! leaves, say, 10 components of 5 px a frame. Whatever then finds more true objects is the better detector. The same
+//! frames give the number of false components at any other threshold.
 //!
-//! Pixels are another question: which of them belong to an object. On simulations that is known (science.md, section 5: the
-//! noiseless sum of the shape bands exceeds 1.5 sigma; from .75 to 1.5 nothing is said), and
+//! Pixels are another question: which of them belong to an object. On simulations that is known (science.md, section 5:
+//! the noiseless sum of the shape bands exceeds 1.5 sigma; from .75 to 1.5 nothing is said), and
 //!
 //! > IoU = pixels that are an object's and are called so / pixels that are an object's or are called so.
 
@@ -48,7 +48,7 @@ impl Findings {
     }
 }
 
-/// Marks at one threshold, over all fields of a sky.
+/// Metrics at one threshold, over all fields of a sky.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DetectionMetrics {
     /// False components a field that were asked for; none where the threshold was not chosen by them.

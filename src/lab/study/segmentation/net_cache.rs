@@ -9,6 +9,8 @@ use super::answer::SegmentationContext;
 use super::plan::Hypercolumn;
 use crate::hypercolumn::{Settings, train_autoencoder};
 use crate::study::table::slug;
+use twinpeak_core::atomic_write::atomic_write;
+use twinpeak_core::hex::hex;
 use twinpeak_learn::{LearnError, Progress, Run};
 use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
@@ -37,11 +39,7 @@ impl SegmentationContext<'_> {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<LearnedNet, LearnError> {
         let settings = Settings { seed, ..net.net.clone() };
-        let hash: String = Sha256::digest(format!("{} {settings:?}", self.sha256))
-            .iter()
-            .take(6)
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let hash = hex(&Sha256::digest(format!("{} {settings:?}", self.sha256))[..6]);
         let folder = self.work.join(format!("segment-{}-{seed}-{hash}", slug(&net.name)));
         let path = folder.join("autoencoder.safetensors");
         let file = |source| LearnError::Checkpoint { path: path.clone(), source };
@@ -64,10 +62,7 @@ impl SegmentationContext<'_> {
         let mut kept = autoencoder.clone();
         let seconds = Array { shape: vec![1], values: vec![training_s as f32] };
         kept.0.insert(SECONDS.to_owned(), seconds);
-        let aside = path.with_extension("part");
-        fs::write(&aside, kept.to_safetensors(None).map_err(damaged)?)
-            .and_then(|()| fs::rename(&aside, &path))
-            .map_err(file)?;
+        atomic_write(&path, &kept.to_safetensors(None).map_err(damaged)?).map_err(file)?;
         Ok(LearnedNet { autoencoder, training_s })
     }
 }

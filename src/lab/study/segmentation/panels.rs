@@ -1,12 +1,12 @@
-//! Figures 5 and 7: the same pieces of a real or simulated field as each net gives them back, and as each segmenter cuts
-//! them out.
+//! Figures 5 and 7: the same pieces of a real or simulated field as each net gives them back, and as each segmenter
+//! cuts them out.
 
 use std::path::PathBuf;
 
 use super::answer::{Field, SegmentError, SegmentationContext, scores};
 use super::judge::{USUAL, masks};
-use super::plan::{Hypercolumn, Segmenter};
-use crate::study::{Figure, Plan, Sky};
+use super::plan::{Hypercolumn, SegmenterRow};
+use crate::study::{Figure, Plan, StudyDataset};
 use twinpeak_core::frame::{BANDS, PerBand, Plane};
 use twinpeak_core::model::{TILE, TILE_LEN};
 use twinpeak_formats::picture::{Panel, Panels, PictureError, panels};
@@ -29,7 +29,7 @@ pub enum PanelError {
 }
 
 /// Titles and files of the panels.
-pub fn panel_files(sky: &Sky) -> [(String, PathBuf); 2] {
+pub fn panel_files(sky: &StudyDataset) -> [(String, PathBuf); 2] {
     let file = |kind: &str| PathBuf::from(format!("{}-{kind}.png", super::figure_prefix(sky)));
     [
         (format!("{}: what each net gives back", sky.name), file("reconstructions")),
@@ -43,13 +43,13 @@ pub fn panel_files(sky: &Sky) -> [(String, PathBuf); 2] {
 /// [`PanelError`]
 pub fn panel_figures(
     plan: &Plan,
-    sky: &Sky,
+    sky: &StudyDataset,
     context: &SegmentationContext,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Figure>, PanelError> {
     let Some(field) = context.fields.first() else { return Ok(Vec::new()) };
-    let shown: Vec<&Segmenter> = plan.segmenter.iter().filter(|s| s.shown).collect();
-    let net = |s: &Segmenter| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
+    let shown: Vec<&SegmenterRow> = plan.segmenter.iter().filter(|s| s.shown).collect();
+    let net = |s: &SegmenterRow| s.how.hypercolumn().and_then(|name| plan.hypercolumn(name));
     let mut cut = Vec::new();
     for segmenter in &shown {
         let scores = scores(context, segmenter, net(segmenter), plan.seed, progress)?;

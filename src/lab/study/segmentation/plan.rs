@@ -1,5 +1,5 @@
-//! The part of the plan that is about finding objects: `[[hypercolumn]]` and `[[segmenter]]` of `config/study.toml`, and
-//! each sky's frames.
+//! The part of the plan that is about finding objects: `[[hypercolumn]]` and `[[segmenter]]` of `config/study.toml`,
+//! and each sky's frames.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::clusters::ClusterRule;
 use crate::hypercolumn::Settings;
 use crate::study::Supervision;
+use twinpeak_core::hex::hex;
 use twinpeak_nets::segmentation::Level;
 
 /// Whole frames of a sky.
@@ -51,7 +52,7 @@ pub struct Hypercolumn {
 /// A row of the tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Segmenter {
+pub struct SegmenterRow {
     /// Its name.
     pub name: String,
     /// Section or figure of the paper, or what else it comes from.
@@ -143,10 +144,10 @@ impl Finder {
     }
 }
 
-/// Tells a segmenter's settings, with all it builds on, from any other's: 16 hex digits. `shipped` names the bundle's net
-/// and thresholds; the rest of a bundle finds no objects.
-pub fn fingerprint(segmenter: &Segmenter, net: Option<&Hypercolumn>, data_sha256: &str, shipped: &str) -> String {
+/// Tells a segmenter's settings, with all it builds on, from any other's: 16 hex digits. `shipped` names the bundle's
+/// net and thresholds; the rest of a bundle finds no objects.
+pub fn fingerprint(segmenter: &SegmenterRow, net: Option<&Hypercolumn>, data_sha256: &str, shipped: &str) -> String {
     let shipped = if segmenter.how == Finder::Shipped { shipped } else { "" };
     let all = format!("{data_sha256} {:?} {net:?} {shipped} {}", segmenter.how, env!("CARGO_PKG_VERSION"));
-    Sha256::digest(all).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(all)[..8])
 }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use super::judge::USUAL;
 use super::metrics::DetectionMetrics;
-use super::plan::{Finder, Hypercolumn, Image, Segmenter};
+use super::plan::{Finder, Hypercolumn, Image, SegmenterRow};
 use super::record::{SegmentEnding, SegmentMetrics, SegmentRecord};
 use crate::study::table::{cell, short, signed, spread};
-use crate::study::{Plan, Sky, Supervision};
+use crate::study::{Plan, StudyDataset, Supervision};
 use twinpeak_learn::segment::Settings;
 
 /// The second number of false components at which completeness is told.
@@ -61,17 +61,17 @@ pub fn section(plan: &Plan, records: &[SegmentRecord], figures: &[(String, Strin
 /// A sky's rows.
 struct Rows<'a> {
     plan: &'a Plan,
-    sky: &'a Sky,
+    sky: &'a StudyDataset,
     records: &'a [SegmentRecord],
 }
 
 impl Rows<'_> {
-    fn of(&self, segmenter: &Segmenter) -> Vec<&SegmentRecord> {
+    fn of(&self, segmenter: &SegmenterRow) -> Vec<&SegmentRecord> {
         runs(self.records, self.sky, segmenter)
     }
 
     /// Medians of what `pick` gives.
-    fn cell(&self, segmenter: &Segmenter, pick: impl Fn(&SegmentMetrics) -> Option<f64>) -> String {
+    fn cell(&self, segmenter: &SegmenterRow, pick: impl Fn(&SegmentMetrics) -> Option<f64>) -> String {
         cell(self.of(segmenter).iter().filter_map(|r| pick(r.metrics()?)).collect())
     }
 
@@ -101,7 +101,7 @@ impl Rows<'_> {
         }
     }
 
-    fn seeds(&self, segmenter: &Segmenter) -> String {
+    fn seeds(&self, segmenter: &SegmenterRow) -> String {
         let runs = self.of(segmenter);
         let good = runs.iter().filter(|r| r.metrics().is_some()).count();
         match runs.len() {
@@ -177,7 +177,11 @@ impl Rows<'_> {
 }
 
 /// A segmenter's runs on a sky, of each seed the last: settings may have changed since the first.
-pub(super) fn runs<'a>(records: &'a [SegmentRecord], sky: &Sky, segmenter: &Segmenter) -> Vec<&'a SegmentRecord> {
+pub(super) fn runs<'a>(
+    records: &'a [SegmentRecord],
+    sky: &StudyDataset,
+    segmenter: &SegmenterRow,
+) -> Vec<&'a SegmentRecord> {
     let is = |r: &&SegmentRecord| r.sky == sky.name && r.segmenter == segmenter.name;
     let mut last: Vec<&SegmentRecord> = Vec::new();
     for record in records.iter().filter(is) {
@@ -189,7 +193,7 @@ pub(super) fn runs<'a>(records: &'a [SegmentRecord], sky: &Sky, segmenter: &Segm
     last
 }
 
-fn name(segmenter: &Segmenter) -> String {
+fn name(segmenter: &SegmenterRow) -> String {
     match segmenter.how.supervision() {
         Supervision::Baseline => format!("*{}*", segmenter.name),
         _ => segmenter.name.clone(),

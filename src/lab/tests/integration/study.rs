@@ -1,5 +1,5 @@
-//! `twinpeak-lab study`, from the outside: a run is made once, the same seed gives the same marks, a failure keeps its row, and
-//! what was measured since is not missed.
+//! `twinpeak-lab study`, from the outside: a run is made once, the same seed gives the same metrics, a failure keeps
+//! its row, and what was measured since is not missed.
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +24,8 @@ const SKY: [&str; 14] = [
     "--out",
 ];
 
+/// A plan with each part of the study, as small as it goes.
+// Long because it is one TOML file.
 fn plan(folder: &Path) -> String {
     let shipped = |path: &str| root().join(path).display().to_string();
     let (at, survey, bundle) = (folder.display(), shipped("config/surveys/sdss.toml"), shipped("config/model"));
@@ -188,6 +190,7 @@ fn timeless(runs: &str) -> Vec<serde_json::Value> {
     all
 }
 
+// Long because it is one study, minutes of training, that is looked at from all sides.
 #[test]
 fn each_run_is_made_once_and_can_be_made_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -228,9 +231,9 @@ fn each_run_is_made_once_and_can_be_made_again() {
     let of = |name: &str| found.iter().filter(|r| r["segmenter"] == name).collect::<Vec<_>>();
     for finder in ["rule", "filter", "shipped"] {
         // The brightest half magnitudes, summed: what is there is found.
-        let mark = &of(finder)[0]["ending"]["marks"]["at"][2];
-        let sum = |of: &str| mark[of].as_array().unwrap()[..6].iter().filter_map(|n| n.as_u64()).sum::<u64>();
-        assert!(sum("there") > 0 && sum("found") as f64 >= 0.7 * sum("there") as f64, "{finder}: {mark}");
+        let at = &of(finder)[0]["ending"]["marks"]["at"][2];
+        let sum = |of: &str| at[of].as_array().unwrap()[..6].iter().filter_map(|n| n.as_u64()).sum::<u64>();
+        assert!(sum("there") > 0 && sum("found") as f64 >= 0.7 * sum("there") as f64, "{finder}: {at}");
     }
     let iou = of("shipped")[0]["ending"]["marks"]["pixels"]["working"].as_f64().unwrap();
     assert!(iou > 0.5, "{iou}");
@@ -243,7 +246,7 @@ fn each_run_is_made_once_and_can_be_made_again() {
     // Nothing is left to run: the same records, the same page.
     let again = study(dir.path(), "first");
     assert_eq!(again, (runs, segments, results));
-    // From nothing, with no latents kept: the same marks.
+    // From nothing, with no latents kept: the same metrics.
     fs::remove_dir_all(dir.path().join("work")).unwrap();
     let (anew, segments_anew, _) = study(dir.path(), "second");
     assert_eq!((timeless(&anew), timeless(&segments_anew)), (records, found));

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use twinpeak_core::cutout::{Evidence, MODELS};
+use twinpeak_core::cutout::{ClassifierInput, MODELS};
 use twinpeak_core::frame::{BANDS, Frame};
 use twinpeak_core::model::{Classifier, ModelError, OBJECT_LEN, Segmenter, TILE_LEN};
 use twinpeak_core::outcome::ModelIdentity;
@@ -79,12 +79,10 @@ impl FrameSource for One {
     }
 }
 
-#[test]
-fn trainer_and_daemon_see_the_same_tensors() {
-    let survey = Arc::new(Survey::parse(include_str!("../../../../config/surveys/sdss.toml")).unwrap());
-    let made = simulate(&Spec { seed: 11, width: 420, height: 300, ..Spec::default() }, &survey).unwrap();
+/// The matched filter's thresholds, and a posterior that is not asked.
+fn recipe() -> Recipe {
     let threshold = ThresholdSegmenter::DETECT_SIGMA;
-    let settings = extract::Settings {
+    let extract = extract::Settings {
         detect_threshold: threshold,
         extent_threshold: threshold,
         min_area_px: 5,
@@ -93,10 +91,10 @@ fn trainer_and_daemon_see_the_same_tensors() {
         max_children: 1000,
         max_component_px: 100_000,
     };
-    let recipe = Recipe {
+    Recipe {
         preprocess: preprocess::Settings::default(),
         tile_overlap_px: 16,
-        extract: settings.clone(),
+        extract,
         fallback_fwhm_arcsec: [1.4; BANDS],
         posterior: Posterior {
             nets_weight: 1.0,
@@ -108,7 +106,14 @@ fn trainer_and_daemon_see_the_same_tensors() {
                 sn_floor: 30.0,
             },
         },
-    };
+    }
+}
+
+#[test]
+fn trainer_and_daemon_see_the_same_tensors() {
+    let survey = Arc::new(Survey::parse(include_str!("../../../../config/surveys/sdss.toml")).unwrap());
+    let made = simulate(&Spec { seed: 11, width: 420, height: 300, ..Spec::default() }, &survey).unwrap();
+    let recipe = recipe();
     let filter = ThresholdSegmenter::new(&survey, 3.5);
 
     let (tiles, objects) = (Seen::default(), Seen::default());
@@ -128,10 +133,10 @@ fn trainer_and_daemon_see_the_same_tensors() {
 
     let prepared = preprocess::prepare(made.frame, &survey, &recipe.preprocess).unwrap();
     let taught_tiles = Seen::default();
-    let mut by = sample::Detector {
+    let mut by = sample::ObjectFinder {
         segmenter: &mut Listening { filter, seen: taught_tiles.clone() },
         overlap_px: recipe.tile_overlap_px,
-        settings,
+        settings: recipe.extract.clone(),
         fallback_fwhm_arcsec: recipe.fallback_fwhm_arcsec,
     };
     let found = sample::find(&prepared, &survey, &mut by).unwrap();
@@ -141,13 +146,14 @@ fn trainer_and_daemon_see_the_same_tensors() {
 
     let tiles = tiles.lock().unwrap();
     assert!(tiles.len() >= 40 && *tiles == *taught_tiles.lock().unwrap(), "{} tiles", tiles.len());
-    // The trainer leaves out objects of magnitudes that do not teach, so its objects are some of the daemon's, in order.
+    // The trainer leaves out objects of magnitudes that do not teach, so its objects are some of the daemon's, in
+    // order.
     let objects = objects.lock().unwrap();
     let mut rest = objects.iter();
     assert!(taught.stamps.len() >= 15 && known.len() == taught.stamps.len(), "{} stamps", taught.stamps.len());
     for (stamp, measured) in taught.stamps.iter().zip(known) {
         let mut seen_by_nets = vec![0.0; OBJECT_LEN];
-        Evidence { stamp: Box::new(*stamp), measured }.write(&mut seen_by_nets);
+        ClassifierInput { stamp: Box::new(*stamp), measured }.write(&mut seen_by_nets);
         let bits: Vec<u32> = seen_by_nets.iter().map(|v| v.to_bits()).collect();
         assert!(rest.any(|seen| *seen == bits), "an object that the daemon never saw");
     }

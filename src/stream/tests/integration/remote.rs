@@ -50,12 +50,12 @@ fn bytes_of(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8 ^ seed).collect()
 }
 
-/// The fault of one object, as its fetch tells it: one line, without a secret.
+/// The fault of one object, as its fetch reports it: one line, without a secret.
 fn fault(remote: &ObjectStore) -> ObjectStoreError {
     let error = remote.get(&s3("frames", "n/u.fits")).unwrap_err();
-    let told = error.to_string();
-    assert!(!told.contains('\n') && told.starts_with("s3://frames/n/u.fits: "), "{told}");
-    assert!(!format!("{told} {error:?}").contains(SECRET) && !told.contains(KEY_ID), "{told}");
+    let reported = error.to_string();
+    assert!(!reported.contains('\n') && reported.starts_with("s3://frames/n/u.fits: "), "{reported}");
+    assert!(!format!("{reported} {error:?}").contains(SECRET) && !reported.contains(KEY_ID), "{reported}");
     error
 }
 

@@ -1,5 +1,6 @@
-//! EB's shares of the models by magnitude: expectation maximisation (Dempster, Laird & Rubin 1977) of a mixture whose
-//! components are given (chi^2 of the PSF and of 16 galaxies, see `cutout`) and whose shares follow smooth laws.
+//! The profile likelihood's (EB's) shares of the models by magnitude: expectation maximisation (Dempster, Laird & Rubin
+//! 1977) of a mixture whose components are given (chi^2 of the PSF and of 16 galaxies, see `cutout`) and whose shares
+//! follow smooth laws.
 //!
 //! ```text
 //! stars        logit pi(m)  = a0 + a1 x + a2 x^2
@@ -55,7 +56,7 @@ pub struct TrainingSet {
     pub mag: Vec<f32>,
 }
 
-/// Learns the mixture. TrainingSet with a number that is not finite are left out.
+/// Learns the mixture. Objects with a number that is not finite are left out.
 ///
 /// # Errors
 /// [`LearnError::TooFew`], also where all have one magnitude; libtorch's.
@@ -274,7 +275,7 @@ mod tests {
         }
     }
 
-    /// TrainingSet that fit no model better than another say nothing, and where there are only such ones the laws of the
+    /// Objects that fit no model better than another say nothing, and where there are only such ones the laws of the
     /// others go on: 22.25 has a tenth of stars, as if they could be told there.
     #[test]
     fn what_is_plain_bounds_what_is_not() {

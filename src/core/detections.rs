@@ -1,6 +1,6 @@
-//! From scores to measured objects: the one road that the daemon and the trainer both take.
+//! From scores to measured objects: the one way that the daemon and the trainer both take.
 
-use crate::cutout::{Profiles, Source};
+use crate::cutout::{FrameView, Profiles};
 use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
 use crate::frame::{PerBand, Plane};
@@ -10,12 +10,12 @@ use crate::psf::{self, Psf, PsfQuality, Splines};
 use crate::survey::Survey;
 
 /// A frame's objects, and what measuring them needs.
-pub struct Objects<'a> {
+pub struct Detections<'a> {
     prepared: &'a Prepared,
     survey: &'a Survey,
-    /// Which pixels are whose.
+    /// Segmentation and footprint of each object.
     pub footprints: Footprints,
-    /// How good the frame's PSF is.
+    /// Width of each band's PSF, and how many stars made it.
     pub quality: PerBand<PsfQuality>,
     detection: Plane<f32>,
     shapes: Vec<crate::aperture::Shape>,
@@ -29,7 +29,7 @@ pub fn detection_weights(prepared: &Prepared, survey: &Survey) -> PerBand<f32> {
     survey.detection_weights(&prepared.sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4])
 }
 
-impl<'a> Objects<'a> {
+impl<'a> Detections<'a> {
     /// Finds the objects behind `score` and measures the frame's PSF on their stars; `fallback_fwhm_arcsec` serves
     /// where there are too few.
     pub fn find(
@@ -48,9 +48,9 @@ impl<'a> Objects<'a> {
         Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles }
     }
 
-    /// What cuts are made from.
-    pub fn source(&self) -> Source<'_> {
-        Source {
+    /// The frame as cutouts and measurements need it.
+    pub fn view(&self) -> FrameView<'_> {
+        FrameView {
             prepared: self.prepared,
             survey: self.survey,
             splines: &self.splines,
@@ -62,6 +62,6 @@ impl<'a> Objects<'a> {
 
     /// Measures all of them, in the order of their numbers.
     pub fn measure(&self) -> Vec<Measured> {
-        measure::measure(&self.source(), &self.footprints, &self.detection, &self.shapes)
+        measure::measure(&self.view(), &self.footprints, &self.detection, &self.shapes)
     }
 }

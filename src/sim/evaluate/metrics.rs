@@ -1,8 +1,8 @@
-//! One method's marks on labelled objects: what the study writes down of every run.
+//! One method's metrics on labelled objects: what the study writes down of every run.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bin, Calibration, roc};
+use super::{Bin, ReliabilityDiagram, roc};
 
 /// What a method says of one labelled object.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,9 +34,9 @@ pub struct BinAuc {
     pub auc: f64,
 }
 
-/// A method's marks.
+/// A method's metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Marks {
+pub struct Metrics {
     /// In the wide ranges and each half magnitude that holds both classes.
     pub auc: Vec<BinAuc>,
     /// Share of right calls in [`Bin::MAIN`].
@@ -56,7 +56,7 @@ pub struct Marks {
 /// Nodes of a kept curve.
 pub const ROC_NODES: usize = 101;
 
-impl Marks {
+impl Metrics {
     /// Measures them; a NaN score counts as the lowest. Empty where a class is missing.
     pub fn measure(scored: &[Scored]) -> Self {
         let main: Vec<&Scored> = scored.iter().filter(|o| Bin::MAIN.holds(o.mag)).collect();
@@ -68,7 +68,7 @@ impl Marks {
         let star: Vec<bool> = main.iter().map(|o| o.star).collect();
         let probability: Option<Vec<f64>> = main.iter().map(|o| o.probability.filter(|p| !p.is_nan())).collect();
         // The interval is not kept: the seeds' spread says more.
-        let calibration = probability.and_then(|p| Calibration::measure(&p, &star, 0, 0));
+        let calibration = probability.and_then(|p| ReliabilityDiagram::measure(&p, &star, 0, 0));
         Self {
             auc: Bin::all().filter_map(|bin| bin_auc(bin, scored)).collect(),
             accuracy: (star_right + galaxy_right) / (main.len() as f64).max(1.0),
@@ -125,11 +125,14 @@ mod tests {
     #[test]
     fn a_perfect_method_gets_full_marks() {
         let all: Vec<_> = (0..40).map(|i| object(20.2, i % 2 == 0, f64::from(1 - i % 2))).collect();
-        let marks = Marks::measure(&all);
-        assert_eq!((marks.accuracy, marks.f1_star, marks.f1_galaxy, marks.calibration), (1.0, 1.0, 1.0, Some(0.0)));
-        assert_eq!((marks.auc_between(14.0, 22.0), marks.auc_between(20.0, 20.5)), (Some(1.0), Some(1.0)));
-        assert_eq!(marks.auc_between(21.0, 22.0), None);
-        assert_eq!((marks.roc[0], marks.roc.len()), (1.0, ROC_NODES));
+        let metrics = Metrics::measure(&all);
+        assert_eq!(
+            (metrics.accuracy, metrics.f1_star, metrics.f1_galaxy, metrics.calibration),
+            (1.0, 1.0, 1.0, Some(0.0))
+        );
+        assert_eq!((metrics.auc_between(14.0, 22.0), metrics.auc_between(20.0, 20.5)), (Some(1.0), Some(1.0)));
+        assert_eq!(metrics.auc_between(21.0, 22.0), None);
+        assert_eq!((metrics.roc[0], metrics.roc.len()), (1.0, ROC_NODES));
     }
 
     /// Two of four stars found, one galaxy taken for a star: sklearn's accuracy_score .625, f1_score .571 and .667.
@@ -138,17 +141,17 @@ mod tests {
         let star = [true, true, true, true, false, false, false, false];
         let called = [true, true, false, false, true, false, false, false];
         let all: Vec<_> = star.iter().zip(called).map(|(&s, c)| object(19.0, s, f64::from(u8::from(c)))).collect();
-        let marks = Marks::measure(&all);
-        assert!((marks.accuracy - 0.625).abs() < 1e-12);
-        assert!((marks.f1_star - 4.0 / 7.0).abs() < 1e-12 && (marks.f1_galaxy - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(marks.calibration, None); // fewer objects than bins
+        let metrics = Metrics::measure(&all);
+        assert!((metrics.accuracy - 0.625).abs() < 1e-12);
+        assert!((metrics.f1_star - 4.0 / 7.0).abs() < 1e-12 && (metrics.f1_galaxy - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(metrics.calibration, None); // fewer objects than bins
     }
 
     #[test]
     fn a_score_that_is_no_number_ranks_last() {
         let mut all: Vec<_> = (0..20).map(|i| object(20.0, i < 10, f64::from(20 - i))).collect();
         all[0].score = f64::NAN;
-        assert!((Marks::measure(&all).auc_between(14.0, 22.0).unwrap() - 0.9).abs() < 1e-12);
-        assert_eq!(Marks::measure(&[]).roc, Vec::<f64>::new());
+        assert!((Metrics::measure(&all).auc_between(14.0, 22.0).unwrap() - 0.9).abs() < 1e-12);
+        assert_eq!(Metrics::measure(&[]).roc, Vec::<f64>::new());
     }
 }

@@ -1,15 +1,15 @@
-//! All that an object's class is told from.
+//! What an object's class is derived from: its stamp, and what was measured of it.
 
 use super::{Cutout, MODELS, ProfileFit, Profiles};
 use crate::frame::BANDS;
 use crate::model::{COLOUR_LEN, OBJECT_LEN, STAMP_LEN};
 
-/// What is known of an object that bears on its class.
+/// The input of every opinion on one object's class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
+pub struct ClassifierInput {
     /// Its PSF residual in units of noise (see [`Cutout::stamp`]).
     pub stamp: Box<[f32; STAMP_LEN]>,
-    /// What was measured of it.
+    /// Magnitude, S/N, profile fits and colours.
     pub measured: Measurements,
 }
 
@@ -27,8 +27,9 @@ pub struct Measurements {
 }
 
 impl Cutout {
-    /// The evidence on the object at reference position `at`, of this reference-band PSF magnitude.
-    pub fn evidence(&self, profiles: &Profiles, at: (f64, f64), mag: f32) -> Evidence {
+    /// What the nets and the profiles are shown of the object at reference position `at`, of this reference-band PSF
+    /// magnitude.
+    pub fn classifier_input(&self, profiles: &Profiles, at: (f64, f64), mag: f32) -> ClassifierInput {
         let fit = self.fit_profiles(profiles, at);
         let measured = Measurements {
             mag,
@@ -36,7 +37,7 @@ impl Cutout {
             chi2: fit.as_ref().map_or([f32::NAN; MODELS], |f| f.chi2),
             colours: fit.as_ref().map_or([f32::NAN; BANDS - 1], ProfileFit::colours),
         };
-        Evidence { stamp: self.stamp(), measured }
+        ClassifierInput { stamp: self.stamp(), measured }
     }
 }
 
@@ -49,7 +50,7 @@ impl Measurements {
     }
 }
 
-impl Evidence {
+impl ClassifierInput {
     /// Writes what the nets see of the object, [`OBJECT_LEN`] values: the stamp, then colours and magnitude, or zeros
     /// where a colour is missing.
     ///
