@@ -248,5 +248,9 @@ mod tests {
         args.out = Some(folder.path().join("out"));
         run(&args).unwrap();
         assert_eq!(written(folder.path())["pixels"], serde_json::json!({"both": 1, "ours_alone": 1, "true_alone": 0}));
+
+        // What the configuration says of files holds here too.
+        args.config.set = vec![("input.max_pixels".into(), "3".into())];
+        assert!(format!("{:#}", run(&args).unwrap_err()).contains("4x1"));
     }
 }

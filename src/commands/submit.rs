@@ -41,7 +41,7 @@ pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
     if fields.passed_over() > 0 {
-        submission.count.line(&format!("{} files are not of the survey: passed over", fields.passed_over()));
+        submission.count.println(&format!("{} files are not of the survey: passed over", fields.passed_over()));
     }
 
     let mut pace = Pace::new(args.rate);
@@ -118,7 +118,7 @@ impl Submission {
     fn failed(&mut self, image: &str, why: &str) {
         self.failed += 1;
         self.count.done();
-        self.count.line(&format!("{image}: not sent: {why}"));
+        self.count.println(&format!("{image}: not sent: {why}"));
     }
 
     fn end(self, topic: &str) -> Exit {

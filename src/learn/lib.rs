@@ -1,7 +1,7 @@
 //! Training, without labels, of what ships: the segmentation net with its self-taught head, the ensemble of
 //! classification nets with its calibration, the shares of the profile fits, and the nets of colour.
 //!
-//! # The road
+//! # The stages
 //!
 //! [`sample`] turns frames into what is learned from, by the daemon's own steps. [`segment`] trains the segmenter and
 //! finds its thresholds; [`classify`] trains auto-encoders of PSF residuals and the double-peak VAEs over them;

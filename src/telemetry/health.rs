@@ -125,7 +125,7 @@ mod tests {
         underway.on(&Event::Passed { image: &image, stage: Stage::Ingest });
         assert_eq!(stuck(), Ok(())); // its disk may be away
         for stage in [Stage::Prepare, Stage::Segment, Stage::Extract] {
-            underway.on(&Event::Passed { image: &image, stage: stage });
+            underway.on(&Event::Passed { image: &image, stage });
             let why = stuck().unwrap_err();
             assert!(why.contains("f-1") && why.contains(stage.name()), "{why}");
             assert_eq!(underway.check(Duration::from_secs(3600)), Ok(()));

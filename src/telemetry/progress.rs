@@ -37,7 +37,7 @@ impl Count {
     }
 
     /// Prints a line above the bar, or to standard error without one.
-    pub fn line(&self, line: &str) {
+    pub fn println(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
             // A closed standard error must not end the work.
@@ -91,7 +91,7 @@ impl Probe for FrameProgress {
 impl FrameProgress {
     fn finished(&self, finished: &Finished) {
         self.0.done();
-        self.0.line(&line(finished));
+        self.0.println(&line(finished));
     }
 }
 

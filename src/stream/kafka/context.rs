@@ -206,7 +206,7 @@ impl Context {
     }
 
     /// Partitions are taken from us in good order: what is done is committed first.
-    fn hand_over(&self, consumer: &KafkaConsumer) {
+    fn commit_before_revocation(&self, consumer: &KafkaConsumer) {
         let until = Instant::now() + LAST_COMMIT;
         let mut result = self.begin_commit().map(|()| false);
         while let Ok(false) = result {
@@ -224,7 +224,7 @@ impl Context {
         let lost = consumer.assignment_lost();
         tracing::info!(topic = %self.topic, ?partitions, lost, "partitions revoked");
         if !lost {
-            self.hand_over(consumer);
+            self.commit_before_revocation(consumer);
         }
         let mut state = self.state();
         // With its offsets in it, a transaction may still be committed; without, its images may be somebody else's.

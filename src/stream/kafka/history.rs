@@ -13,7 +13,7 @@ use super::reports::{REPORTS_WAIT, Reports, Watch, code_of};
 use super::{KafkaError, Settings};
 
 /// A broker that gives nothing for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The records of a topic; records of one partition in their order. Ends where the topic ended when it was opened, or
 /// where a transaction is open.
@@ -104,7 +104,7 @@ impl Iterator for History {
                 Some(Err(error)) => last = error,
                 None => {}
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > READ_TIMEOUT {
                 self.ends.clear();
                 return Some(Err(unread(last)));
             }

@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 /// A transaction that must be aborted is begun again so often.
 const TRIES: usize = 5;
 /// A broker that does not finish a transaction is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRIES_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which rejected messages are replayed: all, where nothing is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl<'a> Replay<'a> {
         let producer = Transactional::new(settings, &settings.replays_id(survey), refused.clone(), watch.clone())?;
         let there = producer.topics()?;
         topics.ensure(&there, settings)?;
-        patiently(|| producer.init()).map_err(|error| broken("take over the replay", error))?;
+        retry_while_asked(|| producer.init()).map_err(|error| broken("take over the replay", error))?;
         Ok(Self { settings, topics, survey, fetch, watch, producer, refused })
     }
 
@@ -249,7 +249,7 @@ impl<'a> Replay<'a> {
                 Err(TransactionError::Fatal(error)) => return Err(broken("replay messages", error)),
                 Err(TransactionError::Abort(error) | TransactionError::Retry(error)) => error,
             };
-            patiently(|| self.producer.abort()).map_err(|error| broken("abort a replay", error))?;
+            retry_while_asked(|| self.producer.abort()).map_err(|error| broken("abort a replay", error))?;
             let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
             let before = batch.len();
             batch.retain(|whole| match refused.get(whole.rejected.record()) {
@@ -295,7 +295,7 @@ impl<'a> Replay<'a> {
             self.producer.send(&note, &origin)?;
             self.producer.poll();
         }
-        match patiently(|| self.producer.commit()) {
+        match retry_while_asked(|| self.producer.commit()) {
             Ok(()) => Ok(()),
             Err(TransactionError::Abort(error)) => Err(TransactionError::Abort(error)),
             // Whether it was committed is not known: the next replay will see.
@@ -305,11 +305,11 @@ impl<'a> Replay<'a> {
 }
 
 /// Does a step again for as long as that is all it asks for.
-fn patiently(step: impl Fn() -> Result<(), TransactionError>) -> Result<(), TransactionError> {
+fn retry_while_asked(step: impl Fn() -> Result<(), TransactionError>) -> Result<(), TransactionError> {
     let since = Instant::now();
     loop {
         match step() {
-            Err(TransactionError::Retry(error)) if since.elapsed() < PATIENCE => {
+            Err(TransactionError::Retry(error)) if since.elapsed() < RETRIES_TIMEOUT => {
                 tracing::warn!(error = %causes(&error), "transaction step not finished, retrying");
                 std::thread::sleep(Duration::from_millis(200));
             }

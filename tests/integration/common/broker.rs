@@ -60,15 +60,19 @@ impl Broker {
         type Shared = Mutex<BTreeMap<String, &'static Broker>>; // a mutex: who comes second waits for the start
         static SHARED: Shared = Mutex::new(BTreeMap::new());
         let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
-        *shared.entry(options.join(" ")).or_insert_with(|| {
-            let broker = Self::start(options);
-            let stop = r#"cat; "$0" stop --dir "$1"; rm -rf "$1""#;
-            let mut watcher = Command::new("setsid");
-            watcher.args(["sh", "-c", stop, SCRIPT]).arg(broker.folder());
-            let watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-            std::mem::forget(watcher.unwrap().stdin); // closed by our end, whatever that is
-            Box::leak(Box::new(broker))
-        })
+        let key = options.join(" ");
+        if let Some(broker) = shared.get(&key) {
+            return broker;
+        }
+        let broker = Self::start(options);
+        let stop = r#"cat; "$0" stop --dir "$1"; rm -rf "$1""#;
+        let mut watcher = Command::new("setsid");
+        watcher.args(["sh", "-c", stop, SCRIPT]).arg(broker.folder());
+        let watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        std::mem::forget(watcher.unwrap().stdin); // closed by our end, whatever that is
+        let broker: &Self = Box::leak(Box::new(broker));
+        shared.insert(key, broker);
+        broker
     }
 
     pub fn start(options: &[&str]) -> Self {
