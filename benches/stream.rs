@@ -27,9 +27,9 @@ use twinpeak_core::wcs::Wcs;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
 use twinpeak_formats::avro::{AvroEncoder, Framing};
-use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Settings, Software, Stream, Taken};
+use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Request, Settings, Software, Stream};
 use twinpeak_stream::object_store::{self, ObjectStore};
-use twinpeak_stream::outflow::Records;
+use twinpeak_stream::outflow::RecordWriter;
 
 const ROWS: u32 = 500;
 const IMAGES: usize = 2000;
@@ -78,15 +78,15 @@ fn finished(image: &ImageId, sequence: u64) -> Finished {
 
 struct Named;
 impl Intake for Named {
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
+    fn take(&self, incoming: &Arc<Incoming>) -> Request {
         let image_id = ImageId::new(std::str::from_utf8(incoming.bytes()).unwrap()).unwrap();
-        Taken::new(image_id, || Ok(Loaded::Nothing))
+        Request::new(image_id, || Ok(Loaded::Nothing))
     }
 }
 
-fn outflow() -> Records {
+fn outflow() -> RecordWriter {
     let remote = ObjectStore::new(&object_store::Settings::default(), 1 << 20).unwrap();
-    Records::new(AvroEncoder::new(&survey(), Framing::SingleObject).unwrap(), Arc::new(remote), 1 << 20, false)
+    RecordWriter::new(AvroEncoder::new(&survey(), Framing::SingleObject).unwrap(), Arc::new(remote), 1 << 20, false)
 }
 
 #[derive(Default)]

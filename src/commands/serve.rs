@@ -75,7 +75,7 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// Metrics, log, drift, the page, and the last_inference that each inference makes beat.
+    /// Metrics, log, drift, the page, and when the device last inferred.
     pub fn new(assembly: &Assembly, config: &Config) -> Self {
         let identity = &assembly.models.identity;
         let metrics = Arc::new(Metrics::new(&ServiceInfo {

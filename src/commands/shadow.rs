@@ -227,7 +227,7 @@ impl CatalogSink for Compared {
 
     fn publish(&self, finished: &Finished, (): &(), (): &()) -> Result<PublishOutcome, PortError> {
         self.0.candidate_did(finished);
-        Ok(PublishOutcome::Stored)
+        Ok(PublishOutcome::Accepted)
     }
 }
 

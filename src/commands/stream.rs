@@ -14,10 +14,10 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::{EngineError, Limits};
 use twinpeak_formats::avro::{AvroEncoder, Framing, Schemas};
-use twinpeak_stream::intake::Messages;
+use twinpeak_stream::intake::MessageReader;
 use twinpeak_stream::kafka::{Parts, Software, Stream};
 use twinpeak_stream::object_store::ObjectStore;
-use twinpeak_stream::outflow::Records;
+use twinpeak_stream::outflow::RecordWriter;
 use twinpeak_stream::registry::{self, Credentials};
 use twinpeak_telemetry::health::Check;
 
@@ -43,8 +43,8 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let (mut source, mut sink, stream) = Stream::start(Parts {
         settings: config.kafka.clone(),
         survey: survey.profile().name.clone(),
-        intake: Box::new(Messages::new(&config.kafka, survey, remote.clone(), fits_limits(config))),
-        outflow: Arc::new(Records::new(
+        intake: Box::new(MessageReader::new(&config.kafka, survey, remote.clone(), fits_limits(config))),
+        outflow: Arc::new(RecordWriter::new(
             wire,
             remote,
             config.kafka.inline_mask_bytes,

@@ -63,7 +63,7 @@ impl FrameView<'_> {
     }
 }
 
-/// 31x31 pixels of one object in every band, with its PSF and its flux as a point view.
+/// 31x31 pixels of one object in every band, with its PSF and its flux as a point source.
 #[derive(Clone, Debug)]
 pub struct Cutout {
     /// Pixels about the object's position in each band, nMgy.

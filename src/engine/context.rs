@@ -12,7 +12,7 @@ use super::ports::PortError;
 use super::probe::{Event, Probe};
 
 /// What every stage may look at.
-pub(super) struct Engine<'a> {
+pub(super) struct StageContext<'a> {
     pub limits: &'a Limits,
     pub stop: &'a Stop,
     pub probe: &'a dyn Probe,
@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Tries again what a port asks to be tried again, waiting longer each time.
 pub(super) fn with_retries<T>(
-    engine: &Engine,
+    engine: &StageContext,
     stage: Stage,
     stop: &Stop,
     mut attempt: impl FnMut() -> Result<T, PortError>,

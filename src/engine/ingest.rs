@@ -5,7 +5,7 @@ use std::time::Instant;
 use crossbeam::channel::Sender;
 
 use super::EngineError;
-use super::context::{Engine, with_retries};
+use super::context::{StageContext, with_retries};
 use super::flow::Permits;
 use super::ports::FrameSource;
 use super::probe::Event;
@@ -17,7 +17,7 @@ pub(super) fn ingest<S: FrameSource + ?Sized>(
     source: &mut S,
     to_prepare: Sender<Admitted<S::Receipt>>,
     permits: &Permits,
-    engine: &Engine,
+    engine: &StageContext,
     depths: &dyn Fn(),
 ) {
     for sequence in 0.. {

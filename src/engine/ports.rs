@@ -42,7 +42,7 @@ pub struct Arrival<R> {
     pub load: Load,
     /// Where it came from; all that is logged about the image stands in it.
     pub span: tracing::Span,
-    /// The source's own note (an offset, claimed paths); the sink gets it back, untouched.
+    /// The source's own note (a delivery, a lease); the sink gets it back, untouched.
     pub receipt: R,
 }
 
@@ -61,7 +61,7 @@ impl<R> Arrival<R> {
 
 /// A source of frames: a list of files, a watched folder, a topic.
 pub trait FrameSource: Send {
-    /// The source's own note on an arrival: an offset, a lease.
+    /// The source's own note on an arrival: a delivery, a lease.
     type Receipt: Send;
 
     /// The next image; blocks while there is none, `None` when there will be no more or `stop` was requested.
@@ -101,8 +101,8 @@ pub trait CatalogSink: Sync + Send {
 /// What became of an outcome that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// The outcome is stored.
-    Stored,
+    /// The sink has it: it is stored, or goes into a transaction that may yet be aborted and done again.
+    Accepted,
     /// Its image is no longer ours: somebody else does it again, and nothing was stored.
     Dropped,
 }

@@ -22,7 +22,7 @@ impl Probe for NoProbe {
 /// An event of the engine or of its ports.
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
-    /// A frame got a permit and entered the engine.
+    /// A frame came from the source; it may still wait for a permit.
     Arrived(&'a ImageId),
     /// A stage of a frame is done.
     StageDone {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender};
 
-use super::context::{Engine, with_retries};
+use super::context::{StageContext, with_retries};
 use super::flow::{Permit, Stop};
 use super::ports::{CatalogSink, PortError, PublishOutcome};
 use super::probe::Event;
@@ -29,7 +29,7 @@ pub(super) fn encode<K: CatalogSink>(
     ended: Receiver<Box<Ended<K::Receipt>>>,
     to_publish: &Sender<ToPublish<K>>,
     sink: &K,
-    engine: &Engine,
+    engine: &StageContext,
 ) {
     let never = Stop::default(); // what is finished is stored even while draining
     for ended in ended {
@@ -70,7 +70,7 @@ pub(super) fn encode<K: CatalogSink>(
 pub(super) fn publish<K: CatalogSink>(
     encoded: &Receiver<ToPublish<K>>,
     sink: &K,
-    engine: &Engine,
+    engine: &StageContext,
     depths: &dyn Fn(),
 ) -> Summary {
     let (mut reorder, mut summary) = (Reorder::new(), Summary::default());
@@ -84,7 +84,7 @@ pub(super) fn publish<K: CatalogSink>(
                 sink.publish(&job.finished, &job.encoded, &job.receipt)
             });
             match stored {
-                Ok(PublishOutcome::Stored) => {
+                Ok(PublishOutcome::Accepted) => {
                     let seconds = job.seconds + since.elapsed().as_secs_f64();
                     engine.probe.on(&Event::StageDone { stage: Stage::Publish, seconds });
                     match job.finished.outcome {

@@ -4,7 +4,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::context::Engine;
+use super::context::StageContext;
 use super::flow::{Failure, Permits, Stop};
 use super::ports::{CatalogSink, FrameSource};
 use super::probe::{Event, Probe};
@@ -33,7 +33,7 @@ pub fn run<S: FrameSource + ?Sized, K: CatalogSink<Receipt = S::Receipt>>(
     let answer_len = first.classifier.answer_len();
     let room = limits.frames_in_flight;
     let (permits, failure) = (Permits::new(room), Failure::new(stop));
-    let engine = &Engine { limits, stop, probe, failure: &failure };
+    let engine = &StageContext { limits, stop, probe, failure: &failure };
     let (to_prepare, from_ingest) = bounded(room);
     let (to_segment, prepared) = bounded(room);
     let (to_classify, extracted) = bounded(room);

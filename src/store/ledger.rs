@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, atomic_write};
+use super::{StoreError, file_set};
 use twinpeak_core::causes::causes;
 use twinpeak_core::frame::ImageId;
 
@@ -73,7 +73,7 @@ impl Ledger {
         }
         let lock = lock(&state.join("lock"), folder)?;
         for path in [folder, &claims, &rejected] {
-            atomic_write::sweep(path)?;
+            file_set::sweep(path)?;
         }
         let mut table = Table::default();
         let finished = finished(folder)?;
@@ -84,7 +84,7 @@ impl Ledger {
                     let died = attempts(&claims.join(file_of(&image)));
                     table.died.insert(image, died);
                 }
-                _ => atomic_write::remove_file(&claims, &format!("{name}.json"))?,
+                _ => file_set::remove_file(&claims, &format!("{name}.json"))?,
             }
         }
         Ok(Self(Arc::new(Inner { folder: folder.to_owned(), claims, table: Mutex::new(table), _lock: lock })))
@@ -149,8 +149,8 @@ impl Ledger {
     /// # Errors
     /// [`StoreError`] saying why not.
     pub fn probe(&self) -> Result<(), StoreError> {
-        atomic_write::write_file(&self.0.folder, ".tmp-probe", b"twinpeak\n")?;
-        atomic_write::remove_file(&self.0.folder, ".tmp-probe")
+        file_set::write_file(&self.0.folder, ".tmp-probe", b"twinpeak\n")?;
+        file_set::remove_file(&self.0.folder, ".tmp-probe")
     }
 
     /// Frees the folder as the end of a process does.
@@ -161,13 +161,13 @@ impl Ledger {
 
     fn write(&self, image: &ImageId, attempts: u32) -> Result<(), StoreError> {
         let text = serde_json::to_vec(&Attempts { attempts }).expect("a number can be written as JSON");
-        atomic_write::write_file(&self.0.claims, &file_of(image), &text)
+        file_set::write_file(&self.0.claims, &file_of(image), &text)
     }
 
     /// Puts an image's claim back to what it was; best effort, since at worst an attempt too many is counted.
     fn restore(&self, image: &ImageId) {
         let put_back = match self.died(image) {
-            0 => atomic_write::remove_file(&self.0.claims, &file_of(image)),
+            0 => file_set::remove_file(&self.0.claims, &file_of(image)),
             died => self.write(image, died),
         };
         if let Err(error) = put_back {
@@ -192,7 +192,7 @@ impl Lease {
     /// # Errors
     /// [`StoreError`] where the claim's file cannot be removed; the next start does it.
     pub fn release(&self) -> Result<(), StoreError> {
-        let removed = atomic_write::remove_file(&self.ledger.0.claims, &file_of(&self.image));
+        let removed = file_set::remove_file(&self.ledger.0.claims, &file_of(&self.image));
         let mut table = self.ledger.table();
         table.in_work.remove(&self.image);
         table.died.remove(&self.image);

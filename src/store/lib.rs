@@ -25,7 +25,7 @@
 //! | `files` | [`FileList`], the frames that somebody names as a source |
 //! | `ledger` | [`Ledger`] and [`Lease`]: an image is claimed on disk before the work begins |
 //! | `sink`, `record` | [`DirectorySink`]: a set of files appears together, its [`DoneRecord`] last |
-//! | `atomic_write` | [`write_file`]: written aside, synced, renamed |
+//! | `file_set` | [`write_file`]: written aside, synced, renamed |
 //! | `night`, `past` | what a folder says of its images, read back |
 //!
 //! # An image, begun and finished
@@ -48,8 +48,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod atomic_write;
 mod field;
+mod file_set;
 mod files;
 mod inbox;
 mod ledger;
@@ -65,7 +65,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use atomic_write::write_file;
+pub use file_set::write_file;
 pub use files::{Fields, FileList};
 pub use inbox::Inbox;
 pub use ledger::{Lease, Ledger, MAX_ATTEMPTS};

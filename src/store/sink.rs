@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::ledger::REJECTED;
-use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, StoreError, atomic_write};
+use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, StoreError, file_set};
 use twinpeak_core::catalog::{self, Catalog, Column};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::hex::hex;
@@ -99,7 +99,7 @@ impl DirectorySink {
         Ok(Files::Processed { files, record: Box::new(DoneRecord::new(products, described)) })
     }
 
-    /// Writes the files and the record atomic_write, shows the files, then the record.
+    /// Writes the files and the record aside, shows the files, then the record.
     fn publish_set(&self, image: &str, files: &[(String, Vec<u8>)], record: &DoneRecord) -> Result<(), StoreError> {
         let done = format!("{image}.done.json");
         let text = json(&done, record)?;
@@ -109,15 +109,15 @@ impl DirectorySink {
             .chain([(done.as_str(), text.as_slice())])
             .collect();
         let folder = self.ledger.folder();
-        let mut set = atomic_write::Set::write(folder, &all)?;
+        let mut set = file_set::Set::write(folder, &all)?;
         // Where an earlier set is replaced, its record must not vouch for a mixture of both.
-        atomic_write::remove_file(folder, &done)?;
+        file_set::remove_file(folder, &done)?;
         if self.encoders.catalog_avro.is_none() {
-            atomic_write::remove_file(folder, &format!("{image}.{AVRO}"))?;
+            file_set::remove_file(folder, &format!("{image}.{AVRO}"))?;
         }
         set.show(files.len())?;
         set.show(1)?;
-        atomic_write::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
+        file_set::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
     }
 
     fn publish_rejection(&self, record: &RejectedRecord) -> Result<(), StoreError> {
@@ -129,7 +129,7 @@ impl DirectorySink {
             }
             _ => {}
         }
-        atomic_write::write_file(&folder, &name, &json(&name, record)?)
+        file_set::write_file(&folder, &name, &json(&name, record)?)
     }
 
     fn rejected(&self, image: &str, rejection: Rejection) -> RejectedRecord {
@@ -164,7 +164,7 @@ impl CatalogSink for DirectorySink {
         if let Some(claim) = claim {
             claim.release()?;
         }
-        Ok(PublishOutcome::Stored)
+        Ok(PublishOutcome::Accepted)
     }
 }
 

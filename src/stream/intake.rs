@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::kafka::{self, Incoming, Intake, Taken};
+use crate::kafka::{self, Incoming, Intake, Request};
 use crate::message::{self, Message, ObjectCreated, Uri};
 use crate::object_store::{ExistencePoll, ObjectStore, ObjectStoreError};
 use twinpeak_core::frame::{BANDS, Frame, ImageId, PerBand};
@@ -13,7 +13,7 @@ use twinpeak_engine::ports::Loaded;
 use twinpeak_formats::fits::{self, NamedBytes};
 
 /// Understands the messages of `new-images`.
-pub struct Messages {
+pub struct MessageReader {
     survey: Arc<Survey>,
     files: Files,
     max_age: Duration,
@@ -29,7 +29,7 @@ struct Files {
     limits: fits::Limits,
 }
 
-impl Messages {
+impl MessageReader {
     /// Within the age, size and patience of `settings`; files come from `store` and are no larger than `limits`.
     pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, limits: fits::Limits) -> Self {
         Self {
@@ -58,8 +58,8 @@ impl Messages {
     }
 }
 
-impl Intake for Messages {
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
+impl Intake for MessageReader {
+    fn take(&self, incoming: &Arc<Incoming>) -> Request {
         let age = age_of(incoming.timestamp_ms);
         let unknown = || {
             ImageId::new(&format!("unrecognised.{}", incoming.origin)).unwrap_or_else(|_| {
@@ -75,7 +75,7 @@ impl Intake for Messages {
         match message::parse(incoming.bytes(), &self.survey) {
             Ok(Message::NewImage(image)) => {
                 let (files, id) = (self.files.clone(), image.image_id.clone());
-                Taken::new(id, move || files.frame(&image.image_id, image.bands).map(Loaded::from))
+                Request::new(id, move || files.frame(&image.image_id, image.bands).map(Loaded::from))
             }
             Ok(Message::ObjectCreated(created)) => {
                 let since = created.event_time_unix_ms.or(incoming.timestamp_ms);
@@ -83,9 +83,9 @@ impl Intake for Messages {
                 let (files, id) = (self.files.clone(), created.image_id.clone());
                 let poll = files.look(&created, deadline);
                 let come = poll.over();
-                Taken::new(id, move || files.lead(*created, poll)).once(come)
+                Request::new(id, move || files.lead(*created, poll)).once(come)
             }
-            Ok(Message::Nothing) => Taken::new(unknown(), || Ok(Loaded::Nothing)),
+            Ok(Message::Nothing) => Request::new(unknown(), || Ok(Loaded::Nothing)),
             Err(error) => {
                 let named = message::named_image(incoming.bytes()).unwrap_or_else(unknown);
                 refused(named, error.rejection())
@@ -99,8 +99,8 @@ fn age_of(unix_ms: Option<i64>) -> Duration {
     then.and_then(|then| SystemTime::now().duration_since(then).ok()).unwrap_or_default()
 }
 
-fn refused(image_id: ImageId, rejection: Rejection) -> Taken {
-    Taken::new(image_id, move || Err(rejection))
+fn refused(image_id: ImageId, rejection: Rejection) -> Request {
+    Request::new(image_id, move || Err(rejection))
 }
 
 fn refuse(reason: Reason, message: String, advice: &str) -> Rejection {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! One thread owns the consumer and the transactional producer. Outputs of several images and the offsets of their
-//! messages are committed together, offsets only as far as everything before them is done. A partition is ours for a
+//! messages are committed together, offsets only as far as everything before them is done. A partition is ours for an
 //! *epoch*; when that ends (revoked, lost, or its transaction aborted) whatever was begun in it is stale and is
 //! dropped at the sink, and the messages are taken again, by us or by another daemon.
 
@@ -19,12 +19,12 @@ mod context;
 mod delivery;
 mod delivery_attempts;
 mod history;
+mod image_records;
+mod output;
 mod partition_queues;
 mod ports;
 mod produce;
 mod progress;
-mod ready;
-mod records;
 mod rejected;
 mod replay;
 mod reports;
@@ -43,9 +43,9 @@ use rdkafka::error::KafkaError as ClientError;
 pub use adapters::{Parts, Stream, StreamSink, StreamSource};
 pub use delivery::{Incoming, Origin};
 pub use delivery_attempts::MAX_ATTEMPTS;
-pub use ports::{Intake, Outflow, Software, Taken};
+pub use image_records::ImageRecords;
+pub use ports::{Intake, Outflow, Request, Software};
 pub use produce::{Delivered, Producer};
-pub use records::Outgoing;
 pub use replay::{Fetch, OnReplayed, Rejections, Replay, ReplayFilter};
 pub use retrieve::{NotReplayable, Rejected};
 pub use settings::{InputTopic, Secret, Security, Settings};

@@ -1,4 +1,4 @@
-//! Messages in, records out, exactly once.
+//! MessageReader in, records out, exactly once.
 //!
 //! # What it may know
 //!

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::kafka::{Outflow, Outgoing};
+use crate::kafka::{ImageRecords, Outflow};
 use crate::message::Uri;
 use crate::object_store::{ObjectStore, ObjectStoreError};
 use twinpeak_core::hex::hex;
@@ -14,14 +14,14 @@ use twinpeak_formats::avro::{AvroEncoder, Mask, MaskBody};
 use twinpeak_formats::fits;
 
 /// Writes records, and keeps what is too large for a topic in the object store.
-pub struct Records {
+pub struct RecordWriter {
     encoder: AvroEncoder,
     store: Arc<ObjectStore>,
     inline_mask_bytes: usize,
     has_objects: bool,
 }
 
-impl Records {
+impl RecordWriter {
     /// With masks above `inline_mask_bytes` in the object store, where there is one.
     pub fn new(encoder: AvroEncoder, store: Arc<ObjectStore>, inline_mask_bytes: usize, has_objects: bool) -> Self {
         Self { encoder, store, inline_mask_bytes, has_objects }
@@ -47,8 +47,8 @@ fn not_kept(error: ObjectStoreError) -> PortError {
     }))
 }
 
-impl Outflow for Records {
-    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError> {
+impl Outflow for RecordWriter {
+    fn records(&self, finished: &Finished, message: &str) -> Result<ImageRecords, PortError> {
         let Outcome::Processed(products) = &finished.outcome else {
             return Err(PortError::Fatal("only results have records".into()));
         };
@@ -68,7 +68,7 @@ impl Outflow for Records {
             MaskBody::Inline(_) => Vec::new(),
         };
         let mask = Mask { sha256: &sha256, size_bytes: masks.len(), body };
-        Ok(Outgoing {
+        Ok(ImageRecords {
             sources: self.encoder.rows(catalog).map_err(fatal)?,
             masks: vec![self.encoder.mask(&catalog.provenance, &mask).map_err(fatal)?],
             image: self.encoder.image(finished, products, 1).map_err(fatal)?,

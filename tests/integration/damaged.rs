@@ -1,7 +1,7 @@
 //! Damaged bytes by the thousand: real files, bundles and requests with bits turned, numbers blown up, blocks moved and
 //! ends cut off. Nothing panics, no answer is longer than a line, and memory stays bounded whatever a header claims.
 //!
-//! `DAMAGED=1000000 cargo test --release --test damaged` tries so many of each kind; a few thousand otherwise.
+//! `DAMAGED=1000000 cargo test --release --test integration damaged` tries so many of each kind; a few thousand otherwise.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -15,7 +15,7 @@ use twinpeak_core::outcome::*;
 use twinpeak_core::units::Seconds;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
-use twinpeak_stream::kafka::{Outflow, Outgoing, Parts, Settings};
+use twinpeak_stream::kafka::{ImageRecords, Outflow, Parts, Settings};
 
 const SURVEY: &str = "sdss";
 const IN: &str = "twinpeak.sdss.new-images";
@@ -23,7 +23,7 @@ const REJECTED: &str = "twinpeak.sdss.rejected";
 
 struct NoRecords;
 impl Outflow for NoRecords {
-    fn records(&self, _: &Finished, _: &str) -> Result<Outgoing, PortError> {
+    fn records(&self, _: &Finished, _: &str) -> Result<ImageRecords, PortError> {
         unreachable!("nothing is processed here")
     }
     fn keep(&self, _: &[u8], _: &str) -> Result<Option<String>, PortError> {

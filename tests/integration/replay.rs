@@ -47,7 +47,7 @@ fn settings(broker: &Broker, survey: &str, state: &Path) -> Settings {
 /// Keeps what is too large in the object store, if there is one.
 struct Keep(Option<ObjectStore>);
 impl Outflow for Keep {
-    fn records(&self, _: &Finished, _: &str) -> Result<Outgoing, PortError> {
+    fn records(&self, _: &Finished, _: &str) -> Result<ImageRecords, PortError> {
         unreachable!("nothing is processed here")
     }
     fn keep(&self, bytes: &[u8], message: &str) -> Result<Option<String>, PortError> {

@@ -1,4 +1,4 @@
-//! What was written, read back by the library; `tests/avro_fastavro.rs` asks another reader.
+//! What was written, read back by the library; `tests/integration/avro_fastavro.rs` asks another reader.
 
 use std::collections::{BTreeMap, HashMap};
 

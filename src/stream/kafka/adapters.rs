@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::delivery::{Delivery, Incoming, Origin};
 use super::delivery_attempts::{DeliveryAttempts, MAX_ATTEMPTS};
+use super::output::{Output, PendingOutput};
 use super::partition_queues::{PartitionQueues, Pending};
-use super::ports::{Intake, Outflow, Software, Taken};
-use super::ready::{Content, Ready};
+use super::ports::{Intake, Outflow, Request, Software};
 use super::rejected::{self, Original, RECORD_OVERHEAD};
 use super::reports::Watch;
 use super::session::{SessionControl, SessionSupervisor};
@@ -62,7 +62,7 @@ pub struct StreamSource {
 
 /// Outcomes into the open transaction.
 pub struct StreamSink {
-    to_session: Sender<Ready>,
+    to_session: Sender<PendingOutput>,
     outflow: Arc<dyn Outflow>,
     group: String,
     attempts: Arc<DeliveryAttempts>,
@@ -128,7 +128,7 @@ impl Stream {
     /// # Errors
     /// What ended the session.
     pub fn finish(self) -> Result<(), KafkaError> {
-        self.control.ask();
+        self.control.request_end();
         let result = self.supervisor.join().unwrap_or(Err(KafkaError::Died));
         self.attempts.reset_attempts();
         result
@@ -146,7 +146,7 @@ impl StreamSource {
     fn pending(&self, delivery: Arc<Delivery>) -> Pending {
         let taken = self.intake.take(&delivery.incoming);
         let taken = match verdict(&delivery, &taken.image_id) {
-            Some(rejection) => Taken::new(taken.image_id, move || Err(rejection)),
+            Some(rejection) => Request::new(taken.image_id, move || Err(rejection)),
             None => taken,
         };
         Pending { delivery, taken }
@@ -154,7 +154,7 @@ impl StreamSource {
 }
 
 fn arrival(Pending { delivery, taken }: Pending) -> Arrival<Arc<Delivery>> {
-    let Taken { image_id, load, .. } = taken;
+    let Request { image_id, load, .. } = taken;
     let Origin { topic, partition, offset } = &delivery.incoming.origin;
     let span = tracing::info_span!("frame", %image_id, %topic, partition, offset);
     let epoch = delivery.epoch.clone();
@@ -196,7 +196,7 @@ impl FrameSource for StreamSource {
                 return Ok(None);
             }
             let next = self.queues.next();
-            self.control.wait(self.queues.partitions());
+            self.control.set_waiting(self.queues.partitions());
             if let Some(next) = next {
                 return match self.attempts.begin(&next.delivery.incoming.origin) {
                     Ok(()) => Ok(Some(arrival(next))),
@@ -224,12 +224,12 @@ impl StreamSink {
         (self.software.model_version, self.software.model_hash) = (version.into(), hash.into());
     }
 
-    fn image(&self, finished: &Finished, origin: &Origin) -> Result<Content, PortError> {
+    fn image(&self, finished: &Finished, origin: &Origin) -> Result<Output, PortError> {
         let outgoing = self.outflow.records(finished, &origin.fingerprint(&self.group))?;
         // Noted also where they were there before: an attempt may have put them there and not come to note it. Objects
         // are a message's own, so nobody else's are noted.
         self.attempts.note(origin, &outgoing.objects)?;
-        let MaxRecordBytes { sources, masks, images, .. } = self.control.longest();
+        let MaxRecordBytes { sources, masks, images, .. } = self.control.max_record_bytes();
         let limits = [(sources, "sources"), (masks, "masks"), (images, "images")];
         for (bytes, (longest, topic)) in outgoing.longest().into_iter().zip(limits) {
             if bytes + RECORD_OVERHEAD > longest {
@@ -238,11 +238,11 @@ impl StreamSink {
                 return Err(PortError::Refused(Box::new(too_large(reported))));
             }
         }
-        Ok(Content::Image(outgoing))
+        Ok(Output::Image(outgoing))
     }
 
-    fn rejected(&self, image: &ImageId, rejection: &Rejection, incoming: &Incoming) -> Result<Content, PortError> {
-        let longest = self.control.longest().rejected;
+    fn rejected(&self, image: &ImageId, rejection: &Rejection, incoming: &Incoming) -> Result<Output, PortError> {
+        let longest = self.control.max_record_bytes().rejected;
         let sizes = incoming.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len));
         let texts = [Some(&rejection.message), Some(&rejection.advice), rejection.file.as_ref()];
         let own = 2 * RECORD_OVERHEAD + texts.into_iter().flatten().map(String::len).sum::<usize>();
@@ -260,20 +260,20 @@ impl StreamSink {
             }
         };
         let headers = rejected::headers(incoming, addressed, image, rejection, &self.software, &original);
-        Ok(Content::Rejected { headers, addressed, original })
+        Ok(Output::Rejected { headers, addressed, original })
     }
 }
 
 impl CatalogSink for StreamSink {
     type Receipt = Arc<Delivery>;
-    type Encoded = Arc<Content>;
+    type Encoded = Arc<Output>;
 
-    fn encode(&self, finished: &Finished, delivery: &Arc<Delivery>) -> Result<Arc<Content>, PortError> {
+    fn encode(&self, finished: &Finished, delivery: &Arc<Delivery>) -> Result<Arc<Output>, PortError> {
         let content = match &finished.outcome {
-            _ if !delivery.epoch.is_current() => Content::Nothing,
+            _ if !delivery.epoch.is_current() => Output::Nothing,
             Outcome::Processed(_) => self.image(finished, &delivery.incoming.origin)?,
             Outcome::Rejected(rejection) => self.rejected(&finished.image_id, rejection, &delivery.incoming)?,
-            Outcome::Nothing => Content::Nothing,
+            Outcome::Nothing => Output::Nothing,
         };
         Ok(Arc::new(content))
     }
@@ -281,15 +281,15 @@ impl CatalogSink for StreamSink {
     fn publish(
         &self,
         finished: &Finished,
-        content: &Arc<Content>,
+        content: &Arc<Output>,
         delivery: &Arc<Delivery>,
     ) -> Result<PublishOutcome, PortError> {
         if !delivery.epoch.is_current() {
             return Ok(PublishOutcome::Dropped);
         }
         let (image, content) = (finished.image_id.clone(), content.clone());
-        let sent = self.to_session.send(Ready { delivery: delivery.clone(), image, content });
+        let sent = self.to_session.send(PendingOutput { delivery: delivery.clone(), image, content });
         sent.map_err(|_| PortError::EndSession(Box::new(KafkaError::Died)))?;
-        Ok(PublishOutcome::Stored)
+        Ok(PublishOutcome::Accepted)
     }
 }

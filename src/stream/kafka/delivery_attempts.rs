@@ -32,7 +32,7 @@ struct Claim {
 }
 
 impl Claim {
-    /// DeliveryAttempts that ended with the death of the process: not the one of a process that lives.
+    /// Attempts that ended with the death of the process: not the one of a process that lives.
     fn deaths(&self) -> u32 {
         let lives = self.holder.as_ref().is_some_and(Holder::lives);
         self.attempts - u32::from(lives && self.attempts > 0)
@@ -73,7 +73,7 @@ fn began(pid: u32) -> Option<u64> {
 /// The folder of claims, and which of them are ours.
 pub(super) struct DeliveryAttempts {
     folder: PathBuf,
-    /// Messages that we have begun, with what their files said before. Taken by the engine's and the session's threads.
+    /// Messages that we have begun, with what their files said before. Request by the engine's and the session's threads.
     ours: Mutex<BTreeMap<Origin, Claim>>,
 }
 

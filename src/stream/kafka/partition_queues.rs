@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::delivery::Delivery;
-use super::ports::Taken;
+use super::ports::Request;
 
 /// A message, and what it asks for.
 pub(super) struct Pending {
     pub delivery: Arc<Delivery>,
-    pub taken: Taken,
+    pub taken: Request,
 }
 
 /// A line for each partition from which messages wait.
@@ -65,7 +65,7 @@ mod tests {
         let incoming = Incoming { origin, timestamp_ms: None, key: None, payload: None, headers: vec![] };
         let delivery = Delivery { incoming: Arc::new(incoming), epoch: epoch.clone(), died: 0, refused: None };
         let ready = ready.clone();
-        let taken = Taken::new(ImageId::new("a").unwrap(), || Ok(Loaded::Nothing));
+        let taken = Request::new(ImageId::new("a").unwrap(), || Ok(Loaded::Nothing));
         Pending { delivery: Arc::new(delivery), taken: taken.once(move || ready.load(Ordering::SeqCst)) }
     }
 

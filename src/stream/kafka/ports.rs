@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::delivery::Incoming;
-use super::records::Outgoing;
+use super::image_records::ImageRecords;
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Finished, Rejection};
 use twinpeak_engine::ports::{Load, Loaded, PortError};
 
 /// What a message turned out to ask for.
-pub struct Taken {
+pub struct Request {
     /// The image it names, or a name made for it.
     pub image_id: ImageId,
     /// Gives the frame, or says why there is none.
@@ -18,7 +18,7 @@ pub struct Taken {
     pub(super) ready: Option<Box<dyn Fn() -> bool + Send>>,
 }
 
-impl Taken {
+impl Request {
     /// An image to work on as soon as there is room.
     pub fn new(image_id: ImageId, load: impl FnOnce() -> Result<Loaded, Rejection> + Send + 'static) -> Self {
         Self { image_id, load: Box::new(load), ready: None }
@@ -38,7 +38,7 @@ impl Taken {
 /// Reads messages: from a record to the frame it asks for.
 pub trait Intake: Send {
     /// Takes one; what is wrong with it is a rejection of its `load`.
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken;
+    fn take(&self, incoming: &Arc<Incoming>) -> Request;
 }
 
 /// Turns results into records, and keeps what is too large for a topic.
@@ -48,7 +48,7 @@ pub trait Outflow: Send + Sync {
     ///
     /// # Errors
     /// [`PortError`]: to be tried again, or to be refused.
-    fn records(&self, finished: &Finished, message: &str) -> Result<Outgoing, PortError>;
+    fn records(&self, finished: &Finished, message: &str) -> Result<ImageRecords, PortError>;
 
     /// Stores bytes of `message` in the object store and gives their URI; `None` where there is no store.
     ///

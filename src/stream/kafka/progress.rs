@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// One partition during one epoch.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Taken and not done.
+    /// Request and not done.
     open: BTreeSet<i64>,
     /// After the last message taken.
     next: Option<i64>,

@@ -13,8 +13,8 @@ use rdkafka::error::KafkaError as ClientError;
 use super::context::{Context, KafkaConsumer, is_fenced};
 use super::delivery::{Delivery, Incoming, Origin};
 use super::delivery_attempts::{DeliveryAttempts, MAX_ATTEMPTS};
+use super::output::{Output, PendingOutput};
 use super::ports::Outflow;
-use super::ready::{Content, Ready};
 use super::reports::{Watch, kind_of};
 use super::topics::MaxRecordBytes;
 use super::transaction::{Outbound, Refused, TransactionError, Transactional};
@@ -46,30 +46,30 @@ struct SessionControlInner {
 
 impl SessionControl {
     /// Asks the session to commit and to end.
-    pub fn ask(&self) {
+    pub fn request_end(&self) {
         self.0.asked.store(true, Ordering::SeqCst);
     }
 
-    fn asked(&self) -> bool {
+    fn end_requested(&self) -> bool {
         self.0.asked.load(Ordering::SeqCst)
     }
 
     /// The largest record that each topic takes, bytes; nothing is encoded before the first session has asked.
-    pub fn longest(&self) -> MaxRecordBytes {
+    pub fn max_record_bytes(&self) -> MaxRecordBytes {
         let known = *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner);
         known.unwrap_or(MaxRecordBytes { sources: 0, masks: 0, images: 0, rejected: 0 })
     }
 
     /// Messages of these partitions wait, of others not: no more of them is fetched.
-    pub fn wait(&self, partitions: BTreeSet<i32>) {
+    pub fn set_waiting(&self, partitions: BTreeSet<i32>) {
         *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
     }
 
-    fn waits(&self, partition: i32) -> bool {
+    fn is_waiting(&self, partition: i32) -> bool {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&partition)
     }
 
-    fn know(&self, longest: MaxRecordBytes) {
+    fn set_max_record_bytes(&self, longest: MaxRecordBytes) {
         *self.0.longest.lock().unwrap_or_else(PoisonError::into_inner) = Some(longest);
     }
 }
@@ -83,7 +83,7 @@ pub(super) struct SessionSupervisor {
     pub outflow: Arc<dyn Outflow>,
     pub watch: Watch,
     pub to_engine: Sender<Arc<Delivery>>,
-    pub from_engine: Receiver<Ready>,
+    pub from_engine: Receiver<PendingOutput>,
     pub control: SessionControl,
     pub refused: Refused,
 }
@@ -128,7 +128,7 @@ impl SessionSupervisor {
     fn join(&self) -> Result<Option<KafkaConsumer>, KafkaError> {
         let mut wait = Duration::from_millis(200);
         let mut missing_since: Option<Instant> = None;
-        while !self.control.asked() {
+        while !self.control.end_requested() {
             drop(self.watch.why()); // of earlier times
             let error = match self.try_join() {
                 Ok(consumer) => return Ok(Some(consumer)),
@@ -164,7 +164,7 @@ impl SessionSupervisor {
         let id = self.settings.daemons_id(&self.survey);
         let producer = Transactional::new(&self.settings, &id, self.refused.clone(), self.watch.clone())?;
         let there = producer.topics()?;
-        self.control.know(self.topics.ensure(&there, &self.settings)?);
+        self.control.set_max_record_bytes(self.topics.ensure(&there, &self.settings)?);
         if let Err(
             TransactionError::Retry(source) | TransactionError::Abort(source) | TransactionError::Fatal(source),
         ) = producer.init()
@@ -192,7 +192,7 @@ impl SessionSupervisor {
 struct Session<'a> {
     supervisor: &'a SessionSupervisor,
     consumer: KafkaConsumer,
-    /// Taken from the broker, not by the engine.
+    /// Request from the broker, not by the engine.
     backlog: VecDeque<Arc<Delivery>>,
     /// A message that may kill the process is in work: nothing else begins.
     alone: bool,
@@ -203,7 +203,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&mut self) -> Result<(), ClientError> {
         loop {
-            let ending = self.supervisor.control.asked() && self.supervisor.from_engine.is_empty();
+            let ending = self.supervisor.control.end_requested() && self.supervisor.from_engine.is_empty();
             self.take_outcomes()?;
             let done = self.maybe_commit(ending)?;
             self.poll()?;
@@ -243,13 +243,13 @@ impl Session<'_> {
         }
     }
 
-    fn write(&self, ready: &Ready) -> Result<(), ClientError> {
+    fn write(&self, ready: &PendingOutput) -> Result<(), ClientError> {
         let (context, delivery) = (self.context(), &*ready.delivery);
         if !delivery.epoch.is_current() {
             return Ok(());
         }
         let mut state = context.state();
-        if !matches!(*ready.content, Content::Nothing) {
+        if !matches!(*ready.content, Output::Nothing) {
             context.open(&mut state)?;
             if !state.open {
                 return Ok(()); // given up: its epoch has ended with that
@@ -266,7 +266,7 @@ impl Session<'_> {
     }
 
     /// Adds an outcome's records to the open transaction.
-    fn send(&self, ready: &Ready, origin: &Arc<Origin>) -> Result<Option<(Written, u64)>, TransactionError> {
+    fn send(&self, ready: &PendingOutput, origin: &Arc<Origin>) -> Result<Option<(Written, u64)>, TransactionError> {
         let (topics, incoming) = (&self.supervisor.topics, &ready.delivery.incoming);
         let producer = &self.context().producer;
         let key = ready.image.as_str().as_bytes();
@@ -276,8 +276,8 @@ impl Session<'_> {
             objects: objects.to_vec(),
         };
         match &*ready.content {
-            Content::Nothing => Ok(None),
-            Content::Image(outgoing) => {
+            Output::Nothing => Ok(None),
+            Output::Image(outgoing) => {
                 let sources = outgoing.sources.iter().map(|payload| (&topics.sources, payload));
                 let masks = outgoing.masks.iter().map(|payload| (&topics.masks, payload.as_slice()));
                 let image = std::iter::once((&topics.images, outgoing.image.as_slice()));
@@ -286,7 +286,7 @@ impl Session<'_> {
                 }
                 Ok(Some((written(&outgoing.objects), outgoing.bytes() as u64)))
             }
-            Content::Rejected { headers, addressed, original } => {
+            Output::Rejected { headers, addressed, original } => {
                 let payload = rejected::payload(incoming, original);
                 let key = incoming.key.as_deref().filter(|_| *addressed).unwrap_or(key);
                 let record = Outbound { topic: &topics.rejected, key, payload, headers: Some(headers.clone()) };
@@ -392,7 +392,7 @@ impl Session<'_> {
             _ => None,
         };
         let context = self.context();
-        let wanted = |partition| self.full_since.is_some() || self.supervisor.control.waits(partition);
+        let wanted = |partition| self.full_since.is_some() || self.supervisor.control.is_waiting(partition);
         for pause in [true, false] {
             let list = context.state().pausable(&context.topic, pause, wanted);
             if list.count() == 0 {

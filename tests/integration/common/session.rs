@@ -8,15 +8,15 @@ use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::*;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
-use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Settings, Software, Stream, Taken};
+use twinpeak_stream::kafka::{Incoming, Intake, Outflow, Parts, Request, Settings, Software, Stream};
 
 /// Refuses every message, by an image's name and for a reason with its text.
 pub struct RefuseAll(pub fn(&Incoming) -> (String, Reason, String));
 impl Intake for RefuseAll {
-    fn take(&self, incoming: &Arc<Incoming>) -> Taken {
+    fn take(&self, incoming: &Arc<Incoming>) -> Request {
         let (image, reason, message) = self.0(incoming);
         let rejection = Rejection { reason, stage: Stage::Ingest, file: None, message, advice: "none".into() };
-        Taken::new(ImageId::new(&image).unwrap(), move || Err(rejection))
+        Request::new(ImageId::new(&image).unwrap(), move || Err(rejection))
     }
 }
 

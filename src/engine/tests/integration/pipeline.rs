@@ -234,7 +234,7 @@ impl CatalogSink for Shelf {
             return Err(error());
         }
         self.published.lock().unwrap().push((finished.image_id.to_string(), encoded.clone()));
-        Ok(PublishOutcome::Stored)
+        Ok(PublishOutcome::Accepted)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is true of a simulated data set's objects. It lies in `DIR.truth/PART/SHARD.csv`, beside the data set and never
-//! below it, in a module that nothing which learns can name (a law in `tests/house.rs`): only evaluation reads it.
+//! below it, in a module that nothing which learns can name (a law in `tests/integration/house.rs`): only evaluation reads it.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -61,7 +61,7 @@ impl CatalogSink for Keeper {
                 Kept { picture: picture.clone(), segmentation: segmentation.clone(), rows: catalog.rows.clone() };
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         }
-        Ok(PublishOutcome::Stored)
+        Ok(PublishOutcome::Accepted)
     }
 }
 

@@ -3,7 +3,7 @@
 use twinpeak_formats::avro::Rows;
 
 /// All records of one image, encoded. They have the image id as key.
-pub struct Outgoing {
+pub struct ImageRecords {
     /// For the topic of sources.
     pub sources: Rows,
     /// For the topic of masks.
@@ -14,7 +14,7 @@ pub struct Outgoing {
     pub objects: Vec<String>,
 }
 
-impl Outgoing {
+impl ImageRecords {
     /// Bytes of all records.
     pub fn bytes(&self) -> usize {
         self.sources.bytes().len() + self.masks.iter().map(Vec::len).sum::<usize>() + self.image.len()
