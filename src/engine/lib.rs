@@ -14,8 +14,9 @@
 //!                                                  publish, in arrival order -> sink
 //! ```
 //!
-//! Every channel has room for one message a permit, so no send between two stages ever blocks; the only
-//! backpressure is the permit that a frame needs to come in. Only ingest reads `stop`: it drops its sender
+//! Every channel between stages has room for one message a permit, so no send of a frame ever blocks; the two about the
+//! devices are smaller, and may, since the collector always takes. The only backpressure is the permit that a frame needs to
+//! come in. Only ingest reads `stop`: it drops its sender
 //! and the closing of channels ripples down the line. A frame goes through with the one set of nets that the
 //! engine was started with, so no batch can mix two: for other nets the engine is reloaded, that is run to its
 //! end between two frames ([`Stop::reload`](flow::Stop::reload)) and run again from the same source into the same sink.
