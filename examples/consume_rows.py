@@ -21,7 +21,8 @@ arg.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help
 args = arg.parse_args()
 
 schemas = {}  # by what stands before the datum: C3 01 and a fingerprint of the schema, or 0 and the registry's id of it
-for file in (pathlib.Path(__file__).parent.parent / "deploy/schemas").glob("*.avsc"):
+beside = pathlib.Path(__file__).parent.parent  # the repository, or where the package puts its documents
+for file in [*(beside / "deploy/schemas").glob("*.avsc"), *(beside / "schemas").glob("*.avsc")]:
     schema = json.loads(file.read_text())
     canonical = fastavro.schema.to_parsing_canonical_form(schema)
     schemas[b"\xc3\x01" + bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))] = fastavro.parse_schema(schema)

@@ -8,7 +8,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
@@ -114,6 +114,8 @@ fn pixels(catalog: &Path, image: &str, truth: &Path, limits: &fits::Limits) -> a
     }
     let read = |path: &PathBuf| -> anyhow::Result<_> {
         let named = || path.display().to_string();
+        let (bytes, limit) = (std::fs::metadata(path).with_context(named)?.len(), limits.max_file_bytes);
+        ensure!(bytes <= limit, "{}: {bytes} bytes are more than input.max_file_bytes, {limit}", named());
         fits::read_segmentation(&std::fs::read(path).with_context(named)?, limits).with_context(named)
     };
     let overlap = Overlap::measure(&read(&ours)?, &read(&theirs)?, IGNORED);
@@ -252,5 +254,7 @@ mod tests {
         // What the configuration says of files holds here too.
         args.config.set = vec![("input.max_pixels".into(), "3".into())];
         assert!(format!("{:#}", run(&args).unwrap_err()).contains("4x1"));
+        args.config.set = vec![("input.max_file_bytes".into(), "1000".into())];
+        assert!(format!("{:#}", run(&args).unwrap_err()).contains("more than input.max_file_bytes, 1000"));
     }
 }

@@ -91,7 +91,7 @@ impl Exit {
         }
     }
 
-    /// The table for `--help`.
+    /// All codes with their meanings, one a line, for `--help`.
     pub fn table() -> String {
         let lines = Self::ALL.map(|e| format!("{:5}  {}", e.code(), e.meaning()));
         format!("Exit codes:\n{}", lines.join("\n"))
@@ -111,16 +111,16 @@ pub enum Fault {
     /// The configuration or the survey's description.
     #[error("the configuration cannot be used")]
     Config,
-    /// The model bundle.
+    /// The model bundle is missing, damaged or another survey's.
     #[error("the model cannot be used")]
     Model,
-    /// The device.
+    /// The device is absent or failed.
     #[error("the device cannot be used")]
     Device,
-    /// The output.
+    /// The output cannot be written.
     #[error("the output cannot be written")]
     Output,
-    /// The broker.
+    /// The broker refused or was lost.
     #[error("the broker cannot be used")]
     Broker,
 }

@@ -17,7 +17,7 @@ fn nonzero(value: usize) -> NonZeroUsize {
     NonZeroUsize::new(value).expect("a default is not zero")
 }
 
-/// `[survey]`
+/// Section `[survey]`: which survey the frames are of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SurveyFile {
@@ -42,7 +42,7 @@ pub enum SegmenterKind {
     Threshold,
 }
 
-/// `[model]`
+/// Section `[model]`: which nets are loaded, and what scores pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -65,7 +65,7 @@ pub enum DeviceChoice {
     /// A GPU where there is one, else the processor; the log says which and why.
     #[default]
     Auto,
-    /// The processor.
+    /// The processor, even where there is a GPU.
     Cpu,
     /// This GPU and no other; its absence is an error.
     Cuda(usize),
@@ -111,11 +111,11 @@ impl From<DeviceChoice> for String {
     }
 }
 
-/// `[device]`
+/// Section `[device]`: what the nets run on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// `auto`, `cpu` or `cuda:N`.
+    /// The device asked for: `auto`, `cpu` or `cuda:N`.
     pub choice: DeviceChoice,
 }
 
@@ -123,14 +123,14 @@ pub struct Device {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A watched folder.
+    /// Files in a watched folder.
     #[default]
     Inbox,
-    /// Messages of a broker.
+    /// Messages of a Kafka broker.
     Kafka,
 }
 
-/// `[input]`
+/// Section `[input]`: where frames come from, how long is waited for them, and how large they may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -146,7 +146,7 @@ pub struct Input {
     pub incomplete_after_s: Seconds,
     /// Largest input file, bytes; larger ones are rejected.
     pub max_file_bytes: NonZeroUsize,
-    /// Largest file after unpacking.
+    /// Largest file after unpacking, bytes.
     pub max_unpacked_bytes: NonZeroUsize,
     /// Largest image, width times height.
     pub max_pixels: NonZeroUsize,
@@ -169,7 +169,7 @@ impl Default for Input {
     }
 }
 
-/// `[output]`
+/// Section `[output]`: where results are written, and in which formats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
@@ -185,7 +185,7 @@ impl Default for Output {
     }
 }
 
-/// `[pipeline]`
+/// Section `[pipeline]`: how many frames and threads work at once, and how far blends are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
@@ -217,7 +217,7 @@ impl Default for Pipeline {
     }
 }
 
-/// `[http]`
+/// Section `[http]`: where health and metrics are served, and when `run` counts as ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
@@ -240,7 +240,7 @@ impl Default for Http {
     }
 }
 
-/// `[shadow]`
+/// Section `[shadow]`: which candidate model works on a share of the frames beside the one in service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shadow {
@@ -288,11 +288,11 @@ pub enum LogLevel {
     Trace,
 }
 
-/// `[log]`
+/// Section `[log]`: how much is logged, and in which format.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Format of a line.
+    /// How each line looks.
     pub format: LogFormat,
     /// The least severe level that is logged.
     pub level: LogLevel,

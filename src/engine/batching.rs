@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
 
+use super::Device;
 use super::batch::{Batch, Items, ObjectItems, Queue, Slot, Tiles};
+use super::error::EngineError;
 use super::flow::Failure;
 use super::probe::{self, Probe};
 use super::stages::{Classified, Extracted, InFlightFrame, Scored, ToClassify, ToSegment};
-use super::{Device, EngineError};
 use twinpeak_core::frame::Plane;
 use twinpeak_core::model::{ModelError, TILE_PIXELS};
 use twinpeak_core::outcome::Stage;

@@ -34,7 +34,7 @@ pub(super) fn with_retries<T>(
         match attempt() {
             Err(error @ PortError::Retry(_)) if !stop.ending() => {
                 engine.probe.on(&Event::Retrying { stage, error: &error });
-                tracing::warn!(stage = stage.name(), error = %causes(&error), wait_ms = wait.as_millis() as u64, "port failed, retrying");
+                tracing::warn!(stage = stage.name(), error = %causes(&error), wait_ms = wait.as_millis() as u64, "source or sink failed, retrying");
                 thread::sleep(wait);
                 wait = (wait * 2).min(LONGEST_WAIT);
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::EngineError;
+use super::error::EngineError;
 
 /// A request to stop, shared by all who may ask and read by ingest alone. One that asks for a [reload](Stop::reload)
 /// ends the engine between two frames so that it can be run again, with other models; a request to end outranks it.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crossbeam::channel::Sender;
 
-use super::EngineError;
 use super::context::{StageContext, with_retries};
+use super::error::EngineError;
 use super::flow::Permits;
 use super::ports::FrameSource;
 use super::probe::Event;

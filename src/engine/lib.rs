@@ -65,6 +65,7 @@
 mod batch;
 mod batching;
 mod context;
+mod error;
 pub mod flow;
 mod ingest;
 pub mod ports;
@@ -77,13 +78,12 @@ mod stages;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ports::PortError;
-
-use twinpeak_core::model::{Classifier, ModelError, Segmenter};
+use twinpeak_core::model::{Classifier, Segmenter};
 use twinpeak_core::outcome::ModelIdentity;
 use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 
+pub use error::EngineError;
 pub use run::run;
 
 /// One device's nets; a thread of the engine owns them.
@@ -142,21 +142,4 @@ pub struct Summary {
     pub processed: u64,
     /// Frames published as rejected.
     pub rejected: u64,
-}
-
-/// Why the engine ended before its source did.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The source of frames failed for good.
-    #[error("the source of frames failed: {0}")]
-    Source(#[source] PortError),
-    /// The sink of outcomes failed for good.
-    #[error("results cannot be stored: {0}")]
-    Sink(#[source] PortError),
-    /// A device failed twice on the same batch.
-    #[error("{0}; frames in flight were not published and will be taken again")]
-    Device(#[source] ModelError),
-    /// The thread of a stage ended by panic; the stage's name.
-    #[error("the stage {0} died; frames in flight were not published and will be taken again")]
-    Died(&'static str),
 }

@@ -26,41 +26,41 @@ pub enum Event<'a> {
     Arrived(&'a ImageId),
     /// A stage of a frame is done.
     StageDone {
-        /// The stage.
+        /// The stage that is done.
         stage: Stage,
-        /// Duration, s.
+        /// Time that the stage took, s.
         seconds: f64,
     },
     /// A frame has a stage behind it.
     Passed {
         /// Name of the frame's image.
         image: &'a ImageId,
-        /// The stage.
+        /// The stage that it has passed.
         stage: Stage,
     },
     /// Frames waiting before a stage.
     Queue {
-        /// The stage.
+        /// The stage that they wait for.
         stage: Stage,
         /// Frames or messages that wait.
         depth: usize,
     },
-    /// Permits in use.
+    /// How many of the permits for frames in flight are in use.
     Permits {
-        /// Permits in use.
+        /// Number of permits in use.
         used: usize,
-        /// Permits in all.
+        /// Number of permits in all.
         of: usize,
     },
     /// A batch of a net went through a device.
     Batch {
-        /// The net's stage.
+        /// The stage that the net belongs to.
         stage: Stage,
-        /// Slots that were filled.
+        /// Number of slots that hold work; the others are padding.
         filled: usize,
-        /// Slots of a batch.
+        /// Number of slots in a batch.
         of: usize,
-        /// Duration, s.
+        /// Time that the device took, s.
         seconds: f64,
     },
     /// A device answered, on work or on a probe while idle.
@@ -69,10 +69,10 @@ pub enum Event<'a> {
     DeviceFailed {
         /// Name of the device, such as `cuda:0`.
         device: &'a str,
-        /// The device's error.
+        /// What the device reported.
         error: &'a ModelError,
     },
-    /// A frame was published.
+    /// A frame was published, with its outcome.
     Finished(&'a Finished),
     /// A frame's outcome was dropped: somebody else does it again.
     Dropped(&'a ImageId),
@@ -80,7 +80,7 @@ pub enum Event<'a> {
     Retrying {
         /// The stage that will try again.
         stage: Stage,
-        /// The port's error.
+        /// What the port reported.
         error: &'a PortError,
     },
     /// Something happened on the stream.
@@ -106,19 +106,19 @@ pub enum StreamEvent {
     Committed {
         /// Images whose outputs are visible now.
         images: u64,
-        /// Bytes of its records.
+        /// Length of its records, bytes.
         bytes: u64,
         /// From the call to its answer, s.
         seconds: f64,
     },
     /// An image's way from its message to its commit ended.
     Latency {
-        /// Duration, s.
+        /// From the message to the commit, s.
         seconds: f64,
     },
     /// A transaction was given up; its images are done again.
     Aborted,
-    /// Partitions came or went.
+    /// Partitions were assigned to this daemon or taken from it.
     Rebalanced {
         /// Partitions that are assigned to this daemon now.
         partitions: usize,
@@ -127,7 +127,7 @@ pub enum StreamEvent {
     Fenced,
     /// Reading was paused because the pipeline was full.
     Paused {
-        /// Duration, s.
+        /// Time for which reading was paused, s.
         seconds: f64,
     },
     /// A call to the broker failed and is tried again, or the session is built anew.

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender};
 
+use super::Summary;
 use super::context::{StageContext, with_retries};
+use super::error::EngineError;
 use super::flow::{Permit, Stop};
 use super::ports::{CatalogSink, PortError, PublishOutcome};
 use super::probe::Event;
 use super::reorder::Reorder;
 use super::stages::{self, Ended};
-use super::{EngineError, Summary};
 use twinpeak_core::outcome::{Finished, Outcome, Stage};
 
 /// A frame encoded, waiting for those that came before it.

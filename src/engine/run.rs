@@ -5,11 +5,12 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::context::StageContext;
+use super::error::EngineError;
 use super::flow::{Failure, Permits, Stop};
 use super::ports::{CatalogSink, FrameSource};
 use super::probe::{Event, Probe};
 use super::stages::{self, Ended};
-use super::{Device, EngineError, Limits, Models, Summary, batching, ingest, publish};
+use super::{Device, Limits, Models, Summary, batching, ingest, publish};
 use twinpeak_core::outcome::Stage;
 
 /// Runs frames from `source` to `sink` until the source ends or `stop` is requested, then finishes what is in

@@ -26,9 +26,9 @@ use twinpeak_nets::device::model_error;
 use twinpeak_nets::parameters::{Array, Parameters, Tensors};
 use twinpeak_nets::segmentation::{Autoencoder, CELL_PIXELS, Head, Hypercolumns, Shape, with_channels_last};
 
-/// Tiles looked at together.
+/// Tiles that go through the net together.
 const BATCH: usize = 16;
-/// Pixels taken from each.
+/// Pixels that are drawn from each tile.
 const PIXELS_A_TILE: usize = 32;
 
 /// How the clusters are told apart.
@@ -41,12 +41,12 @@ pub enum ClusterRule {
     Mixture,
 }
 
-/// How clusters are sought.
+/// How pixels' hypercolumns are parted into two clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// By what.
+    /// How the two clusters are told apart.
     pub rule: ClusterRule,
-    /// Principal components.
+    /// Principal components of the hypercolumns that the clusters are sought in.
     pub components: usize,
     /// Pixels that they are fitted to.
     pub pixels: usize,

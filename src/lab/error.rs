@@ -11,7 +11,7 @@ pub enum LabError {
     /// A training ended without a net.
     #[error(transparent)]
     Learn(#[from] LearnError),
-    /// Clusters cannot be found.
+    /// Clusters of pixels cannot be found.
     #[error(transparent)]
     Clusters(#[from] ManifoldError),
     /// A data set cannot be read.

@@ -33,7 +33,7 @@ pub struct Verdict {
     pub test: Vec<f32>,
     /// Rank correlation with concentration, which named the peaks.
     pub correlation: f64,
-    /// The loss.
+    /// Loss of the training by step.
     pub curve: Curve,
 }
 

@@ -32,19 +32,19 @@ pub enum Variant {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Its size.
+    /// Size of the segmentation net.
     pub shape: Shape,
     /// What it is asked to do.
     pub variant: Variant,
     /// Levels that enter the head's hypercolumn.
     pub levels: Vec<Level>,
-    /// Steps of the auto-encoder.
+    /// Steps of the auto-encoder's training.
     pub steps: usize,
-    /// Steps of the head.
+    /// Steps of the head's training.
     pub head_steps: usize,
-    /// Tiles a step.
+    /// Tiles in a step's batch.
     pub batch: usize,
-    /// Highest rate.
+    /// Highest learning rate of the schedule.
     pub rate: f64,
     /// Seeds weights and the choice of tiles.
     pub seed: u64,

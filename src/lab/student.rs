@@ -28,11 +28,11 @@ use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 pub struct StudentSettings {
     /// Widths of the hidden layers; none: logistic regression.
     pub hidden: Vec<usize>,
-    /// Passes over the objects.
+    /// Passes over the training objects.
     pub epochs: usize,
-    /// Objects a step.
+    /// Objects in a step's batch.
     pub batch: usize,
-    /// Of the start and the batches.
+    /// Seed of the weights and of the order of objects.
     pub seed: u64,
 }
 
@@ -119,19 +119,19 @@ fn single(points: &Points) -> Vec<f32> {
     points.values().iter().map(|&v| v as f32).collect()
 }
 
-/// Why nothing is taught.
+/// Why a student could not be taught.
 #[derive(Debug, thiserror::Error)]
 pub enum StudentError {
-    /// Its input is unsound.
+    /// Its latents or targets cannot be learned from.
     #[error(transparent)]
     Input(#[from] ManifoldError),
-    /// Its training failed.
+    /// Its training ended without a net.
     #[error(transparent)]
     Training(#[from] LearnError),
 }
 
 impl StudentError {
-    /// See [`LearnError::is_external`].
+    /// Whether a file or a disk is at fault, as [`LearnError::is_external`] says.
     pub fn is_external(&self) -> bool {
         matches!(self, Self::Training(error) if error.is_external())
     }

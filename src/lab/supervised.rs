@@ -17,10 +17,10 @@ const OBJECTS_MIN: usize = 20;
 /// Why nothing was learned from labels.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisedError {
-    /// There are none.
+    /// No training object has a label.
     #[error("supervised, and no training object has a label: this sky's labels are for scoring alone")]
     NoLabels,
-    /// A probe's training.
+    /// The training of a probe failed.
     #[error(transparent)]
     Student(#[from] StudentError),
     /// A net's training, or too few of a class.
@@ -29,7 +29,7 @@ pub enum SupervisedError {
 }
 
 impl SupervisedError {
-    /// See [`LearnError::is_external`].
+    /// Whether a file or a disk is at fault, as [`LearnError::is_external`] says.
     pub fn is_external(&self) -> bool {
         match self {
             Self::NoLabels => false,

@@ -36,7 +36,7 @@ pub use stream::{CutoutView, Streamed};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Numbers between the halves.
+    /// Number of latents between encoder and decoder.
     pub latents: usize,
     /// What pulls the first of them; none: a plain auto-encoder.
     #[serde(default)]
@@ -44,16 +44,16 @@ pub struct Settings {
     /// Weight of the prior terms.
     #[serde(default = "one")]
     pub prior_weight: f64,
-    /// Passes over the cutouts.
+    /// Passes over the training cutouts.
     pub epochs: usize,
     /// Epochs over which the prior's weight rises.
     #[serde(default)]
     pub warm_up_epochs: usize,
-    /// CutoutView a step.
+    /// Cutouts in a step's batch.
     pub batch: usize,
-    /// Highest rate of learning.
+    /// Highest learning rate of the schedule.
     pub rate: f64,
-    /// How weights start.
+    /// Distribution that weights are drawn from at the start.
     #[serde(default)]
     pub start: Start,
 }
@@ -63,7 +63,7 @@ fn one() -> f64 {
 }
 
 impl Settings {
-    /// The net's size.
+    /// Size of the net that these settings train.
     pub fn shape(&self) -> Shape {
         Shape { latents: self.latents, kind: if self.pull.is_some() { Kind::Variational } else { Kind::Plain } }
     }

@@ -29,11 +29,11 @@ pub struct Settings {
     pub shape: Shape,
     /// Passes of an auto-encoder over the stamps.
     pub autoencoder_epochs: usize,
-    /// Stamps a step.
+    /// Stamps in a step's batch of an auto-encoder.
     pub autoencoder_batch: usize,
-    /// The VAEs' training.
+    /// How each VAE is trained.
     pub vae: VaeSettings,
-    /// First seed.
+    /// Seed of the first net; the others follow from it.
     pub seed: u64,
 }
 
@@ -57,22 +57,22 @@ pub struct TrainingSet {
     pub stamps: Vec<[f32; STAMP_LEN]>,
     /// The simulated point-source control: a point source of the same flux, PSF and neighbours.
     pub control_stamps: Vec<[f32; STAMP_LEN]>,
-    /// Reference-band PSF magnitude.
+    /// PSF magnitude in the reference band.
     pub mag: Vec<f32>,
     /// Concentration relative to the PSF, larger for a star.
     pub concentration: Vec<f32>,
 }
 
-/// A trained ensemble.
+/// A trained ensemble with its calibration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedClassifier {
-    /// All of [`Shape::parameters`].
+    /// Weights of all its nets, named as in [`Shape::parameters`].
     pub parameters: Parameters,
     /// From its log-odds to a probability.
     pub calibration: Calibration,
     /// Mean score over the seeds of each object that was learned from (see [`seed_score`]).
     pub scores: Vec<f32>,
-    /// Losses of all nets.
+    /// Loss of each net by step.
     pub curves: Vec<Curve>,
     /// Rank correlation with concentration that named each seed's star peak.
     pub orientation: Vec<f64>,

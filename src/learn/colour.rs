@@ -28,17 +28,17 @@ const OF_A_KIND_MIN: f32 = 20.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Their size.
+    /// Widths of both nets.
     pub shape: Shape,
-    /// Passes over the objects.
+    /// Passes over the training objects.
     pub epochs: usize,
-    /// Objects a step.
+    /// Objects in a step's batch.
     pub batch: usize,
-    /// Highest rate.
+    /// Highest learning rate of the schedule.
     pub rate: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay (Loshchilov & Hutter 2019).
     pub weight_decay: f64,
-    /// Of the start and of the batches.
+    /// Seed of the weights and of the order of objects.
     pub seed: u64,
 }
 

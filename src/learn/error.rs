@@ -11,12 +11,12 @@ use twinpeak_nets::parameters::ParameterError;
 /// Why a training ends without a net.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
-    /// libtorch failed.
+    /// A call of libtorch failed.
     #[error("training {net}: {source}")]
     Torch {
-        /// Which net.
+        /// Name of the net that was being trained.
         net: String,
-        /// In its words.
+        /// What libtorch said.
         source: tch::TchError,
     },
     /// A trained net does not run.
@@ -34,19 +34,19 @@ pub enum LearnError {
     /// Too little to learn from.
     #[error("training {net}: {found} {what}, at least {needed} are needed; give more frames")]
     TooFew {
-        /// Which net.
+        /// Name of the net that was to be trained.
         net: &'static str,
         /// Things of which there are too few.
         what: &'static str,
-        /// How many there are.
+        /// Number of them that there are.
         found: usize,
-        /// How many it takes.
+        /// Fewest that the training takes.
         needed: usize,
     },
     /// What teaches says that nearly all objects are of one kind.
     #[error("training {net}: {objects} objects nearly all of one kind ({stars:.0} stars); give frames that show both")]
     OneClass {
-        /// Which net.
+        /// Name of the net that was to be trained.
         net: &'static str,
         /// Sum of their probabilities of being stars.
         stars: f64,
@@ -56,9 +56,9 @@ pub enum LearnError {
     /// The loss is no number any more.
     #[error("training {net}: the loss is not finite at step {step}; try another seed or a lower rate")]
     Diverged {
-        /// Which net.
+        /// Name of the net that was being trained.
         net: String,
-        /// When.
+        /// Step at which it was noticed.
         step: usize,
     },
     /// Concentration does not tell the peaks apart.
@@ -68,13 +68,13 @@ pub enum LearnError {
          another seed may do"
     )]
     Unnamed {
-        /// Which auto-encoder, from 0.
+        /// Index of the auto-encoder, from 0.
         autoencoder: usize,
         /// Which of its VAEs, from 0.
         vae: usize,
-        /// Spearman's.
+        /// Spearman's rank correlation with concentration.
         correlation: f64,
-        /// Over so many.
+        /// Number of objects that it was taken over.
         objects: usize,
         /// In standard deviations of no correlation.
         significance: f64,
@@ -82,23 +82,23 @@ pub enum LearnError {
     /// A checkpoint cannot be read or written.
     #[error("checkpoint {path:?}: {source}")]
     Checkpoint {
-        /// Which.
+        /// File that could not be read or written.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// A checkpoint that is no checkpoint.
     #[error("checkpoint {path:?} is damaged ({problem}): delete it to start anew")]
     Damaged {
-        /// Which.
+        /// Checkpoint that is damaged.
         path: PathBuf,
-        /// How.
+        /// What is wrong with its numbers.
         problem: ParameterError,
     },
     /// A checkpoint of other data, settings or seed.
     #[error("checkpoint {path:?} is of another training (data, settings or seed): delete it or use another folder")]
     OfAnother {
-        /// Which.
+        /// Checkpoint of the other training.
         path: PathBuf,
     },
 }

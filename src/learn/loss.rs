@@ -38,7 +38,7 @@ use tch::{TchError, Tensor};
 
 pub use prior_loss::{Latents, Prior, PriorLoss};
 
-/// The double-peak prior Q.
+/// The double-peak prior Q: a mixture of two normals about 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DoublePeak {
     /// m: the peaks stand at + and - this.
@@ -57,20 +57,20 @@ pub struct DoublePeak {
     DoublePeak::LEAST_RATIO
 )]
 pub struct PriorError {
-    /// m / s.
+    /// Half the peaks' distance in widths, m / s.
     pub ratio: f64,
 }
 
 /// Why a loss has no value.
 #[derive(Debug, thiserror::Error)]
 pub enum LossError {
-    /// libtorch failed.
+    /// A call of libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),
     /// The parts of a batch do not belong together.
     #[error("a batch needs mu, sigma and z of one length, the prior's quantiles too: got {sizes:?}")]
     Sizes {
-        /// Of mu, sigma, z and the quantiles.
+        /// Shapes of mu, sigma, z and the quantiles.
         sizes: [Vec<i64>; 4],
     },
     /// The integral printed in B.3 is negative, as no integral of a square can be.
@@ -82,11 +82,11 @@ pub enum LossError {
     NoRoot {
         /// Place in the batch, from 0.
         latent: i64,
-        /// Its mean.
+        /// Mean of that latent.
         mu: f64,
-        /// Its standard deviation.
+        /// Standard deviation of that latent.
         sigma: f64,
-        /// The peaks.
+        /// The prior that it is compared with.
         prior: DoublePeak,
         /// What stands under the root.
         integral: f64,

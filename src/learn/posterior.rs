@@ -26,14 +26,14 @@ use twinpeak_nets::parameters::Parameters;
 /// Weights that are tried: so many steps from 0 to 1.
 const STEPS: usize = 20;
 
-/// A trained posterior.
+/// What is learned of a bundle's posterior: shares, laws, weights and the nets of colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedPosterior {
     /// What a bundle's recipe takes over.
     pub posterior: Posterior,
-    /// The nets of colour.
+    /// Weights of the nets of colour.
     pub colour: Parameters,
-    /// Their loss.
+    /// Loss of the nets of colour by step.
     pub curve: Curve,
     /// Mean e at each weight tried, from 0 to 1: nats an object.
     pub evidence: Vec<f64>,
@@ -43,9 +43,9 @@ pub struct TrainedPosterior {
 /// the ensemble). All of one length.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingSet<'a> {
-    /// What was measured.
+    /// What was measured of each object.
     pub known: &'a [Measurements],
-    /// The ensemble's scores.
+    /// Score of the ensemble for each object.
     pub scores: &'a [f32],
 }
 
@@ -76,7 +76,7 @@ pub fn train(
     Ok(TrainedPosterior { posterior: Posterior { nets_weight, nets, profiles }, colour, curve, evidence })
 }
 
-/// The profiles' shares.
+/// Learns the mixture of profiles from the fits of all objects.
 fn profiles(known: &[Measurements]) -> Result<ProfileMixture, LearnError> {
     let column = |of: fn(&Measurements) -> f32| known.iter().map(of).collect();
     profile_likelihood::train(&profile_likelihood::TrainingSet {

@@ -13,7 +13,7 @@ use super::loss::{self, DoublePeak, Latents, LossError, PriorLoss, vae_kl, w1};
 pub struct LatentPosterior {
     mu: Tensor,
     sigma: Tensor,
-    /// A sample of each.
+    /// A sample of each latent, (n, latents).
     pub z: Tensor,
 }
 
@@ -59,7 +59,7 @@ impl LatentPrior {
         loss::Prior::new(peaks, batch as i64, Kind::Float, Device::Cpu).map(Self)
     }
 
-    /// Where the peaks are.
+    /// The two peaks that the first latent is pulled towards.
     pub fn peaks(&self) -> DoublePeak {
         self.0.peaks
     }

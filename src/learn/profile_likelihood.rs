@@ -48,11 +48,11 @@ const OBJECTS_MIN: usize = 300;
 /// What is learned from: for each object its fits, S/N and magnitude. All of one length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingSet {
-    /// chi^2 of each model.
+    /// chi^2 of each object under each model, as fitted.
     pub chi2: Vec<[f32; MODELS]>,
     /// S/N over the shape bands.
     pub sn: Vec<f32>,
-    /// Reference-band PSF magnitude.
+    /// PSF magnitude in the reference band.
     pub mag: Vec<f32>,
 }
 
@@ -108,7 +108,7 @@ fn learn(likelihoods: &[f64], mags: &[f64], scale: &Scale) -> Result<Vec<f32>, T
     Ok(shares)
 }
 
-/// Where laws hold.
+/// Range of magnitudes in which the laws hold; beyond it they stay constant.
 struct Scale {
     low: f64,
     high: f64,
@@ -131,13 +131,13 @@ impl Scale {
     }
 }
 
-/// The laws' coefficients.
+/// Coefficients of the laws in magnitude: of 1, x and x^2, where there are three.
 struct Laws {
     /// Of the logit of the share of stars, (3).
     stars: Tensor,
     /// Of the mean ln r_e of galaxies, px, (3).
     size: Tensor,
-    /// Variance of ln r_e.
+    /// Variance of ln r_e about its mean.
     variance: Tensor,
     /// Share of spheroids (de Vaucouleurs) among galaxies.
     spheroids: Tensor,

@@ -47,11 +47,11 @@ pub fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
 
 /// How objects are found on the frames to learn from.
 pub struct ObjectFinder<'a> {
-    /// What scores pixels.
+    /// What scores the frames' pixels.
     pub segmenter: &'a mut dyn Segmenter,
     /// Overlap of its tiles, px.
     pub overlap_px: usize,
-    /// Its thresholds.
+    /// Thresholds and limits of extraction.
     pub settings: extract::Settings,
     /// Seeing where a frame has too few stars.
     pub fallback_fwhm_arcsec: PerBand<f64>,

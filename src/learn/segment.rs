@@ -26,17 +26,17 @@ use twinpeak_nets::segmentation::{Level, Shape};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Its size.
+    /// Size of the net.
     pub shape: Shape,
     /// Levels that enter the head's hypercolumn.
     pub levels: Vec<Level>,
-    /// Steps of the auto-encoder.
+    /// Steps of the auto-encoder's training.
     pub steps: usize,
-    /// Steps of the head.
+    /// Steps of the head's training.
     pub head_steps: usize,
-    /// Tiles a step.
+    /// Tiles in a step's batch.
     pub batch: usize,
-    /// Highest rate.
+    /// Highest learning rate of the schedule.
     pub rate: f64,
     /// Seeds weights and the choice of tiles.
     pub seed: u64,
@@ -92,10 +92,10 @@ pub struct TrainingFrame {
     pub pseudo_labels: teacher::PseudoLabels,
 }
 
-/// A trained segmentation net.
+/// A trained segmentation net, and how its training went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedSegmenter {
-    /// All of [`Shape::parameters`].
+    /// Weights of the net, named as in [`Shape::parameters`].
     pub parameters: Parameters,
     /// Losses of auto-encoder and head.
     pub curves: Vec<Curve>,

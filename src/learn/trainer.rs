@@ -20,22 +20,22 @@ use twinpeak_nets::parameters::{Parameters, Tensors};
 /// Where a training stands; for a progress bar.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// Which net.
+    /// Name of the net that is trained.
     pub net: String,
-    /// Steps done.
+    /// Number of steps done.
     pub step: usize,
-    /// Of how many.
+    /// Number of steps in all.
     pub steps: usize,
-    /// Smoothed loss.
+    /// Loss, smoothed over the last steps.
     pub loss: f32,
 }
 
 /// A training's loss, for a picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// Which net.
+    /// Name of the net that was trained.
     pub net: String,
-    /// Loss of each step.
+    /// Loss of each step, not smoothed.
     pub loss: Vec<f32>,
 }
 
@@ -57,7 +57,7 @@ impl Curve {
 pub struct Run<'a> {
     /// Folder for checkpoints; `None` keeps none.
     pub work_dir: Option<&'a Path>,
-    /// Steps between checkpoints.
+    /// Number of steps between checkpoints.
     pub checkpoint_steps: usize,
     /// Called after every step, from several threads.
     pub progress: &'a (dyn Fn(Progress) + Sync),
@@ -68,7 +68,7 @@ pub struct Run<'a> {
 pub enum Schedule {
     /// A linear rise, then half a cosine down to 1 % of the peak.
     Cosine {
-        /// Steps of the rise.
+        /// Number of steps over which the rate rises.
         warm_up: usize,
     },
     /// Half a cosine up from 1/25 of the peak, then half a cosine down to nothing (Smith & Topin 2017).
@@ -99,22 +99,22 @@ impl Schedule {
     }
 }
 
-/// One net's training.
+/// How one net is trained.
 #[derive(Clone, Debug)]
 pub struct Trainer {
     /// The net's name: of its checkpoint, curve and progress.
     pub net: String,
-    /// Steps in all.
+    /// Number of steps in all.
     pub steps: usize,
-    /// Highest rate.
+    /// Highest learning rate of the schedule.
     pub rate: f64,
-    /// Its course.
+    /// How the rate changes from step to step.
     pub schedule: Schedule,
     /// Decoupled weight decay (Loshchilov & Hutter 2019).
     pub weight_decay: f64,
     /// The gradient's norm is cut to this.
     pub gradient_max: f64,
-    /// Seeds each step's randomness.
+    /// Seed of the randomness in each step.
     pub seed: u64,
     /// Digest of settings and data, by [`inputs`]: a checkpoint of others is refused.
     pub inputs: String,

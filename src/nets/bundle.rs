@@ -25,7 +25,7 @@ pub use manifest::{COLOUR, ClassifierPart, FORMAT, Manifest, SegmenterPart, Trai
 
 use super::parameters::{ParameterError, Parameters};
 
-/// Name of the manifest.
+/// Name of the manifest's file in a bundle.
 pub const MANIFEST: &str = "manifest.toml";
 /// Name of the segmentation net's file.
 pub const SEGMENTER: &str = "segmenter.safetensors";
@@ -47,23 +47,23 @@ pub enum BundleError {
     /// A file cannot be read.
     #[error("model bundle: cannot read {path:?}: {source}; copy the bundle's folder again, with all three files")]
     Unreadable {
-        /// Which.
+        /// File that could not be read.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// A file cannot be written.
     #[error("model bundle: cannot write {path:?}: {source}")]
     Unwritable {
-        /// Which.
+        /// File that could not be written.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// The manifest is not TOML, lacks a key, or has an unknown one.
     #[error("model bundle: {path:?} is no manifest of this version: {message}; train again or take another version")]
     Manifest {
-        /// Which.
+        /// The manifest that could not be parsed.
         path: PathBuf,
         /// The parser's words, with the line.
         message: String,
@@ -73,15 +73,15 @@ pub enum BundleError {
         "model bundle: {path:?} has format {found}, this program reads {FORMAT}; take the program's version that made it"
     )]
     Format {
-        /// Which.
+        /// The manifest in question.
         path: PathBuf,
-        /// In the file.
+        /// Format that the file states.
         found: u32,
     },
     /// A value in the manifest that no bundle can have.
     #[error("model bundle: {path:?}: {problem}; train again")]
     Value {
-        /// Which.
+        /// The manifest in question.
         path: PathBuf,
         /// Which value, and why not.
         problem: &'static str,
@@ -91,11 +91,11 @@ pub enum BundleError {
         "model bundle: {path:?} is damaged or from another bundle (SHA-256 {found}, the manifest says {expected}); copy the bundle again"
     )]
     Hash {
-        /// Which.
+        /// File whose bytes are others.
         path: PathBuf,
-        /// Of the file.
+        /// SHA-256 of the file, hex.
         found: String,
-        /// By the manifest.
+        /// SHA-256 that the manifest states, hex.
         expected: String,
     },
     /// Made for another survey.
@@ -103,23 +103,23 @@ pub enum BundleError {
         "model bundle: {path:?} is for survey {found} with bands {found_bands}, this is {expected} with {expected_bands}; configure the survey's own bundle"
     )]
     Survey {
-        /// Which.
+        /// The bundle's manifest.
         path: PathBuf,
-        /// By the manifest.
+        /// Name of the survey in the manifest.
         found: String,
-        /// By the manifest.
+        /// Bands in the manifest, in its order.
         found_bands: String,
-        /// Configured.
+        /// Name of the configured survey.
         expected: String,
-        /// Configured.
+        /// Bands of the configured survey.
         expected_bands: String,
     },
     /// Tensors that do not fit the nets.
     #[error("model bundle: {path:?}: {problem}; copy the bundle again or train again")]
     Parameters {
-        /// Which.
+        /// File of the tensors.
         path: PathBuf,
-        /// What is wrong.
+        /// What does not fit.
         #[source]
         problem: ParameterError,
     },
@@ -240,12 +240,12 @@ impl Bundle {
         &self.manifest
     }
 
-    /// The segmentation net's numbers.
+    /// Weights of the segmentation net.
     pub fn segmenter(&self) -> &Parameters {
         &self.segmenter
     }
 
-    /// The classification nets' numbers.
+    /// Weights of the classification nets.
     pub fn classifier(&self) -> &Parameters {
         &self.classifier
     }

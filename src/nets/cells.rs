@@ -8,7 +8,7 @@ use twinpeak_core::model::{TILE, TILE_LEN};
 
 /// Sky noise units at which the stretch turns from linear to logarithmic.
 pub const STRETCH_SIGMA: f32 = 3.0;
-/// Channels of a cell.
+/// Channels of a cell: its four pixels in each band.
 pub const CELL: usize = 4 * BANDS;
 /// Cells along a tile's side.
 pub const SIDE: usize = TILE / 2;

@@ -27,11 +27,11 @@ const LATENT_LOG_VARIANCE: (f64, f64) = (-4.0, 3.0);
 pub struct Shape {
     /// Widths of the auto-encoder's hidden layers.
     pub hidden: [usize; 2],
-    /// Latents of the auto-encoder.
+    /// Number of latents of each auto-encoder.
     pub latents: usize,
     /// Width of the variational auto-encoder's two hidden layers.
     pub vae_hidden: usize,
-    /// Auto-encoders in the ensemble.
+    /// Number of auto-encoders in the ensemble.
     pub autoencoders: usize,
     /// Variational auto-encoders for each of them.
     pub vaes: usize,
@@ -48,7 +48,7 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// Members of the ensemble.
+    /// Number of VAEs in the ensemble, each with a seed of its own.
     pub fn seeds(&self) -> usize {
         self.autoencoders * self.vaes
     }
@@ -88,10 +88,10 @@ impl Shape {
     }
 }
 
-/// A variational auto-encoder's size.
+/// Widths of a variational auto-encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VaeShape {
-    /// Latents that it encodes.
+    /// Number of latents that it encodes.
     pub inputs: usize,
     /// Width of its two hidden layers.
     pub width: usize,
@@ -100,7 +100,7 @@ pub struct VaeShape {
 }
 
 impl VaeShape {
-    /// Parameters of the encoder.
+    /// Names and shapes of the encoder's parameters.
     pub fn encoder(&self) -> Shapes {
         Mlp::shapes("encode", &[self.inputs, self.width, self.width, 2 * self.hidden])
     }
@@ -128,7 +128,7 @@ pub fn symmetry(stamps: &Tensor, k: usize) -> Result<Tensor, TchError> {
     if k & 4 != 0 { flipped.f_transpose(1, 2) } else { Ok(flipped) }
 }
 
-/// An auto-encoder's encoder.
+/// Encoder of an auto-encoder: PSF residuals to latents.
 #[derive(Debug)]
 pub struct Encoder(Mlp);
 
@@ -164,7 +164,7 @@ impl Encoder {
     }
 }
 
-/// A variational auto-encoder's encoder.
+/// Encoder of a variational auto-encoder: latents to a hidden Gaussian.
 #[derive(Debug)]
 pub struct VaeEncoder(Mlp);
 

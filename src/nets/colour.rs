@@ -19,7 +19,7 @@ use twinpeak_core::model::COLOUR_LEN as INPUTS;
 const STRENGTH: f64 = 0.75;
 /// Standardised inputs are cut here: beyond, there was nothing to learn from.
 const INPUT_MAX: f64 = 4.0;
-/// Layers of each net.
+/// Number of layers of each net.
 const LAYERS: usize = 3;
 
 /// The nets' size, as the manifest says it.
@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-/// Both nets.
+/// The two nets: one sees colours and magnitude, the other the magnitude alone.
 #[derive(Debug)]
 pub struct Nets {
     colour: Mlp,

@@ -28,13 +28,13 @@ const LOG_VARIANCE: (f64, f64) = (-8.0, 4.0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A point: an auto-encoder.
+    /// A point: a plain auto-encoder.
     Plain,
     /// A Gaussian in each latent: a variational auto-encoder.
     Variational,
 }
 
-/// A net's size.
+/// Size of a net over whole cutouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
@@ -45,7 +45,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Parameters of the encoder.
+    /// Names and shapes of the encoder's parameters.
     pub fn encoder(&self) -> Shapes {
         let [w1, w2, w3, w4] = WIDTHS;
         let outputs = match self.kind {
@@ -77,7 +77,7 @@ impl Shape {
     }
 }
 
-/// Cutouts to latents.
+/// The half of the net from cutouts to latents.
 #[derive(Debug)]
 pub struct Encoder {
     levels: [Conv; 4],
@@ -126,7 +126,7 @@ impl Encoder {
     }
 }
 
-/// Latents to cutouts.
+/// The half of the net from latents to cutouts.
 #[derive(Debug)]
 pub struct Decoder {
     expand: Mlp,
@@ -162,7 +162,7 @@ impl Decoder {
     }
 }
 
-/// Twice the size.
+/// Repeats each pixel in both directions, which doubles the sides.
 fn twice(x: &Tensor) -> Result<Tensor, TchError> {
     let side = 2 * x.size()[2];
     x.f_upsample_nearest2d([side, side], None, None)

@@ -18,7 +18,7 @@ pub enum Wanted {
     /// The first GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The CPU.
+    /// The processor.
     Cpu,
     /// This GPU and no other.
     Cuda(usize),
@@ -27,18 +27,18 @@ pub enum Wanted {
 /// A device that is no device, or is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// Not a device's name.
+    /// A text that names no device.
     #[error("{name:?} is no device: use auto, cpu or cuda:N")]
     Unknown {
-        /// As written.
+        /// The text as it was written.
         name: String,
     },
     /// A GPU was asked for that libtorch cannot see.
     #[error("cuda:{index} is not there ({found} GPUs found; {cuda}): use auto or cpu, or mend the driver")]
     Absent {
-        /// Which one.
+        /// Index of the GPU that was asked for.
         index: usize,
-        /// How many there are.
+        /// Number of GPUs that libtorch sees.
         found: usize,
         /// Whether the CUDA library was loaded.
         cuda: Cuda,
@@ -48,7 +48,7 @@ pub enum DeviceError {
 /// Whether the CUDA half of libtorch is in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cuda {
-    /// Loaded.
+    /// The library is loaded.
     Loaded,
     /// This libtorch has none, or its own libraries are missing.
     NotLoaded,
@@ -82,7 +82,7 @@ impl FromStr for Wanted {
 /// The device that was chosen, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
-    /// For tch.
+    /// The device as tch names it.
     pub device: tch::Device,
     /// `cpu` or `cuda:N`: for logs, metrics, rows.
     pub name: String,

@@ -11,12 +11,12 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// An array of f32.
+/// An array of f32 on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Lengths of its axes, slowest first.
     pub shape: Vec<usize>,
-    /// Values, last axis fastest.
+    /// All values, last axis fastest.
     pub values: Vec<f32>,
 }
 
@@ -30,49 +30,49 @@ pub type Shapes = Vec<(String, Vec<usize>)>;
 /// Why numbers do not fit a net.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    /// Not safetensors.
+    /// The bytes are no safetensors file.
     #[error("not a safetensors file: {message}")]
     Format {
-        /// The reader's words.
+        /// What the reader said.
         message: String,
     },
     /// A tensor of another type.
     #[error("tensor {name} is not f32")]
     Kind {
-        /// Which.
+        /// Name of the tensor.
         name: String,
     },
     /// A tensor that the manifest's net needs is not there.
     #[error("tensor {name} is missing")]
     Missing {
-        /// Which.
+        /// Name of the tensor.
         name: String,
     },
     /// A tensor of another shape than the manifest's net has.
     #[error("tensor {name} has shape {found:?}, the net needs {needed:?}")]
     Shape {
-        /// Which.
+        /// Name of the tensor.
         name: String,
-        /// In the file.
+        /// Shape in the file.
         found: Vec<usize>,
-        /// By the manifest.
+        /// Shape that the manifest's net has.
         needed: Vec<usize>,
     },
     /// A tensor that no net asks for.
     #[error("tensor {name} belongs to no net of the manifest")]
     Unknown {
-        /// Which.
+        /// Name of the tensor.
         name: String,
     },
-    /// A NaN or infinity.
+    /// A tensor holds a NaN or an infinity.
     #[error("tensor {name} holds values that are not finite")]
     NotFinite {
-        /// Which.
+        /// Name of the tensor.
         name: String,
     },
 }
 
-/// How weights start.
+/// Distribution that weights are drawn from at the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {

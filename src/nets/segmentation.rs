@@ -28,17 +28,17 @@ pub const CELL_PIXELS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// Encoder, 32 px.
+    /// Encoder's features of 32 px.
     E1,
-    /// Encoder, 16 px.
+    /// Encoder's features of 16 px.
     E2,
-    /// Encoder, 8 px.
+    /// Encoder's features of 8 px.
     E3,
-    /// Bottleneck, 8 px.
+    /// Features of the bottleneck, 8 px.
     Z,
-    /// Decoder, 16 px.
+    /// Decoder's features of 16 px.
     D2,
-    /// Decoder, 32 px.
+    /// Decoder's features of 32 px.
     D1,
 }
 
@@ -63,7 +63,7 @@ impl Level {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skips {
-    /// `e2` and `e1`.
+    /// Both `e2` and `e1`.
     #[default]
     Both,
     /// `e1` alone, of 32 px.
@@ -73,7 +73,7 @@ pub enum Skips {
 }
 
 impl Skips {
-    /// What manifests leave out.
+    /// Whether these are the default, which manifests leave out.
     fn are_usual(&self) -> bool {
         *self == Self::default()
     }
@@ -89,7 +89,7 @@ pub struct Shape {
     pub bottleneck: usize,
     /// Share of the encoder's features that is added to the decoder's; 0 is a plain auto-encoder.
     pub skip_weight: f64,
-    /// Which features these are.
+    /// Which of the encoder's features a skip adds.
     #[serde(default, skip_serializing_if = "Skips::are_usual")]
     pub skips: Skips,
 }
@@ -109,7 +109,7 @@ impl Shape {
         [w1, w2, w3, self.bottleneck, w2, w1]
     }
 
-    /// Parameters of the auto-encoder.
+    /// Names and shapes of the auto-encoder's parameters.
     pub fn autoencoder(&self) -> Shapes {
         let [w1, w2, w3] = self.widths;
         [
@@ -149,7 +149,7 @@ impl Shape {
 #[derive(Debug)]
 pub struct Hypercolumns(pub [Tensor; 6]);
 
-/// The auto-encoder.
+/// The auto-encoder: from a tile to hypercolumns, and back to a tile.
 #[derive(Debug)]
 pub struct Autoencoder {
     e1: Conv,
@@ -168,11 +168,11 @@ pub struct Autoencoder {
 /// What the encoder makes of tiles, (n, channels, side, side) each.
 #[derive(Debug)]
 pub struct Encoded {
-    /// At 32 px.
+    /// Features of 32 px.
     pub e1: Tensor,
-    /// At 16 px.
+    /// Features of 16 px.
     pub e2: Tensor,
-    /// At 8 px.
+    /// Features of 8 px.
     pub e3: Tensor,
     /// The bottleneck, at 8 px.
     pub z: Tensor,
@@ -260,7 +260,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Name of its bias.
+    /// Name of the head's bias among the parameters.
     pub const BIAS: &str = "head.bias";
 
     /// Over parameters of [`Shape::head`] or [`Shape::maps`].

@@ -14,7 +14,7 @@ const COARSEST: usize = 3;
 /// Width of the hidden layer.
 const HIDDEN: usize = 64;
 
-/// All parameters.
+/// Names and shapes of the net's parameters.
 pub fn shapes() -> Shapes {
     let [w1, w2, w3] = WIDTHS;
     [
@@ -26,7 +26,7 @@ pub fn shapes() -> Shapes {
     .concat()
 }
 
-/// The net.
+/// A convolutional net from a stamp and a magnitude to log-odds.
 #[derive(Debug)]
 pub struct StampNet {
     levels: [Conv; 3],

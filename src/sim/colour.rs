@@ -20,7 +20,7 @@ const LOCUS: [(f64, Colours); 8] = [
     (2.5, [2.59, 1.41, 1.08, 0.57]),
     (3.0, [2.61, 1.47, 1.52, 0.81]),
 ];
-/// Scatter about the locus.
+/// Scatter of stars about the locus in each colour, mag.
 const LOCUS_SCATTER: Colours = [0.1, 0.03, 0.03, 0.03];
 
 /// Percent of stars by g-i, in bins of .5 from 0.

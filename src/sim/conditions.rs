@@ -22,7 +22,7 @@ const SKY_SCATTER_MAG: [f64; 2] = [0.12, 0.05];
 /// Largest relative change of the sky from the centre to an edge.
 const SKY_GRADIENT: f64 = 0.01;
 
-/// A field's circumstances.
+/// What a field was exposed under: time, pointing, seeing, sky.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions {
     pub id: ImageId,
@@ -31,7 +31,7 @@ pub(super) struct Conditions {
     pub bands: PerBand<BandConditions>,
 }
 
-/// One band's circumstances.
+/// What one band was exposed under: its PSF, gain, noise and sky.
 #[derive(Clone, Debug)]
 pub(super) struct BandConditions {
     pub wcs: Wcs,
@@ -87,7 +87,7 @@ fn name(spec: &Spec, survey: &Survey) -> FieldIds {
     }
 }
 
-/// Where the telescope looks.
+/// Where the telescope looks, and how the camera is turned.
 struct Pointing {
     centre_deg: (f64, f64),
     angle: f64,

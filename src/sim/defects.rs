@@ -14,7 +14,7 @@ pub(super) struct BadColumn {
     pub rows: [usize; 2],
     /// Multiplies what falls on it.
     pub response: f64,
-    /// Added to it, DN.
+    /// Signal that is added to each of its pixels, DN.
     pub extra_dn: f64,
 }
 

@@ -92,7 +92,7 @@ impl Sky<'_> {
 /// Poisson deviate to .2 % of its deviation.
 const MANY: f64 = 32.0;
 
-/// A Poisson deviate.
+/// A number of photons, drawn from Poisson's law of this mean.
 fn photons(rng: &mut ChaCha8Rng, mean: f64) -> f64 {
     if mean > MANY {
         let z: f64 = rng.sample(StandardNormal);

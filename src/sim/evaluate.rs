@@ -23,9 +23,9 @@ pub use roc::{Roc, RocPoint, roc};
 /// A catalogue's object, as far as it is scored. Positions in 0-based reference pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Object {
-    /// Column, px.
+    /// Column of the centre, px.
     pub x: f64,
-    /// Row, px.
+    /// Row of the centre, px.
     pub y: f64,
     /// PSF magnitude in the reference band.
     pub mag: f64,
@@ -37,12 +37,12 @@ pub struct Object {
     pub half_light_radius_px: Option<f64>,
 }
 
-/// What is truly there.
+/// A star, quasar or galaxy that is truly there. Positions in 0-based reference pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrueObject {
-    /// Column, px.
+    /// Column of the centre, px.
     pub x: f64,
-    /// Row, px.
+    /// Row of the centre, px.
     pub y: f64,
     /// A star or quasar, else a galaxy.
     pub star: bool,
@@ -54,11 +54,11 @@ pub struct TrueObject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// The classifier's probability.
+    /// The classifier's probability of being a star.
     StarProb,
     /// Size relative to the PSF.
     Concentration,
-    /// Raw half-light radius, negated.
+    /// Half-light radius, not relative to the PSF, negated.
     HalfLightRadius,
 }
 
@@ -77,7 +77,7 @@ impl Method {
     }
 }
 
-/// Parameters of an evaluation.
+/// Radii and resamplings of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
     /// An object takes the label of the nearest true one within this, px.
@@ -86,7 +86,7 @@ pub struct Rules {
     pub match_radius_px: f64,
     /// Resamplings for the calibration error's interval.
     pub resamplings: usize,
-    /// Their seed.
+    /// Seed of the resamplings.
     pub seed: u64,
 }
 
@@ -101,9 +101,9 @@ impl Rules {
 /// Magnitudes from `low` up to but not including `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bin {
-    /// Brightest.
+    /// Brightest magnitude, included.
     pub low: f64,
-    /// Faintest.
+    /// Faintest magnitude, not included.
     pub high: f64,
 }
 
@@ -127,14 +127,14 @@ impl Bin {
     }
 }
 
-/// Classification in a bin.
+/// How well each method classifies the objects of a bin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BinClasses {
     /// By true magnitude, where it is known, else by our own.
     pub bin: Bin,
     /// Labelled objects that every method could score.
     pub objects: usize,
-    /// Stars among them.
+    /// Number of stars among them.
     pub stars: usize,
     /// AUC in the order of [`Method::ALL`]; `None` where a class is missing.
     pub auc: [Option<f64>; 3],
@@ -142,17 +142,17 @@ pub struct BinClasses {
     pub calibration: Option<ReliabilityDiagram>,
 }
 
-/// Detection in a bin.
+/// How many of a bin's objects were found, and how many found are real.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BinDetection {
     /// By true magnitude for completeness, by our own for purity; `None`: everything, whatever its magnitude.
     /// A true object without a magnitude is as bright as its partner; without a partner either, it is in no bin.
     pub bin: Option<Bin>,
-    /// True objects.
+    /// Number of true objects.
     pub truth: usize,
-    /// Those found.
+    /// Number of true objects that were found.
     pub found: usize,
-    /// Objects of the catalogue.
+    /// Number of objects in the catalogue.
     pub catalog: usize,
     /// Those with a true partner.
     pub real: usize,
@@ -174,20 +174,20 @@ fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// A catalogue's metrics.
+/// How well a catalogue finds and classifies objects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Objects with a label.
+    /// Number of objects with a label.
     pub labelled: usize,
     /// Labelled objects left out of the classes because some method cannot score them.
     pub unscored: usize,
-    /// Bins that hold anything.
+    /// Classification in each bin that holds anything.
     pub classes: Vec<BinClasses>,
     /// Everything, then bins that hold anything.
     pub detection: Vec<BinDetection>,
     /// Of the probability, in [`Bin::MAIN`].
     pub calibration: Option<ReliabilityDiagram>,
-    /// Curves in [`Bin::MAIN`].
+    /// ROC curve of each method, in [`Bin::MAIN`].
     pub roc: Vec<(Method, Roc)>,
 }
 
@@ -231,7 +231,7 @@ struct Labelled {
     scores: [f64; 3],
 }
 
-/// Scores a catalogue. Deterministic.
+/// Scores a catalogue against the truth; a function of its arguments alone.
 pub fn evaluate(objects: &[Object], truth: &[TrueObject], rules: &Rules) -> Evaluation {
     let labels = nearest(&positions(objects), &positions_true(truth), rules.label_radius_px);
     let mut labelled = Vec::new();

@@ -94,7 +94,7 @@ use mixture::Blob;
 pub struct Simulated {
     /// The field as if read from its files: calibrated, masks empty, `input_hash` empty.
     pub frame: Frame,
-    /// What is in it.
+    /// The objects and pixels that are truly in it.
     pub truth: Truth,
 }
 

@@ -5,7 +5,7 @@
 
 use std::f64::consts::TAU;
 
-/// A 2x2 covariance, px^2.
+/// Covariance of a two-dimensional Gaussian, px^2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Covariance {
     pub xx: f64,
@@ -64,13 +64,13 @@ impl Oval {
 pub(super) struct Blob {
     pub x: f64,
     pub y: f64,
-    /// Peak value.
+    /// Value at the centre.
     pub peak: f64,
     /// Shift of a row's centre per row.
     pub slope: f64,
-    /// Variance along a row.
+    /// Variance along a row, px^2.
     pub along: f64,
-    /// Variance across rows.
+    /// Variance across rows, px^2.
     pub across: f64,
     /// Values under this are not drawn.
     pub floor: f64,

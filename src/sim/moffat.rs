@@ -16,7 +16,7 @@ const LOWEST: f64 = -5.5;
 pub struct Moffat {
     /// FWHM at the field's centre, geometric mean of the two axes, px.
     pub fwhm_px: f64,
-    /// Exponent of the profile.
+    /// Exponent of the profile: the larger, the fainter the wings.
     pub beta: f64,
     /// Ellipticity 1 - b/a at the centre, times cos and sin of twice the angle from +x to +y.
     pub ellipticity: [f64; 2],

@@ -19,28 +19,28 @@ pub struct Spec {
     pub seed: u64,
     /// Field of the night, 1 to [`LAST_FIELD`].
     pub field: u32,
-    /// Pixels in a row.
+    /// Width of the field, px.
     pub width: usize,
-    /// Rows.
+    /// Height of the field, px.
     pub height: usize,
-    /// How magnitudes are distributed.
+    /// Distribution of the objects' magnitudes.
     pub counts: Counts,
     /// Multiplies the number of objects.
     pub density: f64,
     /// Exactly so many objects centred in the frame instead; their magnitudes follow `counts`.
     pub sources: Option<usize>,
-    /// The PSF.
+    /// How the width of the PSF is distributed over fields.
     pub seeing: Seeing,
     /// Largest offset of a band against the reference band in (x, y), pixels.
     pub offset_max_px: [f64; 2],
-    /// What goes wrong.
+    /// Defects that the field is given.
     pub artefacts: Artefacts,
     /// Significant binary digits that a pixel keeps, 4 to 24. Surveys round the noise's last digits away so that
     /// their files pack: to 10, a band takes 3 MB instead of 11.
     pub significant_bits: u32,
 }
 
-/// How magnitudes are distributed.
+/// Distribution of the objects' magnitudes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counts {
@@ -138,11 +138,11 @@ pub enum SimError {
     /// A value that makes no sense.
     #[error("{key} is {value}: it must be {range}")]
     Value {
-        /// The key of [`Spec`].
+        /// The key of [`Spec`] that holds it.
         key: &'static str,
-        /// What it is.
+        /// The value that was given.
         value: f64,
-        /// What it may be.
+        /// Values that are allowed, in words.
         range: &'static str,
     },
     /// The survey's pixel scale gives no coordinates.

@@ -8,13 +8,13 @@ use super::spec::Spec;
 /// What a stream is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
-    /// Pointing, seeing, sky.
+    /// Pointing, seeing and sky of the field.
     Conditions,
-    /// The objects.
+    /// Places, magnitudes and shapes of the objects.
     Objects,
     /// Bad columns and cosmic rays.
     Defects,
-    /// Photons and read-out.
+    /// Noise of photons and of read-out.
     Noise,
 }
 

@@ -23,12 +23,12 @@ pub struct Truth {
     pub psf: PerBand<Moffat>,
 }
 
-/// What an object is.
+/// True class of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// A star.
+    /// A star: a point in images.
     Star,
-    /// A galaxy.
+    /// A galaxy, of one of the extended profiles.
     Galaxy,
     /// A quasar: a point in images; a catalogue's class for it is STAR.
     Qso,
@@ -37,20 +37,20 @@ pub enum Class {
 /// How an object's light is spread before the PSF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// A point.
+    /// A point: only the PSF spreads it.
     Point,
-    /// An exponential disc.
+    /// An exponential disc, as of spirals.
     Exponential,
     /// A de Vaucouleurs spheroid, its wings cut near 8 half-light radii.
     DeVaucouleurs,
 }
 
-/// One object.
+/// What is true of one simulated object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatedObject {
-    /// From 1.
+    /// Number of the object in its field, from 1.
     pub id: u32,
-    /// What it is.
+    /// Star, galaxy or quasar.
     pub class: Class,
     /// How its light is spread.
     pub profile: Profile,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::StoreError;
+use super::error::StoreError;
 use twinpeak_core::atomic_write::{ASIDE, Aside};
 
 /// Files of one folder that will appear together, in the order given.

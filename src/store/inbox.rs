@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::error::StoreError;
 use super::field::Field;
 use super::watch::{FileStat, Watch};
-use super::{Lease, Ledger, Loader, MAX_ATTEMPTS, StoreError, WatchTimeouts};
+use super::{Lease, Ledger, Loader, MAX_ATTEMPTS, WatchTimeouts};
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, file_set};
+use super::error::StoreError;
+use super::file_set;
 use twinpeak_core::causes::causes;
 use twinpeak_core::frame::ImageId;
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use super::error::StoreError;
 use super::ledger::{REJECTED, names};
-use super::{DoneRecord, RejectedRecord, StoreError};
+use super::{DoneRecord, RejectedRecord};
 
 /// The records of a folder of results, each by image id. The folder may be one that a daemon is filling.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
+use super::error::StoreError;
 use super::ledger::{REJECTED, names};
-use super::{DoneRecord, RejectedRecord, StoreError};
+use super::{DoneRecord, RejectedRecord};
 
 /// How an image ended.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::error::StoreError;
 use super::ledger::REJECTED;
-use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, StoreError, file_set};
+use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, file_set};
 use twinpeak_core::catalog::{self, Catalog, Column};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::hex::hex;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::kafka::{ImageRecords, Outflow};
 use crate::message::Uri;
 use crate::object_store::{ObjectStore, ObjectStoreError};
+use twinpeak_core::causes::causes;
 use twinpeak_core::hex::hex;
 use twinpeak_core::outcome::{Finished, Outcome, Reason, Rejection, Stage};
 use twinpeak_engine::ports::PortError;
@@ -84,9 +85,12 @@ impl Outflow for RecordWriter {
     }
 
     fn discard(&self, uri: &str) {
-        let removed = uri.parse::<Uri>().map(|uri| self.store.remove(&uri));
-        if !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!(uri, "orphaned object could not be deleted");
+        let removed = match uri.parse::<Uri>() {
+            Ok(uri) => self.store.remove(&uri).map_err(|error| causes(&error).to_string()),
+            Err(error) => Err(causes(&error).to_string()),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(uri, error, "orphaned object could not be deleted");
         }
     }
 }

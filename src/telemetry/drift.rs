@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{GaugeVec, Opts};
 
-use super::metrics::{Metrics, register};
+use super::metrics::Metrics;
+use super::register::register;
 use twinpeak_core::drift::{Expected, Found, FrameFacts, Input, StarProbHistogram, WINDOWS, Watch};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products};

@@ -4,11 +4,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use super::quality::Quality;
+use super::register::{counter, counters, gauge, gauges, histograms};
 use super::stream::Stream;
 use twinpeak_core::frame::BANDS;
 use twinpeak_core::model::ModelError;
@@ -52,12 +51,6 @@ pub struct Metrics {
     check_ok: IntGaugeVec,
     free_bytes: IntGauge,
 }
-
-/// Upper edges of the histograms: a batch takes milliseconds, a crowded frame a minute.
-const SECONDS: [f64; 14] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
-
-/// Names and descriptions never come from outside.
-const OURS: &str = "our metric names are valid and distinct";
 
 impl Metrics {
     /// Registers all, with zeros where a label's values are known, so that rates exist from the first scrape.
@@ -228,43 +221,6 @@ impl Metrics {
         };
         self.retries.with_label_values(&[stage.name(), error_type]).inc();
     }
-}
-
-pub(super) fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("twinpeak_{name}"), help)
-}
-
-/// Every metric of ours comes by here, so that the documentation's table can be made of them.
-pub(super) fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    made: prometheus::Result<C>,
-) -> C {
-    let collector = made.expect(OURS);
-    registry.register(Box::new(collector.clone())).expect(OURS);
-    #[cfg(test)]
-    super::documented::note(&collector);
-    collector
-}
-
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::with_opts(opts(name, help)))
-}
-
-pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(opts(name, help), labels))
-}
-
-pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(name, help)))
-}
-
-pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(name, help), labels))
-}
-
-fn histograms(registry: &Registry, name: &str, help: &str) -> HistogramVec {
-    let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
-    register(registry, HistogramVec::new(opts, &["stage"]))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use sd_notify::NotifyState;
 
 use super::health::Question;
+use twinpeak_core::causes::causes;
 
 /// The service manager, if there is one. Feeds its watchdog until dropped, which says that we end.
 pub struct Manager {
@@ -29,7 +30,7 @@ impl Manager {
             while let Err(RecvTimeoutError::Timeout) = asked.recv_timeout(timeout / 2) {
                 match alive.iter().try_for_each(|well| well()) {
                     Ok(()) => notify(&[NotifyState::Watchdog]),
-                    Err(why) => tracing::error!(reason = why, "watchdog not notified"),
+                    Err(why) => tracing::error!(error = why, "watchdog not notified"),
                 }
             }
         };
@@ -63,6 +64,6 @@ pub fn reloaded(status: &str) {
 
 fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "service manager could not be notified");
+        tracing::warn!(error = %causes(&error), "service manager could not be notified");
     }
 }

@@ -2,7 +2,7 @@
 
 use prometheus::{GaugeVec, Registry};
 
-use super::metrics::{opts, register};
+use super::register::{opts, register};
 use twinpeak_core::outcome::BandQuality;
 
 type Get = fn(&BandQuality) -> f64;

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use prometheus::{Counter, CounterVec, Gauge, IntCounter, IntGauge};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{Metrics, counter, opts, register};
+use super::metrics::Metrics;
+use super::register::{counter, opts, register};
 use twinpeak_core::atomic_write::atomic_write;
 use twinpeak_sim::evaluate::{Agreement, Worked};
 

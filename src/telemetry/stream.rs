@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::metrics::{counter, counters, gauge, gauges, opts, register};
+use super::register::{counter, counters, gauge, gauges, opts, register};
 use twinpeak_engine::ports::StreamEvent;
 
 /// From a message to its commit: a field takes seconds, a backlog hours.

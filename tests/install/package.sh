@@ -65,6 +65,9 @@ check "the texts of the licences are in one file" licensed "$root/usr/share/doc/
 check "the guide, runbook, rules, dashboard and examples are there" has \
     "$root"/usr/share/doc/twinpeak/{README.md,operate.md,stream.md,metrics.md,runbook.md,examples/{twinpeak.toml,consume_rows.py},systemd/{gpu,backfill}.conf} \
     "$root"/usr/share/doc/twinpeak/{backfill/sdss-backfill.toml,prometheus/rules/daemon.yml,grafana/twinpeak.json,kubernetes/models}
+# Its schemas lie elsewhere than in the repository, and it must find them.
+found_schemas() { python3 -c 'import pathlib, sys; sys.exit(not list((pathlib.Path(sys.argv[1]).parent.parent / "schemas").glob("source-v*.avsc")))' "$1"; }
+check "the example consumer finds the schemas" found_schemas "$root/usr/share/doc/twinpeak/examples/consume_rows.py"
 check "the unit's Documentation is there" documented
 check "every relative link of the installed guide resolves, and of what stands beside it" linked
 check "what a runbook_url names is there" runbook

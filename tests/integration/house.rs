@@ -52,8 +52,17 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
 const UNSAFE: &[&str] = &["nets"];
 
 /// Folders and files of the lab that learn: they know no more of the truth than `learn` does.
-const LEARNERS: &[&str] =
-    &["lab/clusters", "lab/dataset", "lab/hierarchy", "lab/manifold", "lab/student", "lab/supervised", "lab/whole"];
+const LEARNERS: &[&str] = &[
+    "lab/hypercolumn",
+    "lab/residual",
+    "lab/clusters",
+    "lab/dataset",
+    "lab/hierarchy",
+    "lab/manifold",
+    "lab/student",
+    "lab/supervised",
+    "lab/whole",
+];
 
 /// Lines of a file.
 const LINES_MAX: usize = 450;

@@ -58,7 +58,9 @@ impl Secured {
             ready || words.contains(says)
         });
         assert!(!ready && !words.contains('\n'), "{who}: {words}");
-        until("the reason in the log", || daemon.told().lines().any(|l| l.contains("no session") && l.contains(says)));
+        until("the reason in the log", || {
+            daemon.told().lines().any(|l| l.contains("broker connection failed") && l.contains(says))
+        });
         assert_eq!(get(&address, "/healthz").0, 200, "{who}");
         assert!(!daemon.ended(), "{who}");
         let metrics = get(&address, "/metrics").1;

@@ -11,6 +11,7 @@ use super::BATCHES;
 use twinpeak_config::DeviceChoice;
 use twinpeak_config::assemble::device;
 use twinpeak_config::exit::Fault;
+use twinpeak_core::atomic_write::atomic_write;
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::posterior::Posterior;
 use twinpeak_core::preprocess;
@@ -80,10 +81,8 @@ impl Work {
     ) -> anyhow::Result<()> {
         let losses = loss_chart(name, curves)?;
         let write = |ending: &str, bytes: &[u8]| {
-            let (path, aside) = (self.0.join(format!("{name}.{ending}")), self.0.join(format!(".{name}.{ending}")));
-            fs::write(&aside, bytes)
-                .and_then(|()| fs::rename(&aside, &path))
-                .with_context(|| path.display().to_string())
+            let path = self.0.join(format!("{name}.{ending}"));
+            atomic_write(&path, bytes).with_context(|| path.display().to_string())
         };
         write("loss.png", &losses)?;
         write("safetensors", &parameters.to_safetensors(None)?)?;

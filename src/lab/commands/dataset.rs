@@ -26,7 +26,7 @@ use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::survey::Survey;
 use twinpeak_store::write_file;
 
-/// Name of the plan.
+/// File in which a data set's folder keeps its plan.
 const PLAN: &str = "plan.toml";
 /// Cores that one field keeps busy: more at a time would only take memory (some 500 MB a full field).
 const CORES_A_FIELD: usize = 2;
@@ -83,7 +83,7 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What works on fields.
+/// Makes the shards of a data set, several fields at a time.
 struct Maker<'a> {
     survey: &'a Survey,
     source: FieldSource,
@@ -94,7 +94,7 @@ struct Maker<'a> {
 
 /// What has become of a field.
 enum Made {
-    /// It was there.
+    /// Its shard was there already.
     Kept(Entry),
     /// It is here, to be written, with what is true of its objects.
     New(Box<Shard>, Option<Vec<Option<Known>>>),

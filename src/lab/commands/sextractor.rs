@@ -8,10 +8,10 @@ use std::process::Command;
 /// Its names: Debian's, others', its author's.
 const NAMES: [&str; 3] = ["source-extractor", "sextractor", "sex"];
 
-/// The installed program.
+/// SExtractor as it is installed here: the name under which it runs.
 pub(super) struct SExtractor(&'static str);
 
-/// Why it says nothing.
+/// Why SExtractor gave no catalogue.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SExtractorError {
     /// It does not start, or its table cannot be read.
@@ -23,7 +23,7 @@ pub(super) enum SExtractorError {
     /// Its table is not what was asked for.
     #[error("{line:?} is no line of its catalogue")]
     Line {
-        /// As it stands there.
+        /// The line as it stands in the catalogue.
         line: String,
     },
 }

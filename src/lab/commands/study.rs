@@ -34,7 +34,7 @@ use twinpeak_store::write_file;
 /// The study's memory, and what is made of it, in the folder of `--out`.
 const RUNS: &str = "runs.jsonl";
 const RESULTS: &str = "RESULTS.md";
-/// Where they are kept.
+/// Folder in which a study's records and tables are kept.
 const OUT: &str = "benches/study";
 /// Those of a quick study.
 const QUICK_OUT: &str = "out/study/quick";

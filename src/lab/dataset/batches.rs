@@ -22,18 +22,18 @@ const WINDOW_OBJECTS: usize = 8192;
 /// In which order objects come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// That of `DataSet::features`.
+    /// The order of `DataSet::features`.
     AsStored,
-    /// Shuffled.
+    /// Another order in each epoch, drawn from the seed.
     Shuffled {
-        /// Of the training.
+        /// Seed of the training that reads them.
         seed: u64,
         /// Each has an order of its own.
         epoch: u64,
     },
 }
 
-/// Some objects' cutouts.
+/// Cutouts of some objects, and which objects these are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Their indices in the columns of `DataSet::features`.

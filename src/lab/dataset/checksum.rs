@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use super::{Damage, DataSetError};
 use twinpeak_core::hex::hex;
 
-/// Bytes of a checksum.
+/// Length of a checksum (SHA-256), bytes.
 const LENGTH: usize = 32;
 
-/// Appends the checksum.
+/// Appends to `bytes` the checksum of them.
 pub(super) fn append(mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = Sha256::digest(&bytes);
     bytes.extend(digest);

@@ -55,22 +55,22 @@ pub(super) fn pack(cutout: &[f32]) -> Vec<u8> {
 }
 
 impl Cutouts {
-    /// Takes packed cutouts.
+    /// Cutouts that are packed already, one an object.
     pub(super) fn new(packed: Vec<Vec<u8>>) -> Self {
         Self(packed)
     }
 
-    /// How many there are.
+    /// Number of objects.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Keeps the first `objects`.
+    /// Keeps the first `objects` and drops the others.
     pub fn truncate(&mut self, objects: usize) {
         self.0.truncate(objects);
     }

@@ -11,9 +11,9 @@ pub enum DataSetError {
     /// A file cannot be read.
     #[error("data set: cannot read {path:?}: {source}")]
     Unreadable {
-        /// Which.
+        /// File that could not be read.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// There is no manifest: the making has not ended.
@@ -21,13 +21,13 @@ pub enum DataSetError {
         "data set: {path:?} is not there: it is written last; run `twinpeak-lab dataset` with this --out to its end"
     )]
     Unfinished {
-        /// The manifest.
+        /// The manifest that is missing.
         path: PathBuf,
     },
     /// A manifest that is none of this version.
     #[error("data set: {path:?} is no manifest of this version: {source}; make the data set again")]
     Manifest {
-        /// Which.
+        /// The manifest that could not be parsed.
         path: PathBuf,
         /// In the parser's words, with the line.
         source: Box<toml::de::Error>,
@@ -35,21 +35,21 @@ pub enum DataSetError {
     /// A manifest of another format.
     #[error("data set: {path:?} has format {found}, this program reads {expected}; make the data set again")]
     Format {
-        /// Which.
+        /// The manifest in question.
         path: PathBuf,
-        /// In the file.
+        /// Format that the file states.
         found: u32,
-        /// Ours.
+        /// Format that this program reads.
         expected: u32,
     },
     /// The data set is another survey's.
     #[error("data set: {path:?} is of the survey {found} with bands {bands}, not of {expected}; give its own survey")]
     OfAnotherSurvey {
-        /// The manifest.
+        /// The data set's manifest.
         path: PathBuf,
-        /// Its survey.
+        /// Name of the survey that the data set is of.
         found: String,
-        /// Its bands.
+        /// The data set's bands, in its order.
         bands: String,
         /// The survey that was asked for.
         expected: String,
@@ -59,9 +59,9 @@ pub enum DataSetError {
         "data set: shard {path:?} is damaged ({damage}); delete it and run `twinpeak-lab dataset` as before: only it is made again"
     )]
     Damaged {
-        /// Which.
+        /// The shard's damaged file.
         path: PathBuf,
-        /// How.
+        /// What is wrong with its bytes.
         damage: Damage,
     },
 }
@@ -81,13 +81,13 @@ pub enum Damage {
     /// An array is missing, or of another type or length.
     #[error("array {name} is missing or of another type or length")]
     Column {
-        /// Which.
+        /// Name of the array.
         name: &'static str,
     },
     /// A cutout cannot be unpacked.
     #[error("cutout {index} cannot be unpacked")]
     Cutout {
-        /// Which, from 0.
+        /// Index of the cutout in its shard, from 0.
         index: usize,
     },
 }

@@ -43,7 +43,7 @@ macro_rules! columns {
                 $(self.$name.push(object.$name);)*
             }
 
-            /// Keeps the first `objects`.
+            /// Keeps the first `objects` and drops the others.
             pub fn truncate(&mut self, objects: usize) {
                 self.image.truncate(objects);
                 $(self.$name.truncate(objects);)*
@@ -85,13 +85,13 @@ columns! {
     half_light_radius_px: f32,
     /// Flux as a point source in each band, nMgy; NaN where a band has no pixels for it.
     psf_flux: PerBand<f32>,
-    /// Its standard error, nMgy.
+    /// Standard error of `psf_flux`, nMgy.
     psf_flux_err: PerBand<f32>,
     /// Noise of a pixel of sky in each band, nMgy: the unit of the cutout.
     sky_sigma: PerBand<f32>,
     /// Width of the PSF at half its height in each band, px.
     psf_fwhm_px: PerBand<f32>,
-    /// Bits of [`twinpeak_core::catalog::flag`].
+    /// Flags of measurement: bits of [`twinpeak_core::catalog::flag`].
     flags: u32,
     /// Signal to noise over the three shape bands.
     sn: f32,
@@ -111,7 +111,7 @@ impl Features {
         self.number.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
         self.number.is_empty()
     }
@@ -176,7 +176,7 @@ trait Value: Copy {
     const SHAPE: &'static [usize];
     const BYTES: usize;
     fn put(self, to: &mut Vec<u8>);
-    /// From exactly [`Self::BYTES`] bytes.
+    /// The value that these bytes hold, exactly [`Self::BYTES`] of them.
     fn take(bytes: &[u8]) -> Option<Self>;
 }
 

@@ -16,7 +16,7 @@ pub const MANIFEST: &str = "dataset.toml";
 /// The parts of a data set. No image is in two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// What is learned from.
+    /// What nets are trained on.
     Train,
     /// What choices are made on.
     Validate,
@@ -38,15 +38,15 @@ impl Part {
     }
 }
 
-/// Something for each part.
+/// One value for each part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts<T> {
-    /// See [`Part::Train`].
+    /// That of [`Part::Train`].
     pub train: T,
-    /// See [`Part::Validate`].
+    /// That of [`Part::Validate`].
     pub validate: T,
-    /// See [`Part::Test`].
+    /// That of [`Part::Test`].
     pub test: T,
 }
 
@@ -56,7 +56,7 @@ impl<T> Parts<T> {
         Self { train: make(Part::Train), validate: make(Part::Validate), test: make(Part::Test) }
     }
 
-    /// A part's.
+    /// The value of one part.
     pub fn get(&self, part: Part) -> &T {
         match part {
             Part::Train => &self.train,
@@ -65,7 +65,7 @@ impl<T> Parts<T> {
         }
     }
 
-    /// A part's.
+    /// The value of one part, to be changed.
     pub fn get_mut(&mut self, part: Part) -> &mut T {
         match part {
             Part::Train => &mut self.train,
@@ -79,17 +79,17 @@ impl<T> Parts<T> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// [`FORMAT`]
+    /// Format of the data set: [`FORMAT`].
     pub format: u32,
-    /// Version of the program.
+    /// Version of the program that made it.
     pub software_version: String,
-    /// The survey's name.
+    /// Name of the survey that the frames are of.
     pub survey: String,
     /// Its bands, in the order of the cutouts.
     pub bands: PerBand<String>,
     /// Objects in each part: as many from the simulator; at most as many from frames.
     pub objects: Parts<usize>,
-    /// What found the objects.
+    /// What found the objects on the frames.
     pub found_by: FoundBy,
     /// Where the frames come from.
     pub origin: Origin,
@@ -111,11 +111,11 @@ impl Plan {
     }
 }
 
-/// What found the objects.
+/// What found the objects of a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FoundBy {
-    /// The classical matched filter.
+    /// The matched filter, which needs no training.
     MatchedFilter,
     /// The segmentation net of a bundle, which learned without labels.
     Bundle {
@@ -128,7 +128,7 @@ pub enum FoundBy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Simulated fields.
+    /// Fields that the simulator draws.
     Simulated {
         /// Seed of each part's night.
         nights: Parts<u64>,
@@ -139,7 +139,7 @@ pub enum Origin {
         /// Whether as many objects of each magnitude, instead of the sky's counts.
         flat: bool,
     },
-    /// Frames from disk.
+    /// Frames that lie on disk.
     Frames {
         /// The images of each part, in order.
         images: Parts<Vec<String>>,
@@ -152,23 +152,23 @@ pub enum Origin {
 pub struct Entry {
     /// The files' name without ending, in the part's folder.
     pub shard: String,
-    /// The image.
+    /// Name of the image.
     pub image: String,
-    /// How many objects.
+    /// Number of objects in the shard.
     pub objects: usize,
-    /// Checksum of `SHARD.features`.
+    /// SHA-256 of `SHARD.features`, hex.
     pub features_sha256: String,
-    /// Checksum of `SHARD.cutouts`.
+    /// SHA-256 of `SHARD.cutouts`, hex.
     pub cutouts_sha256: String,
 }
 
-/// The manifest.
+/// A data set's manifest: what was asked for, and the files that came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// What it is made of.
     pub plan: Plan,
-    /// Constants of the transforms.
+    /// Constants by which pixels are standardised, measured on the training part.
     pub standards: Standards,
     /// The files, in their order.
     pub shards: Parts<Vec<Entry>>,

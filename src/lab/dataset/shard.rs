@@ -15,10 +15,10 @@ use twinpeak_core::frame::{BANDS, ImageId, PerBand};
 use twinpeak_core::measure::Measured;
 use twinpeak_learn::sample::teaches;
 
-/// Objects of one image.
+/// What a data set keeps of the objects of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
-    /// The image.
+    /// The image that the objects were found on.
     pub image: ImageId,
     /// What is known of each object.
     pub features: Features,
@@ -28,9 +28,9 @@ pub struct Shard {
 
 /// A shard as its two files.
 pub struct EncodedShard {
-    /// `SHARD.features`
+    /// Bytes of `SHARD.features`.
     pub features: Vec<u8>,
-    /// `SHARD.cutouts`
+    /// Bytes of `SHARD.cutouts`.
     pub cutouts: Vec<u8>,
     /// What the manifest says of them.
     pub entry: Entry,
@@ -70,12 +70,12 @@ impl Shard {
         self.features.len()
     }
 
-    /// Whether it holds none.
+    /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
         self.features.is_empty()
     }
 
-    /// Keeps the first `objects`.
+    /// Keeps the first `objects` and drops the others.
     pub fn truncate(&mut self, objects: usize) {
         self.features.truncate(objects);
         self.cutouts.truncate(objects);

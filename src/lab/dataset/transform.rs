@@ -74,9 +74,9 @@ impl Softening {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standard {
-    /// mag
+    /// Mean of each band, mag.
     pub mean: PerBand<f64>,
-    /// Standard deviation, mag.
+    /// Standard deviation of each band, mag.
     pub deviation: PerBand<f64>,
 }
 
@@ -86,18 +86,18 @@ pub struct Standard {
 pub struct Standards {
     /// Objects of the training part that they were measured on.
     pub objects: usize,
-    /// Of [`Input::MagnitudeSdss`].
+    /// Mean and deviation under [`Input::MagnitudeSdss`].
     pub magnitude_sdss: Standard,
-    /// Of [`Input::MagnitudeSigma`].
+    /// Mean and deviation under [`Input::MagnitudeSigma`].
     pub magnitude_sigma: Standard,
 }
 
 /// Turns cutouts into what a net is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum View {
-    /// Standardised asinh magnitudes.
+    /// Asinh magnitudes, standardised by the data set's constants.
     Magnitudes(Magnitudes),
-    /// See [`Input::PerCutout`].
+    /// Each cutout by itself, as [`Input::PerCutout`] says.
     PerCutout,
 }
 
@@ -186,7 +186,7 @@ struct Sum {
 }
 
 impl Measuring {
-    /// Nothing measured yet.
+    /// Starts with no object measured.
     pub fn new(survey: &Survey) -> Self {
         Self { objects: 0, softenings: [fixed(survey), Softening::SkyNoise], sums: Default::default() }
     }

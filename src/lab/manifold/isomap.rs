@@ -30,7 +30,7 @@ pub struct IsomapSettings {
     pub neighbours: usize,
     /// Landmarks, drawn at random; at most one an object.
     pub landmarks: usize,
-    /// Draws them.
+    /// Seed of the draw of landmarks.
     pub seed: u64,
 }
 
@@ -40,7 +40,7 @@ impl Default for IsomapSettings {
     }
 }
 
-/// A fitted manifold.
+/// A fitted manifold, on which new objects can be placed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Isomap {
     points: Points,
@@ -48,7 +48,7 @@ pub struct Isomap {
     components: usize,
     /// Squared ways from each landmark (landmarks, objects).
     squared_ways: Vec<Vec<f64>>,
-    /// v / sqrt(lambda).
+    /// Leading eigenvector over the root of its eigenvalue, v / sqrt(lambda), by landmark.
     axis: Vec<f64>,
     /// Mean of the landmarks' squared ways to each landmark.
     mean: Vec<f64>,

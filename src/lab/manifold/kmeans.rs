@@ -30,7 +30,7 @@ impl Default for KMeansSettings {
 /// Two clusters, the one with the smaller first latent first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KMeans {
-    /// Means of the clusters.
+    /// Mean latents of each cluster.
     pub centres: [Vec<f64>; 2],
     /// Sum of squared distances to the nearer centre.
     pub inertia: f64,

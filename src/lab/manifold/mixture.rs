@@ -39,11 +39,11 @@ impl Default for MixtureSettings {
 /// Two components, the one with the smaller first mean first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
-    /// Shares, summing to 1.
+    /// Share of the objects in each component, summing to 1.
     pub weights: [f64; 2],
-    /// Means (width).
+    /// Mean of each component (width).
     pub means: [Vec<f64>; 2],
-    /// Covariances (width x width).
+    /// Covariance of each component (width x width), row by row.
     pub covariances: [Vec<f64>; 2],
     /// Mean log-likelihood of the fitted objects, in nats.
     pub log_likelihood: f64,
@@ -120,11 +120,11 @@ fn table(points: &Points) -> Result<Tensor, ManifoldError> {
 
 /// Both components while EM works on them.
 struct Components {
-    /// (2).
+    /// Share of each component, (2).
     weights: Tensor,
-    /// (2, 1, width).
+    /// Mean of each component, (2, 1, width).
     means: Tensor,
-    /// (2, width, width).
+    /// Covariance of each component, (2, width, width).
     covariances: Tensor,
 }
 

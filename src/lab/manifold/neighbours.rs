@@ -3,12 +3,12 @@
 
 use super::points::{Points, squared_distance};
 
-/// A neighbour.
+/// One of a point's nearest neighbours.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Neighbour {
-    /// Which point.
+    /// Index of the neighbour among the points.
     pub index: usize,
-    /// Euclidean.
+    /// Euclidean distance to it.
     pub distance: f64,
 }
 

@@ -11,11 +11,11 @@ const METHOD: &str = "principal components";
 /// An orthonormal basis, the direction of largest variance first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pca {
-    /// Of the objects.
+    /// Mean latents of the objects, which are taken off first.
     pub mean: Vec<f64>,
     /// Unit vectors, each as wide as an object.
     pub components: Vec<Vec<f64>>,
-    /// Variance along each.
+    /// Variance of the objects along each component.
     pub variance: Vec<f64>,
 }
 

@@ -24,13 +24,13 @@ impl Points {
         }
     }
 
-    /// Objects.
+    /// Number of objects.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Latents an object.
+    /// Number of latents of each object.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -40,17 +40,17 @@ impl Points {
         &self.values
     }
 
-    /// Object `i`.
+    /// Latents of object `i`, from 0.
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.width..][..self.width]
     }
 
-    /// Object after object.
+    /// Latents of each object in turn.
     pub fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
 
-    /// Mean of each latent.
+    /// Mean of each latent over the objects.
     pub(super) fn mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.width];
         self.rows().for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += x));
@@ -91,14 +91,14 @@ impl Points {
 /// distance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
-    /// Of each latent.
+    /// Mean of each latent over the objects.
     pub mean: Vec<f64>,
     /// Standard deviation of each; 1 for a latent that never changes.
     pub deviation: Vec<f64>,
 }
 
 impl Scaling {
-    /// That of these objects.
+    /// The scaling that gives these objects mean 0 and deviation 1.
     pub fn of(points: &Points) -> Self {
         let mean = points.mean();
         let deviation = points.variance(&mean).iter().map(|&v| if v > 0.0 { v.sqrt() } else { 1.0 }).collect();
@@ -122,7 +122,7 @@ impl Scaling {
     }
 }
 
-/// Squared Euclidean distance.
+/// Squared Euclidean distance of two points of one width.
 pub(super) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum()
 }

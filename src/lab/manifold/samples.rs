@@ -12,7 +12,7 @@ use super::Points;
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 const PLASTIC: f64 = 0.754_877_666_246_692_7;
 
-/// i a mod 1.
+/// Fractional part of i a: an even sequence within 0..1.
 fn fraction(i: usize, a: f64) -> f64 {
     (i as f64 * a).fract()
 }
@@ -76,7 +76,7 @@ pub(super) fn line(n: usize, width: usize, seed: u64) -> (Points, Vec<f64>) {
     (Points::new(width, values).unwrap(), along)
 }
 
-/// Pearson's.
+/// Pearson's correlation of two columns.
 pub(super) fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     let (ma, mb) = (mean(a), mean(b));

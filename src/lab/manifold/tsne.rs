@@ -28,11 +28,11 @@ const PLACED_BY: usize = 5;
 /// How the map is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TsneSettings {
-    /// Effective number of neighbours.
+    /// Perplexity: the effective number of neighbours of an object.
     pub perplexity: f64,
     /// Steps of the descent, the first 250 exaggerated.
     pub steps: usize,
-    /// Draws the start.
+    /// Seed of the positions that the descent starts from.
     pub seed: u64,
 }
 
@@ -42,7 +42,7 @@ impl Default for TsneSettings {
     }
 }
 
-/// A drawn map.
+/// A one-dimensional map of objects, on which new ones can be placed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tsne {
     points: Points,

@@ -23,7 +23,7 @@ use twinpeak_learn::posterior::logistic;
 use twinpeak_learn::{LearnError, Progress, Run};
 use twinpeak_nets::device::DeviceError;
 
-/// A method's answer.
+/// What a method says of the test objects, and what its training took.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// Higher for a star, by test object.
@@ -34,9 +34,9 @@ pub struct Answer {
     pub probabilities: Option<Vec<f64>>,
     /// The same of the first training objects, for what can be said without labels.
     pub training_probabilities: Option<Vec<f64>>,
-    /// Objects learned from.
+    /// Number of objects that it learned from.
     pub objects: usize,
-    /// Seconds of training.
+    /// Time of training, s.
     pub training_s: f64,
     /// Loss by step of the last net.
     pub loss: Vec<f32>,
@@ -46,7 +46,7 @@ pub struct Answer {
     pub criteria: BTreeMap<String, f64>,
 }
 
-/// Why there is none.
+/// Why a method gives no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// A training, or the data that it reads.
@@ -55,30 +55,30 @@ pub enum AnswerError {
     /// A manifold, clusters, or the cut of their scalar.
     #[error(transparent)]
     Manifold(#[from] ManifoldError),
-    /// A student.
+    /// The teaching of a student failed.
     #[error(transparent)]
     Student(#[from] StudentError),
-    /// What learns from labels.
+    /// Learning from labels failed.
     #[error(transparent)]
     Supervised(#[from] SupervisedError),
     /// The trained nets do not run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// There is no device.
+    /// The device that was asked for is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The plan names an encoder that it does not have.
     #[error("the plan has no encoder {name:?}")]
     NoEncoder {
-        /// Which.
+        /// Name of the encoder that is missing.
         name: String,
     },
     /// Something that was not measured on these objects.
     #[error("{what} was not measured on these objects; `twinpeak-lab dataset --baselines` does{needs}")]
     NotMeasured {
-        /// What.
+        /// What was not measured, as people call it.
         what: &'static str,
-        /// What it takes.
+        /// What else measuring it takes: the end of the message, may be empty.
         needs: &'static str,
     },
 }
@@ -102,12 +102,12 @@ impl AnswerError {
     }
 }
 
-/// One run.
+/// One run of a method: with one seed.
 #[derive(Clone, Copy)]
 pub struct RunRequest<'a> {
-    /// What the method does.
+    /// What the method does, from the plan.
     pub how: &'a MethodKind,
-    /// Its seed.
+    /// Seed of all that the method trains.
     pub seed: u64,
     /// Labels of the training objects, for supervised probes alone.
     pub labels: &'a [Option<bool>],

@@ -17,7 +17,7 @@ pub struct Beside {
 
 /// A sky's objects, without truth.
 pub struct StudyContext<'a> {
-    /// The study.
+    /// The plan of the study that it belongs to.
     pub plan: &'a Plan,
     /// The data set that is learned from.
     pub set: &'a DataSet,
@@ -29,9 +29,9 @@ pub struct StudyContext<'a> {
     pub origin: String,
     /// The survey of the frames.
     pub survey: &'a Survey,
-    /// What is learned from.
+    /// Features of the training objects.
     pub training: Features,
-    /// What is scored.
+    /// Features of the test objects, which are scored.
     pub test: Features,
     /// What was measured of it on its frames besides.
     pub beside: Option<Beside>,

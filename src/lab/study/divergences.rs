@@ -18,20 +18,20 @@ const NODES_A_WIDTH: f64 = 16.0;
 /// Three distances of two normals, by how far apart they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergences {
-    /// d, in widths.
+    /// Distances d of the two means, in widths.
     pub distance: Vec<f64>,
-    /// KL(P1 || P2), nats.
+    /// Kullback-Leibler divergence KL(P1 || P2), nats.
     pub kl: Divergence,
     /// Jensen-Shannon: mean KL of each to the mean of both, nats.
     pub js: Divergence,
-    /// Wasserstein-1, widths.
+    /// Wasserstein-1 distance, in widths.
     pub w1: Divergence,
 }
 
-/// One of them.
+/// One divergence as a function of the distance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
-    /// At each distance.
+    /// Its value at each distance.
     pub value: Vec<f64>,
     /// Its slope there, by the distance.
     pub gradient: Vec<f64>,
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// By mpmath's quadrature.
+    /// The Jensen-Shannon divergence as mpmath's quadrature gives it.
     #[test]
     fn js_reference() {
         let table = [

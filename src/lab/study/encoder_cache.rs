@@ -22,7 +22,7 @@ use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
 /// CutoutView encoded at a time.
 const ENCODED_BATCH: usize = 256;
-/// Steps between checkpoints.
+/// Steps of training between checkpoints.
 const CHECKPOINT_STEPS: usize = 100;
 
 /// A trained encoder, and what it makes of the objects.
@@ -32,7 +32,7 @@ pub struct Learned {
     pub encoder: Parameters,
     /// Latents of the training objects, then of the test objects.
     pub latents: [Encoded; 2],
-    /// Loss by step.
+    /// Loss of the training by step.
     pub loss: Vec<f32>,
     /// Seconds that the training took.
     pub training_s: f64,

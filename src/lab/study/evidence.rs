@@ -49,7 +49,7 @@ pub struct Seen<'a> {
     pub star_prob: &'a [f64],
 }
 
-/// Rounds of EM.
+/// Rounds of expectation maximisation (EM).
 const ROUNDS: usize = 6;
 /// Passes of the nets in each: few, so that they do not learn the training objects by heart.
 const EPOCHS: usize = 10;

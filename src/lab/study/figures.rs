@@ -12,22 +12,22 @@ use twinpeak_sim::evaluate::ROC_NODES;
 
 /// Bins of a kept latent histogram, from -[`LATENT_RANGE`] to it.
 pub const LATENT_BINS: usize = 60;
-/// In units of m.
+/// Where latent histograms end, in units of m, the peaks' distance from 0.
 pub const LATENT_RANGE: f64 = 2.0;
-/// Curves in one picture.
+/// Most curves in one picture.
 const CURVES: usize = 8;
 /// Where pictures of losses and of latents end: a loss that rises, a needle of latents must not flatten the others.
 const LOSS_TOP: f64 = 1.5;
 const DENSITY_TOP: f64 = 4.0;
 
-/// A picture.
+/// A picture of a study, ready to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it shows.
+    /// Its title in the report.
     pub title: String,
-    /// Its file's name.
+    /// Name of its file.
     pub file: PathBuf,
-    /// PNG.
+    /// The picture, encoded as PNG.
     pub png: Vec<u8>,
 }
 
@@ -158,7 +158,7 @@ fn latents(sky: &StudyDataset, runs: &[(&Method, &Record)]) -> Chart {
     }
 }
 
-/// Appendix B.1.
+/// Chart of the distances between two parting peaks, as in appendix B.1.
 fn peaks_apart() -> Option<Chart> {
     let distance: Vec<f64> = (0..=120).map(|i| f64::from(i) / 20.0).collect();
     let parted = divergences(&distance).ok()?;

@@ -24,7 +24,7 @@ pub struct LearningCurve {
     pub test: PathBuf,
     /// Training objects, each number in turn.
     pub objects: Vec<usize>,
-    /// What learns.
+    /// The method that learns from each number of objects.
     pub method: Method,
 }
 

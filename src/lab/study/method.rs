@@ -8,13 +8,13 @@ use twinpeak_learn::classify::VaeSettings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// Its name.
+    /// Name of the method in tables and records.
     pub name: String,
     /// Section or figure of the paper, or what else it comes from.
     pub source: String,
     /// How often it is repeated.
     pub seeds: usize,
-    /// What it does.
+    /// What the method does, with its settings.
     pub how: MethodKind,
 }
 
@@ -32,7 +32,7 @@ impl Method {
 pub enum Step {
     /// The longest coordinate along the manifold.
     Isomap,
-    /// The one-dimensional map.
+    /// The coordinate on a one-dimensional t-SNE map.
     Tsne,
     /// How much nearer one of two centres is.
     KMeans,
@@ -47,7 +47,7 @@ pub enum Step {
 pub enum MethodKind {
     /// The frame's half-light radius over the object's.
     Concentration,
-    /// Minus the half-light radius.
+    /// Minus the half-light radius: needs no training.
     HalfLightRadius,
     /// Minus the chi^2 of the point source.
     ChiSquared,
@@ -57,28 +57,28 @@ pub enum MethodKind {
     PsfMinusModel,
     /// A manifold or clusters of latents (V+M, Vr+M).
     Manifold {
-        /// Of which encoder.
+        /// Name of the encoder whose latents it takes.
         of: String,
-        /// Which step.
+        /// The step from latents to a scalar.
         step: Step,
     },
     /// A variational auto-encoder of latents (A+Vr, figure 4, left).
     Hierarchy {
-        /// Of which encoder.
+        /// Name of the encoder whose latents it takes.
         of: String,
-        /// Its training.
+        /// How the variational auto-encoder is trained.
         vae: VaeSettings,
     },
     /// The first latent of a variational encoder is the answer (Vr alone; A+Vr, figure 4, right).
     Direct {
-        /// Of which encoder.
+        /// Name of the encoder whose first latent it is.
         of: String,
     },
     /// The shipped ensemble of A+Vr with its calibration.
     Ensemble,
-    /// The profile likelihood (EB).
+    /// The profile likelihood with learned shares (EB).
     Profiles {
-        /// With the co-trained colour.
+        /// Whether the co-trained nets of colour take part.
         colour: bool,
     },
     /// The ensemble and EB with equal weights, and colour.
@@ -87,21 +87,21 @@ pub enum MethodKind {
     Shipped,
     /// A net of latents that learned EB's posteriors.
     Distilled {
-        /// Of which encoder.
+        /// Name of the encoder whose latents the net sees.
         of: String,
-        /// With the co-trained colour.
+        /// Whether the co-trained nets of colour take part in teaching.
         colour: bool,
     },
     /// The same, fitted on the training objects that are alone in their cutouts; the encoder learned from all.
     Alone {
-        /// What.
+        /// The method that is fitted on these objects.
         then: Box<Self>,
     },
     /// Saw labels: a net of PSF residuals, to say what there is to learn.
     SupervisedNet,
     /// Saw labels: a net on latents, to say how much they hold.
     SupervisedProbe {
-        /// Of which encoder.
+        /// Name of the encoder whose latents the net sees.
         of: String,
         /// With a hidden layer, else logistic.
         hidden: bool,
@@ -111,16 +111,16 @@ pub enum MethodKind {
 /// What a method has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supervision {
-    /// Frames alone.
+    /// Frames alone, without labels.
     LabelFree,
-    /// Nothing: a measured number.
+    /// Nothing: it is a measured number.
     Baseline,
-    /// Labels.
+    /// Labels of the training objects.
     Supervised,
 }
 
 impl MethodKind {
-    /// What it has seen.
+    /// Whether the method has seen frames, labels or nothing.
     pub fn supervision(&self) -> Supervision {
         match self {
             Self::Concentration | Self::HalfLightRadius | Self::ChiSquared | Self::ClassStar | Self::PsfMinusModel => {

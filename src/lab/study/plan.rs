@@ -19,7 +19,7 @@ const QUICK_OBJECTS: usize = 1000;
 /// Steps of a quick study's segmentation nets.
 const QUICK_STEPS: usize = 100;
 
-/// A study.
+/// A study: the skies, nets and methods that are compared, and how much of each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -27,7 +27,7 @@ pub struct Plan {
     pub survey: PathBuf,
     /// Where latents and checkpoints are kept between runs.
     pub work: PathBuf,
-    /// The shipped nets.
+    /// Folder of the bundle of shipped nets.
     #[serde(default = "shipped")]
     pub bundle: PathBuf,
     /// Cutouts that convolutional nets learn from, at most: the first of a data set's training part.
@@ -38,9 +38,9 @@ pub struct Plan {
     pub seed: u64,
     /// Data with a truth of its own.
     pub sky: Vec<StudyDataset>,
-    /// Nets that give latents.
+    /// Nets that give latents, which methods ask for by name.
     pub encoder: Vec<Encoder>,
-    /// What is compared.
+    /// The methods that are compared.
     pub method: Vec<Method>,
     /// How much it matters how a net starts and what it is shown.
     #[serde(default)]
@@ -64,7 +64,7 @@ fn shipped() -> PathBuf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyDataset {
-    /// Its name in tables.
+    /// Name of the sky in tables and records.
     pub name: String,
     /// The data set whose training part is learned from.
     pub data: PathBuf,
@@ -77,7 +77,7 @@ pub struct StudyDataset {
     /// So many of the training objects are learned from, the first; all unless said.
     #[serde(default)]
     pub objects: Option<usize>,
-    /// Whole frames, for segmenters.
+    /// Whole frames on which segmenters are compared; none: they are not.
     #[serde(default)]
     pub fields: Option<Fields>,
 }
@@ -88,7 +88,7 @@ pub struct StudyDataset {
 pub struct Encoder {
     /// Its name, by which methods ask for it.
     pub name: String,
-    /// What it sees.
+    /// What its net is shown of an object.
     pub input: Input,
     /// A net over whole cutouts, and how it is trained; none: the shipped one over PSF residuals.
     #[serde(default)]
@@ -101,37 +101,37 @@ pub struct Encoder {
 /// A plan that cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Not a plan.
+    /// The file is no plan: no TOML, or a key is missing or unknown.
     #[error("study: {0}")]
     Toml(#[from] toml::de::Error),
-    /// A name stands twice.
+    /// A name that stands twice, so that it tells nothing apart.
     #[error("study: two {what}s are called {name:?}")]
     Twice {
         /// A method, an encoder, a sky.
         what: &'static str,
-        /// The name.
+        /// The name that stands twice.
         name: String,
     },
     /// An encoder that is not there.
     #[error("study: {by:?} asks for an encoder {name:?}, which the plan does not have")]
     NoEncoder {
-        /// Who asks.
+        /// Name of the method or encoder that asks for it.
         by: String,
-        /// For which.
+        /// Name of the encoder that is missing.
         name: String,
     },
     /// A hypercolumn that is not there.
     #[error("study: {by:?} asks for a hypercolumn {name:?}, which the plan does not have")]
     NoHypercolumn {
-        /// Who asks.
+        /// Name of the segmenter that asks for it.
         by: String,
-        /// For which.
+        /// Name of the hypercolumn that is missing.
         name: String,
     },
-    /// No seed, no run.
+    /// A method or segmenter that would never be run.
     #[error("study: {method:?} has no seeds")]
     NoSeeds {
-        /// Which method.
+        /// Name of the method or segmenter.
         method: String,
     },
 }

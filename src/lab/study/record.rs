@@ -14,17 +14,17 @@ use twinpeak_sim::evaluate::Metrics;
 pub struct Record {
     /// Where it was trained and scored.
     pub sky: String,
-    /// Which method.
+    /// Name of the method in the plan.
     pub method: String,
-    /// Its seed.
+    /// Seed of this run.
     pub seed: u64,
     /// Tells the settings of the method and of all that it builds on from others (SHA-256, shortened).
     pub settings: String,
-    /// Objects it learned from.
+    /// Number of objects that the method learned from.
     pub objects: usize,
     /// Seconds of training, with what it builds on.
     pub training_s: f64,
-    /// How it ended.
+    /// Metrics, or why there are none.
     pub ending: Ending,
     /// Loss of the last net trained, at up to 100 even steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,9 +63,9 @@ pub enum Ending {
     /// With these metrics on objects it had not seen.
     #[serde(rename = "marks")]
     Measured(Metrics),
-    /// Without an answer.
+    /// The method gave no answer.
     Failed {
-        /// Why.
+        /// The error, in words.
         reason: String,
     },
 }
@@ -83,20 +83,20 @@ impl Record {
 /// Why records cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// The file fails.
+    /// The file of records cannot be read or written.
     #[error("{path:?}: {source}")]
     File {
-        /// Which.
+        /// File that could not be read or written.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// A line is no record.
     #[error("{path:?} line {line}: {source}; mend it or delete the line, and its run is made again")]
     Line {
-        /// Of which file.
+        /// File that the line stands in.
         path: PathBuf,
-        /// From 1.
+        /// Number of the line, from 1.
         line: usize,
         /// What is wrong with it.
         source: serde_json::Error,

@@ -23,7 +23,7 @@ use crate::whole;
 use twinpeak_learn::classify::VaeSettings;
 use twinpeak_nets::parameters::Start;
 
-/// What is tried.
+/// A study of how a net's input, start and what stands on it change the answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Robustness {
@@ -31,7 +31,7 @@ pub struct Robustness {
     pub objects: usize,
     /// Objects that a manifold is laid through, at most.
     pub manifold_objects_max: usize,
-    /// Repetitions of each.
+    /// Seeds with which each trial is repeated.
     pub seeds: usize,
     /// The net and its training.
     pub whole: whole::Settings,
@@ -243,7 +243,7 @@ fn isolated_auc(run: &Record) -> Option<f64> {
     run.isolated
 }
 
-/// Also of its row.
+/// Name of an encoder and of its row in the tables.
 fn encoder_name(input: Input, start: Start) -> String {
     let name = |value: &dyn std::fmt::Debug| {
         let text = format!("{value:?}");

@@ -14,7 +14,7 @@ pub struct Label {
 /// A method's answers on the test objects, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers<'a> {
-    /// Higher for a star.
+    /// Score of each test object, higher for a star.
     pub scores: &'a [f64],
     /// Above it an object is called a star.
     pub threshold: f64,

@@ -92,13 +92,13 @@ pub(super) fn cell(values: Vec<f64>) -> String {
     }
 }
 
-/// .987 rather than 0.987.
+/// Three decimals without the leading 0: .987 rather than 0.987.
 pub(super) fn short(v: f64) -> String {
     let text = format!("{v:.3}");
     text.strip_prefix('0').map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// +.012 rather than +0.012.
+/// Three decimals with a sign, without the leading 0: +.012 rather than +0.012.
 pub(super) fn signed(v: f64) -> String {
     format!("{v:+.3}").replacen('0', "", usize::from(v.abs() < 0.9995))
 }

@@ -19,14 +19,14 @@ const NET: &str = "supervised-net";
 const MAG_ZERO: f32 = 20.0;
 const MAG_UNIT: f32 = 2.0;
 
-/// How it is trained.
+/// How the supervised net is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SupervisedNetSettings {
-    /// Passes over the stamps.
+    /// Passes over the training stamps.
     pub epochs: usize,
-    /// Stamps a step.
+    /// Stamps in a step's batch.
     pub batch: usize,
-    /// Of the start and the batches.
+    /// Seed of the weights and of the order of stamps.
     pub seed: u64,
 }
 
@@ -37,7 +37,7 @@ impl SupervisedNetSettings {
     }
 }
 
-/// A trained net.
+/// A net of PSF residuals that was trained on labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SupervisedNet(Parameters);
 

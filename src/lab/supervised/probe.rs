@@ -12,17 +12,17 @@ use twinpeak_learn::posterior::logistic;
 
 const NET: &str = "supervised-probe";
 
-/// A trained probe.
+/// A net on latents that was trained on labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SupervisedProbe(Student);
 
 impl SupervisedProbe {
-    /// Logistic regression.
+    /// Settings of logistic regression, without a hidden layer.
     pub fn logistic(seed: u64) -> StudentSettings {
         StudentSettings { hidden: Vec::new(), epochs: 100, batch: 256, seed }
     }
 
-    /// 32 hidden units.
+    /// Settings of a net with one hidden layer of 32 units.
     pub fn mlp(seed: u64) -> StudentSettings {
         StudentSettings { hidden: vec![32], ..Self::logistic(seed) }
     }

@@ -10,14 +10,14 @@ use twinpeak_nets::parameters::{Parameters, Tensors};
 /// Latents of objects, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
-    /// Latents of each object.
+    /// Number of latents of each object.
     pub width: usize,
-    /// Object by object.
+    /// All latents, object after object.
     pub values: Vec<f32>,
 }
 
 impl Encoded {
-    /// How many objects.
+    /// Number of objects.
     pub fn objects(&self) -> usize {
         self.values.len() / self.width.max(1)
     }

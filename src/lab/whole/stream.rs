@@ -22,7 +22,7 @@ pub struct Streamed<'a> {
 /// A data set as a net sees it.
 #[derive(Clone, Copy)]
 pub struct CutoutView<'a> {
-    /// The data.
+    /// Data set that the cutouts are read from.
     pub set: &'a DataSet,
     /// What the net sees of them.
     pub view: View,

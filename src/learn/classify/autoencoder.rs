@@ -100,7 +100,7 @@ impl ShuffledBatches {
         step / self.steps_an_epoch()
     }
 
-    /// Objects a batch.
+    /// Number of objects in a batch.
     pub fn size(&self) -> usize {
         self.batch
     }

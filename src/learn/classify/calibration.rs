@@ -6,7 +6,7 @@
 
 use twinpeak_core::posterior::Calibration;
 
-/// Columns of the table.
+/// Bins in score: the columns of the calibration's table.
 const SCORE_BINS: usize = 40;
 /// Rows: magnitude 16 to 23, .25 apart.
 const MAG_NODES: usize = 29;

@@ -15,7 +15,7 @@ use crate::LearnError;
 const MAG: (f32, f32) = (15.0, 20.5);
 /// Least significance, in standard deviations of no correlation.
 const SIGNIFICANCE_MIN: f64 = 5.0;
-/// Least rank correlation.
+/// Least rank correlation with concentration, in size.
 const CORRELATION_MIN: f64 = 0.3;
 /// Objects are compared with those of the same bin of so many magnitudes.
 const BIN_MAG: f32 = 0.5;
@@ -29,7 +29,7 @@ const BIN_MAG: f32 = 0.5;
 pub struct AmbiguousOrientation {
     /// Of ranks, within a magnitude.
     pub correlation: f64,
-    /// Over so many.
+    /// Number of objects that it was taken over.
     pub objects: usize,
     /// In standard deviations of no correlation.
     pub significance: f64,
@@ -81,7 +81,7 @@ pub fn spearman(a: &[f32], b: &[f32]) -> f64 {
     if scale > 0.0 { product(&a, &b) / scale } else { 0.0 }
 }
 
-/// Ranks from 0.
+/// Rank of each value among all, from 0.
 fn ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));

@@ -20,13 +20,13 @@ use twinpeak_nets::parameters::{Parameters, Start, Tensors};
 pub struct VaeSettings {
     /// What pulls the first hidden variable into two peaks.
     pub pull: PriorLoss,
-    /// Hidden variables.
+    /// Number of hidden variables.
     pub hidden: usize,
     /// Whether the latents are normalised, with statistics frozen afterwards (batch norm without weights).
     pub batch_norm: bool,
-    /// Passes over the latents.
+    /// Passes over the training latents.
     pub epochs: usize,
-    /// Latents a step.
+    /// Objects in a step's batch.
     pub batch: usize,
     /// Weight of the prior term.
     pub prior_weight: f64,
@@ -34,7 +34,7 @@ pub struct VaeSettings {
     pub warm_up_epochs: usize,
     /// Weight of the term that keeps the two peaks balanced.
     pub balance_weight: f64,
-    /// How weights start.
+    /// Distribution that weights are drawn from at the start.
     pub start: Start,
 }
 
@@ -54,14 +54,14 @@ impl Default for VaeSettings {
     }
 }
 
-/// One VAE.
+/// Which VAE is trained: its name, size and seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Net {
     /// Its name, of checkpoint and curve.
     pub name: String,
-    /// Its size.
+    /// Widths of its layers.
     pub shape: VaeShape,
-    /// Its seed.
+    /// Seed of its weights, batches and samples.
     pub seed: u64,
 }
 

@@ -24,15 +24,15 @@ use super::{DoublePeak, LossError};
 pub enum PriorLoss {
     /// Towards one peak, N(0, 1): the ordinary VAE.
     VaeKl,
-    /// The scaling bound.
+    /// The scaling bound, which pulls towards 0, between the peaks.
     Sc,
-    /// The tight bound.
+    /// The tight bound on the divergence, by log-sum-exp over the peaks.
     Lse,
-    /// The exact divergence.
+    /// The exact KL divergence from the prior, by quadrature.
     Dkl,
     /// Distance from the nearest peak.
     Aw,
-    /// Wasserstein-1 of the batch.
+    /// Wasserstein-1 distance between the batch as a whole and the prior.
     W1,
     /// L2 of the batch's mixture.
     Pw,
@@ -40,16 +40,16 @@ pub enum PriorLoss {
     ScPaper,
     /// The divergence as printed last, with tanh.
     DklPaper,
-    /// AW as printed.
+    /// Distance from the nearest peak as printed in appendix B.2.
     AwPaper,
-    /// PW as printed.
+    /// L2 distance of each latent from the prior as printed in appendix B.3.
     PwPaper,
 }
 
 /// A batch of posteriors, each tensor (n), of one kind and device.
 #[derive(Debug)]
 pub struct Latents {
-    /// Their means.
+    /// Means of the posteriors.
     pub mu: Tensor,
     /// Their standard deviations, above 0.
     pub sigma: Tensor,
@@ -60,9 +60,9 @@ pub struct Latents {
 /// What [`Latents`] are pulled towards.
 #[derive(Debug)]
 pub struct Prior {
-    /// Q.
+    /// The prior Q.
     pub peaks: DoublePeak,
-    /// Nodes of [`dkl`].
+    /// Nodes of the quadrature in [`dkl`].
     pub nodes: i64,
     /// Q's quantiles, as many as a batch has latents.
     pub quantiles: Tensor,

@@ -52,7 +52,7 @@ fn overlap(mu: &Tensor, sigma: &Tensor, prior: DoublePeak) -> Result<Tensor, Tch
     right.f_add(&normal(&mu.f_add_scalar(prior.peak)?, &v)?.f_mul_scalar(2.0 * (1.0 - prior.weight))?)
 }
 
-/// Integral of Q^2.
+/// Integral of Q^2, which depends on the prior alone.
 fn self_overlap(prior: DoublePeak) -> f64 {
     let (right, left) = (prior.weight, 1.0 - prior.weight);
     let crossed = (-(prior.peak / prior.width).powi(2)).exp();

@@ -17,7 +17,7 @@ pub const POINTS: [(f64, f64, f64, f64); 6] = [
     (1.5, 0.1, 1.0, 0.25),
 ];
 
-/// One loss at [`POINTS`].
+/// Value and slopes of one loss at [`POINTS`].
 pub struct Row {
     pub value: [f64; 6],
     pub by_mu: [f64; 6],

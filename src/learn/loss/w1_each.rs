@@ -16,7 +16,7 @@ use super::DoublePeak;
 
 /// Panels searched for a crossing each: enough for 1e-12 of the distance in f64.
 pub const PANELS: i64 = 512;
-/// Halvings of a panel.
+/// Times that a panel is halved in the search for a root.
 const HALVINGS: usize = 60;
 /// Beyond so many standard deviations F and G are 0 or 1.
 const REACH: f64 = 9.0;
@@ -69,7 +69,7 @@ impl Gap {
         self.sum(x, |x, mu, sigma| x.f_sub(mu)?.f_div(sigma)?.f_special_ndtr())
     }
 
-    /// A at x.
+    /// Antiderivative of F - G at x.
     fn integral(&self, x: &Tensor) -> Result<Tensor, TchError> {
         self.sum(x, |x, mu, sigma| {
             let off = x.f_sub(mu)?;

@@ -20,7 +20,7 @@ const NET: &str = "segmenter-autoencoder";
 pub const HUBER_SIGMA: f64 = 3.0;
 /// Scale of the loss: its gradient's norm then rarely exceeds 1, where it is cut.
 pub const SCALE: f64 = 6.0;
-/// Steps of rising rate.
+/// Steps over which the learning rate rises.
 const WARM_UP: usize = 30;
 
 /// What the auto-encoder is asked to do with a batch of tiles.
@@ -31,7 +31,7 @@ pub trait Objective {
     /// Its name: a checkpoint of another objective is refused.
     fn name(&self) -> &'static str;
 
-    /// Parameters of [`Self::Layers`].
+    /// Parameters of [`Self::Layers`], by name.
     fn shapes(&self, shape: &Shape) -> Shapes;
 
     /// Builds them over the parameters.

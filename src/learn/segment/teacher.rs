@@ -21,7 +21,7 @@ pub struct PseudoLabels {
     pub object: Plane<bool>,
 }
 
-/// How bands are weighted.
+/// How bands are weighted in the sum that the teacher looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// Of unit norm, for bands in units of their noise: their sum has unit noise again.

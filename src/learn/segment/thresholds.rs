@@ -10,7 +10,7 @@ use twinpeak_core::tile::Tiling;
 /// What a bundle's recipe takes over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Median of `by_frame`.
+    /// Score above which a pixel is detected: median of `by_frame`.
     pub detect: f32,
     /// Median score above which the net marks as many pixels of a frame as the teacher; not below `detect`.
     pub extent: f32,

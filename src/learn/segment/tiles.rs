@@ -20,7 +20,7 @@ const PEAK_WINDOW_PX: usize = 3;
 /// A tile's place: frame, first column and row, and which symmetry of the square is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
-    /// Index into [`TileSampler::frames`].
+    /// Index of the frame in [`TileSampler::frames`].
     pub frame: usize,
     column: usize,
     row: usize,
@@ -29,7 +29,7 @@ pub struct Place {
 
 /// Draws tiles from frames, and knows where on them there is something to see.
 pub struct TileSampler<'a> {
-    /// The frames.
+    /// The frames that tiles are drawn from.
     pub frames: &'a [TrainingFrame],
     peaks: Vec<Vec<(usize, usize)>>,
 }

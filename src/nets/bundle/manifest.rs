@@ -22,20 +22,20 @@ pub const COLOUR: &str = "colour";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// Format of the manifest: [`FORMAT`].
     pub format: u32,
     /// The bundle's own version, as rows carry it.
     pub version: String,
-    /// The survey's name.
+    /// Name of the survey that the nets were trained for.
     pub survey: String,
     /// Its bands, in its order.
     pub bands: Vec<String>,
     /// SHA-256 of each other file, lower-case hex, by name.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// The segmentation net.
+    /// Size, batch and probe of the segmentation net.
     pub segmenter: SegmenterPart,
-    /// The classification nets.
+    /// Sizes, batch and probe of the classification nets.
     pub classifier: ClassifierPart,
     /// What the nets were made from.
     pub training: Training,
@@ -48,24 +48,24 @@ pub struct Manifest {
     pub expected: Option<Expected>,
 }
 
-/// The segmentation net.
+/// What a bundle says of its segmentation net.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmenterPart {
-    /// Tiles in every batch.
+    /// Number of tiles in every batch.
     pub batch: usize,
     /// Some scores of the probe batch on the CPU in f32: a device that answers otherwise is not trusted.
     #[serde(default)]
     pub probe: Vec<f32>,
-    /// Its size.
+    /// Size of the net.
     pub shape: segmentation::Shape,
 }
 
-/// The classification nets.
+/// What a bundle says of its classification nets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierPart {
-    /// Objects in every batch.
+    /// Number of objects in every batch.
     pub batch: usize,
     /// The answer to the probe object on the CPU: a device that answers otherwise is not trusted.
     #[serde(default)]
@@ -88,7 +88,7 @@ impl ClassifierPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// Which frames, in words.
+    /// The training frames, in words.
     pub data: String,
     /// SHA-256 of the frames' input hashes in the order used, lower-case hex.
     pub data_sha256: String,

@@ -14,26 +14,26 @@ const STAR: f64 = 0.5;
 /// Objects of one range of magnitudes that both models found and classified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AtMagnitude {
-    /// Brightest, in service's magnitudes.
+    /// Brightest magnitude, as the model in service measures it.
     pub low: f64,
-    /// Faintest.
+    /// Faintest magnitude, not included.
     pub high: f64,
-    /// How many.
+    /// Number of objects that both models found.
     pub objects: u64,
-    /// Of the same class.
+    /// Number of those to which both give the same class.
     pub same_class: u64,
     /// Sum of |candidate's probability - service's|.
     pub apart: f64,
     /// Of them found by the one in service and not by the candidate, in addition.
     pub service_alone: u64,
-    /// The other way round.
+    /// Objects found by the candidate alone, in addition.
     pub candidate_alone: u64,
 }
 
 /// Objects to which the candidate gives probabilities of one tenth of 0..1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AtProbability {
-    /// How many.
+    /// Number of objects.
     pub objects: u64,
     /// Sum of the candidate's probabilities.
     pub candidate: f64,
@@ -44,13 +44,13 @@ pub struct AtProbability {
 /// What was seen so far of frames that both models worked on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Frames.
+    /// Number of frames that both models worked on.
     pub frames: u64,
     /// Stage seconds of the one in service.
     pub service_s: f64,
     /// Stage seconds of the candidate.
     pub candidate_s: f64,
-    /// By half magnitudes.
+    /// Agreement by half magnitude, from bright to faint.
     pub by_magnitude: Vec<AtMagnitude>,
     /// By tenths of the candidate's probability.
     pub by_probability: Vec<AtProbability>,
@@ -69,12 +69,12 @@ impl Default for Agreement {
     }
 }
 
-/// One model's frame.
+/// What one model made of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worked {
-    /// Its objects.
+    /// Objects that it found.
     pub objects: Vec<Object>,
-    /// Seconds of its stages.
+    /// Time of its stages, s.
     pub seconds: f64,
 }
 

@@ -4,17 +4,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-/// Equal-count bins.
+/// Number of bins, of equal counts.
 const BINS: usize = 10;
 
 /// One bin of the reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ReliabilityBin {
-    /// Objects.
+    /// Number of objects in the bin.
     pub objects: usize,
     /// Mean probability of being a star.
     pub mean_prob: f64,
-    /// Share that are stars.
+    /// Share of them that are stars, 0..1.
     pub star_fraction: f64,
 }
 
@@ -22,12 +22,12 @@ pub struct ReliabilityBin {
 /// |mean probability - share of stars|.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReliabilityDiagram {
-    /// The error, 0..1.
+    /// Expected calibration error, 0..1.
     pub error: f64,
     /// 2.5th and 97.5th percentiles over bootstrap samples. An error is never negative, so its noise adds up and
     /// the interval lies a little high.
     pub interval: [f64; 2],
-    /// Objects.
+    /// Number of objects in all bins.
     pub objects: usize,
     /// Its bins, by rising probability.
     pub bins: Vec<ReliabilityBin>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 type Cell = (i64, i64);
 
-/// Points by cell.
+/// Points by the square cell that they lie in, for searches within a radius.
 struct Grid<'a> {
     points: &'a [(f64, f64)],
     cells: HashMap<Cell, Vec<usize>>,

@@ -9,7 +9,7 @@ use super::{Bin, ReliabilityDiagram, roc};
 pub struct Scored {
     /// Magnitude in the reference band: the true one where it is known.
     pub mag: f64,
-    /// What it truly is.
+    /// Whether it truly is a star or quasar.
     pub star: bool,
     /// The method's score: higher for a star.
     pub score: f64,
@@ -22,19 +22,19 @@ pub struct Scored {
 /// AUC in a range of magnitudes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BinAuc {
-    /// Brightest.
+    /// Brightest magnitude of the range.
     pub low: f64,
-    /// Faintest.
+    /// Faintest magnitude of the range, not included.
     pub high: f64,
-    /// Labelled objects.
+    /// Number of labelled objects in it.
     pub objects: usize,
-    /// Stars among them.
+    /// Number of stars among them.
     pub stars: usize,
     /// Area under the ROC curve.
     pub auc: f64,
 }
 
-/// A method's metrics.
+/// How well a method tells stars from galaxies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// In the wide ranges and each half magnitude that holds both classes.

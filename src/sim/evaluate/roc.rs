@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-/// One threshold's rates.
+/// Rates of false and true positives at one threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RocPoint {
     /// Negatives at or above the threshold, 0..1.
@@ -15,9 +15,9 @@ pub struct RocPoint {
 /// A curve from (0, 0) to (1, 1), one point a distinct score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Roc {
-    /// Area under the curve.
+    /// Area under the curve, 0..1.
     pub auc: f64,
-    /// By falling threshold.
+    /// Its points, by falling threshold.
     pub points: Vec<RocPoint>,
 }
 

@@ -11,15 +11,15 @@ pub enum TruthError {
     /// The file cannot be read.
     #[error("{}: {source}", file.display())]
     Unreadable {
-        /// The file.
+        /// File that could not be read.
         file: PathBuf,
-        /// In the system's words.
+        /// What the system said.
         source: io::Error,
     },
     /// The file is not what it should be.
     #[error("{}: {source}", file.display())]
     Malformed {
-        /// The file.
+        /// File that is malformed.
         file: PathBuf,
         /// What is wrong in it.
         source: Malformed,
@@ -29,35 +29,35 @@ pub enum TruthError {
 /// What is wrong in a file of the truth. Lines count from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
-    /// A column is missing.
+    /// The header lacks a column of this name.
     #[error("the header names no column {0}")]
     NoColumn(&'static str),
     /// A line has fewer cells than the header.
     #[error("line {line}: too few columns")]
     TooFewColumns {
-        /// Where.
+        /// Number of the line, from 1.
         line: usize,
     },
     /// A class of no kind that is known.
     #[error("line {line}: class {class:?} is not one of star, qso, galaxy")]
     Class {
-        /// Where.
+        /// Number of the line, from 1.
         line: usize,
-        /// As it stands there.
+        /// The class as it stands there.
         class: String,
     },
     /// A line of a list that is no position.
     #[error("line {line}: is not x,y")]
     NoPosition {
-        /// Where.
+        /// Number of the line, from 1.
         line: usize,
     },
     /// A cell that is no number.
     #[error("line {line}: {text:?} is not a number")]
     NoNumber {
-        /// Where.
+        /// Number of the line, from 1.
         line: usize,
-        /// As it stands there.
+        /// The cell as it stands there.
         text: String,
     },
 }

@@ -173,7 +173,8 @@ impl DeliveryAttempts {
         if claim == Claim::default() {
             self.remove(origin);
         } else if let Err(error) = self.write(origin, &claim) {
-            tracing::warn!(%origin, error = %causes(&error), "delivery attempt could not be taken back");
+            let Origin { topic, partition, offset } = origin;
+            tracing::warn!(%topic, partition, offset, error = %causes(&error), "delivery attempt could not be taken back");
         }
     }
 

@@ -153,7 +153,7 @@ impl SessionSupervisor {
                 Err(error) => error,
             };
             self.watch.status.unreachable(&error.to_string());
-            tracing::warn!(error = %causes(&error), wait_ms = wait.as_millis() as u64, "no session, retrying");
+            tracing::warn!(error = %causes(&error), wait_ms = wait.as_millis() as u64, "broker connection failed, retrying");
             thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_secs(5));
         }

@@ -34,22 +34,22 @@ const STRATUM_LN: f64 = 0.02;
 /// Strata are dealt in turns of so many.
 const TURN: i64 = 7;
 
-/// Where fields come from.
+/// Where a data set's fields come from.
 pub(crate) enum FieldSource {
-    /// The simulator.
+    /// Fields that the simulator draws.
     Simulated {
-        /// Of each part.
+        /// Seed of each part's night.
         nights: Parts<u64>,
         /// All of a field but its night, number and seeing.
         field: Box<Spec>,
-        /// Whose sky.
+        /// Survey whose sky and camera are simulated.
         survey: Arc<Survey>,
     },
-    /// Files.
+    /// Frames that lie on disk.
     Frames {
-        /// Of each part.
+        /// The images of each part, in order.
         images: Parts<Vec<Image>>,
-        /// Reads them.
+        /// Reads an image's files into a frame.
         loader: Loader,
     },
 }
@@ -57,9 +57,9 @@ pub(crate) enum FieldSource {
 /// An image on disk, or why it cannot be used.
 type Image = (ImageId, Result<PerBand<PathBuf>, Box<Rejection>>);
 
-/// A field.
+/// One field, simulated or read.
 pub(crate) struct Field {
-    /// Its pixels.
+    /// Its pixels in all bands, as ingest gives them.
     pub frame: Frame,
     /// What is in it, of a simulated one.
     pub truth: Option<Truth>,

@@ -18,7 +18,7 @@ use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_nets::bundle::SEGMENTER;
 use twinpeak_nets::infer::TorchSegmenter;
 
-/// One worker's.
+/// Finds objects on frames; each worker has its own.
 pub(super) struct Finder {
     segmenter: Box<dyn Segmenter>,
     preprocess: preprocess::Settings,
@@ -67,7 +67,7 @@ impl Finder {
         preprocess::prepare(frame, survey, &self.preprocess)
     }
 
-    /// The frame's objects.
+    /// Finds the objects of a prepared frame.
     pub(super) fn find<'a>(
         &mut self,
         prepared: &'a Prepared,

@@ -23,7 +23,7 @@ pub(super) struct ClassStar {
     share: PathBuf,
 }
 
-/// What it found.
+/// An object that SExtractor found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Detection {
     /// Column, 0-based px.

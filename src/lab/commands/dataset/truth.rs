@@ -13,7 +13,7 @@ use twinpeak_core::survey::Survey;
 use twinpeak_sim::evaluate::{Rules, nearest};
 use twinpeak_sim::{Class, Truth};
 
-/// The table's header.
+/// First line of a truth file.
 const HEADER: &str = "image,number,class,mag_0,mag_1,mag_2,mag_3,mag_4,r_e_arcsec";
 /// What stands for an object that nothing true is near to: noise, an artefact, a fragment.
 const NOTHING: &str = "none";
@@ -21,7 +21,7 @@ const NOTHING: &str = "none";
 /// What an object truly is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Known {
-    /// Star, galaxy or quasar.
+    /// True class: star, galaxy or quasar.
     pub class: Class,
     /// Total magnitude in each band.
     pub mag: PerBand<f64>,
@@ -50,7 +50,7 @@ pub(super) fn file(folder: &Path, part: Part, shard: &str) -> PathBuf {
     folder.join(part.name()).join(file_name(shard))
 }
 
-/// Its name.
+/// Name of a shard's truth file, `SHARD.csv`.
 pub(super) fn file_name(shard: &str) -> String {
     format!("{shard}.csv")
 }

@@ -25,9 +25,9 @@ use twinpeak_sim::evaluate::{forced, truth_files};
 use twinpeak_sim::{IGNORED, Spec, Truth};
 use twinpeak_store as store;
 
-/// A sky's frames.
+/// A sky's frames: to learn from, and to be scored on.
 pub(super) struct Frames {
-    /// What is learned from.
+    /// Frames that the nets learn from.
     pub training: Vec<TrainingFrame>,
     /// Where objects are looked for.
     pub fields: Vec<Field>,

@@ -161,7 +161,7 @@ impl Job<'_> {
     }
 }
 
-/// The runs so far.
+/// Opens the records of segmenters, with the runs so far.
 pub(super) fn records(out: &Path) -> anyhow::Result<Records<SegmentRecord>> {
     Ok(Records::open(&out.join(RUNS))?)
 }

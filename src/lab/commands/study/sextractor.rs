@@ -15,7 +15,7 @@ use twinpeak_store::write_file;
 const SEXTRACTOR: &str = "SExtractor";
 /// Numbers of false components a field at which it is compared.
 const ASKED: [f64; 2] = [USUAL, 30.0];
-/// Its own threshold, sigma.
+/// SExtractor's own detection threshold, in sigma of the background.
 const DEFAULT_SIGMA: f64 = 1.5;
 /// Between these a threshold is sought, sigma, in so many halvings.
 const RANGE_SIGMA: (f64, f64) = (0.7, 6.0);

@@ -22,7 +22,7 @@ use twinpeak_nets::infer::TorchSegmenter;
 use twinpeak_nets::parameters::Parameters;
 use twinpeak_nets::segmentation::Level;
 
-/// Tiles in a batch.
+/// Tiles that go through a net together.
 const BATCH: usize = 16;
 /// Principal components in which hypercolumns are clustered, and pixels that clusters are fitted to.
 const COMPONENTS: usize = 16;
@@ -32,11 +32,11 @@ const EXTENT_FRAMES: usize = 2;
 
 /// A field in which objects are looked for.
 pub struct Field {
-    /// Its pixels.
+    /// The prepared frame.
     pub prepared: Prepared,
-    /// The same without objects.
+    /// The field with noise in place of its objects: what is found on it is false.
     pub noise: NoiseOnly,
-    /// What deblending looks at.
+    /// Image on which blended objects are parted.
     pub detection: Plane<f32>,
     /// Weights of the bands' sum.
     pub weights: PerBand<f32>,
@@ -60,37 +60,37 @@ pub struct SegmentationContext<'a> {
     pub sha256: String,
     /// The survey of the frames.
     pub survey: &'a Survey,
-    /// What is learned from.
+    /// Frames that the nets learn from.
     pub training: Vec<TrainingFrame>,
     /// Where objects are looked for.
     pub fields: Vec<Field>,
-    /// The shipped nets.
+    /// The bundle of shipped nets.
     pub bundle: &'a Bundle,
-    /// Where nets are kept.
+    /// Folder in which trained nets are kept.
     pub work: PathBuf,
 }
 
 /// What a segmenter says of a field.
 pub struct FieldScores {
-    /// Of its pixels.
+    /// Score of each pixel of the field.
     pub field: Plane<f32>,
     /// Of the field without objects.
     pub noise: Plane<f32>,
 }
 
-/// A segmenter's answer.
+/// What a segmenter says of all fields, and what its training took.
 pub struct Scores {
-    /// Of each field.
+    /// Scores of each field, in the context's order.
     pub fields: Vec<FieldScores>,
     /// The threshold above which pixels are an object's, where it is another than that of detection.
     pub extent: Option<f32>,
     /// The thresholds that it comes with, of detection and extent.
     pub own: Option<(f32, f32)>,
-    /// Seconds of training.
+    /// Time of training, s.
     pub training_s: f64,
 }
 
-/// Why there is none.
+/// Why a segmenter gives no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// A training, or clusters that cannot be found.
@@ -99,13 +99,13 @@ pub enum SegmentError {
     /// The nets do not run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// There is no device.
+    /// The device that was asked for is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The plan names a net that it does not have.
     #[error("{segmenter:?} builds on no net of the plan")]
     NoNet {
-        /// Which segmenter.
+        /// Name of the segmenter in the plan.
         segmenter: String,
     },
     /// A score that is the same everywhere has no threshold.
@@ -114,9 +114,9 @@ pub enum SegmentError {
     /// A program of others that is not on this machine, or does not do what it should.
     #[error("{program}: {problem}")]
     Program {
-        /// Which.
+        /// Name of the program.
         program: &'static str,
-        /// What is wrong.
+        /// What is wrong with it, in words.
         problem: String,
     },
 }

@@ -41,7 +41,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Of extraction.
+    /// Those of an extraction, with the components found without objects.
     pub fn of(footprints: Footprints, false_components: f64) -> Self {
         let objects = footprints.objects.iter().map(|o| (o.x, o.y)).collect();
         Self { false_components, objects, pixels: Some(footprints.segmentation) }
@@ -55,13 +55,13 @@ pub struct DetectionMetrics {
     pub asked: Option<f64>,
     /// False components a field, as counted.
     pub false_components: f64,
-    /// Objects a field.
+    /// Objects found a field, true or not.
     pub objects: f64,
     /// Objects a field without a true one within 2 arcsec, where all true ones are known.
     pub unmatched: Option<f64>,
     /// True objects by half magnitude, in the order of [`bins`].
     pub there: Vec<usize>,
-    /// Those that were found.
+    /// Those of `there` that were found.
     pub found: Vec<usize>,
     /// IoU of the extracted masks.
     pub iou: Option<f64>,

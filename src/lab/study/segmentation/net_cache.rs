@@ -14,16 +14,16 @@ use twinpeak_core::hex::hex;
 use twinpeak_learn::{LearnError, Progress, Run};
 use twinpeak_nets::parameters::{Array, ParameterError, Parameters};
 
-/// Steps between checkpoints.
+/// Steps of training between checkpoints.
 const CHECKPOINT_STEPS: usize = 200;
 /// Name under which the seconds of a training are kept beside its net.
 const SECONDS: &str = "training_s";
 
 /// A trained net, and how long it took.
 pub struct LearnedNet {
-    /// [`twinpeak_nets::segmentation::Shape::autoencoder`].
+    /// Weights of the net, named as in [`twinpeak_nets::segmentation::Shape::autoencoder`].
     pub autoencoder: Parameters,
-    /// Seconds of training.
+    /// Time of training, s.
     pub training_s: f64,
 }
 

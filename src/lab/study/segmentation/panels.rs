@@ -23,7 +23,7 @@ pub enum PanelError {
     /// A segmenter gives no answer.
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    /// No picture.
+    /// The picture cannot be encoded.
     #[error(transparent)]
     Picture(#[from] PictureError),
 }

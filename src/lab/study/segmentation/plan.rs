@@ -18,18 +18,18 @@ use twinpeak_nets::segmentation::Level;
 pub enum Fields {
     /// From the simulator; nights and PSFs to learn from are others than those of the test.
     Simulated {
-        /// Of the nights.
+        /// Seed of the simulated nights.
         seed: u64,
-        /// Pixels in a row.
+        /// Width of a field, px.
         width: usize,
-        /// Rows.
+        /// Height of a field, px.
         height: usize,
-        /// Frames to learn from.
+        /// Number of frames to learn from.
         training: usize,
         /// Frames on which objects are looked for.
         test: usize,
     },
-    /// From files.
+    /// Frames that lie on disk.
     Frames {
         /// A folder of frames, or of folders of frames.
         folder: PathBuf,
@@ -44,7 +44,7 @@ pub enum Fields {
 pub struct Hypercolumn {
     /// Its name, by which segmenters ask for it.
     pub name: String,
-    /// How it is trained.
+    /// How the net is trained.
     #[serde(default)]
     pub net: Settings,
 }
@@ -53,13 +53,13 @@ pub struct Hypercolumn {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmenterRow {
-    /// Its name.
+    /// Name of the segmenter in tables and records.
     pub name: String,
     /// Section or figure of the paper, or what else it comes from.
     pub source: String,
     /// How often it is repeated.
     pub seeds: usize,
-    /// What it does.
+    /// What scores its pixels.
     pub how: Finder,
     /// Whether the panels show it.
     #[serde(default)]
@@ -72,7 +72,7 @@ pub struct SegmenterRow {
 pub enum Finder {
     /// SExtractor's default rule (3x3 filter, 5 px) on one image.
     SextractorRule {
-        /// Which.
+        /// The image that the rule is applied to.
         on: Image,
     },
     /// The program itself, on the reference band.
@@ -81,9 +81,9 @@ pub enum Finder {
     MatchedFilter,
     /// The net of the shipped bundle, with the bundle's thresholds as its own.
     Shipped,
-    /// A net's hypercolumns.
+    /// Hypercolumns of a net, made into a score.
     Hypercolumns {
-        /// Of which net.
+        /// Name of the net in the plan.
         of: String,
         /// What is made of them.
         step: Grouping,
@@ -97,7 +97,7 @@ pub enum Finder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Image {
-    /// The reference band.
+    /// The reference band alone.
     Reference,
     /// The weighted sum of the three shape bands.
     ShapeSum,
@@ -127,7 +127,7 @@ impl Grouping {
 }
 
 impl Finder {
-    /// What it has seen.
+    /// Whether the segmenter has learned from frames or from nothing.
     pub fn supervision(&self) -> Supervision {
         match self {
             Self::Shipped | Self::Hypercolumns { .. } => Supervision::LabelFree,

@@ -10,15 +10,15 @@ use crate::study::Records;
 pub struct SegmentRecord {
     /// Where it was trained and scored.
     pub sky: String,
-    /// Which segmenter.
+    /// Name of the segmenter in the plan.
     pub segmenter: String,
-    /// Its seed.
+    /// Seed of this run.
     pub seed: u64,
     /// Tells the settings of the segmenter and of all that it builds on from others (SHA-256, shortened).
     pub settings: String,
     /// Seconds of training, with the net it builds on.
     pub training_s: f64,
-    /// How it ended.
+    /// Metrics, or why there are none.
     pub ending: SegmentEnding,
 }
 
@@ -29,14 +29,14 @@ pub enum SegmentEnding {
     /// With these metrics on fields that it had not seen.
     #[serde(rename = "marks")]
     Measured(SegmentMetrics),
-    /// Without an answer.
+    /// The segmenter gave no answer.
     Failed {
-        /// Why.
+        /// The error, in words.
         reason: String,
     },
 }
 
-/// A run's metrics.
+/// Metrics of a run over all fields of its sky.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SegmentMetrics {
     /// At thresholds chosen by the number of false components.

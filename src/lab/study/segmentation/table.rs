@@ -58,7 +58,7 @@ pub fn section(plan: &Plan, records: &[SegmentRecord], figures: &[(String, Strin
     out
 }
 
-/// A sky's rows.
+/// Writes the rows of one sky.
 struct Rows<'a> {
     plan: &'a Plan,
     sky: &'a StudyDataset,
@@ -111,7 +111,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Uncalibrated.
+    /// Writes the table of segmenters at their own thresholds, uncalibrated.
     fn own(&self, out: &mut String) {
         let _ = writeln!(
             out,

@@ -18,7 +18,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// How the program ended.
+/// Exit code and messages of a program that ended.
 #[derive(Debug)]
 pub struct Ended {
     /// `None` where a signal killed it.
