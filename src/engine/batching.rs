@@ -15,7 +15,8 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, selec
 use super::Device;
 use super::batch::{Batch, Items, ObjectItems, Queue, Slot, Tiles};
 use super::error::EngineError;
-use super::flow::Failure;
+use super::failure::Failure;
+
 use super::probe::{self, Probe};
 use super::stages::{Classified, Extracted, InFlightFrame, Scored, ToClassify, ToSegment};
 use twinpeak_core::frame::Plane;

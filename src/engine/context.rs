@@ -7,7 +7,8 @@ use twinpeak_core::causes::causes;
 use twinpeak_core::outcome::Stage;
 
 use super::Limits;
-use super::flow::{Failure, Stop};
+use super::failure::Failure;
+use super::flow::Stop;
 use super::ports::PortError;
 use super::probe::{Event, Probe};
 

@@ -66,6 +66,7 @@ mod batch;
 mod batching;
 mod context;
 mod error;
+mod failure;
 pub mod flow;
 mod ingest;
 pub mod ports;

@@ -6,7 +6,8 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::context::StageContext;
 use super::error::EngineError;
-use super::flow::{Failure, Permits, Stop};
+use super::failure::Failure;
+use super::flow::{Permits, Stop};
 use super::ports::{CatalogSink, FrameSource};
 use super::probe::{Event, Probe};
 use super::stages::{self, Ended};

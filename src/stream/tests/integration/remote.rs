@@ -342,6 +342,14 @@ fn whether_we_made_an_object_is_not_claimed_in_doubt() {
     assert!(!remote(stub.endpoint(), 0, 1).put(b"x", "fits").unwrap().created);
 }
 
+/// The provider of TLS is chosen by us: without one the client would panic.
+#[test]
+fn an_https_store_that_speaks_no_tls_is_told() {
+    let stub = Stub::start(|_| Reply::Drip("HTTP/1.1 200 OK\r\n\r\n".into()));
+    let told = remote(stub.endpoint().replace("http://", "https://"), 0, 10).put(b"x", "fits").unwrap_err();
+    assert!(matches!(told, ObjectStoreError::Unreachable { .. } | ObjectStoreError::Timeout { .. }), "{told}");
+}
+
 #[test]
 fn dropping_cancels() {
     let stub = Stub::start(|_| Reply::Drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".into()));
