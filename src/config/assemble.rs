@@ -62,7 +62,7 @@ pub struct Assembly {
 /// # Errors
 /// With the [`Fault`] that says whose it is.
 pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
-    let survey = Arc::new(crate::assemble::survey(config)?);
+    let survey = Arc::new(survey(config)?);
     let bundle = bundle(config, &survey)?;
     let chosen = device(config.device.choice)?;
     tracing::info!(device = chosen.name, reason = chosen.reason, "device selected");

@@ -14,6 +14,7 @@ pub const ASIDE: &str = ".tmp-";
 pub struct Aside {
     aside: PathBuf,
     whole: PathBuf,
+    shown: bool,
 }
 
 impl Aside {
@@ -49,15 +50,17 @@ impl Aside {
 
     fn of(writer: &str, whole: &Path) -> Self {
         let name = whole.file_name().unwrap_or_default().to_string_lossy();
-        Self { aside: whole.with_file_name(format!("{ASIDE}{writer}{name}")), whole: whole.to_owned() }
+        Self { aside: whole.with_file_name(format!("{ASIDE}{writer}{name}")), whole: whole.to_owned(), shown: false }
     }
 
     /// Lets it appear, in the place of one that was there.
     ///
     /// # Errors
     /// As the system refuses.
-    pub fn show(self) -> io::Result<()> {
-        fs::rename(&self.aside, &self.whole)
+    pub fn show(mut self) -> io::Result<()> {
+        fs::rename(&self.aside, &self.whole)?;
+        self.shown = true;
+        Ok(())
     }
 
     /// Where it will appear.
@@ -68,8 +71,10 @@ impl Aside {
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        // Nothing is there once it was shown; what cannot be removed now is overwritten or swept later.
-        let _ = fs::remove_file(&self.aside);
+        // The name of one that was shown may be another writer's by now.
+        if !self.shown {
+            let _ = fs::remove_file(&self.aside); // what cannot be removed now is overwritten or swept later
+        }
     }
 }
 
@@ -87,4 +92,24 @@ impl Drop for Aside {
 /// As the system refuses.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Aside::write(path, bytes)?.show()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_is_removed_and_what_is_shown_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("f");
+        let aside = folder.path().join(".tmp-f");
+        drop(Aside::write(&whole, b"1").unwrap());
+        assert!(!aside.exists() && !whole.exists());
+        let first = Aside::write(&whole, b"1").unwrap();
+        first.show().unwrap();
+        let second = Aside::write(&whole, b"2").unwrap();
+        assert_eq!((fs::read(&whole).unwrap(), fs::read(&aside).unwrap()), (b"1".to_vec(), b"2".to_vec()));
+        second.show().unwrap();
+        assert_eq!(fs::read(&whole).unwrap(), b"2");
+    }
 }
