@@ -8,6 +8,8 @@
 mod autoencoder;
 mod head;
 pub mod teacher;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod thresholds;
 mod tiles;
 

@@ -1,36 +1,8 @@
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
-
+use super::testing::{field, overlap};
 use super::*;
-use twinpeak_core::frame::BANDS;
 use twinpeak_nets::bundle::SegmenterPart;
 use twinpeak_nets::device::{Wanted, choose};
 use twinpeak_nets::infer::TorchSegmenter;
-
-/// Gaussian blobs of S/N 3 to 30 a pixel at their peaks on white noise, five bands alike.
-fn field(seed: u64) -> TrainingFrame {
-    const SIDE: usize = 192;
-    const BLOB_PX: f64 = 1.6;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut flux = Plane::filled(SIDE, SIDE, 0.0f32);
-    for _ in 0..60 {
-        let (x, y) = (rng.random_range(8.0..184.0), rng.random_range(8.0..184.0));
-        let peak = 3.0 * 10f64.powf(rng.random_range(0.0..1.0));
-        for row in 0..SIDE {
-            for column in 0..SIDE {
-                let r2 = (column as f64 - x).powi(2) + (row as f64 - y).powi(2);
-                let value = flux.at(column, row) + (peak * (-0.5 * r2 / BLOB_PX.powi(2)).exp()) as f32;
-                flux.set(column, row, value);
-            }
-        }
-    }
-    let planes: PerBand<_> = std::array::from_fn(|_| flux.map(|f| f + rng.sample::<f32, _>(StandardNormal)));
-    let noise_only: PerBand<_> = std::array::from_fn(|_| flux.map(|_| rng.sample::<f32, _>(StandardNormal)));
-    let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], [1, 2, 3]);
-    let pseudo_labels = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
-    TrainingFrame { planes, noise_only, sky_share: 1.0, pseudo_labels }
-}
 
 #[test]
 fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
@@ -54,16 +26,6 @@ fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
     let overlap = overlap(&found, thresholds.extent, &unseen.pseudo_labels.object);
     println!("IoU with the teacher {overlap:.3}, agreement {:.3}, {thresholds:?}", trained.agreement);
     assert!(overlap > 0.6, "{overlap}");
-}
-
-/// Intersection over union of the pixels above a threshold with the teacher's.
-fn overlap(scores: &Plane<f32>, threshold: f32, taught: &Plane<bool>) -> f64 {
-    let (mut both, mut either) = (0.0, 0.0);
-    for (&score, &object) in scores.pixels().iter().zip(taught.pixels()) {
-        both += f64::from(u8::from(score > threshold && object));
-        either += f64::from(u8::from(score > threshold || object));
-    }
-    both / either
 }
 
 #[test]

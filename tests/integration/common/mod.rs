@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod fits;
 pub mod http;
+pub mod process;
 pub mod program;
 pub mod results;
 pub mod s3;
