@@ -4,7 +4,6 @@
 pub mod broker;
 pub mod fits;
 pub mod http;
-pub mod process;
 pub mod program;
 pub mod results;
 pub mod s3;
