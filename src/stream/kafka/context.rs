@@ -287,12 +287,10 @@ impl ClientContext for Context {
         self.watch.error(&error, reason);
     }
 
-    /// Lag: from what is committed to the end of what may be read.
+    /// Whether a broker answers, and the lag: from what is committed to the end of what may be read.
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(&*self.topic) else { return };
-        if statistics.brokers.values().any(|b| b.state == "UP" && b.nodeid >= 0) {
-            self.watch.status.answered();
-        }
+        self.watch.status.connected(statistics.brokers.values().filter(|b| b.state == "UP").map(|b| b.nodeid));
         let state = self.state();
         for (partition, assigned) in &state.assigned {
             let Some(at) = topic.partitions.get(partition) else { continue };

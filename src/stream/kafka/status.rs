@@ -55,6 +55,17 @@ impl Status {
         self.0.reachable.store(true, Ordering::Relaxed);
     }
 
+    /// The brokers to which there is a connection now, by their ids; the bootstrap addresses and the group's coordinator
+    /// have negative ones. Said every few seconds, so that readiness does not rest on a report that comes once: that
+    /// one may be overtaken by statistics that were taken before it.
+    pub(super) fn connected(&self, ids: impl Iterator<Item = i32>) {
+        match ids.max() {
+            Some(id) if id >= 0 => self.answered(),
+            Some(_) => {} // the coordinator alone: nothing new
+            None => self.down(),
+        }
+    }
+
     /// Something went wrong that may pass unnoticed.
     pub(super) fn note(&self, problem: &str) {
         problem.clone_into(&mut self.problem());
@@ -87,5 +98,26 @@ impl Status {
 
     pub(super) fn set_idle(&self, idle: bool) {
         self.0.idle.store(idle, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_old_statistics_overtook_is_made_good_by_the_next() {
+        let status = Status::default();
+        status.assigned(1);
+        status.connected([1, -1].into_iter());
+        assert_eq!(status.ready(), Ok(()));
+        status.down();
+        status.connected([1].into_iter()); // taken before
+        status.connected([].into_iter());
+        assert_eq!(status.ready(), Err("no broker answers".into()));
+        status.connected([-1].into_iter());
+        assert!(status.ready().is_err());
+        status.connected([0].into_iter());
+        assert_eq!(status.ready(), Ok(()));
     }
 }
