@@ -107,7 +107,7 @@ pub fn survey_of(file: &Path) -> anyhow::Result<Survey> {
 /// With [`Fault::Model`].
 pub fn bundle(config: &Config, survey: &Survey) -> anyhow::Result<Bundle> {
     let profile = survey.profile();
-    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands);
+    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands.planes);
     loaded.with_context(|| format!("model.bundle {}", config.model.bundle.display())).context(Fault::Model)
 }
 

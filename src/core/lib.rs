@@ -12,7 +12,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`frame`], [`wcs`], [`survey`] | a field in five bands, its coordinates, and a survey as data |
+//! | [`files`], [`frame`], [`wcs`], [`survey`] | a field's files; the field in five bands, its coordinates; a survey as data |
 //! | [`recipe`] | the parameters that a model bundle pins for all that follows |
 //! | [`preprocess`] | background, noise, bad pixels, bands on one grid |
 //! | [`tile`], [`model`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
@@ -67,6 +67,7 @@ pub mod cutout;
 pub mod detections;
 pub mod drift;
 pub mod extract;
+pub mod files;
 pub mod filter;
 pub mod frame;
 pub mod hex;

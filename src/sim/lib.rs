@@ -146,6 +146,7 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         exposure_s: Some(survey.profile().typical.exposure_s),
         bands,
         input_hash: String::new(),
+        present: [true; twinpeak_core::frame::BANDS],
         files: Default::default(),
     };
     let psf = conditions.bands.map(|b| b.psf);
@@ -163,5 +164,6 @@ fn finish(pixels: Plane<f32>, band: &BandConditions, survey: &Survey) -> Band {
         dark_variance_dn2: band.dark_variance_dn2,
         saturation_nmgy: survey.profile().saturation.trusted_dn * band.nmgy_per_dn,
         removed_sky_nmgy: Some(band.sky_dn * band.nmgy_per_dn),
+        variance: None,
     }
 }

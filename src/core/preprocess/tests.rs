@@ -33,6 +33,7 @@ fn noise(width: usize, height: usize, seed: u64) -> Frame {
         dark_variance_dn2: 1.0,
         saturation_nmgy: 300.0,
         removed_sky_nmgy: None,
+        variance: None,
     });
     Frame {
         id: ImageId::new("made-up").unwrap(),
@@ -41,6 +42,7 @@ fn noise(width: usize, height: usize, seed: u64) -> Frame {
         exposure_s: None,
         bands,
         input_hash: String::new(),
+        present: [true; BANDS],
         files: Default::default(),
     }
 }

@@ -3,7 +3,7 @@
 //! `input_hash` is the SHA-256 of the five files' SHA-256 digests in band order (of the bytes as stored), so that
 //! the bands can be hashed side by side too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use super::calibration_header::CalibrationHeader;
 use super::file_error::FileError;
 use super::hdu::Hdu;
 use super::{Limits, pixels, unpack};
+use twinpeak_core::files::FieldFiles;
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::survey::{FileName, Survey};
@@ -25,29 +26,40 @@ pub struct NamedBytes {
     pub bytes: Vec<u8>,
 }
 
-/// Reads and decodes the five files of an image. Their paths are never interpreted: any name the operating
+/// Reads and decodes the files of an image. Their paths are never interpreted: any name the operating
 /// system allows will do, if its last part fits the survey's pattern.
 ///
 /// # Errors
 /// [`Rejection`], naming the file at fault; where several are, the first in band order.
-pub fn load(survey: &Survey, image: &ImageId, files: &PerBand<PathBuf>, limits: &Limits) -> Result<Frame, Rejection> {
-    let names: PerBand<String> = std::array::from_fn(|b| files[b].display().to_string());
-    let fetch = std::array::from_fn(|b| move || unpack::read(&files[b], survey.band(b), limits));
-    assemble(survey, image, &names, limits, fetch)
+pub fn load(survey: &Survey, image: &ImageId, files: &FieldFiles, limits: &Limits) -> Result<Frame, Rejection> {
+    let bands = std::array::from_fn(|b| {
+        let file = &files[b].as_ref()?.image.file;
+        Some(Given { name: file.display().to_string(), fetch: move || unpack::read(file, survey.band(b), limits) })
+    });
+    assemble(survey, image, bands, limits)
 }
 
-/// Decodes the five files of an image from memory, as [`load`] does from disk.
+/// Decodes the files of an image from memory, as [`load`] does from disk.
 ///
 /// # Errors
 /// [`Rejection`], as for [`load`].
 pub fn decode(
     survey: &Survey,
     image: &ImageId,
-    files: PerBand<NamedBytes>,
+    files: FieldFiles<NamedBytes>,
     limits: &Limits,
 ) -> Result<Frame, Rejection> {
-    let names = files.each_ref().map(|file| file.name.clone());
-    assemble(survey, image, &names, limits, files.map(|file| move || Ok(file.bytes)))
+    let bands = files.map(|files| {
+        let NamedBytes { name, bytes } = files?.image.file;
+        Some(Given { name, fetch: move || Ok(bytes) })
+    });
+    assemble(survey, image, bands, limits)
+}
+
+/// One band's file, and how its bytes are had.
+struct Given<F> {
+    name: String,
+    fetch: F,
 }
 
 /// One band's file, decoded.
@@ -60,61 +72,90 @@ struct Decoded {
 fn assemble(
     survey: &Survey,
     image: &ImageId,
-    names: &PerBand<String>,
+    files: PerBand<Option<Given<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>>>,
     limits: &Limits,
-    fetch: PerBand<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>,
 ) -> Result<Frame, Rejection> {
-    let ids = check_names(survey, image, names)?;
-    let bands = fetch.into_par_iter().enumerate().map(|(b, fetch)| {
-        fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&names[b]))
+    let names = files.each_ref().map(|file| file.as_ref().map_or_else(String::new, |file| file.name.clone()));
+    enough_bands(survey, image, &names)?;
+    let ids = check_names(survey, image, &names)?;
+    let bands = files.into_par_iter().enumerate().map(|(b, file)| {
+        let Given { name, fetch } = file?;
+        Some(fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&name)))
     });
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
-    let done: Vec<Result<Decoded, Rejection>> = bands.collect();
-    let decoded: Vec<Decoded> = done.into_iter().collect::<Result<_, _>>()?;
-    let decoded: PerBand<Decoded> =
-        decoded.try_into().unwrap_or_else(|_| unreachable!("there is one result for each band"));
+    let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
+    let decoded: Vec<Option<Decoded>> = done.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
 
     let size = |d: &Decoded| (d.band.pixels.width(), d.band.pixels.height());
-    let reference = &decoded[survey.reference()];
+    let reference = decoded[survey.reference()].as_ref().expect("it is there: enough_bands has looked");
     let wanted = size(reference);
-    if let Some(b) = decoded.iter().position(|d| size(d) != wanted) {
-        return Err(FileError::OtherSize { found: size(&decoded[b]), wanted }.reject(&names[b]));
+    if let Some(b) = decoded.iter().position(|d| d.as_ref().is_some_and(|d| size(d) != wanted)) {
+        let found = decoded[b].as_ref().map_or(wanted, size);
+        return Err(FileError::OtherSize { found, wanted }.reject(&names[b]));
     }
     let mut digest = Sha256::new();
-    decoded.iter().for_each(|d| digest.update(d.digest));
+    decoded.iter().flatten().for_each(|d| digest.update(d.digest));
+    let absent = Band::absent(&reference.band);
+    let (midpoint_mjd_tai, exposure_s) = (reference.facts.midpoint_mjd_tai, reference.facts.exposure_s);
+    let mut bands = decoded.into_iter();
+    let mut present = [false; BANDS];
+    let bands = std::array::from_fn(|b| match bands.next().flatten() {
+        Some(decoded) => {
+            present[b] = true;
+            decoded.band
+        }
+        None => absent.clone(),
+    });
     Ok(Frame {
         id: image.clone(),
         ids,
-        midpoint_mjd_tai: reference.facts.midpoint_mjd_tai,
-        exposure_s: reference.facts.exposure_s,
+        midpoint_mjd_tai,
+        exposure_s,
         input_hash: format!("{:x}", digest.finalize()),
-        files: names.clone(),
-        bands: decoded.map(|d| d.band),
+        files: names,
+        bands,
+        present,
     })
 }
 
-/// Each file must be of the image, and of the band as which it is given. Returns what the names say of the field.
+/// The reference band must be there, and as many as the survey requires.
+fn enough_bands(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Result<(), Rejection> {
+    let given = names.iter().filter(|name| !name.is_empty()).count();
+    let missing = |b: usize| {
+        let band = survey.band(b).to_owned();
+        FileError::Missing { band }.reject(&survey.file_for(b, image))
+    };
+    if names[survey.reference()].is_empty() {
+        return Err(missing(survey.reference()));
+    }
+    match survey.planes().find(|&b| names[b].is_empty()) {
+        Some(b) if given < survey.required() => Err(missing(b)),
+        _ => Ok(()),
+    }
+}
+
+/// Each file must be of the image, and of the band as which it is given; an empty name is no file. Returns what the
+/// names say of the field.
 fn check_names(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Result<FieldIds, Rejection> {
-    let mut given: Vec<FileName> = Vec::with_capacity(BANDS);
-    for path in names {
+    let mut given: Vec<(usize, FileName)> = Vec::with_capacity(BANDS);
+    for (b, path) in names.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let name = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let said = survey.file_name(&name);
         let said = said.ok_or_else(|| FileError::ForeignName { survey: survey.profile().name.clone() }.reject(path))?;
         if said.image != *image {
             return Err(FileError::OtherImage { found: said.image, wanted: image.clone() }.reject(path));
         }
-        if given.iter().any(|other| other.band == said.band) {
+        if given.iter().any(|(_, other)| other.band == said.band) {
             return Err(FileError::Twice { band: survey.band(said.band).to_owned() }.reject(path));
         }
-        given.push(said);
+        given.push((b, said));
     }
-    match given.iter().enumerate().find(|(b, said)| said.band != *b) {
-        Some((b, said)) => {
-            let (found, wanted) = (survey.band(said.band).to_owned(), survey.band(b).to_owned());
-            Err(FileError::OtherBand { found, wanted }.reject(&names[b]))
-        }
-        None => Ok(given[survey.reference()].ids),
+    if let Some((b, said)) = given.iter().find(|(b, said)| said.band != *b) {
+        let (found, wanted) = (survey.band(said.band).to_owned(), survey.band(*b).to_owned());
+        return Err(FileError::OtherBand { found, wanted }.reject(&names[*b]));
     }
+    let reference = given.iter().find(|(b, _)| *b == survey.reference());
+    Ok(reference.map_or_else(FieldIds::default, |(_, said)| said.ids))
 }
 
 /// Hashes and decodes one file at once; hashing costs about as much as decoding a plain one.
@@ -156,6 +197,7 @@ fn read_band(
         dark_variance_dn2: detector.dark_variance_dn2[b],
         saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
         removed_sky_nmgy: facts.removed_sky_nmgy,
+        variance: None,
     };
     Ok((band, facts))
 }
