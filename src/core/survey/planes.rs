@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn a_companion_is_named_by_the_groups_of_the_images_name() {
-        let mask = "[mask]\nfile = \"mask_{image}_{band}.fits.fz\"\nvalues = { BAD = [1], SAT = [3, 4], COSMIC_RAY = [5] }";
+        let mask =
+            "[mask]\nfile = \"mask_{image}_{band}.fits.fz\"\nvalues = { BAD = [1], SAT = [3, 4], COSMIC_RAY = [5] }";
         let survey = with(mask).unwrap();
         let name = "example_001000-1-0001_g.fits.bz2";
         assert_eq!(survey.companion(name, PlaneKind::Mask).unwrap(), "mask_001000-1-0001_g.fits.fz");
