@@ -29,7 +29,7 @@ mod tests;
 mod tiles;
 mod unpack;
 
-pub use band::{encode_band, pack};
+pub use band::{encode_band, encode_companion, pack};
 pub use catalog::catalog_table;
 pub use choose::{ccds, ccds_in};
 pub use load::{NamedBytes, decode, load};

@@ -22,6 +22,8 @@ pub struct ImageHdu {
     pub ccds: Option<CcdNames>,
     /// EXTNAME of the extension into which `simulate` writes pixels; without it they are in the primary HDU.
     pub written_hdu: Option<String>,
+    /// Whether `simulate` leaves the sky in.
+    pub written_sky: bool,
 }
 
 /// EXTNAME or number of an HDU, with `{band}` and, for masks and weights, `{ccd}`.

@@ -1,5 +1,9 @@
 //! A survey's own planes beside an image: masks of bits, values or spans, and weights, on the image's grid.
 
+#[cfg(test)]
+mod tests;
+pub(super) mod written;
+
 use rayon::prelude::*;
 
 use super::choose;
