@@ -135,7 +135,7 @@ fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Resul
             let name = packed.unwrap_or(&template).to_owned();
             let known = survey.file_name(&name);
             ensure!(
-                known.is_some_and(|k| k.image == frame.id && k.band == b),
+                known.is_some_and(|k| k.image == frame.id && k.band.is_none_or(|band| band == b)),
                 "the survey's file_pattern does not accept {name:?}, which its file_template makes"
             );
             write_file(out, &name, &encode(survey, b, frame, &name)?).context(Fault::Output)?;

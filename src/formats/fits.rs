@@ -23,6 +23,7 @@ mod provenance;
 mod rice;
 mod segmentation;
 mod shape;
+mod sighting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use choose::{ccds, ccds_in};
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
 pub use segmentation::{Masks, read_masks, read_segmentation, segmentation_file};
+pub use sighting::sightings;
 
 /// How much one file may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

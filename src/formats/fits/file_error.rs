@@ -1,6 +1,5 @@
 //! Everything that can be wrong with a file, in one list: each fault knows its reason and what to do about it.
 
-use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::PlaneKind;
 use twinpeak_core::wcs::WcsError;
@@ -76,10 +75,6 @@ pub(super) enum FileError {
     Wcs(#[from] WcsError),
     #[error("world coordinates are in {found}, not right ascension and declination in degrees (ICRS)")]
     SkySystem { found: String },
-    #[error("the name is not one of survey {survey}")]
-    ForeignName { survey: String },
-    #[error("belongs to image {found}, not {wanted}")]
-    OtherImage { found: ImageId, wanted: ImageId },
     #[error("is band {found}, given as band {wanted}")]
     OtherBand { found: String, wanted: String },
     #[error("band {band} is given twice")]
@@ -141,8 +136,7 @@ impl FileError {
             Self::Wcs(_) | Self::SkySystem { .. } => {
                 (Reason::BadWcs, "solve the frame's astrometry and write CTYPE, CRPIX, CRVAL and CD")
             }
-            Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
-            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
+            Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")
             }
         }
