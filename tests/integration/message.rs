@@ -62,9 +62,8 @@ fn examples() -> Vec<(Value, bool)> {
         message.pointer_mut(object).unwrap()[key] = value;
         message
     };
-    let place = |hdu: Value| {
-        changed("/bands/r", json!({"uri": "file:///frame-r-003918-3-0213.fits", "hdu": hdu, "future": 1}))
-    };
+    let place =
+        |hdu: Value| changed("/bands/r", json!({"uri": "file:///frame-r-003918-3-0213.fits", "hdu": hdu, "future": 1}));
     let r = |place: &str| changed("/bands/r", json!(format!("{place}/frame-r-003918-3-0213.fits")));
     vec![
         (full(), true),
