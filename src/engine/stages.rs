@@ -18,6 +18,7 @@ use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Prod
 use twinpeak_core::posterior::StarProbability;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
+use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::tile::Tiling;
 
@@ -175,7 +176,7 @@ pub(super) fn extract<R>(
         Ok((detections.footprints.segmentation, measured, quality))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, objects, quality) = match measured {
+    let (segmentation, objects, mut quality) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
@@ -191,6 +192,12 @@ pub(super) fn extract<R>(
     let taken = &prepared.frame;
     let provenance = provenance(&models.identity, &models.survey.profile().name, taken);
     let wcs = taken.bands[models.survey.reference()].wcs.clone();
+    let size = (taken.width(), taken.height());
+    let compare = |known: &ReferenceCatalog| known.compare(&rows, &wcs, size, taken.midpoint_mjd_tai);
+    let reference = models.reference.as_ref().and_then(compare);
+    for (band, known) in quality.iter_mut().zip(reference.iter().flat_map(|r| r.zero_point_offset_mag)) {
+        band.zero_point_offset_mag = known;
+    }
     // The batcher let its share go before it handed out the frame's last tile (see batch::Queue::take).
     let shape = models.survey.shape_bands();
     let (bits, picture) = match Arc::try_unwrap(prepared) {
@@ -204,6 +211,7 @@ pub(super) fn extract<R>(
         wcs,
         picture,
         quality,
+        reference,
         tiles,
         device: models.device.clone(),
     });
@@ -237,6 +245,7 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             psf_stars: psf.stars,
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,
+            zero_point_offset_mag: f64::NAN, // until it has been compared
         }
     })
 }
