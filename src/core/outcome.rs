@@ -69,6 +69,8 @@ pub enum Reason {
     BadUnits,
     /// No usable pixel: all NaN, constant, or no noise to measure.
     NoSignal,
+    /// Pixels that cannot be a sky as the telescope sees it: another band's, undersampled, trailed or doubled stars.
+    BadImage,
     /// A message that is not what its schema says.
     BadMessage,
     /// A message older than the configured age.
@@ -85,7 +87,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Truncated,
         Self::NotFits,
         Self::Unreadable,
@@ -96,6 +98,7 @@ impl Reason {
         Self::BadWcs,
         Self::BadUnits,
         Self::NoSignal,
+        Self::BadImage,
         Self::BadMessage,
         Self::TooOld,
         Self::Forbidden,
@@ -117,6 +120,7 @@ impl Reason {
             Self::BadWcs => "bad_wcs",
             Self::BadUnits => "bad_units",
             Self::NoSignal => "no_signal",
+            Self::BadImage => "bad_image",
             Self::BadMessage => "bad_message",
             Self::TooOld => "too_old",
             Self::Forbidden => "forbidden",

@@ -144,6 +144,14 @@ fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) ->
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
+        PreprocessError::AboveSaturation { .. } => {
+            (Reason::BadUnits, "check unit, calibration card and bias of this band")
+        }
+        PreprocessError::Noise { .. } => {
+            (Reason::BadUnits, "check BUNIT, the calibration card, and the survey's zero_point_mag and gain_e_per_dn")
+        }
+        PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
+        PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
         PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
         }
