@@ -134,9 +134,7 @@ impl Cutout {
     pub fn has_basis(&self) -> bool {
         let own = (0..AREA).filter(|&i| in_aperture(i) && self.is_own(i)).count();
         let fluxes = || self.shape_bands.iter().map(|&b| self.point_source[b]);
-        own >= FEWEST_USABLE
-            && fluxes().all(|p| p.flux.is_finite() && p.error > 0.0)
-            && fluxes().any(|p| p.flux > 0.0)
+        own >= FEWEST_USABLE && fluxes().all(|p| p.flux.is_finite() && p.error > 0.0) && fluxes().any(|p| p.flux > 0.0)
     }
 }
 

@@ -140,7 +140,8 @@ pub(super) fn prepare<R>(
     }
 }
 
-fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
+/// The refusal of a frame, of these `files`, that cannot be prepared.
+pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
