@@ -7,6 +7,7 @@ mod defects;
 mod noise;
 mod registration;
 mod spline;
+mod variance;
 
 #[cfg(test)]
 pub(crate) mod real;
@@ -17,6 +18,7 @@ use background::{Background, Dither};
 use rayon::prelude::*;
 use registration::Place;
 use serde::{Deserialize, Serialize};
+pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
 use crate::model::TILE;
@@ -128,14 +130,21 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         return Err(PreprocessError::TooSmall { width, height });
     }
     let places = registration::places(&frame, survey)?;
-    let cleaned: Vec<Result<Sky, &'static str>> =
-        frame.bands.par_iter_mut().enumerate().map(|(b, band)| clean(band, b, settings)).collect();
+    let search = !survey.has_complete_masks();
+    let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
+    let clean = |(b, band): (usize, &mut Band)| {
+        let sky = clean(band, b, settings, search)?;
+        variance::leave_sky(band, with_sources, sky.sigma_nmgy)?;
+        Ok(sky)
+    };
+    let cleaned: Vec<Result<Sky, &'static str>> = frame.bands.par_iter_mut().enumerate().map(clean).collect();
     let mut sky = [Sky::default(); BANDS];
     for (b, cleaned) in cleaned.into_iter().enumerate() {
         sky[b] = cleaned.map_err(|problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem })?;
     }
-    let registered = std::array::from_fn(|b| {
-        registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
+    let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
+        Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
+        None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
     });
     let bits = reference_bits(&frame.bands, &places, survey);
     let (to_band, shift_px) = (places.map(|p| p.to_band), places.map(|p| p.whole()));
@@ -143,8 +152,9 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
 }
 
 /// Subtracts a band's sky, measures its noise, completes its mask and empties what holds no measurement.
-fn clean(band: &mut Band, b: usize, settings: &Settings) -> Result<Sky, &'static str> {
-    defects::mark_unmeasured(band);
+/// `search` is whether anything may be wrong that the survey's own mask does not say.
+fn clean(band: &mut Band, b: usize, settings: &Settings, search: bool) -> Result<Sky, &'static str> {
+    defects::mark_unmeasured(band, search);
     let finite = band.pixels.pixels().iter().zip(band.mask.pixels());
     let mut measured = finite.filter(|(_, m)| **m & mask::NO_DATA == 0).map(|(p, _)| *p);
     let first = measured.next().ok_or("no pixel has a value")?;
@@ -162,9 +172,11 @@ fn clean(band: &mut Band, b: usize, settings: &Settings) -> Result<Sky, &'static
     }
     let sigma_nmgy = sigma as f32;
     empty(band);
-    defects::mark_bleeding(band, sigma_nmgy);
-    defects::mark_bad_columns(band, sigma_nmgy);
-    cosmic::mark_cosmic_rays(band, sigma_nmgy);
+    if search {
+        defects::mark_bleeding(band, sigma_nmgy);
+        defects::mark_bad_columns(band, sigma_nmgy);
+        cosmic::mark_cosmic_rays(band, sigma_nmgy);
+    }
     empty(band);
     defects::mark_rim(&mut band.mask);
     Ok(Sky { level_nmgy: background.level() as f32, sigma_nmgy })

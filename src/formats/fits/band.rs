@@ -7,7 +7,7 @@ use super::calibration_header::DAY_S;
 use super::card::{Cards, TableSize, fill_block};
 use super::planes::written::{self, Place, image_cards};
 use twinpeak_core::frame::Frame;
-use twinpeak_core::survey::{PlaneKind, Survey};
+use twinpeak_core::survey::{MaskCode, PlaneKind, Survey};
 
 /// Band `b` of a frame as a plain FITS file: a 32-bit floating-point image with the survey's cards, the survey's mask
 /// and weights where they lie in the same file, and, where the sky is known, the survey's table of it (one sample). Same
@@ -67,7 +67,8 @@ pub fn encode_companion(
     let ccd = survey.profile().image.written_hdu.as_deref();
     let described = place.hdu.as_ref().map(|hdu| hdu.of(survey.band(b), ccd.unwrap_or_default()));
     let name = described.as_deref().filter(|name| name.parse::<usize>().is_err()).or(ccd);
-    let Some(name) = name else {
+    let in_tables = matches!(&survey.profile().mask, Some(mask) if matches!(mask.code, MaskCode::Tables(_)));
+    let Some(name) = name.filter(|_| kind != PlaneKind::Mask || !in_tables) else {
         return written::plane(survey, &frame.bands[b], kind, &Place::Primary).map(Some);
     };
     let mut bytes = Cards::primary().finish()?;
