@@ -218,6 +218,7 @@ mod tests {
                 depth_5sigma_mag: if b == 2 { f64::NAN } else { 22.0 },
                 ..BandQuality::default()
             }),
+            reference: None,
             device: "cpu".into(),
             model: model(),
             software_version: "0".into(),

@@ -10,6 +10,7 @@ mod band;
 mod calibration_header;
 mod card;
 mod catalog;
+mod coordinates;
 mod choose;
 mod dither;
 mod file_error;

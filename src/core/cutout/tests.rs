@@ -145,7 +145,7 @@ fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
             noise: std::array::from_fn(noise),
             sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; BANDS],
-            shape_bands: [1, 2, 3],
+            shape_bands: vec![1, 2, 3],
         }
     };
     let cutouts = (0..sigmas.len() / BANDS).map(cutout).collect();

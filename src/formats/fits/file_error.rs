@@ -72,10 +72,8 @@ pub(super) enum FileError {
     Unit { found: String, wanted: String },
     #[error("the calibration {card} = {value} makes no sense")]
     Calibration { card: String, value: f64 },
-    #[error("{0}")]
-    Wcs(#[from] WcsError),
-    #[error("world coordinates are in {found}, not right ascension and declination in degrees (ICRS)")]
-    SkySystem { found: String },
+    #[error("world coordinates of HDU {hdu}: {source}")]
+    Wcs { hdu: usize, source: WcsError },
     #[error("the name is not one of survey {survey}")]
     ForeignName { survey: String },
     #[error("belongs to image {found}, not {wanted}")]
@@ -138,9 +136,7 @@ impl FileError {
             Self::PixelType { .. } | Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
-            Self::Wcs(_) | Self::SkySystem { .. } => {
-                (Reason::BadWcs, "solve the frame's astrometry and write CTYPE, CRPIX, CRVAL and CD")
-            }
+            Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
             Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
             Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")
