@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use twinpeak_config::assemble::survey_of;
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::frame::{BANDS, Frame};
 use twinpeak_core::survey::Survey;
@@ -115,9 +116,7 @@ fn survey(path: Option<&Path>) -> Result<Survey> {
     let Some(path) = path else {
         return Survey::parse(include_str!("../../config/surveys/sdss.toml")).context("the shipped survey");
     };
-    let named = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(named).context(Fault::Config)?;
-    Survey::parse(&text).with_context(named).context(Fault::Config)
+    survey_of(path)
 }
 
 fn progress_bar(fields: u64) -> ProgressBar {

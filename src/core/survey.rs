@@ -2,8 +2,12 @@
 //! the shipped profile; nothing in the code is a special case of it.
 
 mod bands;
+mod calibration;
+mod ccds;
 
 pub use bands::Bands;
+pub use calibration::{Calibration, CardHolds, NMGY_MAG, PixelFlux, TableOfCcds, Unit, ZeroPoint, nmgy_of_mag};
+pub use ccds::TextTable;
 
 use regex::Regex;
 use serde::Deserialize;
@@ -17,6 +21,7 @@ pub struct Survey {
     pattern: Regex,
     reference: usize,
     shape: [usize; 3],
+    zero_points: ccds::ZeroPoints,
 }
 
 /// The file `config/surveys/*.toml`, as written.
@@ -33,10 +38,14 @@ pub struct Profile {
     pub shape_bands: [String; 3],
     /// Side of a pixel, arcsec.
     pub pixel_scale_arcsec: f64,
-    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5.
-    pub zero_point_mag: f64,
+    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5. Absent where
+    /// they hold counts.
+    pub zero_point_mag: Option<f64>,
     /// Value that the header card BUNIT must have.
     pub unit: String,
+    /// How counts become fluxes, and cards that say what detectors are like.
+    #[serde(default)]
+    pub calibration: Calibration,
     /// Regular expression of a file's name, capturing `band` and `image`.
     pub file_pattern: String,
     /// Name of a written file, with `{band}` and `{image}`.
@@ -173,7 +182,8 @@ impl Survey {
     /// # Errors
     /// [`SurveyError`] naming the key.
     pub fn parse(text: &str) -> Result<Self, SurveyError> {
-        let profile: Profile = toml::from_str(text)?;
+        let mut profile: Profile = toml::from_str(text)?;
+        calibration::check(&mut profile)?;
         let value = |key, problem: String| SurveyError::Value { key, problem };
         let pattern = Regex::new(&profile.file_pattern)?;
         for group in ["band", "image"] {
@@ -213,7 +223,7 @@ impl Survey {
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));
         }
-        Ok(Self { profile, pattern, reference, shape })
+        Ok(Self { profile, pattern, reference, shape, zero_points: ccds::ZeroPoints::default() })
     }
 
     /// The description as written.
@@ -299,9 +309,9 @@ impl Survey {
         w.map(|v| (v / norm) as f32)
     }
 
-    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5.
-    pub fn nmgy_per_unit(&self) -> f64 {
-        10f64.powf(0.4 * (22.5 - self.profile.zero_point_mag))
+    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5. `None` where they hold counts.
+    pub fn nmgy_per_unit(&self) -> Option<f64> {
+        self.profile.zero_point_mag.map(nmgy_of_mag)
     }
 
     /// Indices of the three bands in which sources stand out best.

@@ -80,7 +80,11 @@ fn assemble(
     let ids = check_names(survey, image, &names)?;
     let bands = files.into_par_iter().enumerate().map(|(b, file)| {
         let Given { name, fetch } = file?;
-        Some(fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&name)))
+        Some(
+            fetch()
+                .and_then(|packed| decode_band(survey, &ids, b, (&name, &packed), limits))
+                .map_err(|f| f.reject(&name)),
+        )
     });
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
@@ -163,10 +167,10 @@ fn decode_band(
     survey: &Survey,
     ids: &FieldIds,
     b: usize,
-    packed: &[u8],
+    file: (&str, &[u8]),
     limits: &Limits,
 ) -> Result<Decoded, FileError> {
-    let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, limits));
+    let (digest, decoded) = rayon::join(|| Sha256::digest(file.1).into(), || read_band(survey, ids, b, file, limits));
     decoded.map(|(band, facts)| Decoded { band, facts, digest })
 }
 
@@ -174,16 +178,17 @@ fn read_band(
     survey: &Survey,
     ids: &FieldIds,
     b: usize,
-    packed: &[u8],
+    file: (&str, &[u8]),
     limits: &Limits,
 ) -> Result<(Band, CalibrationHeader), FileError> {
+    let (name, packed) = file;
     let bytes = unpack::unpack(packed, limits)?;
     let hdus = Hdu::split(&bytes)?;
     let image = pixels::find(&hdus)?;
-    let shape = pixels::shape(&hdus[image].header, limits)?;
-    let facts = CalibrationHeader::read(survey, b, &hdus, image, shape)?;
+    let shape = pixels::shape(&hdus[image].header, limits, survey.nmgy_per_unit().is_none())?;
+    let facts = CalibrationHeader::read(survey, b, name, &hdus, image, shape)?;
     let mut pixels = pixels::decode(&hdus[image], shape)?;
-    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    let nmgy_per_unit = facts.nmgy_per_unit as f32;
     if nmgy_per_unit != 1.0 {
         pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);
     }
@@ -193,9 +198,9 @@ fn read_band(
         pixels,
         wcs: facts.wcs.clone(),
         nmgy_per_dn: facts.nmgy_per_dn,
-        gain_e_per_dn: detector.gain_e_per_dn[b],
-        dark_variance_dn2: detector.dark_variance_dn2[b],
-        saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
+        gain_e_per_dn: facts.detector.gain_e_per_dn.unwrap_or(detector.gain_e_per_dn[b]),
+        dark_variance_dn2: facts.detector.dark_variance_dn2.unwrap_or(detector.dark_variance_dn2[b]),
+        saturation_nmgy: facts.saturation_nmgy(survey),
         removed_sky_nmgy: facts.removed_sky_nmgy,
         variance: None,
     };

@@ -11,14 +11,16 @@ use rayon::prelude::*;
 use super::dither::{Method, Quantised};
 use super::file_error::FileError;
 use super::header::Header;
-use super::rice;
-use super::shape::{Shape, reals};
+use super::rice::{self, Width};
+use super::shape::{Linear, Shape, values};
 use super::table::{Column, Table};
 
 /// How a table's tiles are squeezed and laid out.
 struct Layout<'a> {
     table: &'a Table<'a>,
     shape: Shape,
+    /// From the numbers of a tile to values.
+    linear: Linear,
     tile_width: usize,
     tile_height: usize,
     coding: Coding,
@@ -38,6 +40,7 @@ struct Layout<'a> {
 enum Coding {
     Rice {
         block: usize,
+        width: Width,
     },
     Gzip,
     /// Bytes of equal significance stand together.
@@ -51,9 +54,9 @@ enum Source<'a> {
     ByTile(&'a Column),
 }
 
-/// All pixels, row by row; NaN where the file has none.
-pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec<f32>, FileError> {
-    let layout = Layout::of(header, table, shape)?;
+/// All pixels, row by row, of whole numbers already in the header's unit by `linear`; NaN where the file has none.
+pub(super) fn decode(header: &Header, table: &Table, shape: Shape, linear: Linear) -> Result<Vec<f32>, FileError> {
+    let layout = Layout::of(header, table, shape, linear)?;
     let mut pixels = vec![f32::NAN; shape.width * shape.height];
     // A row of tiles covers whole rows of the image, so that each can be written by itself.
     let bands = pixels.par_chunks_mut(shape.width * layout.tile_height);
@@ -62,7 +65,7 @@ pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec
 }
 
 impl<'a> Layout<'a> {
-    fn of(header: &Header, table: &'a Table, shape: Shape) -> Result<Self, FileError> {
+    fn of(header: &Header, table: &'a Table, shape: Shape, linear: Linear) -> Result<Self, FileError> {
         let bad = |card: &str| FileError::BadCard { card: card.to_owned() };
         let side = |card: &str, absent: usize, whole: usize| {
             let declared = if header.has(card) { header.count(card)? } else { absent as u64 };
@@ -76,7 +79,7 @@ impl<'a> Layout<'a> {
         }
         let coding = header.text("ZCMPTYPE").ok_or_else(|| bad("ZCMPTYPE"))?;
         let coding = match coding {
-            "RICE_1" | "RICE_ONE" => Coding::Rice { block: rice_block(header)? },
+            "RICE_1" | "RICE_ONE" => rice(header)?,
             "GZIP_1" => Coding::Gzip,
             "GZIP_2" => Coding::GzipShuffled,
             other => return Err(FileError::Compression { name: other.to_owned() }),
@@ -89,6 +92,7 @@ impl<'a> Layout<'a> {
         Ok(Self {
             table,
             shape,
+            linear,
             tile_width,
             tile_height,
             coding,
@@ -126,8 +130,8 @@ impl<'a> Layout<'a> {
     /// The `n` pixels of a tile.
     fn tile(&self, tile: usize, n: usize) -> Result<Vec<f32>, &'static str> {
         const OUTSIDE: &str = "it points outside the table";
-        let double = self.shape.double;
-        let size = if double { 8 } else { 4 };
+        let kind = self.shape.kind;
+        let size = kind.bytes();
         let squeezed = self.table.array(tile, self.squeezed).ok_or(OUTSIDE)?;
         if squeezed.is_empty() {
             let raw = match (self.gzipped, self.plain) {
@@ -135,26 +139,37 @@ impl<'a> Layout<'a> {
                 (None, Some(column)) => self.table.array(tile, column).ok_or(OUTSIDE)?.to_vec(),
                 (None, None) => return Err("it has no data"),
             };
-            return if raw.len() == n * size { Ok(reals(&raw, double)) } else { Err("it has the wrong length") };
+            return if raw.len() == n * size {
+                Ok(values(&raw, kind, self.linear))
+            } else {
+                Err("it has the wrong length")
+            };
         }
         let quantised = !matches!((&self.scale, &self.zero), (Source::Absent, _) | (_, Source::Absent));
         let numbers = match self.coding {
-            Coding::Rice { block } if quantised => {
-                rice::decompress(squeezed, n, block).ok_or("its Rice stream ends early or makes no sense")?
+            Coding::Rice { block, width } if quantised || kind.is_whole() => {
+                rice::decompress(squeezed, n, block, width).ok_or("its Rice stream ends early or makes no sense")?
             }
             Coding::Rice { .. } => return Err("Rice codes whole numbers, and it has no scale"),
             Coding::Gzip | Coding::GzipShuffled => {
-                let sizes = if quantised { &[4, 2, 1][..] } else { &[size][..] };
+                let sizes: &[usize] = match (quantised, kind.is_whole()) {
+                    (true, _) => &[4, 2, 1],
+                    (false, true) => &[size, 4], // some writers widen before they pack
+                    (false, false) => &[size],
+                };
                 let mut raw = gunzip(squeezed, n, sizes)?;
                 if self.coding == Coding::GzipShuffled {
                     raw = unshuffle(&raw, n);
                 }
-                if !quantised {
-                    return Ok(reals(&raw, double));
+                if !quantised && raw.len() == n * size {
+                    return Ok(values(&raw, kind, self.linear));
                 }
                 integers(&raw, n)
             }
         };
+        if kind.is_whole() && !quantised {
+            return Ok(numbers.iter().map(|&n| self.linear.whole(n.into())).collect());
+        }
         let value = |source: &Source| match source {
             Source::Absent => Ok(None),
             Source::Same(value) => Ok(Some(*value)),
@@ -167,21 +182,29 @@ impl<'a> Layout<'a> {
             zero: value(&self.zero)?.unwrap_or(0.0),
             blank: value(&self.blank)?.map(|v| v as i32),
         };
-        Ok(way_back.restore(&numbers))
+        let mut pixels = way_back.restore(&numbers);
+        if self.linear != Linear::IDENTITY {
+            pixels.iter_mut().for_each(|v| *v = self.linear.real((*v).into()));
+        }
+        Ok(pixels)
     }
 }
 
-/// Pixels in a Rice block, from the ZNAMEi/ZVALi pairs; only whole numbers of 4 bytes hold rounded fluxes.
-fn rice_block(header: &Header) -> Result<usize, FileError> {
+/// Rice's parameters, from the ZNAMEi/ZVALi pairs.
+fn rice(header: &Header) -> Result<Coding, FileError> {
     let parameter = |name: &str| {
         let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
         header.integer(&format!("ZVAL{i}"))
     };
-    if parameter("BYTEPIX").is_some_and(|bytes| bytes != 4) {
-        return Err(FileError::Compression { name: "RICE_1 with BYTEPIX other than 4".into() });
-    }
+    let width = match parameter("BYTEPIX").unwrap_or(4) {
+        1 => Width::One,
+        2 => Width::Two,
+        4 => Width::Four,
+        other => return Err(FileError::Compression { name: format!("RICE_1 with BYTEPIX {other}") }),
+    };
     let block = parameter("BLOCKSIZE").unwrap_or(32);
-    usize::try_from(block).ok().filter(|b| (1..=4096).contains(b)).ok_or(FileError::BadCard { card: "ZVAL1".into() })
+    let block = usize::try_from(block).ok().filter(|b| (1..=4096).contains(b));
+    Ok(Coding::Rice { block: block.ok_or(FileError::BadCard { card: "ZVAL1".into() })?, width })
 }
 
 /// Unpacks `n` elements of one of the `sizes` in bytes.
