@@ -4,10 +4,12 @@
 mod bands;
 mod calibration;
 mod ccds;
+mod magnitudes;
 
 pub use bands::Bands;
 pub use calibration::{Calibration, CardHolds, NMGY_MAG, PixelFlux, TableOfCcds, Unit, ZeroPoint, nmgy_of_mag};
 pub use ccds::TextTable;
+pub use magnitudes::{Magnitudes, NODE_STEP_MAG, Simulated, WrittenMagnitudes};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -22,6 +24,7 @@ pub struct Survey {
     reference: usize,
     shape: [usize; 3],
     zero_points: ccds::ZeroPoints,
+    magnitudes: Magnitudes,
 }
 
 /// The file `config/surveys/*.toml`, as written.
@@ -62,6 +65,12 @@ pub struct Profile {
     pub typical: Typical,
     /// Pixel values beyond which a detector is not linear.
     pub saturation: Saturation,
+    /// Ranges of magnitudes that differ from what follows from the depth.
+    #[serde(default)]
+    pub magnitudes: WrittenMagnitudes,
+    /// What simulated frames are like.
+    #[serde(default)]
+    pub simulated: Simulated,
     /// Gain and dark variance by camera column and run.
     pub detector: Vec<Detector>,
 }
@@ -112,6 +121,9 @@ pub struct Cards {
 pub struct Typical {
     /// Exposure time, s.
     pub exposure_s: f64,
+    /// Seeing before any is measured, arcsec: full width at half maximum of the PSF.
+    #[serde(default = "usual_fwhm_arcsec")]
+    pub fwhm_arcsec: f64,
     /// Flux of one DN in each band, nMgy.
     pub nmgy_per_dn: PerBand<f64>,
     /// Sky noise of one pixel, nMgy.
@@ -120,6 +132,11 @@ pub struct Typical {
     pub sky_mag_arcsec2: PerBand<f64>,
     /// Flux of an ordinary object relative to the reference band.
     pub object_sed: PerBand<f64>,
+}
+
+/// What most sites have.
+fn usual_fwhm_arcsec() -> f64 {
+    1.0
 }
 
 /// Pixel values at which a detector stops being linear.
@@ -211,6 +228,7 @@ impl Survey {
         positive("typical.sky_sigma_nmgy", &profile.typical.sky_sigma_nmgy)?;
         positive("typical.object_sed", &profile.typical.object_sed)?;
         positive("asinh_softening_maggies", &profile.asinh_softening_maggies)?;
+        positive("typical.fwhm_arcsec", &[profile.typical.fwhm_arcsec])?;
         positive("typical.exposure_s", &[profile.typical.exposure_s])?;
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
         for d in &profile.detector {
@@ -223,7 +241,8 @@ impl Survey {
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));
         }
-        Ok(Self { profile, pattern, reference, shape, zero_points: ccds::ZeroPoints::default() })
+        let magnitudes = Magnitudes::of(&profile, reference)?;
+        Ok(Self { profile, pattern, reference, shape, zero_points: ccds::ZeroPoints::default(), magnitudes })
     }
 
     /// The description as written.
@@ -312,6 +331,11 @@ impl Survey {
     /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5. `None` where they hold counts.
     pub fn nmgy_per_unit(&self) -> Option<f64> {
         self.profile.zero_point_mag.map(nmgy_of_mag)
+    }
+
+    /// The ranges of magnitudes that training and checks keep to.
+    pub fn magnitudes(&self) -> &Magnitudes {
+        &self.magnitudes
     }
 
     /// Indices of the three bands in which sources stand out best.
