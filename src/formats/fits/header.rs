@@ -73,6 +73,12 @@ impl Header {
         matches!(self.find(key), Some(Value::Bare(text)) if text == "T")
     }
 
+    /// What a card says, be it text or not, without the quotes.
+    pub(super) fn literal(&self, key: &str) -> Option<&str> {
+        let (Value::Quoted(text) | Value::Bare(text)) = self.find(key)?;
+        Some(text)
+    }
+
     /// Whether a card is there with any value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()

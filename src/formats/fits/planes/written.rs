@@ -30,12 +30,13 @@ pub(in super::super) fn image_cards<T: Copy>(place: &Place, bitpix: i64, pixels:
 }
 
 /// The HDU with a band's mask or weights, in the survey's code; empty where the survey has none. Tables of spans are a
-/// whole file.
+/// whole file. `nmgy_per_unit` is the flux of one unit of the image's pixels.
 pub(in super::super) fn plane(
     survey: &Survey,
     band: &Band,
     kind: PlaneKind,
     place: &Place,
+    nmgy_per_unit: f32,
 ) -> Result<Vec<u8>, FitsError> {
     let profile = survey.profile();
     match (kind, &profile.mask, &profile.weight, &band.variance) {
@@ -45,9 +46,8 @@ pub(in super::super) fn plane(
         },
         (PlaneKind::Weight, _, Some(weight), Some(variance)) => {
             let mut cards = image_cards(place, -32, variance);
-            let unit = survey.nmgy_per_unit() as f32;
             let of = |v: &f32| {
-                let variance = v / (unit * unit);
+                let variance = v / (nmgy_per_unit * nmgy_per_unit);
                 match weight.kind {
                     WeightKind::Variance => variance,
                     WeightKind::Sigma => variance.sqrt(),
