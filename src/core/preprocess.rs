@@ -6,6 +6,7 @@ mod cosmic;
 mod defects;
 mod noise;
 mod registration;
+mod resample;
 mod spline;
 
 #[cfg(test)]
@@ -16,6 +17,8 @@ mod tests;
 use background::{Background, Dither};
 use rayon::prelude::*;
 use registration::Place;
+pub use registration::Turn;
+
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
@@ -59,7 +62,11 @@ pub struct Prepared {
     pub frame: Frame,
     /// Level and noise of each band's sky, as measured here.
     pub sky: PerBand<Sky>,
-    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry.
+    /// Side of a pixel of the reference grid, arcsec: the survey's, or the frame's own where its world coordinates
+    /// differ from that by more than 1 %.
+    pub pixel_scale_arcsec: f64,
+    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry. The identity for a band that was
+    /// resampled onto the reference grid.
     pub to_band: PerBand<Affine>,
     /// The same as whole pixels (dx, dy) at the frame's centre.
     pub shift_px: PerBand<(isize, isize)>,
@@ -90,21 +97,49 @@ pub enum PreprocessError {
         /// What is wrong: all NaN, constant, or without noise.
         problem: &'static str,
     },
-    /// The bands do not overlap on the sky.
-    #[error("band {band} lies {offset_px:.0} px from the reference band by its world coordinates")]
+    /// The bands do not overlap on the sky, or too little.
+    #[error("band {band} shows {:.0} % of the frame of band {reference}: their centres lie {distance_arcsec:.0} arcsec ({distance_px:.0} px) apart by their world coordinates", 100.0 * overlap)]
     Misregistered {
         /// Name of the band.
         band: String,
-        /// Distance; infinite where no pixel of the band answers a position of the reference band.
-        offset_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Part of the reference band's frame that it shows, 0..1.
+        overlap: f64,
+        /// Distance of the centres on the sky, arcsec.
+        distance_arcsec: f64,
+        /// The same in pixels of the reference band.
+        distance_px: f64,
     },
-    /// The bands' grids differ by more than a shift, a turn and a scale.
-    #[error("band {band} differs from an affine map of the reference band by {residual_px:.2} px")]
-    Distorted {
+    /// A band's grid is not the reference band's but for a shift, and the band may not be resampled.
+    #[error("band {band} is {turn} against band {reference}: {why}")]
+    OtherGrid {
         /// Name of the band.
         band: String,
-        /// Largest distance from the best affine map, px.
-        residual_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Angle, mirror and scale.
+        turn: Turn,
+        /// Why it is not resampled.
+        why: &'static str,
+    },
+    /// A band whose centre has no place on the sky.
+    #[error("band {band}: its centre has no place on the sky by its world coordinates")]
+    OffTheSky {
+        /// Name of the band.
+        band: String,
+    },
+    /// Pixels of another size than the survey's.
+    #[error(
+        "pixels of band {band} are {found_arcsec:.3} arcsec wide by their world coordinates, and {wanted_arcsec:.3} by the survey's pixel_scale_arcsec"
+    )]
+    OtherScale {
+        /// Name of the reference band.
+        band: String,
+        /// Side of a pixel by the frame's world coordinates, arcsec.
+        found_arcsec: f64,
+        /// By the survey's description, arcsec.
+        wanted_arcsec: f64,
     },
 }
 
@@ -113,7 +148,11 @@ impl PreprocessError {
     pub fn band(&self) -> Option<&str> {
         match self {
             Self::TooSmall { .. } => None,
-            Self::NoSignal { band, .. } | Self::Misregistered { band, .. } | Self::Distorted { band, .. } => Some(band),
+            Self::NoSignal { band, .. }
+            | Self::Misregistered { band, .. }
+            | Self::OtherGrid { band, .. }
+            | Self::OffTheSky { band }
+            | Self::OtherScale { band, .. } => Some(band),
         }
     }
 }
@@ -123,23 +162,46 @@ impl PreprocessError {
 /// # Errors
 /// [`PreprocessError`]
 pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result<Prepared, PreprocessError> {
-    let (width, height) = (frame.width(), frame.height());
-    if width < SMALLEST_PX || height < SMALLEST_PX {
-        return Err(PreprocessError::TooSmall { width, height });
+    for (width, height) in frame.bands.iter().map(|band| (band.pixels.width(), band.pixels.height())) {
+        if width < SMALLEST_PX || height < SMALLEST_PX {
+            return Err(PreprocessError::TooSmall { width, height });
+        }
     }
-    let places = registration::places(&frame, survey)?;
+    let pixel_scale_arcsec = registration::pixel_scale_arcsec(&frame, survey)?;
+    let mut places = registration::places(&frame, survey)?;
     let cleaned: Vec<Result<Sky, &'static str>> =
         frame.bands.par_iter_mut().enumerate().map(|(b, band)| clean(band, b, settings)).collect();
     let mut sky = [Sky::default(); BANDS];
     for (b, cleaned) in cleaned.into_iter().enumerate() {
         sky[b] = cleaned.map_err(|problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem })?;
     }
+    onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
     let registered = std::array::from_fn(|b| {
         registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
     });
     let bits = reference_bits(&frame.bands, &places, survey);
-    let (to_band, shift_px) = (places.map(|p| p.to_band), places.map(|p| p.whole()));
-    Ok(Prepared { frame, sky, to_band, shift_px, registered, bits })
+    let shift_px = places.each_ref().map(Place::whole);
+    let to_band = places.map(|p| p.to_band);
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
+}
+
+/// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
+/// cut or widened. All are clean by now, since cosmic rays, bleeding and bad columns are told by the detector's own
+/// pixels and white noise.
+fn onto_reference_grid(frame: &mut Frame, sky: &mut PerBand<Sky>, places: &mut PerBand<Place>, reference: usize) {
+    let (wcs, size) = {
+        let band = &frame.bands[reference];
+        (band.wcs.clone(), (band.pixels.width(), band.pixels.height()))
+    };
+    for ((band, sky), place) in frame.bands.iter_mut().zip(sky).zip(places) {
+        if let Some(nodes) = place.nodes.take() {
+            *place = resample::onto(band, sky, &nodes);
+            band.wcs = wcs.clone();
+        } else if (band.pixels.width(), band.pixels.height()) != size {
+            *place = registration::cropped(band, place, size);
+            band.wcs = wcs.clone();
+        }
+    }
 }
 
 /// Subtracts a band's sky, measures its noise, completes its mask and empties what holds no measurement.
@@ -181,7 +243,8 @@ fn empty(band: &mut Band) {
 
 /// The bands' masks put together on the reference grid.
 fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Survey) -> Plane<u8> {
-    let (width, height) = (bands[0].mask.width(), bands[0].mask.height());
+    let band = &bands[survey.reference()];
+    let (width, height) = (band.mask.width(), band.mask.height());
     let mut bits = Plane::filled(width, height, 0);
     defects::mark_rim(&mut bits);
     for (b, place) in places.iter().enumerate() {
@@ -198,6 +261,10 @@ fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Surve
             };
             row[..from].iter_mut().for_each(|m| *m |= beyond);
             row[to..].iter_mut().for_each(|m| *m |= beyond);
+            if place.moved {
+                let source = bands[b].mask.row(source);
+                row.iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::EDGE);
+            }
             if shape {
                 let source = &bands[b].mask.row(source)[(from as isize + dx) as usize..];
                 row[from..to].iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::UNUSABLE);

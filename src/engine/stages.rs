@@ -143,8 +143,16 @@ fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) ->
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
-        PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
+        PreprocessError::Misregistered { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
+        }
+        PreprocessError::OtherGrid { .. } => (
+            Reason::BandMismatch,
+            "resample the band onto the reference band's grid, or let the survey's `resample` do it",
+        ),
+        PreprocessError::OffTheSky { .. } => (Reason::BadWcs, "solve the frame's astrometry"),
+        PreprocessError::OtherScale { .. } => {
+            (Reason::BadWcs, "describe a survey with such pixels, or correct the frame's world coordinates")
         }
     };
     let at_fault = error.band().and_then(|band| (0..files.len()).find(|&b| survey.band(b) == band));

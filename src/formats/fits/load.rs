@@ -73,13 +73,7 @@ fn assemble(
     let decoded: Vec<Decoded> = done.into_iter().collect::<Result<_, _>>()?;
     let decoded: PerBand<Decoded> =
         decoded.try_into().unwrap_or_else(|_| unreachable!("there is one result for each band"));
-
-    let size = |d: &Decoded| (d.band.pixels.width(), d.band.pixels.height());
     let reference = &decoded[survey.reference()];
-    let wanted = size(reference);
-    if let Some(b) = decoded.iter().position(|d| size(d) != wanted) {
-        return Err(FileError::OtherSize { found: size(&decoded[b]), wanted }.reject(&names[b]));
-    }
     let mut digest = Sha256::new();
     decoded.iter().for_each(|d| digest.update(d.digest));
     Ok(Frame {
