@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ use tempfile::TempDir;
 
 use twinpeak_config::assemble::{assemble, limits, loader, sink};
 use twinpeak_config::{Config, Layers};
-use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::files::{FieldFiles, plain};
+use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Finished, Outcome, Stage};
 use twinpeak_engine::Limits;
 use twinpeak_engine::flow::Stop;
@@ -39,7 +40,7 @@ const STREAM: u64 = 3;
 struct Rig {
     config: Config,
     image: ImageId,
-    files: PerBand<PathBuf>,
+    files: FieldFiles,
     folder: TempDir,
 }
 
@@ -50,13 +51,13 @@ impl Rig {
         let survey = twinpeak_config::assemble::survey(&config).expect("the shipped survey");
         let folder = tempfile::tempdir().expect("a folder for the field");
         let made = simulate(&Spec::default(), &survey).expect("an ordinary field");
-        let files = std::array::from_fn(|band| {
+        let files = plain(std::array::from_fn(|band| {
             // The survey's name for it without `.bz2`: unpacked.
             let path = folder.path().join(survey.file_for(band, &made.frame.id)).with_extension("");
             let bytes = fits::encode_band(&survey, &made.frame, band).expect("a band's file");
             std::fs::write(&path, bytes).expect("room for a band");
             path
-        });
+        }));
         Self { config, image: made.frame.id, files, folder }
     }
 
@@ -80,7 +81,7 @@ impl Rig {
 struct Again {
     left: u64,
     image: ImageId,
-    files: PerBand<PathBuf>,
+    files: FieldFiles,
     loader: Loader,
 }
 

@@ -46,7 +46,7 @@ fn describe_survey(survey: &Survey) -> String {
     format!(
         "{}, bands {} (reference {}), {} arcsec a pixel\nfiles {}",
         profile.name,
-        profile.bands.join(" "),
+        profile.bands.planes.join(" "),
         profile.reference_band,
         profile.pixel_scale_arcsec,
         profile.file_pattern

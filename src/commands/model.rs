@@ -103,7 +103,7 @@ fn show(config: &Config) -> anyhow::Result<String> {
             continue;
         }
         let leads = fs::read_link(&folder).map_or_else(|_| String::new(), |to| format!(" -> {}", to.display()));
-        let is = match Bundle::load(&folder, &profile.name, &profile.bands) {
+        let is = match Bundle::load(&folder, &profile.name, &profile.bands.planes) {
             Ok(bundle) => format!("{}, {}", bundle.manifest().version, bundle.hash()),
             Err(error) => format!("cannot be used: {error}"),
         };

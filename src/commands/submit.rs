@@ -12,7 +12,8 @@ use crate::cli::SubmitArgs;
 use twinpeak_config::Config;
 use twinpeak_config::assemble::{start_log, survey};
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::frame::{FieldIds, ImageId, PerBand};
+use twinpeak_core::files::FieldFiles;
+use twinpeak_core::frame::{FieldIds, ImageId};
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_nets::process;
@@ -190,12 +191,13 @@ impl Place {
         Ok(Self::Bucket { bucket, folder, listed: false })
     }
 
-    fn message(&self, image: ImageId, files: &PerBand<PathBuf>, survey: &Survey) -> Result<NewImage, Unsendable> {
+    fn message(&self, image: ImageId, files: &FieldFiles, survey: &Survey) -> Result<NewImage, Unsendable> {
         let name = |file: &Path| survey.file_name(file.file_name()?.to_str()?);
-        let ids = name(&files[survey.reference()]).map_or_else(FieldIds::default, |name| name.ids);
+        let reference = files[survey.reference()].as_ref();
+        let ids = reference.and_then(|band| name(&band.image.file)).map_or_else(FieldIds::default, |name| name.ids);
         let mut bands = files.each_ref().map(|_| Uri::File(PathBuf::new()));
-        for (uri, file) in bands.iter_mut().zip(files) {
-            *uri = self.uri(file)?;
+        for (uri, band) in bands.iter_mut().zip(files.iter().flatten()) {
+            *uri = self.uri(&band.image.file)?;
         }
         Ok(NewImage {
             image_id: image,
@@ -238,7 +240,7 @@ mod tests {
     /// The messages of a folder, as the daemons understand them.
     fn messages(folder: &Path, place: &Place) -> Vec<Result<NewImage, String>> {
         let survey = Arc::new(sdss());
-        let reported = |(image, files): (ImageId, Result<PerBand<PathBuf>, _>)| {
+        let reported = |(image, files): (ImageId, Result<FieldFiles, _>)| {
             let files = files.map_err(|rejection: Box<twinpeak_core::outcome::Rejection>| rejection.message)?;
             let message = place.message(image, &files, &survey).map_err(|e| e.to_string())?;
             match message::parse(&message.to_json(&survey), &survey).unwrap() {

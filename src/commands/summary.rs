@@ -33,13 +33,13 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
     print!("{}", render(&night, scores.as_ref(), &survey));
     if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
         let profile = survey.profile();
-        let bundle = Bundle::load(folder, &profile.name, &profile.bands).context(Fault::Model)?;
+        let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;
         bundle.with_figures(scores.figures())?.save(folder).context(Fault::Output)?;
     }
     if let Some(folder) = &args.expect {
         let expected = Expected::learn(&facts(&night, &args.out, &survey)?).context("--expect")?;
         let profile = survey.profile();
-        let bundle = Bundle::load(folder, &profile.name, &profile.bands).context(Fault::Model)?;
+        let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;
         bundle.with_expected(expected)?.save(folder).context(Fault::Output)?;
     }
     Ok(Exit::Done)
@@ -218,6 +218,7 @@ mod tests {
                 depth_5sigma_mag: if b == 2 { f64::NAN } else { 22.0 },
                 ..BandQuality::default()
             }),
+            reference: None,
             device: "cpu".into(),
             model: model(),
             software_version: "0".into(),

@@ -79,7 +79,8 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         .map(|_| nets(config, &survey, &bundle, &chosen))
         .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
-    let models = Models { survey, recipe, identity, device: chosen.name.clone() };
+    let reference = config.reference.load(&survey).context(Fault::Config)?;
+    let models = Models { survey, recipe, identity, device: chosen.name.clone(), reference };
     Ok(Assembly { models, devices, chosen, expected: bundle.manifest().expected.clone() })
 }
 
@@ -107,7 +108,7 @@ pub fn survey_of(file: &Path) -> anyhow::Result<Survey> {
 /// With [`Fault::Model`].
 pub fn bundle(config: &Config, survey: &Survey) -> anyhow::Result<Bundle> {
     let profile = survey.profile();
-    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands);
+    let loaded = Bundle::load(&config.model.bundle, &profile.name, &profile.bands.planes);
     loaded.with_context(|| format!("model.bundle {}", config.model.bundle.display())).context(Fault::Model)
 }
 

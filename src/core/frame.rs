@@ -178,9 +178,28 @@ pub struct Band {
     pub saturation_nmgy: f64,
     /// The sky that the survey's own pipeline subtracted, nMgy per pixel, where the file keeps it.
     pub removed_sky_nmgy: Option<f64>,
+    /// Variance of each pixel, nMgy^2, where the survey gives one: noise is then by pixel. Infinite where a pixel has no
+    /// weight.
+    pub variance: Option<Plane<f32>>,
 }
 
 impl Band {
+    /// A band that was not taken, on the grid of another: no pixel has data.
+    pub fn absent(grid: &Self) -> Self {
+        let (width, height) = (grid.pixels.width(), grid.pixels.height());
+        Self {
+            pixels: Plane::filled(width, height, f32::NAN),
+            mask: Plane::filled(width, height, mask::NO_DATA),
+            wcs: grid.wcs.clone(),
+            nmgy_per_dn: 1.0,
+            gain_e_per_dn: 1.0,
+            dark_variance_dn2: 0.0,
+            saturation_nmgy: 0.0,
+            removed_sky_nmgy: None,
+            variance: None,
+        }
+    }
+
     /// Photon variance of a source per unit of its flux, nMgy.
     pub fn nmgy_per_electron(&self) -> f64 {
         self.nmgy_per_dn / self.gain_e_per_dn
@@ -212,8 +231,10 @@ pub struct Frame {
     pub midpoint_mjd_tai: Option<f64>,
     /// Exposure time, s; `None` where the header gives none.
     pub exposure_s: Option<f64>,
-    /// The five bands in the survey's order.
+    /// The five bands in the survey's order; one that was not taken is [`Band::absent`].
     pub bands: PerBand<Band>,
+    /// Which bands were taken.
+    pub present: PerBand<bool>,
     /// SHA-256 of the five files' bytes as read, in band order, lower-case hex.
     pub input_hash: String,
     /// Where each band came from, so that what is wrong with it can be told of its file; empty where from none.

@@ -12,7 +12,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`frame`], [`wcs`], [`survey`] | a field in five bands, its coordinates, and a survey as data |
+//! | [`files`], [`frame`], [`wcs`], [`survey`] | a field's files; the field in five bands, its coordinates; a survey as data |
 //! | [`recipe`] | the parameters that a model bundle pins for all that follows |
 //! | [`preprocess`] | background, noise, bad pixels, bands on one grid |
 //! | [`tile`], [`model`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
@@ -22,7 +22,7 @@
 //! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
 //! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
-//! | [`drift`] | whether frames are still what the model was made for |
+//! | [`drift`], [`reference`] | whether frames are still what the model was made for; whether the sky is where they say |
 //! | [`units`], [`median`], [`hex`], [`causes`] | shares and seconds that hold only sense; what all need once |
 //! | [`atomic_write`] | a file that appears whole or not at all, for all who write one |
 //!
@@ -67,6 +67,7 @@ pub mod cutout;
 pub mod detections;
 pub mod drift;
 pub mod extract;
+pub mod files;
 pub mod filter;
 pub mod frame;
 pub mod hex;
@@ -78,6 +79,7 @@ pub mod posterior;
 pub mod preprocess;
 pub mod psf;
 pub mod recipe;
+pub mod reference;
 pub mod survey;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

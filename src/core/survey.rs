@@ -1,6 +1,12 @@
 //! A survey as data: everything that SDSS has and another survey has otherwise. `config/surveys/sdss.toml` is
 //! the shipped profile; nothing in the code is a special case of it.
 
+mod bands;
+mod planes;
+
+pub use bands::Bands;
+pub use planes::{CcdNames, HduName, ImageHdu, MaskCode, MaskPlanes, PlaneKind, PlanePlace, WeightKind, WeightPlanes};
+
 use regex::Regex;
 use serde::Deserialize;
 
@@ -21,8 +27,8 @@ pub struct Survey {
 pub struct Profile {
     /// Short name; part of every source's id and of the topics' names.
     pub name: String,
-    /// Band names in the order used everywhere.
-    pub bands: PerBand<String>,
+    /// Its bands.
+    pub bands: Bands,
     /// The band whose pixel grid carries positions.
     pub reference_band: String,
     /// The three bands in which sources stand out best; centring and classification use these.
@@ -56,6 +62,13 @@ pub struct Profile {
     pub saturation: Saturation,
     /// Gain and dark variance by camera column and run.
     pub detector: Vec<Detector>,
+    /// In which HDU pixels are.
+    #[serde(default)]
+    pub image: ImageHdu,
+    /// The survey's own masks.
+    pub mask: Option<MaskPlanes>,
+    /// The survey's own weights or variances.
+    pub weight: Option<WeightPlanes>,
 }
 
 fn yes() -> bool {
@@ -186,16 +199,13 @@ impl Survey {
                 return Err(value("file_pattern", format!("must capture (?P<{group}>...)")));
             }
         }
-        let reference = profile.bands.iter().position(|b| *b == profile.reference_band).ok_or_else(|| {
-            value("reference_band", format!("{:?} is not one of {:?}", profile.reference_band, profile.bands))
-        })?;
+        let planes = &profile.bands.planes;
+        let plane = |name: &str| planes.iter().position(|b| b == name && !b.is_empty());
+        let reference = plane(&profile.reference_band)
+            .ok_or_else(|| value("reference_band", format!("{:?} is not one of {planes:?}", profile.reference_band)))?;
         let mut shape = [0; 3];
         for (index, name) in shape.iter_mut().zip(&profile.shape_bands) {
-            *index = profile
-                .bands
-                .iter()
-                .position(|b| b == name)
-                .ok_or_else(|| value("shape_bands", format!("{name:?} is not one of {:?}", profile.bands)))?;
+            *index = plane(name).ok_or_else(|| value("shape_bands", format!("{name:?} is not one of {planes:?}")))?;
         }
         if ImageId::new(&profile.name).is_err() {
             return Err(value("name", format!("{:?} must be letters, digits, . _ -", profile.name)));
@@ -221,7 +231,9 @@ impl Survey {
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));
         }
-        Ok(Self { profile, pattern, reference, shape })
+        let survey = Self { profile, pattern, reference, shape };
+        survey.check_planes()?;
+        Ok(survey)
     }
 
     /// The description as written.
@@ -234,9 +246,26 @@ impl Survey {
         self.reference
     }
 
-    /// The name of band `b`.
+    /// The name of band `b`; empty where the survey has no such plane.
     pub fn band(&self, b: usize) -> &str {
-        &self.profile.bands[b]
+        &self.profile.bands.planes[b]
+    }
+
+    /// The planes that the survey has.
+    pub fn planes(&self) -> impl Iterator<Item = usize> {
+        (0..BANDS).filter(|&b| !self.band(b).is_empty())
+    }
+
+    /// The plane of a band by its name or an alias of it.
+    pub fn plane_of(&self, name: &str) -> Option<usize> {
+        let bands = &self.profile.bands;
+        let name = bands.aliases.get(name).map_or(name, String::as_str);
+        bands.planes.iter().position(|b| b == name && !b.is_empty())
+    }
+
+    /// How many bands an image must have at least.
+    pub fn required(&self) -> usize {
+        self.profile.bands.required
     }
 
     /// What a file's name (without its folder) says, or `None` where it is not one of the survey's.
@@ -246,7 +275,7 @@ impl Survey {
         let number = |group| found.name(group).and_then(|m| m.as_str().parse().ok());
         Some(FileName {
             image: ImageId::new(found.name("image")?.as_str()).ok()?,
-            band: self.profile.bands.iter().position(|b| b == band)?,
+            band: self.plane_of(band)?,
             ids: FieldIds {
                 run: number("run"),
                 rerun: number("rerun"),
@@ -345,6 +374,27 @@ mod tests {
             sdss().detector(&FieldIds { run: Some(run), camcol: Some(camcol), ..Default::default() }).gain_e_per_dn[0]
         };
         assert_eq!((gain(1000, 2), gain(1101, 2), gain(4000, 2), gain(4000, 6)), (1.595, 1.825, 1.825, 2.17));
+    }
+
+    #[test]
+    fn a_survey_has_up_to_five_bands_and_may_ask_for_fewer() {
+        let text = include_str!("../../config/surveys/sdss.toml");
+        let with = |bands: &str| Survey::parse(&text.replacen(r#"bands = ["u", "g", "r", "i", "z"]"#, bands, 1));
+        let all = with(r#"bands = ["u", "g", "r", "i", "z"]"#).unwrap();
+        assert_eq!((all.required(), all.planes().count()), (5, 5));
+        let table = r#"bands = { planes = ["", "g", "r", "i", "z"], required = 3, aliases = { "HSC-G" = "g" } }"#;
+        let some = with(table).unwrap();
+        assert_eq!((some.required(), some.planes().collect::<Vec<_>>()), (3, vec![1, 2, 3, 4]));
+        assert_eq!((some.plane_of("HSC-G"), some.plane_of("z"), some.plane_of("")), (Some(1), Some(4), None));
+        for (bands, says) in [
+            (r#"bands = ["u", "g", "r", "i", "z", "y"]"#, "6 planes are chosen"),
+            (r#"bands = { planes = ["g", "r", "i"], required = 4 }"#, "4 is not from 1 to 3"),
+            (r#"bands = { planes = ["g", "r", "i"], aliases = { "a" = "z" } }"#, "none of"),
+            (r#"bands = ["g", "r", "i", "g"]"#, "twice"),
+        ] {
+            let error = with(bands).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

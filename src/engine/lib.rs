@@ -82,6 +82,7 @@ use std::time::Duration;
 use twinpeak_core::model::{Classifier, Segmenter};
 use twinpeak_core::outcome::ModelIdentity;
 use twinpeak_core::recipe::Recipe;
+use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
 
 pub use error::EngineError;
@@ -107,6 +108,8 @@ pub struct Models {
     pub identity: ModelIdentity,
     /// What they run on, as published.
     pub device: String,
+    /// Known stars that frames are compared with.
+    pub reference: Option<ReferenceCatalog>,
 }
 
 /// Bounds on the engine's own work.

@@ -143,7 +143,7 @@ impl Truth {
     pub fn to_csv(&self, survey: &Survey) -> String {
         let mut text = String::from(COLUMNS);
         text += "id,class,profile,x,y,ra,dec";
-        for band in &survey.profile().bands {
+        for band in &survey.profile().bands.planes {
             text += ",mag_";
             text += band;
         }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use twinpeak_core::files::{BandFiles, FieldFiles};
 use twinpeak_core::frame::{ImageId, PerBand};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -17,22 +18,23 @@ impl Field {
         self.files[band].push(path);
     }
 
-    /// Whether no band is missing.
-    pub(super) fn has_all_bands(&self) -> bool {
-        self.files.iter().all(|f| !f.is_empty())
+    /// Whether no band of the survey is missing.
+    pub(super) fn has_all_bands(&self, survey: &Survey) -> bool {
+        survey.planes().all(|b| !self.files[b].is_empty())
     }
 
-    /// One file a band, or why not.
-    pub(super) fn bands(mut self, survey: &Survey, image: &ImageId) -> Result<PerBand<PathBuf>, Box<Rejection>> {
+    /// One file a band, or why not: the reference band and as many as the survey requires must be there.
+    pub(super) fn bands(mut self, survey: &Survey, image: &ImageId) -> Result<FieldFiles, Box<Rejection>> {
         for (band, files) in self.files.iter_mut().enumerate() {
             files.sort();
             if let [first, second, ..] = files.as_slice() {
                 return Err(Box::new(twice(survey.band(band), first, second)));
             }
         }
-        let missing: Vec<usize> = (0..self.files.len()).filter(|&b| self.files[b].is_empty()).collect();
-        if missing.is_empty() {
-            return Ok(self.files.map(|mut files| files.pop().expect("no band is missing")));
+        let missing: Vec<usize> = survey.planes().filter(|&b| self.files[b].is_empty()).collect();
+        let given = self.files.iter().filter(|files| !files.is_empty()).count();
+        if given >= survey.required() && !self.files[survey.reference()].is_empty() {
+            return Ok(self.files.map(|mut files| files.pop().map(BandFiles::from)));
         }
         let names: Vec<&str> = missing.iter().map(|&b| survey.band(b)).collect();
         let expected = missing.first().map(|&b| survey.file_for(b, image));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::field::Field;
 use super::{Lease, Loader};
-use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::files::FieldFiles;
+use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
@@ -67,7 +68,7 @@ impl Fields {
 }
 
 impl Iterator for Fields {
-    type Item = (ImageId, Result<PerBand<PathBuf>, Box<Rejection>>);
+    type Item = (ImageId, Result<FieldFiles, Box<Rejection>>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (image, item) = self.images.pop_front()?;
@@ -206,7 +207,12 @@ mod tests {
     /// A loader that reads nothing and says which files it was given.
     fn list(paths: &[PathBuf]) -> Vec<(String, Rejection)> {
         let loader: Loader = Arc::new(|_, files| {
-            let message = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect::<Vec<_>>().join(" ");
+            let message = files
+                .iter()
+                .flatten()
+                .map(|f| f.image.file.file_name().unwrap().to_str().unwrap())
+                .collect::<Vec<_>>()
+                .join(" ");
             Err(Rejection {
                 reason: Reason::Internal,
                 stage: Stage::Prepare,

@@ -68,13 +68,13 @@ impl Inbox {
     /// Watches `folder`; the ledger says what is finished and takes the claims.
     pub fn new(folder: PathBuf, survey: Arc<Survey>, loader: Loader, ledger: Ledger, patience: WatchTimeouts) -> Self {
         Self {
+            watch: Watch::new(survey.clone()),
             folder,
             survey,
             loader,
             ledger,
             patience,
             until_idle: false,
-            watch: Watch::default(),
             started: Instant::now(),
             next_look: Duration::ZERO,
             alone: false,

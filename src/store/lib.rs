@@ -62,7 +62,6 @@ mod sink;
 mod testing;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::StoreError;
@@ -76,8 +75,9 @@ pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
 pub use sink::{CatalogAvro, DirectorySink, Encoders};
 pub use watch::WatchTimeouts;
 
-use twinpeak_core::frame::{Frame, ImageId, PerBand};
+use twinpeak_core::files::FieldFiles;
+use twinpeak_core::frame::{Frame, ImageId};
 use twinpeak_core::outcome::Rejection;
 
-/// Reads and decodes the five files of an image, given in band order.
-pub type Loader = Arc<dyn Fn(&ImageId, &PerBand<PathBuf>) -> Result<Frame, Rejection> + Send + Sync>;
+/// Reads and decodes the files of an image.
+pub type Loader = Arc<dyn Fn(&ImageId, &FieldFiles) -> Result<Frame, Rejection> + Send + Sync>;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
 use twinpeak_core::frame::ImageId;
+use twinpeak_core::survey::Survey;
 
 /// How long a watched folder is waited for, s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +39,8 @@ pub(super) struct FileStat {
 }
 
 /// All fields that wait.
-#[derive(Default)]
 pub(super) struct Watch {
+    survey: Arc<Survey>,
     fields: BTreeMap<ImageId, Waiting>,
 }
 
@@ -48,6 +50,11 @@ struct Waiting {
 }
 
 impl Watch {
+    /// Nothing has been seen yet.
+    pub(super) fn new(survey: Arc<Survey>) -> Self {
+        Self { survey, fields: BTreeMap::new() }
+    }
+
     /// Takes the result of a look at time `now` (from any fixed start): fields that are gone are forgotten, and
     /// one with any file added, removed or changed waits anew.
     pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Vec<FileStat>>) {
@@ -70,7 +77,7 @@ impl Watch {
         let (settle_s, incomplete_after_s) = (patience.settle_s, patience.incomplete_after_s);
         self.fields.iter().filter_map(move |(image, waiting)| {
             let quiet_s = now.saturating_sub(waiting.unchanged_since).as_secs_f64();
-            let enough_s = if waiting.field().has_all_bands() { settle_s } else { incomplete_after_s };
+            let enough_s = if waiting.field().has_all_bands(&self.survey) { settle_s } else { incomplete_after_s };
             (quiet_s >= enough_s).then_some(image)
         })
     }
@@ -94,7 +101,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use twinpeak_core::testing::id;
+    use twinpeak_core::testing::{id, sdss};
 
     fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<FileStat>> {
         let file = |&band: &usize| FileStat { band, path: format!("{image}{band}").into(), bytes, modified: None };
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_complete_field_waits_until_it_is_quiet() {
-        let mut watch = Watch::default();
+        let mut watch = Watch::new(Arc::new(sdss()));
         let s = Duration::from_secs;
         watch.look(s(0), seen("a", &[0, 1, 2, 3], 1));
         watch.look(s(3), seen("a", &[0, 1, 2, 3, 4], 1));
@@ -121,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_field_is_given_up_late_and_a_band_starts_its_time_anew() {
-        let mut watch = Watch::default();
+        let mut watch = Watch::new(Arc::new(sdss()));
         let s = Duration::from_secs;
         watch.look(s(0), seen("a", &[0, 1, 2], 1));
         assert!(ready(&watch, 9).is_empty());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::kafka::{self, Incoming, Intake, Request};
 use crate::message::{self, Message, ObjectCreated, Uri};
 use crate::object_store::{ExistencePoll, ObjectStore, ObjectStoreError};
+use twinpeak_core::files::plain;
 use twinpeak_core::frame::{BANDS, Frame, ImageId, PerBand};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -115,7 +116,7 @@ impl Files {
         let fetched = fetched.map_err(|(band, error)| self.unreachable(Some(names[band].clone()), &error))?;
         let mut names = names.into_iter();
         let files = fetched.map(|bytes| NamedBytes { name: names.next().unwrap_or_default(), bytes });
-        fits::decode(&self.survey, image, files, &self.limits)
+        fits::decode(&self.survey, image, plain(files), &self.limits)
     }
 
     fn unreachable(&self, file: Option<String>, error: &ObjectStoreError) -> Rejection {

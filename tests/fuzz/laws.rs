@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use twinpeak_config::{Config, Layers};
+use twinpeak_core::files::plain;
 use twinpeak_core::frame::{ImageId, PerBand};
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::fits;
@@ -96,7 +97,7 @@ pub fn frame(name_ending: &str, bytes: &[u8]) {
         bytes: bytes.to_vec(),
     };
     let image = ImageId::new("003918-3-0213").expect("an id");
-    match fits::decode(&SURVEY, &image, std::array::from_fn(file), &limits) {
+    match fits::decode(&SURVEY, &image, plain(std::array::from_fn(file)), &limits) {
         Ok(frame) => assert!(frame.bands.iter().all(|band| band.pixels.pixels().len() as u64 <= limits.max_pixels)),
         Err(refused) => one_line(&refused.to_string()),
     }
@@ -106,7 +107,7 @@ pub fn frame(name_ending: &str, bytes: &[u8]) {
 pub fn manifest(folder: &Path, bytes: &[u8]) {
     std::fs::write(folder.join(bundle::MANIFEST), bytes).expect("a folder of the test's own");
     let profile = SURVEY.profile();
-    let refused = Bundle::load(folder, &profile.name, &profile.bands).expect_err("there are no weights");
+    let refused = Bundle::load(folder, &profile.name, &profile.bands.planes).expect_err("there are no weights");
     one_line(&refused.to_string());
 }
 

@@ -63,9 +63,15 @@ fn cases() -> Vec<Case> {
         case("a missing band", "missing_band", "bands u, i of image", "frame-u-{id}", |f, id| {
             ["u", "i"].iter().for_each(|b| fs::remove_file(path_of(f, b, id)).unwrap());
         }),
-        case("bands of different fields", "band_mismatch", "band i shows 0 % of the frame", "frame-i-{id}.fits", |f, id| {
-            fs::write(path_of(f, "i", id), &night()[1].bands[3]).unwrap();
-        }),
+        case(
+            "bands of different fields",
+            "band_mismatch",
+            "band i shows 0 % of the frame",
+            "frame-i-{id}.fits",
+            |f, id| {
+                fs::write(path_of(f, "i", id), &night()[1].bands[3]).unwrap();
+            },
+        ),
         case("pixels of another size", "bad_wcs", "are 0.792 arcsec wide", "frame-r-{id}.fits", |f, id| {
             edit(f, id, "r", |bytes| {
                 ["CD1_1", "CD2_2"].iter().for_each(|key| set(bytes, key, "0.00022"));

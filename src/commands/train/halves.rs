@@ -142,7 +142,7 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
         format: FORMAT,
         version: format!("{}-{}", profile.name, env!("CARGO_PKG_VERSION")),
         survey: profile.name.clone(),
-        bands: profile.bands.to_vec(),
+        bands: profile.bands.planes.to_vec(),
         files: Default::default(),
         segmenter: SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: s.shape },
         classifier: ClassifierPart { batch: BATCHES.1, probe: Vec::new(), shape: c.shape, colour: c.colour },

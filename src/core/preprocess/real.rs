@@ -93,6 +93,7 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
                 dark_variance_dn2: detector.dark_variance_dn2[b],
                 saturation_nmgy: survey.profile().saturation.trusted_dn * card("NMGY"),
                 removed_sky_nmgy: None,
+                variance: None,
             }
         })
         .collect();
@@ -103,6 +104,7 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
         exposure_s: None,
         bands: bands.try_into().ok().unwrap(),
         input_hash: String::new(),
+        present: [true; BANDS],
         files: Default::default(),
     })
 }

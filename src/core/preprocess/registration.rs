@@ -62,6 +62,11 @@ impl Place {
         moved: false,
     };
 
+    /// Whether a shift by whole pixels brings the band onto the reference grid.
+    pub(super) fn is_shift(&self) -> bool {
+        self.nodes.is_none()
+    }
+
     /// The offset in whole pixels.
     pub(super) fn whole(&self) -> (isize, isize) {
         (self.offset.0.round_ties_even() as isize, self.offset.1.round_ties_even() as isize)
@@ -98,16 +103,8 @@ impl std::fmt::Display for Turn {
 }
 
 /// Side of a pixel at the centre of an image, the geometric mean of both axes, arcsec; `None` off the projection.
-fn scale_arcsec(wcs: &Wcs, (width, height): (usize, usize)) -> Option<f64> {
-    let (x, y) = centre(width, height);
-    let sky = |dx: f64, dy: f64| wcs.pixel_to_sky(x + dx, y + dy);
-    let (_, dec) = sky(0.0, 0.0)?;
-    let step = |a: (f64, f64), b: (f64, f64)| {
-        let across = (b.0 - a.0 + 540.0).rem_euclid(360.0) - 180.0;
-        (across * dec.to_radians().cos(), b.1 - a.1)
-    };
-    let (by_x, by_y) = (step(sky(-0.5, 0.0)?, sky(0.5, 0.0)?), step(sky(0.0, -0.5)?, sky(0.0, 0.5)?));
-    let scale = 3600.0 * (by_x.0 * by_y.1 - by_x.1 * by_y.0).abs().sqrt();
+fn scale_arcsec(wcs: &Wcs) -> Option<f64> {
+    let scale = wcs.pixel_scale_arcsec();
     (scale.is_finite() && scale > 0.0).then_some(scale)
 }
 
@@ -119,7 +116,7 @@ pub(super) fn pixel_scale_arcsec(frame: &Frame, survey: &Survey) -> Result<f64, 
     let band = &frame.bands[survey.reference()];
     let wanted = survey.profile().pixel_scale_arcsec;
     let off_the_sky = || PreprocessError::OffTheSky { band: survey.band(survey.reference()).to_owned() };
-    let found = scale_arcsec(&band.wcs, size(band)).ok_or_else(off_the_sky)?;
+    let found = scale_arcsec(&band.wcs).ok_or_else(off_the_sky)?;
     let differs = (found / wanted).max(wanted / found) - 1.0;
     if differs > SCALE_DIFFERS {
         let band = survey.band(survey.reference()).to_owned();
@@ -234,7 +231,7 @@ impl Pair<'_> {
             band.wcs.pixel_to_sky(x, y)
         };
         let (Some(here), Some(there)) = (centre(self.reference), centre(self.band)) else { return Misfit::OffTheSky };
-        let Some(scale) = scale_arcsec(&self.reference.wcs, size(self.reference)) else { return Misfit::OffTheSky };
+        let Some(scale) = scale_arcsec(&self.reference.wcs) else { return Misfit::OffTheSky };
         let distance_arcsec = separation_arcsec(here, there);
         Misfit::Apart { overlap, distance_arcsec, distance_px: distance_arcsec / scale }
     }
@@ -309,6 +306,11 @@ pub(super) fn cropped(band: &mut Band, place: &Place, size: (usize, usize)) -> P
             }
         }
     }
+    band.variance = band.variance.take().map(|from| {
+        let place = |i: usize| ((i % size.0) as isize + dx, (i / size.0) as isize + dy);
+        let at = |i: usize| from.get(place(i).0, place(i).1).unwrap_or(f32::INFINITY);
+        Plane::from_pixels(size.0, size.1, (0..size.0 * size.1).map(at).collect())
+    });
     (band.pixels, band.mask) = (pixels, bits);
     let left = (dx as f64, dy as f64);
     let [x, by_x, by_y] = place.to_band.x;

@@ -49,11 +49,29 @@ pub(super) fn onto(band: &mut Band, sky: &mut Sky, nodes: &Nodes) -> Place {
     for ((p, m), made) in pixels.pixels_mut().iter_mut().zip(bits.pixels_mut()).zip(rows.pixels()) {
         (*p, *m) = *made;
     }
+    band.variance = band.variance.take().map(|from| variance(&from, nodes));
     (band.pixels, band.mask) = (pixels, bits);
     band.removed_sky_nmgy = band.removed_sky_nmgy.map(|level| level * area);
     sky.level_nmgy = (f64::from(sky.level_nmgy) * area) as f32;
     sky.sigma_nmgy = (f64::from(sky.sigma_nmgy) * area.sqrt()) as f32;
     Place { moved: true, ..Place::HERE }
+}
+
+/// The variance of the nearest pixel, as that of sums: by area. Infinite where the band does not reach.
+fn variance(from: &Plane<f32>, nodes: &Nodes) -> Plane<f32> {
+    let size = nodes.size();
+    let mut made = Plane::filled(size.0, size.1, f32::INFINITY);
+    for_row_blocks(&mut made, |first, rows| {
+        for (y, row) in rows.chunks_exact_mut(size.0).enumerate() {
+            nodes.along_row(first + y, |x, at| {
+                let nearest =
+                    (at.x.is_finite() && at.y.is_finite()).then_some((at.x.round() as isize, at.y.round() as isize));
+                let value = nearest.and_then(|(x, y)| from.get(x, y));
+                row[x] = value.map_or(f32::INFINITY, |value| at.area as f32 * value);
+            });
+        }
+    });
+    made
 }
 
 /// The pixels that are resampled.

@@ -35,6 +35,7 @@ fn noise(width: usize, height: usize, seed: u64) -> Frame {
         dark_variance_dn2: 1.0,
         saturation_nmgy: 300.0,
         removed_sky_nmgy: None,
+        variance: None,
     });
     Frame {
         id: ImageId::new("made-up").unwrap(),
@@ -43,6 +44,7 @@ fn noise(width: usize, height: usize, seed: u64) -> Frame {
         exposure_s: None,
         bands,
         input_hash: String::new(),
+        present: [true; BANDS],
         files: Default::default(),
     }
 }
@@ -101,6 +103,10 @@ fn frames_without_signal_are_refused_by_name() {
             p.pixels_mut().fill(0.5);
             p.set(40, 40, 3.0);
         }),
+        "too few usable pixels to measure the sky"
+    );
+    assert_eq!(
+        problem(&|p| (0..).zip(p.pixels_mut()).for_each(|(i, p)| *p = 0.5 + 1e-6 * ((i % 80 + i / 80) % 2) as f32)),
         "the sky has no noise"
     );
     assert_eq!(problem(&|p| p.pixels_mut()[..4000].fill(f32::INFINITY)), "too few usable pixels to measure the sky");

@@ -99,6 +99,7 @@ fn prepared(
         dark_variance_dn2: 1.0,
         saturation_nmgy: 1e9,
         removed_sky_nmgy: None,
+        variance: None,
     });
     let frame = Frame {
         id: ImageId::new("test").unwrap(),
@@ -107,6 +108,7 @@ fn prepared(
         exposure_s: None,
         bands,
         input_hash: String::new(),
+        present: [true; BANDS],
         files: Default::default(),
     };
     Prepared {

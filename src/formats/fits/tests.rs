@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use twinpeak_core::frame::{Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
+use twinpeak_core::files::plain;
+use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::Wcs;
@@ -38,6 +39,7 @@ fn frame(width: usize, height: usize) -> Frame {
             dark_variance_dn2: detector.dark_variance_dn2[b],
             saturation_nmgy: 30000.0 * nmgy_per_dn,
             removed_sky_nmgy: Some(f64::from(130.5_f32) * nmgy_per_dn),
+            variance: None,
         }
     };
     Frame {
@@ -47,6 +49,7 @@ fn frame(width: usize, height: usize) -> Frame {
         exposure_s: Some(53.907456),
         bands: std::array::from_fn(band),
         input_hash: String::new(),
+        present: [true; BANDS],
         files: Default::default(),
     }
 }
@@ -60,7 +63,7 @@ static FILES: LazyLock<PerBand<NamedBytes>> = LazyLock::new(|| {
 });
 
 fn read(files: PerBand<NamedBytes>) -> Result<Frame, Rejection> {
-    decode(&SURVEY, &image(), files, &Limits::default())
+    decode(&SURVEY, &image(), plain(files), &Limits::default())
 }
 
 /// What becomes of the frame when band r's file is replaced.
@@ -171,12 +174,17 @@ fn sizes_are_judged_before_anything_is_allocated() {
 #[test]
 fn limits_are_kept() {
     let limits = Limits { max_file_bytes: 1 << 20, max_unpacked_bytes: 1 << 20, max_pixels: 4000 };
-    refused(decode(&SURVEY, &image(), FILES.clone(), &limits), Reason::TooLarge, "frame-u-003918-3-0213.fits", "70x65");
+    refused(
+        decode(&SURVEY, &image(), plain(FILES.clone()), &limits),
+        Reason::TooLarge,
+        "frame-u-003918-3-0213.fits",
+        "70x65",
+    );
     let bomb = |suffix: &'static str| {
         let mut files = FILES.clone();
         files[2].bytes = pack(suffix, vec![0; 8 << 20]).unwrap();
         let limits = Limits { max_unpacked_bytes: 1 << 20, ..Limits::default() };
-        decode(&SURVEY, &image(), files, &limits)
+        decode(&SURVEY, &image(), plain(files), &limits)
     };
     refused(bomb(".bz2"), Reason::TooLarge, R, "unpacks to more");
     refused(bomb(".gz"), Reason::TooLarge, R, "unpacks to more");
@@ -241,7 +249,7 @@ fn any_path_is_only_a_path() {
     for (path, file) in paths.iter().zip(FILES.iter()) {
         std::fs::write(path, &file.bytes).unwrap();
     }
-    let load = || load(&SURVEY, &image(), &paths, &Limits::default());
+    let load = || load(&SURVEY, &image(), &plain(paths.clone()), &Limits::default());
     assert_eq!(load().unwrap().input_hash, read(FILES.clone()).unwrap().input_hash);
 
     let name = paths[3].display().to_string();
@@ -250,7 +258,12 @@ fn any_path_is_only_a_path() {
     std::fs::create_dir(&paths[3]).unwrap();
     refused(load(), Reason::Unreadable, &name, "not a regular file");
     let limits = Limits { max_file_bytes: 5000, ..Limits::default() };
-    refused(super::load(&SURVEY, &image(), &paths, &limits), Reason::TooLarge, &paths[0].display().to_string(), "5000");
+    refused(
+        super::load(&SURVEY, &image(), &plain(paths.clone()), &limits),
+        Reason::TooLarge,
+        &paths[0].display().to_string(),
+        "5000",
+    );
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<Exit> {
         format: FORMAT,
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
         survey: profile.name.clone(),
-        bands: profile.bands.clone(),
+        bands: profile.bands.planes.clone(),
         objects: field_source::objects(args),
         found_by,
         origin: source.origin(),

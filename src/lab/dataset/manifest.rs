@@ -107,7 +107,7 @@ impl Plan {
     /// Whether it is of this survey.
     pub fn is_of(&self, survey: &Survey) -> bool {
         let profile = survey.profile();
-        self.survey == profile.name && self.bands == profile.bands
+        self.survey == profile.name && self.bands == profile.bands.planes
     }
 }
 

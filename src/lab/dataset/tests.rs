@@ -44,7 +44,7 @@ fn made() -> TempDir {
         format: FORMAT,
         software_version: "1".into(),
         survey: "sdss".into(),
-        bands: survey.profile().bands.clone(),
+        bands: survey.profile().bands.planes.clone(),
         objects: Parts { train: 10, validate: 0, test: 0 },
         found_by: FoundBy::MatchedFilter,
         origin: Origin::Frames { images: Parts::default() },

@@ -62,7 +62,7 @@ impl NewImage {
     pub(super) fn parse(text: &str, survey: &Survey) -> Result<Self, MessageError> {
         let read: Read = json::object(text)?;
         let image_id = image_id(&read.image_id)?;
-        let names = &survey.profile().bands;
+        let names = &survey.profile().bands.planes;
         let uris = |field, texts: Texts| places(field, texts.by_band(field, names)?, survey);
         let given = uris("bands", read.bands)?;
         let mut bands = Vec::with_capacity(BANDS);

@@ -22,6 +22,7 @@ fn band(pixels: Plane<f32>) -> Band {
         dark_variance_dn2: 1.0,
         saturation_nmgy: 300.0,
         removed_sky_nmgy: Some(2.0),
+        variance: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Grid {
             dark_variance_dn2: 1.0,
             saturation_nmgy: 300.0,
             removed_sky_nmgy: None,
+            variance: None,
         }
     }
 }

@@ -111,6 +111,7 @@ fn models() -> Models {
         },
         identity: ModelIdentity { version: "stub".into(), hash: "0".repeat(64) },
         device: "stub".into(),
+        reference: None,
     }
 }
 
@@ -149,6 +150,7 @@ fn frame(id: &ImageId, seed: u64, width: usize, height: usize) -> Frame {
             dark_variance_dn2: 1.0,
             saturation_nmgy: 150.0,
             removed_sky_nmgy: None,
+            variance: None,
         }
     });
     Frame {
@@ -158,6 +160,7 @@ fn frame(id: &ImageId, seed: u64, width: usize, height: usize) -> Frame {
         exposure_s: Some(53.9),
         bands,
         input_hash: format!("{seed:064x}"),
+        present: [true; BANDS],
         files: Default::default(),
     }
 }

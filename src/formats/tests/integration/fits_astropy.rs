@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use twinpeak_core::catalog::columns;
+use twinpeak_core::files::plain;
 use twinpeak_core::frame::{FieldIds, Frame, PerBand, mask};
 use twinpeak_formats::fits;
 use twinpeak_formats::fits::{Limits, NamedBytes};
@@ -141,7 +142,7 @@ fn tile_compressed_images_are_read_as_astropy_reads_them() {
             name: format!("frame-{}-003918-3-0213.fits.fz", survey().band(b)),
             bytes: bytes.clone(),
         });
-        let frame = fits::decode(&survey(), &image(), files, &Limits::default()).unwrap();
+        let frame = fits::decode(&survey(), &image(), plain(files), &Limits::default()).unwrap();
         let wanted = std::fs::read(path.with_extension("raw")).unwrap();
         let wanted: Vec<f32> = wanted.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
         let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
@@ -204,7 +205,7 @@ fn real_frame() -> Option<Frame> {
     let field = real_field("003918-3-0213")?;
     let survey = survey();
     let files: PerBand<PathBuf> = std::array::from_fn(|b| field.join(survey.file_for(b, &image())));
-    Some(fits::load(&survey, &image(), &files, &Limits::default()).unwrap())
+    Some(fits::load(&survey, &image(), &plain(files), &Limits::default()).unwrap())
 }
 
 #[test]

@@ -7,6 +7,7 @@ use fitsio::FitsFile;
 use tempfile::TempDir;
 
 use twinpeak_core::catalog::columns;
+use twinpeak_core::files::plain;
 use twinpeak_formats::fits;
 use twinpeak_formats::fits::{Limits, NamedBytes};
 use twinpeak_sim::{Spec, simulate};
@@ -85,7 +86,7 @@ fn a_tile_compressed_frame_is_read_as_cfitsio_reads_it() {
         name: survey().file_for(b, &image()).replace(".bz2", ".fz"),
         bytes: bytes.to_vec(),
     });
-    let frame = fits::decode(&survey(), &image(), files, &Limits::default()).unwrap();
+    let frame = fits::decode(&survey(), &image(), plain(files), &Limits::default()).unwrap();
     let (_folder, mut file) = open(bytes);
     let theirs: Vec<f32> = file.hdu(1).unwrap().read_image(&mut file).unwrap();
     let ours = frame.bands[2].pixels.pixels();

@@ -9,7 +9,6 @@
 //! *From frames.* An image belongs to one part: in order of their names, the first go to a part each, and every further
 //! one to the part that is furthest behind its share.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::ensure;
@@ -21,7 +20,8 @@ use crate::cli::DatasetArgs;
 use crate::dataset::{Origin, Part, Parts};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::loader;
-use twinpeak_core::frame::{Frame, ImageId, PerBand};
+use twinpeak_core::files::FieldFiles;
+use twinpeak_core::frame::{Frame, ImageId};
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::survey::Survey;
 use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, Truth, simulate};
@@ -55,7 +55,7 @@ pub(crate) enum FieldSource {
 }
 
 /// An image on disk, or why it cannot be used.
-type Image = (ImageId, Result<PerBand<PathBuf>, Box<Rejection>>);
+type Image = (ImageId, Result<FieldFiles, Box<Rejection>>);
 
 /// One field, simulated or read.
 pub(crate) struct Field {

@@ -15,6 +15,7 @@ use crate::study::StudyDataset;
 use crate::study::segmentation::{Field, Fields, Known};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::loader;
+use twinpeak_core::files::BandFiles;
 use twinpeak_core::frame::Frame;
 use twinpeak_core::hex::hex;
 use twinpeak_core::preprocess::{self, Prepared, prepare};
@@ -51,8 +52,9 @@ pub(super) fn sha256(fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Op
             hash.update(test.join(" "));
             for (image, files) in store::Fields::new(&folders(folder)?, survey.clone()) {
                 hash.update(image.as_str());
-                for path in files.into_iter().flatten() {
-                    hash.update(Sha256::digest(fs::read(&path).with_context(|| path.display().to_string())?));
+                for place in files.iter().flatten().flatten().flat_map(BandFiles::places) {
+                    let path = &place.file;
+                    hash.update(Sha256::digest(fs::read(path).with_context(|| path.display().to_string())?));
                 }
             }
         }
@@ -74,14 +76,15 @@ fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(if all.is_empty() { vec![folder.to_owned()] } else { all })
 }
 
-/// The five files of an image in a folder.
+/// The files of an image in a folder.
 ///
 /// # Errors
 /// Where they are not all there.
 pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow::Result<Vec<PathBuf>> {
     let mut all = store::Fields::new(&folders(folder)?, survey.clone());
     let (_, files) = all.find(|(id, _)| id.as_str() == image).with_context(|| format!("{image} is not there"))?;
-    Ok(files.map_err(|rejection| anyhow!("{image}: {rejection}"))?.to_vec())
+    let files = files.map_err(|rejection| anyhow!("{image}: {rejection}"))?;
+    Ok(files.iter().flatten().flat_map(BandFiles::places).map(|place| place.file.clone()).collect())
 }
 
 /// Reads or makes a sky's frames.

@@ -42,7 +42,7 @@ pub(super) fn study(
         return Ok(Vec::new());
     };
     let profile = survey.profile();
-    let bundle = Bundle::load(&plan.bundle, &profile.name, &profile.bands)
+    let bundle = Bundle::load(&plan.bundle, &profile.name, &profile.bands.planes)
         .with_context(|| format!("bundle {}", plan.bundle.display()))
         .context(Fault::Model)?;
     let manifest = bundle.manifest();
