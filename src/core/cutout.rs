@@ -78,8 +78,8 @@ pub struct Cutout {
     pub noise: PerBand<Noise>,
     /// Flux as a point source; NaN where a band has no pixels for it.
     pub point_source: PerBand<PointSource>,
-    /// The bands whose residuals the classifier sees.
-    pub shape_bands: [usize; 3],
+    /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has.
+    pub shape_bands: Vec<usize>,
 }
 
 impl Cutout {
@@ -92,7 +92,7 @@ impl Cutout {
             unusable: std::array::from_fn(|_| None),
             noise: std::array::from_fn(|b| view.noise(b)),
             point_source: [PointSource::NONE; crate::frame::BANDS],
-            shape_bands: view.survey.shape_bands(),
+            shape_bands: view.prepared.shape_bands(view.survey),
         });
         for b in 0..crate::frame::BANDS {
             let in_band = view.prepared.to_band[b].apply(at.0, at.1);
@@ -125,18 +125,16 @@ impl Cutout {
         self.unusable[band].as_ref().is_none_or(|u| !u[i])
     }
 
-    /// Whether pixel `i` shows this object alone in every shape band.
+    /// Whether pixel `i` shows this object alone in every shape band that there is.
     fn is_own(&self, i: usize) -> bool {
         !self.masked[i] && self.shape_bands.iter().all(|&b| self.is_usable(b, i))
     }
 
-    /// Whether there is enough of the object to tell what it is: pixels of its own, and flux.
+    /// Whether there is enough of the object to tell what it is: a shape band, pixels of its own, and flux.
     pub fn has_basis(&self) -> bool {
         let own = (0..AREA).filter(|&i| in_aperture(i) && self.is_own(i)).count();
-        let fluxes = self.shape_bands.map(|b| self.point_source[b]);
-        own >= FEWEST_USABLE
-            && fluxes.iter().all(|p| p.flux.is_finite() && p.error > 0.0)
-            && fluxes.iter().any(|p| p.flux > 0.0)
+        let fluxes = || self.shape_bands.iter().map(|&b| self.point_source[b]);
+        own >= FEWEST_USABLE && fluxes().all(|p| p.flux.is_finite() && p.error > 0.0) && fluxes().any(|p| p.flux > 0.0)
     }
 }
 

@@ -124,7 +124,8 @@ impl FrameFacts {
 pub struct Spread {
     /// Mean over the training frames, in the quantity's unit.
     pub mean: f64,
-    /// Standard deviation over the training frames, in the quantity's unit.
+    /// Standard deviation over the training frames, in the quantity's unit; infinite where none of them has the band,
+    /// of which nothing is expected then.
     pub deviation: f64,
 }
 
@@ -180,6 +181,10 @@ impl Expected {
         let spread = |input: Input| -> Result<PerBand<Spread>, NoExpectation> {
             let mut of_bands = [Spread { mean: 0.0, deviation: 1.0 }; BANDS];
             for (band, of_band) in of_bands.iter_mut().enumerate() {
+                if frames.iter().all(|f| !f.sky_sigma_nmgy[band].is_finite()) {
+                    *of_band = Spread { mean: 0.0, deviation: f64::INFINITY };
+                    continue;
+                }
                 let values: Vec<f64> = frames.iter().map(|f| f.values(input)[band]).filter(|v| v.is_finite()).collect();
                 let Spread { mean, deviation } = spread(&values).ok_or(NoExpectation::Unmeasured { input, band })?;
                 let least = if input == Input::Sky { DEVIATION_MIN * mean.abs() } else { DEVIATION_MIN };

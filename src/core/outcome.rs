@@ -244,6 +244,30 @@ fn nan() -> f64 {
     f64::NAN
 }
 
+impl BandQuality {
+    /// Of a band that the image does not have: nothing is known but its name, which is empty where the survey has no
+    /// such band either.
+    pub fn absent(band: &str) -> Self {
+        Self {
+            band: band.to_owned(),
+            fwhm_arcsec: f64::NAN,
+            ellipticity: f64::NAN,
+            sky_nmgy: f64::NAN,
+            sky_sigma_nmgy: f64::NAN,
+            depth_5sigma_mag: f64::NAN,
+            psf_stars: 0,
+            psf_fallback: false,
+            registration_residual_px: f64::NAN,
+            zero_point_offset_mag: f64::NAN,
+        }
+    }
+
+    /// Whether the image does not have the band: one that was taken has noise.
+    pub fn is_absent(&self) -> bool {
+        !self.sky_sigma_nmgy.is_finite()
+    }
+}
+
 /// JSON writes what could not be measured as null.
 pub(crate) fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))

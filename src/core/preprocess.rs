@@ -61,6 +61,11 @@ pub struct Sky {
     pub sigma_nmgy: f32,
 }
 
+impl Sky {
+    /// Of a band that was not taken: no level, and noise without bound, so that it has no weight in any sum.
+    pub const ABSENT: Self = Self { level_nmgy: f32::NAN, sigma_nmgy: f32::INFINITY };
+}
+
 /// A frame ready for nets and measurement.
 pub struct Prepared {
     /// The frame: background subtracted, masks complete, BAD and NO_DATA pixels 0. SAT pixels keep their values:
@@ -77,11 +82,18 @@ pub struct Prepared {
     /// The same as whole pixels (dx, dy) at the frame's centre.
     pub shift_px: PerBand<(isize, isize)>,
     /// Every band on the reference grid by whole pixels (so that the noise stays white), in units of its noise;
-    /// 0 where BAD, NO_DATA or outside.
+    /// 0 where BAD, NO_DATA or outside, and all of a band that was not taken.
     pub registered: PerBand<Plane<f32>>,
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
-    /// does not reach), EDGE at the rim and where any band does not reach.
+    /// does not reach), EDGE at the rim and where any band does not reach. A band that was not taken has no say.
     pub bits: Plane<u8>,
+}
+
+impl Prepared {
+    /// The survey's shape bands that this frame has, in the survey's order; none where all are missing.
+    pub fn shape_bands(&self, survey: &Survey) -> Vec<usize> {
+        survey.shape_bands().into_iter().filter(|&b| self.frame.present[b]).collect()
+    }
 }
 
 /// Why a frame cannot be prepared.
@@ -234,8 +246,12 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     }
     let pixel_scale_arcsec = registration::pixel_scale_arcsec(&frame, survey)?;
     let mut places = registration::places(&frame, survey)?;
-    let cleaned: Result<Vec<Cleaned>, PreprocessError> =
-        frame.bands.par_iter_mut().enumerate().map(|(b, band)| clean(band, b, survey, settings)).collect();
+    let present = frame.present;
+    let each = |(b, band): (usize, &mut Band)| match present[b] {
+        true => clean(band, b, survey, settings),
+        false => Ok(leave_out(band)),
+    };
+    let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places, survey)?;
     frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
@@ -248,7 +264,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let registered = std::array::from_fn(|b| {
         registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
     });
-    let bits = reference_bits(&frame.bands, &places, survey);
+    let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
     Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
@@ -376,6 +392,13 @@ fn compare(
     Ok(())
 }
 
+/// Empties a band that was not taken.
+fn leave_out(band: &mut Band) -> Cleaned {
+    band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
+    empty(band);
+    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), steps: SkySteps::default() }
+}
+
 /// Sets pixels without a measurement to 0.
 fn empty(band: &mut Band) {
     for (p, m) in band.pixels.pixels_mut().iter_mut().zip(band.mask.pixels()) {
@@ -385,13 +408,12 @@ fn empty(band: &mut Band) {
     }
 }
 
-/// The bands' masks put together on the reference grid.
-fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Survey) -> Plane<u8> {
-    let band = &bands[survey.reference()];
-    let (width, height) = (band.mask.width(), band.mask.height());
+/// The masks of the bands that were taken, put together on the reference grid.
+fn reference_bits(frame: &Frame, places: &PerBand<Place>, survey: &Survey) -> Plane<u8> {
+    let (width, height) = (frame.width(), frame.height());
     let mut bits = Plane::filled(width, height, 0);
     defects::mark_rim(&mut bits);
-    for (b, place) in places.iter().enumerate() {
+    for (b, place) in places.iter().enumerate().filter(|(b, _)| frame.present[*b]) {
         let shape = survey.shape_bands().contains(&b);
         let beyond = if shape { mask::EDGE | mask::NO_DATA } else { mask::EDGE };
         let (dx, dy) = place.whole();
@@ -406,11 +428,11 @@ fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Surve
             row[..from].iter_mut().for_each(|m| *m |= beyond);
             row[to..].iter_mut().for_each(|m| *m |= beyond);
             if place.moved {
-                let source = bands[b].mask.row(source);
+                let source = frame.bands[b].mask.row(source);
                 row.iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::EDGE);
             }
             if shape {
-                let source = &bands[b].mask.row(source)[(from as isize + dx) as usize..];
+                let source = &frame.bands[b].mask.row(source)[(from as isize + dx) as usize..];
                 row[from..to].iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::UNUSABLE);
             }
         }

@@ -249,6 +249,9 @@ fn too_many(found: usize) -> Rejection {
 fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> PerBand<BandQuality> {
     std::array::from_fn(|b| {
         let (band, sky, psf) = (&prepared.frame.bands[b], prepared.sky[b], &psf[b]);
+        if !prepared.frame.present[b] {
+            return BandQuality::absent(survey.band(b));
+        }
         // A point source at S/N 5 against sky noise in the PSF's noise-equivalent area.
         let limit_nmgy = 5.0 * f64::from(sky.sigma_nmgy) * psf.noise_area_px.sqrt();
         BandQuality {

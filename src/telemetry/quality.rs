@@ -34,9 +34,16 @@ impl Quality {
         Self(made.into())
     }
 
+    /// Of what the frame does not have, or could not be measured, there is no series: NaN would be an alert's business.
     pub(super) fn set(&self, band: &BandQuality) {
         for (gauge, get) in &self.0 {
-            gauge.with_label_values(&[band.band.as_str()]).set(get(band));
+            let labels = [band.band.as_str()];
+            let value = Some(get(band)).filter(|value| value.is_finite() && !band.is_absent());
+            match value {
+                Some(value) => gauge.with_label_values(&labels).set(value),
+                // It is an error that there was none.
+                None => drop(gauge.remove_label_values(&labels)),
+            }
         }
     }
 }

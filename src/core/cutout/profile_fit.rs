@@ -46,11 +46,14 @@ struct Fit {
 
 impl Cutout {
     /// Fits all models to the object, which is at reference position `at`; `None` where a shape band has too few
-    /// pixels.
+    /// pixels, or the frame has none.
     pub fn fit_profiles(&self, profiles: &Profiles, at: (f64, f64)) -> Option<ProfileFit> {
         let bands: PerBand<Option<Weighted>> = std::array::from_fn(|b| Weighted::new(self, b));
         let mut chi2 = [0.0; MODELS];
-        for b in self.shape_bands {
+        if self.shape_bands.is_empty() {
+            return None;
+        }
+        for &b in &self.shape_bands {
             let band = bands[b].as_ref()?;
             chi2[0] += band.fit(&pack(|i| self.psf[b][i])).chi2;
             for k in 0..GALAXIES {

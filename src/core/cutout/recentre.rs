@@ -1,4 +1,4 @@
-//! The position at which the PSF fits best in the three shape bands together.
+//! The position at which the PSF fits best in the frame's shape bands together.
 
 use super::{FrameView, usable};
 use crate::psf::{DISTANCE_SQUARED, RADIUS, SIDE};
@@ -32,7 +32,7 @@ pub fn recentre(view: &FrameView, start: (f64, f64)) -> (f64, f64) {
 fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
     let prior = PRIOR_PX.powi(-2);
     let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
-    for b in view.survey.shape_bands() {
+    for b in view.prepared.shape_bands(view.survey) {
         let in_band = view.prepared.to_band[b].apply(at.0, at.1);
         let mut pixels = [0.0; CUT * CUT];
         view.splines.cut(b, in_band, HALF, &mut pixels);

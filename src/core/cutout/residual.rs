@@ -62,7 +62,7 @@ impl Cutout {
         let sn = self.sn().max(0.1);
         let floor = (1.0 + (sn / SN_FLOOR).powi(2)).sqrt();
         let mut sum = [0.0; AREA];
-        for b in self.shape_bands {
+        for &b in &self.shape_bands {
             let weight = self.point_source[b].sn() / sn / floor;
             for (s, r) in sum.iter_mut().zip(residual_in_sigma(b)) {
                 *s += weight * r;

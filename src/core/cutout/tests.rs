@@ -144,7 +144,7 @@ fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
             unusable: std::array::from_fn(|_| None),
             noise: std::array::from_fn(noise),
             point_source: [PointSource::NONE; BANDS],
-            shape_bands: [1, 2, 3],
+            shape_bands: vec![1, 2, 3],
         }
     };
     let cutouts = (0..sigmas.len() / BANDS).map(cutout).collect();

@@ -119,7 +119,7 @@ pub(super) fn difference_sigma(pixels: &Plane<f32>, bits: &Plane<u8>) -> f64 {
 }
 
 /// Steps from pixel to pixel in a band's sky, in sigma; 0 where there is none. The same places for all bands of a size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SkySteps {
     size: (usize, usize),
     steps: Vec<f32>,

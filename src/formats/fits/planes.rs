@@ -66,7 +66,8 @@ fn named_bits(hdu: &Hdu, at: usize, names: &[(String, u8)]) -> Result<[u8; 64], 
         let card = format!("MP_{name}");
         let number = hdu.header.integer(&card).and_then(|n| usize::try_from(n).ok()).filter(|n| *n < meaning.len());
         let number = number.ok_or_else(|| {
-            let there: Vec<&str> = hdu.header.cards().map(|(key, _)| key).filter(|key| key.starts_with("MP_")).collect();
+            let there: Vec<&str> =
+                hdu.header.cards().map(|(key, _)| key).filter(|key| key.starts_with("MP_")).collect();
             FileError::NoBitName { hdu: at, card, there: there.join(" ") }
         })?;
         meaning[number] |= bit;
