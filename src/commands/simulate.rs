@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use twinpeak_config::assemble::survey_of;
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::frame::{BANDS, Frame};
 use twinpeak_core::survey::Survey;
@@ -34,27 +35,28 @@ pub struct SimulateArgs {
     /// Survey description [default: the shipped one, SDSS]
     #[arg(long, value_name = "FILE")]
     pub survey: Option<PathBuf>,
-    /// Pixels in a row
-    #[arg(long, value_name = "PX", default_value_t = 2048)]
-    pub width: usize,
-    /// Rows of pixels
-    #[arg(long, value_name = "PX", default_value_t = 1489)]
-    pub height: usize,
+    /// Pixels in a row [default: the survey's simulated.width_px]
+    #[arg(long, value_name = "PX")]
+    pub width: Option<usize>,
+    /// Rows of pixels [default: the survey's simulated.height_px]
+    #[arg(long, value_name = "PX")]
+    pub height: Option<usize>,
     /// Multiplies the number of objects
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub density: f64,
     /// Exactly so many objects in each frame, e.g. 50000 for a crowded one
     #[arg(long, value_name = "COUNT", conflicts_with = "density")]
     pub sources: Option<usize>,
-    /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
+    /// As many objects of each of the survey's magnitudes.flat (SDSS: 15 to 22.5), half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
     /// The sky's galaxies without its stars: a frame on which no PSF can be measured
     #[arg(long, conflicts_with = "flat")]
     pub galaxies: bool,
-    /// Median width of the PSF in the reference band; each field's scatters about it
-    #[arg(long, value_name = "ARCSEC", default_value_t = Seeing::default().median_fwhm_arcsec)]
-    pub seeing: f64,
+    /// Median width of the PSF in the reference band; each field's scatters about it [default: the survey's
+    /// simulated.median_fwhm_arcsec]
+    #[arg(long, value_name = "ARCSEC")]
+    pub seeing: Option<f64>,
     /// Write plain files instead of packed ones (.bz2)
     #[arg(long)]
     pub plain: bool,
@@ -72,12 +74,13 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
     made.with_context(|| format!("cannot make {}", args.out.display())).context(Fault::Output)?;
 
     let bar = std::io::stderr().is_terminal().then(|| progress_bar(u64::from(args.fields)));
+    let usual = Spec::of(&survey);
     for field in args.first_field..last {
         let spec = Spec {
             seed: args.seed,
             field,
-            width: args.width,
-            height: args.height,
+            width: args.width.unwrap_or(usual.width),
+            height: args.height.unwrap_or(usual.height),
             counts: match (args.flat, args.galaxies) {
                 (true, _) => Counts::Flat,
                 (_, true) => Counts::Galaxies,
@@ -85,8 +88,11 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
             },
             density: args.density,
             sources: args.sources,
-            seeing: Seeing { median_fwhm_arcsec: args.seeing, ..Seeing::default() },
-            ..Spec::default()
+            seeing: Seeing {
+                median_fwhm_arcsec: args.seeing.unwrap_or(usual.seeing.median_fwhm_arcsec),
+                ..usual.seeing.clone()
+            },
+            ..usual.clone()
         };
         let made = simulate(&spec, &survey)?;
         let names = write_frame(&args.out, &survey, &made.frame, args.plain)?;
@@ -115,9 +121,7 @@ fn survey(path: Option<&Path>) -> Result<Survey> {
     let Some(path) = path else {
         return Survey::parse(include_str!("../../config/surveys/sdss.toml")).context("the shipped survey");
     };
-    let named = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(named).context(Fault::Config)?;
-    Survey::parse(&text).with_context(named).context(Fault::Config)
+    survey_of(path)
 }
 
 fn progress_bar(fields: u64) -> ProgressBar {

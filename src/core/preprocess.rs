@@ -11,6 +11,7 @@ pub mod plausible;
 mod registration;
 mod resample;
 mod spline;
+mod variance;
 
 #[cfg(test)]
 pub(crate) mod real;
@@ -25,6 +26,7 @@ use registration::Place;
 pub use registration::Turn;
 
 use serde::{Deserialize, Serialize};
+pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
 use crate::median::upper_median;
@@ -259,10 +261,17 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
+<<<<<<< HEAD
+    let sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
+        Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
+        None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
+=======
     let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
     onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
     let registered = std::array::from_fn(|b| {
         registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
+>>>>>>> grid
     });
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
@@ -300,7 +309,9 @@ struct Cleaned {
 /// holds no measurement.
 fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Result<Cleaned, PreprocessError> {
     let no_signal = |problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem };
-    defects::mark_unmeasured(band);
+    // What the survey's own mask does not say may be wrong besides, unless that says all.
+    let search = !survey.has_complete_masks();
+    defects::mark_unmeasured(band, search);
     let finite = band.pixels.pixels().iter().zip(band.mask.pixels());
     let mut measured = finite.filter(|(_, m)| **m & mask::NO_DATA == 0).map(|(p, _)| *p);
     let first = measured.next().ok_or(no_signal("no pixel has a value"))?;
@@ -323,12 +334,17 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
-    if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
+    // The survey's own variances know more of its noise than its gain does.
+    let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
+    variance::leave_sky(band, with_sources, sky.sigma_nmgy).map_err(no_signal)?;
+    if let Some(refusal) = wrong_noise(band, b, &sky, survey).filter(|_| band.variance.is_none()) {
         return Err(refusal);
     }
-    defects::mark_bleeding(band, sky.sigma_nmgy);
-    defects::mark_bad_columns(band, sky.sigma_nmgy);
-    let rays = cosmic::cosmic_rays(band, sky.sigma_nmgy);
+    if search {
+        defects::mark_bleeding(band, sky.sigma_nmgy);
+        defects::mark_bad_columns(band, sky.sigma_nmgy);
+    }
+    let rays = if search { cosmic::cosmic_rays(band, sky.sigma_nmgy) } else { TooSharp::default() };
     let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
     Ok(Cleaned { sky, rays, steps })
 }

@@ -140,7 +140,8 @@ pub(super) fn prepare<R>(
     }
 }
 
-fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
+/// The refusal of a frame, of these `files`, that cannot be prepared.
+pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
@@ -260,7 +261,7 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             ellipticity: psf.ellipticity,
             sky_nmgy: band.removed_sky_nmgy.unwrap_or(0.0) + f64::from(sky.level_nmgy),
             sky_sigma_nmgy: f64::from(sky.sigma_nmgy),
-            depth_5sigma_mag: measure::magnitude(limit_nmgy),
+            depth_5sigma_mag: measure::magnitude(limit_nmgy, f64::MIN_POSITIVE),
             psf_stars: psf.stars,
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,

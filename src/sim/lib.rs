@@ -80,7 +80,7 @@ mod truth;
 use rayon::prelude::*;
 
 use twinpeak_core::frame::{Band, Frame, PerBand, Plane};
-use twinpeak_core::survey::{PlaneKind, Survey};
+use twinpeak_core::survey::{PlaneKind, Survey, nmgy_of_mag};
 
 pub use moffat::Moffat;
 pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
@@ -109,8 +109,8 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
     let conditions = Conditions::draw(spec, survey)?;
     let reference = survey.reference();
     let objects = population::draw(spec, survey, &conditions.bands[reference].wcs);
-    let zero_point = survey.profile().zero_point_mag;
-    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| 10f64.powf(0.4 * (zero_point - m)))).collect();
+
+    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| nmgy_of_mag(m))).collect();
     let scale = survey.profile().pixel_scale_arcsec;
 
     let shine = |b: usize| {

@@ -235,8 +235,8 @@ fn read_band(
     let hdus = Hdu::split(&bytes).map_err(|fault| fault.reject(&file.name))?;
     let image = || -> Result<_, FileError> {
         let at = choose::image(&hdus, survey, b, file.hdu.as_deref())?;
-        let shape = pixels::shape(&hdus[at].header, limits)?;
-        let facts = CalibrationHeader::read(survey, b, &hdus, at, shape)?;
+        let shape = pixels::shape(&hdus[at].header, limits, survey.nmgy_per_unit().is_none())?;
+        let facts = CalibrationHeader::read(survey, b, &file.name, &hdus, at, shape)?;
         Ok((at, shape, facts, pixels::decode(&hdus[at], shape)?))
     };
     let (at, shape, facts, mut pixels) = image().map_err(|fault| fault.reject(&file.name))?;
@@ -250,7 +250,7 @@ fn read_band(
     if let Some(variance) = &variance {
         planes::mark_weightless(&mut bits, variance);
     }
-    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    let nmgy_per_unit = facts.nmgy_per_unit as f32;
     if nmgy_per_unit != 1.0 {
         pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);
         let variance = variance.iter_mut().flat_map(|variance| variance.pixels_mut());
@@ -262,9 +262,9 @@ fn read_band(
         pixels,
         wcs: facts.wcs.clone(),
         nmgy_per_dn: facts.nmgy_per_dn,
-        gain_e_per_dn: detector.gain_e_per_dn[b],
-        dark_variance_dn2: detector.dark_variance_dn2[b],
-        saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
+        gain_e_per_dn: facts.detector.gain_e_per_dn.unwrap_or(detector.gain_e_per_dn[b]),
+        dark_variance_dn2: facts.detector.dark_variance_dn2.unwrap_or(detector.dark_variance_dn2[b]),
+        saturation_nmgy: facts.saturation_nmgy(survey),
         removed_sky_nmgy: facts.removed_sky_nmgy,
         variance,
     };

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use twinpeak_core::aperture::{Ellipse, sum};
 use twinpeak_core::frame::Frame;
 use twinpeak_core::measure::asinh_magnitude;
-use twinpeak_core::preprocess::{self, Prepared, PreprocessError, prepare};
+use twinpeak_core::preprocess::{Prepared, PreprocessError, prepare};
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 
 /// Diameter of the circle, arcsec: that of the catalogue's `apFlux`.
@@ -24,7 +25,7 @@ pub fn magnitudes(
     survey: &Survey,
     positions: &[(f64, f64)],
 ) -> Result<Vec<Option<f64>>, PreprocessError> {
-    Ok(on(&prepare(frame, survey, &preprocess::Settings::default())?, survey, positions))
+    Ok(on(&prepare(frame, survey, &Recipe::for_survey(survey).preprocess)?, survey, positions))
 }
 
 /// The same on a frame that is prepared.
