@@ -14,6 +14,8 @@ use super::vector::{Matrix2, Matrix3, Vector, apply, apply2, inverse2, transpose
 const SIP_ORDER_MAX: f64 = 9.0;
 /// A term of the matrix beyond this is a mistake, deg a pixel.
 const LARGEST_DEG: f64 = 10.0;
+/// Pixels that are so many times longer than wide are no detector's.
+const LONGEST: f64 = 100.0;
 /// Cotangent of the lowest elevation, some 6 degrees, at which SIN can be said to look at the sky.
 const STEEPEST_SLANT: f64 = 10.0;
 /// From this number on, PV under TAN is a distortion: paper II's PVi_0 to PVi_4 place the fiducial point.
@@ -53,19 +55,24 @@ impl System {
         }
         let inverse = inverse2(&matrix)
             .ok_or_else(|| WcsError::Singular { cards: "CDi_j, or CDELTi with PCi_j or CROTAi".to_owned() })?;
+        let pixel_deg2 = (matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]).abs();
+        let sides2 = matrix.iter().flatten().map(|v| v * v).sum::<f64>();
+        if sides2 > LONGEST * pixel_deg2 {
+            let cards = "CDi_j, or CDELTi with PCi_j or CROTAi, and CUNITi";
+            return Err(unusable(cards, sides2 / pixel_deg2, "is how many times longer than wide pixels would be"));
+        }
         let sip = sip(&cards)?;
         let tpv = tpv(&cards, &axes, sip.is_some())?;
         let own_pv = tpv.is_none() && !beside_sip(&cards, &axes, sip.is_some())?;
         let projection = projection(&cards, &axes, own_pv)?;
         let place = placement(&cards, &axes, &projection, own_pv)?;
         let written = written(&cards, &axes, &frame, by_axis, (sip.is_some(), tpv.is_some(), own_pv))?;
-        let pixel_deg = (matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]).abs().sqrt();
         let made = Self {
             crpix,
             sip,
             matrix,
             inverse,
-            pixel_deg,
+            pixel_deg: pixel_deg2.sqrt(),
             tpv,
             projection,
             fiducial: place.fiducial,
