@@ -10,6 +10,8 @@ use super::native::placement;
 use super::projection::{Projection, RadialPolynomial};
 use super::vector::{Matrix2, Matrix3, Vector, apply, apply2, inverse2, transpose};
 
+/// The cards of the matrix, for a refusal.
+const MATRIX: &str = "CDi_j, or CDELTi with PCi_j or CROTAi";
 /// The highest order of SIP's polynomials.
 const SIP_ORDER_MAX: f64 = 9.0;
 /// A term of the matrix beyond this is a mistake, deg a pixel.
@@ -51,15 +53,14 @@ impl System {
         let by_axis = [own[0].map(|v| v * axes.unit_deg[0]), own[1].map(|v| v * axes.unit_deg[1])];
         let matrix = [by_axis[axes.lon], by_axis[axes.lat()]];
         if let Some(large) = matrix.iter().flatten().find(|term| term.abs() > LARGEST_DEG) {
-            return Err(unusable("CDi_j, or CDELTi with PCi_j or CROTAi", *large, "deg is no pixel's size"));
+            return Err(unusable(MATRIX, *large, "deg is no pixel's size"));
         }
-        let inverse = inverse2(&matrix)
-            .ok_or_else(|| WcsError::Singular { cards: "CDi_j, or CDELTi with PCi_j or CROTAi".to_owned() })?;
+        let inverse = inverse2(&matrix).ok_or_else(|| WcsError::Singular { cards: MATRIX.to_owned() })?;
         let pixel_deg2 = (matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]).abs();
         let sides2 = matrix.iter().flatten().map(|v| v * v).sum::<f64>();
         if sides2 > LONGEST * pixel_deg2 {
-            let cards = "CDi_j, or CDELTi with PCi_j or CROTAi, and CUNITi";
-            return Err(unusable(cards, sides2 / pixel_deg2, "is how many times longer than wide pixels would be"));
+            let cards = format!("{MATRIX}, and CUNITi");
+            return Err(unusable(&cards, sides2 / pixel_deg2, "is how many times longer than wide pixels would be"));
         }
         let sip = sip(&cards)?;
         let tpv = tpv(&cards, &axes, sip.is_some())?;
