@@ -3,4 +3,5 @@
 
 mod fits_astropy;
 mod fits_cfitsio;
+mod planes;
 mod products;
