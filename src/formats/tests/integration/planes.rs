@@ -157,7 +157,7 @@ fn masks_compressed_by_others_are_read() {
     let run = Command::new(python).args(["-c", MASKS]).current_dir(folder.path()).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = include_str!("../../../../config/surveys/example.toml").to_owned()
-        + "[mask]\nfile = \"m_{image}_{band}.fits\"\nhdu = 1\nbits = { BAD = [0], SAT = [1], EDGE = [5], NO_DATA = [7] }";
+        + "[mask]\nfile = \"m_{image}_{band}.fits\"\nbits = { BAD = [0], SAT = [1], EDGE = [5], NO_DATA = [7] }";
     let survey = Survey::parse(&text).unwrap();
     let frame = simulate(&Spec { width: 100, height: 80, ..Spec::default() }, &survey).unwrap().frame;
     let mut kinds = 0;
