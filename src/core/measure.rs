@@ -63,7 +63,7 @@ fn one(
     let position = position::measure(view, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let psf = cutout.point_source;
-    let mag = magnitude(psf[reference].flux) as f32;
+    let mag = magnitude(psf[reference].flux, view.survey.magnitudes().faintest_nmgy()) as f32;
     let has_basis = view.is_inside(here.0, here.1) && cutout.has_basis();
     let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
 
@@ -72,7 +72,7 @@ fn one(
     set(&mut flags, flag::NO_CLASS, input.is_none());
     set(&mut flags, flag::NEIGHBOURS, kron.neighbours);
     set(&mut flags, flag::TRUNCATED, kron.truncated);
-    set(&mut flags, flag::MISSING_BAND, psf.iter().any(|p| p.flux.is_nan()));
+    set(&mut flags, flag::MISSING_BAND, view.survey.planes().any(|b| psf[b].flux.is_nan()));
 
     let half_light_radius = sound_radius(shape);
     let softening = &view.survey.profile().asinh_softening_maggies;
@@ -118,14 +118,15 @@ fn sound_radius(shape: &Shape) -> f64 {
     if sound { radius } else { f64::NAN }
 }
 
-/// What the masks say of the footprint.
+/// What the masks and the PSFs say of the footprint.
 fn flags(view: &FrameView, isophote: &Isophote) -> u32 {
+    let present = &view.prepared.frame.present;
     [
         (flag::SATURATED, isophote.bits & mask::SAT != 0),
         (flag::BAD_PIXELS, isophote.bits & mask::BAD != 0),
         (flag::MISSING_BAND, isophote.bits & mask::NO_DATA != 0),
         (flag::TRUNCATED, isophote.at_border),
-        (flag::PSF_FALLBACK, (0..BANDS).any(|b| view.psf.is_fallback(b))),
+        (flag::PSF_FALLBACK, (0..BANDS).any(|b| present[b] && view.psf.is_fallback(b))),
     ]
     .into_iter()
     .filter(|f| f.1)

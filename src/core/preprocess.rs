@@ -2,11 +2,16 @@
 //! registration. The trainer and the daemon both come through here, with the bundle's [`Settings`].
 
 mod background;
+mod constant;
 mod cosmic;
 mod defects;
+mod no_data;
 mod noise;
+pub mod plausible;
 mod registration;
+mod resample;
 mod spline;
+mod variance;
 
 #[cfg(test)]
 pub(crate) mod real;
@@ -14,11 +19,17 @@ pub(crate) mod real;
 mod tests;
 
 use background::{Background, Dither};
+use cosmic::TooSharp;
+use plausible::{SkySteps, noise_against_gain};
 use rayon::prelude::*;
 use registration::Place;
+pub use registration::Turn;
+
 use serde::{Deserialize, Serialize};
+pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
+use crate::median::upper_median;
 use crate::model::TILE;
 use crate::survey::Survey;
 
@@ -52,6 +63,11 @@ pub struct Sky {
     pub sigma_nmgy: f32,
 }
 
+impl Sky {
+    /// Of a band that was not taken: no level, and noise without bound, so that it has no weight in any sum.
+    pub const ABSENT: Self = Self { level_nmgy: f32::NAN, sigma_nmgy: f32::INFINITY };
+}
+
 /// A frame ready for nets and measurement.
 pub struct Prepared {
     /// The frame: background subtracted, masks complete, BAD and NO_DATA pixels 0. SAT pixels keep their values:
@@ -59,16 +75,27 @@ pub struct Prepared {
     pub frame: Frame,
     /// Level and noise of each band's sky, as measured here.
     pub sky: PerBand<Sky>,
-    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry.
+    /// Side of a pixel of the reference grid, arcsec: the survey's, or the frame's own where its world coordinates
+    /// differ from that by more than 1 %.
+    pub pixel_scale_arcsec: f64,
+    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry. The identity for a band that was
+    /// resampled onto the reference grid.
     pub to_band: PerBand<Affine>,
     /// The same as whole pixels (dx, dy) at the frame's centre.
     pub shift_px: PerBand<(isize, isize)>,
     /// Every band on the reference grid by whole pixels (so that the noise stays white), in units of its noise;
-    /// 0 where BAD, NO_DATA or outside.
+    /// 0 where BAD, NO_DATA or outside, and all of a band that was not taken.
     pub registered: PerBand<Plane<f32>>,
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
-    /// does not reach), EDGE at the rim and where any band does not reach.
+    /// does not reach), EDGE at the rim and where any band does not reach. A band that was not taken has no say.
     pub bits: Plane<u8>,
+}
+
+impl Prepared {
+    /// The survey's shape bands that this frame has, in the survey's order; none where all are missing.
+    pub fn shape_bands(&self, survey: &Survey) -> Vec<usize> {
+        survey.shape_bands().into_iter().filter(|&b| self.frame.present[b]).collect()
+    }
 }
 
 /// Why a frame cannot be prepared.
@@ -90,21 +117,104 @@ pub enum PreprocessError {
         /// What is wrong: all NaN, constant, or without noise.
         problem: &'static str,
     },
-    /// The bands do not overlap on the sky.
-    #[error("band {band} lies {offset_px:.0} px from the reference band by its world coordinates")]
+    /// Most of a band is saturated.
+    #[error(
+        "band {band}: {percent:.0} % of its pixels are above saturation ({saturation_nmgy:.3} nMgy), their median is \
+         {level_nmgy:.3} nMgy: a pedestal was added, or unit or calibration are wrong"
+    )]
+    AboveSaturation {
+        /// Name of the band.
+        band: String,
+        /// Percentage of its pixels.
+        percent: f64,
+        /// The survey's limit of trusted pixels by this frame's calibration, nMgy.
+        saturation_nmgy: f64,
+        /// Median of all pixels, nMgy.
+        level_nmgy: f64,
+    },
+    /// The sky's noise is not that of its light.
+    #[error(
+        "band {band}: the sky's noise, {sigma_nmgy:.4} nMgy a pixel, is {ratio:.2} times what gain {gain_e_per_dn} e/DN \
+         and {nmgy_per_dn} nMgy/DN allow at {}: unit, zero point or gain are wrong, or no light came in", match removed_nmgy {
+            Some(sky) => format!("the {sky:.3} nMgy of sky that were subtracted"),
+            None => "the survey's typical sky, +-2 mag".to_owned(),
+        }
+    )]
+    Noise {
+        /// Name of the band.
+        band: String,
+        /// Noise of a pixel, nMgy.
+        sigma_nmgy: f64,
+        /// That over the nearest noise which would be right.
+        ratio: f64,
+        /// Gain, electrons per DN.
+        gain_e_per_dn: f64,
+        /// Calibration, nMgy per DN.
+        nmgy_per_dn: f64,
+        /// The sky that was subtracted before, nMgy, where it is known.
+        removed_nmgy: Option<f64>,
+    },
+    /// A band's pixels are another's.
+    #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
+    SamePixels {
+        /// Name of the band.
+        band: String,
+        /// Name of the band that has the same pixels.
+        other: String,
+    },
+    /// Stars are too sharp for the pixels.
+    #[error(
+        "band {band}: its stars are {fwhm_px:.1} px wide at half maximum, and below 1.6 px they cannot be told from cosmic rays"
+    )]
+    Undersampled {
+        /// Name of the band.
+        band: String,
+        /// Full width at half maximum of the sharpest stars, px.
+        fwhm_px: f64,
+    },
+    /// The bands do not overlap on the sky, or too little.
+    #[error("band {band} shows {:.0} % of the frame of band {reference}: their centres lie {distance_arcsec:.0} arcsec ({distance_px:.0} px) apart by their world coordinates", 100.0 * overlap)]
     Misregistered {
         /// Name of the band.
         band: String,
-        /// Distance; infinite where no pixel of the band answers a position of the reference band.
-        offset_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Part of the reference band's frame that it shows, 0..1.
+        overlap: f64,
+        /// Distance of the centres on the sky, arcsec.
+        distance_arcsec: f64,
+        /// The same in pixels of the reference band.
+        distance_px: f64,
     },
-    /// The bands' grids differ by more than a shift, a turn and a scale.
-    #[error("band {band} differs from an affine map of the reference band by {residual_px:.2} px")]
-    Distorted {
+    /// A band's grid is not the reference band's but for a shift, and the band may not be resampled.
+    #[error("band {band} is {turn} against band {reference}: {why}")]
+    OtherGrid {
         /// Name of the band.
         band: String,
-        /// Largest distance from the best affine map, px.
-        residual_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Angle, mirror and scale.
+        turn: Turn,
+        /// Why it is not resampled.
+        why: &'static str,
+    },
+    /// A band whose centre has no place on the sky.
+    #[error("band {band}: its centre has no place on the sky by its world coordinates")]
+    OffTheSky {
+        /// Name of the band.
+        band: String,
+    },
+    /// Pixels of another size than the survey's.
+    #[error(
+        "pixels of band {band} are {found_arcsec:.3} arcsec wide by their world coordinates, and {wanted_arcsec:.3} by the survey's pixel_scale_arcsec"
+    )]
+    OtherScale {
+        /// Name of the reference band.
+        band: String,
+        /// Side of a pixel by the frame's world coordinates, arcsec.
+        found_arcsec: f64,
+        /// By the survey's description, arcsec.
+        wanted_arcsec: f64,
     },
 }
 
@@ -113,7 +223,15 @@ impl PreprocessError {
     pub fn band(&self) -> Option<&str> {
         match self {
             Self::TooSmall { .. } => None,
-            Self::NoSignal { band, .. } | Self::Misregistered { band, .. } | Self::Distorted { band, .. } => Some(band),
+            Self::NoSignal { band, .. }
+            | Self::AboveSaturation { band, .. }
+            | Self::Noise { band, .. }
+            | Self::SamePixels { band, .. }
+            | Self::Undersampled { band, .. }
+            | Self::Misregistered { band, .. }
+            | Self::OtherGrid { band, .. }
+            | Self::OffTheSky { band }
+            | Self::OtherScale { band, .. } => Some(band),
         }
     }
 }
@@ -123,51 +241,172 @@ impl PreprocessError {
 /// # Errors
 /// [`PreprocessError`]
 pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result<Prepared, PreprocessError> {
-    let (width, height) = (frame.width(), frame.height());
-    if width < SMALLEST_PX || height < SMALLEST_PX {
-        return Err(PreprocessError::TooSmall { width, height });
+    for (width, height) in frame.bands.iter().map(|band| (band.pixels.width(), band.pixels.height())) {
+        if width < SMALLEST_PX || height < SMALLEST_PX {
+            return Err(PreprocessError::TooSmall { width, height });
+        }
     }
-    let places = registration::places(&frame, survey)?;
-    let cleaned: Vec<Result<Sky, &'static str>> =
-        frame.bands.par_iter_mut().enumerate().map(|(b, band)| clean(band, b, settings)).collect();
-    let mut sky = [Sky::default(); BANDS];
-    for (b, cleaned) in cleaned.into_iter().enumerate() {
-        sky[b] = cleaned.map_err(|problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem })?;
-    }
-    let registered = std::array::from_fn(|b| {
-        registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
+    let pixel_scale_arcsec = registration::pixel_scale_arcsec(&frame, survey)?;
+    let mut places = registration::places(&frame, survey)?;
+    let present = frame.present;
+    let each = |(b, band): (usize, &mut Band)| match present[b] {
+        true => clean(band, b, survey, settings),
+        false => Ok(leave_out(band)),
+    };
+    let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
+    let cleaned = cleaned?;
+    compare(&frame.bands, &cleaned, &places, survey)?;
+    frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
+        cleaned.rays.mark(&mut band.mask);
+        empty(band);
+        defects::mark_rim(&mut band.mask);
     });
-    let bits = reference_bits(&frame.bands, &places, survey);
-    let (to_band, shift_px) = (places.map(|p| p.to_band), places.map(|p| p.whole()));
-    Ok(Prepared { frame, sky, to_band, shift_px, registered, bits })
+    let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
+    let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
+        Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
+        None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
+    });
+    let bits = reference_bits(&frame, &places, survey);
+    let shift_px = places.each_ref().map(Place::whole);
+    let to_band = places.map(|p| p.to_band);
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
 }
 
-/// Subtracts a band's sky, measures its noise, completes its mask and empties what holds no measurement.
-fn clean(band: &mut Band, b: usize, settings: &Settings) -> Result<Sky, &'static str> {
-    defects::mark_unmeasured(band);
+/// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
+/// cut or widened. All are clean by now, since cosmic rays, bleeding and bad columns are told by the detector's own
+/// pixels and white noise.
+fn onto_reference_grid(frame: &mut Frame, sky: &mut PerBand<Sky>, places: &mut PerBand<Place>, reference: usize) {
+    let (wcs, size) = {
+        let band = &frame.bands[reference];
+        (band.wcs.clone(), (band.pixels.width(), band.pixels.height()))
+    };
+    for ((band, sky), place) in frame.bands.iter_mut().zip(sky).zip(places) {
+        if let Some(nodes) = place.nodes.take() {
+            *place = resample::onto(band, sky, &nodes);
+            band.wcs = wcs.clone();
+        } else if (band.pixels.width(), band.pixels.height()) != size {
+            *place = registration::cropped(band, place, size);
+            band.wcs = wcs.clone();
+        }
+    }
+}
+
+/// What cleaning a band showed.
+struct Cleaned {
+    sky: Sky,
+    rays: TooSharp,
+    steps: SkySteps,
+}
+
+/// Subtracts a band's sky, measures its noise, completes its mask but for cosmic rays and the rim, and empties what
+/// holds no measurement.
+fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Result<Cleaned, PreprocessError> {
+    let no_signal = |problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem };
+    // What the survey's own mask does not say may be wrong besides, unless that says all.
+    let search = !survey.has_complete_masks();
+    defects::mark_unmeasured(band, search);
     let finite = band.pixels.pixels().iter().zip(band.mask.pixels());
     let mut measured = finite.filter(|(_, m)| **m & mask::NO_DATA == 0).map(|(p, _)| *p);
-    let first = measured.next().ok_or("no pixel has a value")?;
+    let first = measured.next().ok_or(no_signal("no pixel has a value"))?;
     if measured.all(|p| p == first) {
-        return Err("all pixels have the same value");
+        return Err(no_signal("all pixels have the same value"));
     }
+    if let Some(refusal) = above_saturation(band, survey.band(b)) {
+        return Err(refusal);
+    }
+    no_data::mark_before_sky(band);
     let dither = Dither::new(settings, b, band.nmgy_per_dn);
     let background = Background::measure(&band.pixels, &band.mask, settings.mesh_px, dither)
-        .ok_or("too few usable pixels to measure the sky")?;
+        .ok_or(no_signal("too few usable pixels to measure the sky"))?;
     background.subtract(&mut band.pixels);
     let sigma = noise::sky_sigma(&band.pixels, &band.mask);
     // The dither leaves a trace of itself in the sky of a frame without noise: that is none either.
     if !sigma.is_finite() || sigma <= 0.02 * f64::from(dither.width) || (sigma as f32) < f32::MIN_POSITIVE {
-        return Err("the sky has no noise");
+        return Err(no_signal("the sky has no noise"));
     }
-    let sigma_nmgy = sigma as f32;
+    let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
+    no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
-    defects::mark_bleeding(band, sigma_nmgy);
-    defects::mark_bad_columns(band, sigma_nmgy);
-    cosmic::mark_cosmic_rays(band, sigma_nmgy);
+    // The survey's own variances know more of its noise than its gain does.
+    let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
+    variance::leave_sky(band, with_sources, sky.sigma_nmgy).map_err(no_signal)?;
+    if let Some(refusal) = wrong_noise(band, b, &sky, survey).filter(|_| band.variance.is_none()) {
+        return Err(refusal);
+    }
+    if search {
+        defects::mark_bleeding(band, sky.sigma_nmgy);
+        defects::mark_bad_columns(band, sky.sigma_nmgy);
+    }
+    let rays = if search { cosmic::cosmic_rays(band, sky.sigma_nmgy) } else { TooSharp::default() };
+    let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
+    Ok(Cleaned { sky, rays, steps })
+}
+
+/// The refusal of a band that is saturated for the most part.
+fn above_saturation(band: &Band, name: &str) -> Option<PreprocessError> {
+    let mut finite: Vec<f32> = band.pixels.pixels().iter().copied().step_by(7).filter(|p| p.is_finite()).collect();
+    let saturated = finite.iter().filter(|p| f64::from(**p) > band.saturation_nmgy).count();
+    if band.saturation_nmgy <= 0.0 || 2 * saturated <= finite.len() {
+        return None;
+    }
+    let percent = 100.0 * saturated as f64 / finite.len() as f64;
+    let level_nmgy = f64::from(upper_median(&mut finite, f32::total_cmp)?);
+    let saturation_nmgy = band.saturation_nmgy;
+    Some(PreprocessError::AboveSaturation { band: name.to_owned(), percent, saturation_nmgy, level_nmgy })
+}
+
+/// The refusal of a band whose noise gain and zero point do not allow.
+fn wrong_noise(band: &Band, b: usize, sky: &Sky, survey: &Survey) -> Option<PreprocessError> {
+    let facts = plausible::SkyFacts::of(band, b, sky, survey);
+    let mut found = noise_against_gain(&facts);
+    if found.ratio > plausible::NOISE_FACTOR {
+        // Structure in the sky is no noise.
+        let sigma_nmgy = facts.sigma_nmgy.min(plausible::difference_sigma(&band.pixels, &band.mask));
+        found = noise_against_gain(&plausible::SkyFacts { sigma_nmgy, ..facts });
+    }
+    (!found.is_plausible()).then(|| PreprocessError::Noise {
+        band: survey.band(b).to_owned(),
+        sigma_nmgy: facts.sigma_nmgy,
+        ratio: found.ratio,
+        gain_e_per_dn: band.gain_e_per_dn,
+        nmgy_per_dn: band.nmgy_per_dn,
+        removed_nmgy: band.removed_sky_nmgy,
+    })
+}
+
+/// Compares the bands with each other: each has noise of its own, and what is in several is no cosmic ray.
+fn compare(
+    bands: &PerBand<Band>,
+    cleaned: &[Cleaned],
+    places: &PerBand<Place>,
+    survey: &Survey,
+) -> Result<(), PreprocessError> {
+    let pairs = (0..BANDS).flat_map(|b| (0..BANDS).filter(move |c| *c != b).map(move |c| (b, c)));
+    for (b, c) in pairs {
+        let band = || survey.band(b).to_owned();
+        if b < c && cleaned[b].steps.are_those_of(&cleaned[c].steps) {
+            return Err(PreprocessError::SamePixels { band: band(), other: survey.band(c).to_owned() });
+        }
+        let (from, to) = (places[b].whole(), places[c].whole());
+        let width = bands[b].mask.width();
+        // Sharp places are found again in another band where a shift leads there.
+        if !places[b].is_shift() || !places[c].is_shift() || bands[c].mask.width() != width {
+            continue;
+        }
+        let step = (to.0 - from.0, to.1 - from.1);
+        if let Some(fwhm_px) = cosmic::undersampled(&cleaned[b].rays, &cleaned[c].rays, step, width) {
+            return Err(PreprocessError::Undersampled { band: band(), fwhm_px });
+        }
+    }
+    Ok(())
+}
+
+/// Empties a band that was not taken.
+fn leave_out(band: &mut Band) -> Cleaned {
+    band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    defects::mark_rim(&mut band.mask);
-    Ok(Sky { level_nmgy: background.level() as f32, sigma_nmgy })
+    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), steps: SkySteps::default() }
 }
 
 /// Sets pixels without a measurement to 0.
@@ -179,12 +418,12 @@ fn empty(band: &mut Band) {
     }
 }
 
-/// The bands' masks put together on the reference grid.
-fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Survey) -> Plane<u8> {
-    let (width, height) = (bands[0].mask.width(), bands[0].mask.height());
+/// The masks of the bands that were taken, put together on the reference grid.
+fn reference_bits(frame: &Frame, places: &PerBand<Place>, survey: &Survey) -> Plane<u8> {
+    let (width, height) = (frame.width(), frame.height());
     let mut bits = Plane::filled(width, height, 0);
     defects::mark_rim(&mut bits);
-    for (b, place) in places.iter().enumerate() {
+    for (b, place) in places.iter().enumerate().filter(|(b, _)| frame.present[*b]) {
         let shape = survey.shape_bands().contains(&b);
         let beyond = if shape { mask::EDGE | mask::NO_DATA } else { mask::EDGE };
         let (dx, dy) = place.whole();
@@ -198,8 +437,12 @@ fn reference_bits(bands: &PerBand<Band>, places: &PerBand<Place>, survey: &Surve
             };
             row[..from].iter_mut().for_each(|m| *m |= beyond);
             row[to..].iter_mut().for_each(|m| *m |= beyond);
+            if place.moved {
+                let source = frame.bands[b].mask.row(source);
+                row.iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::EDGE);
+            }
             if shape {
-                let source = &bands[b].mask.row(source)[(from as isize + dx) as usize..];
+                let source = &frame.bands[b].mask.row(source)[(from as isize + dx) as usize..];
                 row[from..to].iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::UNUSABLE);
             }
         }

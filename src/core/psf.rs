@@ -60,7 +60,8 @@ pub const DISTANCE_SQUARED: [u16; AREA] = {
 };
 
 /// Measures the PSF of a frame from the isolated stars among `shapes` (all detections, in the reference band), and
-/// how good it is. A band with too few stars gets a round Moffat profile of `fallback_fwhm_arcsec`.
+/// how good it is. A band with too few stars gets a round Moffat profile of `fallback_fwhm_arcsec`, and so does one that
+/// was not taken, of which nothing is said then.
 pub fn measure(
     prepared: &Prepared,
     survey: &Survey,
@@ -71,7 +72,7 @@ pub fn measure(
     let frame_size = (prepared.frame.width(), prepared.frame.height());
     let half_size_px = (frame_size.0 as f64 / 2.0, frame_size.1 as f64 / 2.0);
     let selected = stars::select(shapes, survey, frame_size);
-    let scale = survey.profile().pixel_scale_arcsec;
+    let scale = prepared.pixel_scale_arcsec;
     let found: Vec<(BandPsf, quality::Stars)> = (0..BANDS)
         .into_par_iter()
         .map(|b| {
@@ -90,7 +91,8 @@ pub fn measure(
     if !psf.half_light_radius_px.is_finite() || psf.bands[survey.reference()].fallback {
         psf.half_light_radius_px = psf.own_half_light_radius(survey.reference());
     }
-    let quality = std::array::from_fn(|b| quality::of(&psf, b, facts[b], scale));
+    let of = |b| if prepared.frame.present[b] { quality::of(&psf, b, facts[b], scale) } else { PsfQuality::ABSENT };
+    let quality = std::array::from_fn(of);
     (psf, quality)
 }
 

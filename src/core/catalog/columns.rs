@@ -185,7 +185,7 @@ fn shapes() -> Vec<Column> {
     ]
 }
 
-/// Fluxes and magnitudes: each in every band, then the next.
+/// Fluxes and magnitudes: each in every band that the survey has, then the next.
 fn fluxes(survey: &Survey) -> Vec<Column> {
     let mut all = Vec::new();
     type Get = fn(&Row) -> &PerBand<f32>;
@@ -199,7 +199,7 @@ fn fluxes(survey: &Survey) -> Vec<Column> {
         ("psfMag", "mag", "phot.mag", "Asinh magnitude of psfFlux: finite at any flux", |r| &r.psf_mag),
     ];
     for (name, unit, ucd, doc, get) in per_band {
-        for b in 0..crate::frame::BANDS {
+        for b in survey.planes() {
             let band = survey.band(b);
             let ucd = format!("{ucd};em.opt.{}", band.to_uppercase());
             all.push(column(format!("{name}_{band}"), Kind::F32, true, unit, ucd, doc, move |_, r| {

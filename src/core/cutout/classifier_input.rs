@@ -18,7 +18,7 @@ pub struct ClassifierInput {
 pub struct Measurements {
     /// Magnitude of the PSF flux in the reference band.
     pub mag: f32,
-    /// Signal to noise over the three shape bands.
+    /// Signal to noise over the shape bands that the frame has.
     pub sn: f32,
     /// chi^2 of the point source and of each galaxy ([`ProfileFit::chi2`]); NaN without a fit.
     pub chi2: [f32; MODELS],

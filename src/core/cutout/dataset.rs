@@ -36,7 +36,8 @@ pub fn cutout64(view: &FrameView, number: u32, at: (f64, f64), seed: u64) -> Box
                 Some(turned) if !masked[turned] => plane[turned],
                 _ => {
                     let unit: f32 = StandardNormal.sample(&mut random);
-                    unit * view.prepared.sky[b].sigma_nmgy
+                    // Of a band that was not taken the noise has no bound, and a cut nothing.
+                    if view.prepared.frame.present[b] { unit * view.prepared.sky[b].sigma_nmgy } else { 0.0 }
                 }
             };
         }

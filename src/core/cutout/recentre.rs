@@ -1,4 +1,4 @@
-//! The position at which the PSF fits best in the three shape bands together.
+//! The position at which the PSF fits best in the frame's shape bands together.
 
 use super::{FrameView, usable};
 use crate::psf::{DISTANCE_SQUARED, RADIUS, SIDE};
@@ -32,13 +32,14 @@ pub fn recentre(view: &FrameView, start: (f64, f64)) -> (f64, f64) {
 fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
     let prior = PRIOR_PX.powi(-2);
     let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
-    for b in view.survey.shape_bands() {
+    for b in view.prepared.shape_bands(view.survey) {
         let in_band = view.prepared.to_band[b].apply(at.0, at.1);
         let mut pixels = [0.0; CUT * CUT];
         view.splines.cut(b, in_band, HALF, &mut pixels);
         let unusable = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
         let psf = view.psf.at(b, at.0, at.1);
-        let noise = view.noise(b);
+        let (noise, variance) = (view.noise(b), view.prepared.frame.bands[b].variance.as_ref());
+        let nearest = usable::nearest(in_band);
         // Index in the PSF's stamp, value and weight of each pixel of the fit.
         let mut fitted = [(0, 0.0, 0.0); CUT * CUT];
         let mut n = 0;
@@ -49,7 +50,8 @@ fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
             if f64::from(DISTANCE_SQUARED[stamp]) < WITHIN_PX * WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp])
             {
                 let (c, p) = (f64::from(value), f64::from(psf[stamp]));
-                let weight = noise.variance(c).recip();
+                let pixel = (nearest.0 + i as isize - HALF as isize, nearest.1 + j as isize - HALF as isize);
+                let weight = noise.at(variance, pixel.0, pixel.1).variance(c).recip();
                 cp += weight * c * p;
                 pp += weight * p * p;
                 fitted[n] = (stamp, c, weight);

@@ -30,6 +30,19 @@ pub struct PsfQuality {
     pub registration_residual_px: f64,
 }
 
+impl PsfQuality {
+    /// Of a band that was not taken.
+    pub const ABSENT: Self = Self {
+        fwhm_arcsec: f64::NAN,
+        ellipticity: f64::NAN,
+        effective_fwhm_px: f64::NAN,
+        noise_area_px: f64::NAN,
+        stars: 0,
+        fallback: false,
+        registration_residual_px: f64::NAN,
+    };
+}
+
 /// What the stars say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stars {

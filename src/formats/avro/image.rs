@@ -9,6 +9,7 @@ pub(super) fn record(finished: &Finished, products: &Products, masks: usize) -> 
     let p = &products.catalog.provenance;
     let counts = products.catalog.counts();
     let text = |value: &str| Value::from(value);
+    let of_survey = products.quality.iter().filter(|q| !q.band.is_empty());
     let timings = finished.timings_s.iter().map(|(stage, &s)| (stage.name().to_owned(), Value::Double(s)));
     Value::Record(vec![
         ("imageId".into(), text(p.image_id.as_str())),
@@ -20,7 +21,7 @@ pub(super) fn record(finished: &Finished, products: &Products, masks: usize) -> 
         ("unclassified".into(), number(counts.unclassified)),
         ("masks".into(), number(masks)),
         ("tiles".into(), number(products.tiles)),
-        ("quality".into(), Value::Array(products.quality.iter().map(band).collect())),
+        ("quality".into(), Value::Array(of_survey.map(band).collect())),
         ("timings".into(), Value::Map(timings.collect())),
         ("device".into(), text(&products.device)),
         ("modelVersion".into(), text(&p.model_version)),

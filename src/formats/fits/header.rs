@@ -1,6 +1,7 @@
 //! A header unit: 80-character cards in blocks of 2880 bytes, up to `END`.
 
 use super::file_error::FileError;
+use twinpeak_core::wcs::CardValue;
 
 /// Bytes of a block; headers and data both fill whole ones.
 pub(super) const BLOCK: usize = 2880;
@@ -30,6 +31,12 @@ impl Header {
             }
             if &card[8..10] == b"= " {
                 cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
+            } else if key == "HIERARCH" {
+                // The convention for names of more than eight characters: all up to the first `=`.
+                let text = String::from_utf8_lossy(&card[8..]);
+                if let Some((key, value)) = text.split_once('=') {
+                    cards.push((key.trim().to_owned(), Value::parse(value)));
+                }
             }
         }
         Err(FileError::NoEnd)
@@ -66,14 +73,30 @@ impl Header {
         matches!(self.find(key), Some(Value::Bare(text)) if text == "T")
     }
 
+    /// What a card says, be it text or not, without the quotes.
+    pub(super) fn literal(&self, key: &str) -> Option<&str> {
+        let (Value::Quoted(text) | Value::Bare(text)) = self.find(key)?;
+        Some(text)
+    }
+
     /// Whether a card is there with any value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    /// Names of all cards with a value.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.cards.iter().map(|(key, _)| key.as_str())
+    /// All cards in file order. What is neither between quotes nor a number is text as it stands.
+    pub(super) fn cards(&self) -> impl Iterator<Item = (&str, CardValue)> {
+        self.cards.iter().map(|(key, value)| {
+            let value = match value {
+                Value::Quoted(text) => CardValue::Text(text.clone()),
+                Value::Bare(text) => match (text.parse(), number(value)) {
+                    (Ok(n), _) => CardValue::Integer(n),
+                    (_, Some(v)) => CardValue::Real(v),
+                    _ => CardValue::Text(text.clone()),
+                },
+            };
+            (key.as_str(), value)
+        })
     }
 
     fn find(&self, key: &str) -> Option<&Value> {
@@ -120,6 +143,7 @@ mod tests {
             "CD1_1   =  6.1D-05",
             "NAXIS1  =                 2048",
             "EMPTY   =                      / nothing",
+            "HIERARCH MP_NO_DATA = 8 / a long name",
             "COMMENT = 'not a value",
             "END",
         ]
@@ -132,6 +156,7 @@ mod tests {
         assert_eq!(header.number("EXPTIME"), Some(53.907456));
         assert_eq!(header.text("OBJECT"), Some("O'Neill / x"));
         assert_eq!(header.number("CD1_1"), Some(6.1e-5));
+        assert_eq!(header.integer("MP_NO_DATA"), Some(8));
         assert_eq!(
             (header.integer("NAXIS1"), header.integer("CD1_1"), header.number("EMPTY")),
             (Some(2048), None, None)

@@ -17,9 +17,9 @@ pub(super) fn add_provenance(cards: &mut Cards, made: &Provenance) {
     cards.add("MIDPOINT", made.midpoint_mjd_tai.unwrap_or(f64::NAN), "[d] middle of the exposure, MJD TAI");
 }
 
-/// Cards that say how good each band was, named by it: `FWHM_R` and so on.
+/// Cards that say how good each band of the survey was, named by it: `FWHM_R` and so on.
 pub(super) fn add_quality(cards: &mut Cards, quality: &PerBand<BandQuality>) {
-    for q in quality {
+    for q in quality.iter().filter(|q| !q.band.is_empty()) {
         let key = |stem: &str| format!("{stem}_{}", q.band.to_uppercase());
         cards.add(&key("FWHM"), q.fwhm_arcsec, "[arcsec] FWHM of the PSF at the centre");
         cards.add(&key("ELL"), q.ellipticity, "ellipticity of the PSF, 1 - b/a");

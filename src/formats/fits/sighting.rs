@@ -16,22 +16,31 @@ use twinpeak_core::survey::{Group, Survey};
 /// # Errors
 /// [`Rejection`] where the file cannot be read, holds none of what the survey describes, or a header cannot be used.
 pub fn sightings(survey: &Survey, file: &Path, limits: &Limits) -> Result<Vec<Sighting>, Rejection> {
+    let name = file.display().to_string();
     let look = || {
         let packed = unpack::read(file, "", limits)?;
         let bytes = unpack::unpack(&packed, limits)?;
         let hdus = Hdu::split(&bytes)?;
-        let Some(ccds) = &survey.profile().image.ccds else { return Ok(vec![sighting(survey, &hdus, None, limits)?]) };
+        let Some(ccds) = &survey.profile().image.ccds else {
+            return Ok(vec![sighting(survey, &name, &hdus, None, limits)?]);
+        };
         let names = hdus.iter().filter(|hdu| hdu.is_image()).filter_map(choose::extname);
         let names: Vec<&str> = names.filter(|name| ccds.is_match(name)).collect();
         if names.is_empty() {
             return Err(FileError::NoImage);
         }
-        names.into_iter().map(|name| sighting(survey, &hdus, Some(name), limits)).collect()
+        names.into_iter().map(|ccd| sighting(survey, &name, &hdus, Some(ccd), limits)).collect()
     };
-    look().map_err(|fault: FileError| fault.reject(&file.display().to_string()))
+    look().map_err(|fault: FileError| fault.reject(&name))
 }
 
-fn sighting(survey: &Survey, hdus: &[Hdu], ccd: Option<&str>, limits: &Limits) -> Result<Sighting, FileError> {
+fn sighting(
+    survey: &Survey,
+    name: &str,
+    hdus: &[Hdu],
+    ccd: Option<&str>,
+    limits: &Limits,
+) -> Result<Sighting, FileError> {
     let mut said = Sighting { ccd: ccd.map(str::to_owned), ..Sighting::default() };
     let card = survey.profile().files.band_card.as_deref();
     if card.is_none() && survey.group() != Group::Sky {
@@ -43,8 +52,8 @@ fn sighting(survey: &Survey, hdus: &[Hdu], ccd: Option<&str>, limits: &Limits) -
     said.band = card.and_then(|card| headers.iter().find_map(|header| header.text(card))).map(str::to_owned);
     if survey.group() == Group::Sky {
         let band = said.band.as_deref().and_then(|card| survey.plane_of_card(card)).unwrap_or(survey.reference());
-        let shape = pixels::shape(&hdus[at].header, limits)?;
-        let facts = CalibrationHeader::read(survey, band, hdus, at, shape)?;
+        let shape = pixels::shape(&hdus[at].header, limits, survey.nmgy_per_unit().is_none())?;
+        let facts = CalibrationHeader::read(survey, band, name, hdus, at, shape)?;
         let middle = |length: usize| (length as f64 - 1.0) / 2.0;
         said.centre_deg = facts.wcs.pixel_to_sky(middle(shape.width), middle(shape.height));
         said.midpoint_mjd_tai = facts.midpoint_mjd_tai;

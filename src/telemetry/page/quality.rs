@@ -56,8 +56,11 @@ pub fn charts(fields: &[Arc<Field>], hours: Option<f64>, by: Against) -> Value {
         };
         bins.iter().filter_map(point).collect()
     };
-    let bands: Vec<_> = all.last().map_or_else(Vec::new, |(_, q)| q.iter().map(|b| b.band.clone()).collect());
-    let lines = |get: Get| (0..bands.len()).map(|band| line(band, get)).collect::<Vec<_>>();
+    // A survey may have fewer bands than there are planes.
+    let named = |q: &[BandQuality; BANDS]| (0..BANDS).filter(|&b| !q[b].band.is_empty()).collect();
+    let planes: Vec<usize> = all.last().map_or_else(Vec::new, |(_, q)| named(q));
+    let bands: Vec<_> = all.last().map_or_else(Vec::new, |(_, q)| planes.iter().map(|&b| q[b].band.clone()).collect());
+    let lines = |get: Get| planes.iter().map(|&band| line(band, get)).collect::<Vec<_>>();
     let figures: serde_json::Map<_, _> =
         FIGURES.iter().map(|(name, get)| ((*name).to_owned(), json!(lines(*get)))).collect();
     json!({"from_unix_s": from, "to_unix_s": to, "fields": all.len(), "bands": bands, "figures": figures})
