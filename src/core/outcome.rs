@@ -232,6 +232,9 @@ pub struct BandQuality {
     /// Robust scatter of bright stars about the WCS registration to the reference band, px.
     #[serde(deserialize_with = "number_or_nan")]
     pub registration_residual_px: f64,
+    /// Trails of satellites and aeroplanes that were masked.
+    #[serde(default)]
+    pub streaks: usize,
 }
 
 /// JSON writes what could not be measured as null.

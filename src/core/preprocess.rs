@@ -9,7 +9,9 @@ mod no_data;
 mod noise;
 pub mod plausible;
 mod registration;
+mod saturation;
 mod spline;
+mod streaks;
 
 #[cfg(test)]
 pub(crate) mod real;
@@ -22,6 +24,7 @@ use plausible::{SkySteps, noise_against_gain};
 use rayon::prelude::*;
 use registration::Place;
 use serde::{Deserialize, Serialize};
+use streaks::Streak;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
 use crate::median::upper_median;
@@ -75,6 +78,8 @@ pub struct Prepared {
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
     /// does not reach), EDGE at the rim and where any band does not reach.
     pub bits: Plane<u8>,
+    /// Trails of satellites and aeroplanes that were masked in each band.
+    pub streaks: PerBand<usize>,
 }
 
 /// Why a frame cannot be prepared.
@@ -199,8 +204,11 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         frame.bands.par_iter_mut().enumerate().map(|(b, band)| clean(band, b, survey, settings)).collect();
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places.map(|p| p.whole()), survey)?;
-    frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
+    let trails: PerBand<Vec<Streak>> = std::array::from_fn(|b| trails(&cleaned, b));
+    let streaks = trails.each_ref().map(Vec::len);
+    frame.bands.par_iter_mut().zip(&cleaned).zip(&trails).for_each(|((band, cleaned), trails)| {
         cleaned.rays.mark(&mut band.mask);
+        trails.iter().for_each(|trail| trail.mark(&mut band.mask));
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
@@ -210,13 +218,14 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     });
     let bits = reference_bits(&frame.bands, &places, survey);
     let (to_band, shift_px) = (places.map(|p| p.to_band), places.map(|p| p.whole()));
-    Ok(Prepared { frame, sky, to_band, shift_px, registered, bits })
+    Ok(Prepared { frame, sky, to_band, shift_px, registered, bits, streaks })
 }
 
 /// What cleaning a band showed.
 struct Cleaned {
     sky: Sky,
     rays: TooSharp,
+    streaks: Vec<Streak>,
     steps: SkySteps,
 }
 
@@ -254,7 +263,14 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     defects::mark_bad_columns(band, sky.sigma_nmgy);
     let rays = cosmic::cosmic_rays(band, sky.sigma_nmgy);
     let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
-    Ok(Cleaned { sky, rays, steps })
+    if let Some(floor_dn) = survey.profile().saturation.replaced_core_dn {
+        let floor = (floor_dn * band.nmgy_per_dn) as f32;
+        let cores = saturation::filled_cores(band, &rays, sky.sigma_nmgy, floor);
+        saturation::mark(band, &cores);
+        defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
+    }
+    let streaks = streaks::find(band, sky.sigma_nmgy);
+    Ok(Cleaned { sky, rays, streaks, steps })
 }
 
 /// The refusal of a band that is saturated for the most part.
@@ -309,6 +325,12 @@ fn compare(
         }
     }
     Ok(())
+}
+
+/// The lines of band `b` that are trails.
+fn trails(cleaned: &[Cleaned], b: usize) -> Vec<Streak> {
+    let others = || cleaned.iter().enumerate().filter(|other| other.0 != b).flat_map(|other| &other.1.streaks);
+    cleaned[b].streaks.iter().copied().filter(|streak| streak.is_trail(others())).collect()
 }
 
 /// Sets pixels without a measurement to 0.
