@@ -204,26 +204,30 @@ mod tests {
             saturation_nmgy: 6000.0,
             removed_sky_nmgy: None,
         };
-        // Moffat stars; every fourth of the bright ones has its core cut down to a plateau that is not flat.
-        let mut filled = Vec::new();
+        // Moffat stars; every fourth of the bright ones has its core filled.
+        let mut stars = Vec::new();
         for i in 0..100usize {
             let (x, y) = (40 + i % 10 * 56, 40 + i / 10 * 56);
-            let peak = if i < 60 { 150.0 + 3.0 * i as f64 } else { 1500.0 };
-            let cut = i >= 60 && i % 4 == 0;
+            let peak = if i < 60 { 150.0 + 3.0 * i as f64 } else { 20_000.0 };
+            let filled = i >= 60 && i % 4 == 0;
             for (i, j, d) in super::within(&band, (x as f64, y as f64), 30.0).collect::<Vec<_>>() {
-                let moffat = |d: f64| peak * (1.0 + (d / 2.6).powi(2)).powf(-2.5);
-                let value =
-                    if cut && d < 4.2 { moffat(4.6) + 300.0 + ((i * 7 + j * 13) % 5) as f64 } else { moffat(d) };
-                let v = band.pixels.at(i, j) + value as f32;
-                band.pixels.set(i, j, if cut && d < 4.2 { v.min(650.0) } else { v });
+                let moffat = peak * (1.0 + (d / 2.6).powi(2)).powf(-2.5);
+                let fill = 500.0 + 20.0 * ((i * 7 + j * 13) % 5) as f64;
+                let value = if filled && d < 4.2 { fill } else { moffat };
+                band.pixels.set(i, j, band.pixels.at(i, j) + value as f32);
             }
-            if cut {
-                filled.push((x, y));
-            }
+            stars.push((x, y, filled));
         }
         let cores = super::filled_cores(&band, &Default::default(), 1.0, 400.0);
         super::mark(&mut band, &cores);
-        let _ = filled;
-        println!("{} pixels", cores.len());
+        for (x, y, filled) in stars {
+            let marked = |radius: f64| {
+                let about = super::within(&band, (x as f64, y as f64), radius);
+                about.map(|(x, y, _)| band.mask.at(x, y) & mask::SAT != 0).collect::<Vec<_>>()
+            };
+            assert!(marked(3.5).iter().all(|m| *m == filled), "star at {x} {y}");
+            let beyond = marked(12.0).iter().filter(|m| **m).count();
+            assert!(beyond <= 110, "star at {x} {y}: {beyond} pixels"); // a disc of 6 px
+        }
     }
 }
