@@ -10,7 +10,9 @@ mod noise;
 pub mod plausible;
 mod registration;
 mod resample;
+mod saturation;
 mod spline;
+mod streaks;
 mod variance;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ use registration::Place;
 pub use registration::Turn;
 
 use serde::{Deserialize, Serialize};
+use streaks::Streak;
 pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
@@ -89,6 +92,8 @@ pub struct Prepared {
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
     /// does not reach), EDGE at the rim and where any band does not reach. A band that was not taken has no say.
     pub bits: Plane<u8>,
+    /// Trails of satellites and aeroplanes that were masked in each band.
+    pub streaks: PerBand<usize>,
 }
 
 impl Prepared {
@@ -256,8 +261,11 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places, survey)?;
-    frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
+    let trails: PerBand<Vec<Streak>> = std::array::from_fn(|b| trails(&cleaned, b));
+    let streaks = trails.each_ref().map(Vec::len);
+    frame.bands.par_iter_mut().zip(&cleaned).zip(&trails).for_each(|((band, cleaned), trails)| {
         cleaned.rays.mark(&mut band.mask);
+        trails.iter().for_each(|trail| trail.mark(&mut band.mask));
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
@@ -270,7 +278,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
-    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, streaks })
 }
 
 /// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
@@ -296,6 +304,7 @@ fn onto_reference_grid(frame: &mut Frame, sky: &mut PerBand<Sky>, places: &mut P
 struct Cleaned {
     sky: Sky,
     rays: TooSharp,
+    streaks: Vec<Streak>,
     steps: SkySteps,
 }
 
@@ -340,7 +349,14 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     }
     let rays = if search { cosmic::cosmic_rays(band, sky.sigma_nmgy) } else { TooSharp::default() };
     let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
-    Ok(Cleaned { sky, rays, steps })
+    if let Some(floor_dn) = survey.profile().saturation.replaced_core_dn {
+        let floor = (floor_dn * band.nmgy_per_dn) as f32;
+        let cores = saturation::filled_cores(band, &rays, sky.sigma_nmgy, floor);
+        saturation::mark(band, &cores);
+        defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
+    }
+    let streaks = streaks::find(band, sky.sigma_nmgy);
+    Ok(Cleaned { sky, rays, streaks, steps })
 }
 
 /// The refusal of a band that is saturated for the most part.
@@ -406,7 +422,13 @@ fn compare(
 fn leave_out(band: &mut Band) -> Cleaned {
     band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), steps: SkySteps::default() }
+    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), streaks: Vec::new(), steps: SkySteps::default() }
+}
+
+/// The lines of band `b` that are trails.
+fn trails(cleaned: &[Cleaned], b: usize) -> Vec<Streak> {
+    let others = || cleaned.iter().enumerate().filter(|other| other.0 != b).flat_map(|other| &other.1.streaks);
+    cleaned[b].streaks.iter().copied().filter(|streak| streak.is_trail(others())).collect()
 }
 
 /// Sets pixels without a measurement to 0.
