@@ -261,17 +261,11 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
-<<<<<<< HEAD
-    let sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
     let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
-=======
-    let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
-    onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
-    let registered = std::array::from_fn(|b| {
-        registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
->>>>>>> grid
     });
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
