@@ -4,15 +4,15 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use twinpeak_config::assemble::survey_of;
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::frame::{BANDS, Frame};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::frame::Frame;
+use twinpeak_core::survey::{PlaneKind, Survey};
 use twinpeak_formats::fits;
 use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
 use twinpeak_store::write_file;
@@ -129,28 +129,47 @@ fn progress_bar(fields: u64) -> ProgressBar {
     ProgressBar::new(fields).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Writes the five bands, packed in parallel; returns the files' names.
+/// Writes the survey's bands, with the masks and weights that have files of their own, packed in parallel; returns the
+/// names of the bands' files.
 fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Result<Vec<String>> {
-    (0..BANDS)
+    survey
+        .planes()
+        .collect::<Vec<_>>()
         .into_par_iter()
         .map(|b| {
-            let template = survey.file_for(b, &frame.id);
-            let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
-            let name = packed.unwrap_or(&template).to_owned();
-            let known = survey.file_name(&name);
-            ensure!(
-                known.is_some_and(|k| k.image == frame.id && k.band == b),
-                "the survey's file_pattern does not accept {name:?}, which its file_template makes"
-            );
-            write_file(out, &name, &encode(survey, b, frame, &name)?).context(Fault::Output)?;
+            let name = name_of(survey, b, frame, plain)?;
+            write_packed(out, &name, fits::encode_band(survey, frame, b)?)?;
+            for kind in [PlaneKind::Mask, PlaneKind::Weight] {
+                if let (Some(bytes), Some(companion)) =
+                    (fits::encode_companion(survey, frame, b, kind)?, survey.companion(&name, kind))
+                {
+                    write_packed(out, &companion, bytes)?;
+                }
+            }
             Ok(name)
         })
         .collect()
 }
 
-/// One band's file, packed as its name says.
-fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
-    Ok(fits::pack(name, fits::encode_band(survey, frame, band)?)?)
+/// The name of a band's file by the survey's template, with the band's own name or the alias that the pattern accepts.
+fn name_of(survey: &Survey, band: usize, frame: &Frame, plain: bool) -> Result<String> {
+    let aliases = survey.profile().bands.aliases.iter().filter(|(_, to)| *to == survey.band(band));
+    let names = std::iter::once(survey.band(band)).chain(aliases.map(|(alias, _)| alias.as_str()));
+    let made = names.map(|name| {
+        let template = survey.profile().file_template.replace("{band}", name).replace("{image}", frame.id.as_str());
+        let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
+        packed.unwrap_or(&template).to_owned()
+    });
+    let is_known = |name: &String| survey.file_name(name).is_some_and(|k| k.image == frame.id && k.band == band);
+    made.into_iter().find(is_known).with_context(|| {
+        let name = survey.file_for(band, &frame.id);
+        format!("the survey's file_pattern does not accept {name:?}, which its file_template makes")
+    })
+}
+
+/// Writes a file, packed as its name says.
+fn write_packed(out: &Path, name: &str, bytes: Vec<u8>) -> Result<()> {
+    write_file(out, name, &fits::pack(name, bytes)?).context(Fault::Output)
 }
 
 #[cfg(test)]

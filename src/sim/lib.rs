@@ -126,7 +126,13 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         let sky = render::planes(&stamps, spec.width, spec.height);
         finish(detector::expose(sky, spec, survey, band, b), band, survey)
     };
-    let bands: PerBand<Band> = std::array::from_fn(shine);
+    let seen = shine(reference);
+    let present: PerBand<bool> = std::array::from_fn(|b| !survey.band(b).is_empty());
+    let bands: PerBand<Band> = std::array::from_fn(|b| match present[b] {
+        _ if b == reference => seen.clone(),
+        true => shine(b),
+        false => Band::absent(&seen),
+    });
 
     let shape_bands = survey.shape_bands();
     let stamps: Vec<Vec<Blob>> = objects
@@ -148,7 +154,7 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         exposure_s: Some(survey.profile().typical.exposure_s),
         bands,
         input_hash: String::new(),
-        present: [true; twinpeak_core::frame::BANDS],
+        present,
         files: Default::default(),
     };
     let psf = conditions.bands.map(|b| b.psf);

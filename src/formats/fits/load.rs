@@ -244,7 +244,7 @@ fn read_band(
     let belongs = planes::Image { shape, band: survey.band(b), ccd: choose::extname(&hdus[at]).unwrap_or_default() };
     let mut bits = no_data(&pixels);
     if let Some(found) = read_mask(survey, &hdus, files, belongs, limits)? {
-        bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= found);
+        bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= planes::gravest(*found));
     }
     let mut variance = read_variance(survey, &hdus, files, belongs, &pixels, limits)?;
     if let Some(variance) = &variance {

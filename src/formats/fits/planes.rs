@@ -207,6 +207,12 @@ fn noise_per_weight(pixels: &Plane<f32>, relative: &Plane<f32>) -> Option<f32> {
     Some(sigma * sigma).filter(|scale| *scale > 0.0)
 }
 
+/// What a mask says of a pixel without what is less than saturation: surveys call saturated pixels bad or interpolated
+/// besides, and a star whose core is taken out as a defect would be found as a ring of fragments.
+pub(super) fn gravest(bits: u8) -> u8 {
+    if bits & mask::SAT != 0 { bits & !(mask::BAD | mask::NO_DATA) } else { bits }
+}
+
 /// Marks pixels without weight. What the mask says of them already is left: the core of a saturated star has no weight
 /// either, and stays the core of a star.
 pub(super) fn mark_weightless(bits: &mut Plane<u8>, variance: &Plane<f32>) {
