@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use report::Report;
 use twinpeak_config::Layers;
-use twinpeak_config::assemble::{loader, survey_of};
+use twinpeak_config::assemble::{headers, loader, survey_of};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_store::Fields;
 
@@ -39,6 +39,9 @@ pub struct SurveyCheckArgs {
     /// Files of frames, or folders of them
     #[arg(required = true)]
     pub frames: Vec<PathBuf>,
+    /// Tables of fields: which file holds which band of which image, where names do not tell
+    #[arg(long = "table", value_name = "FILE")]
+    pub tables: Vec<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -53,7 +56,7 @@ pub fn run(args: &SurveyCommand) -> anyhow::Result<Exit> {
     let survey = Arc::new(survey_of(&args.survey)?);
     let config = Layers::from_text(PathBuf::new(), String::new()).load().context(Fault::Config)?;
     let loader = loader(&config, &survey);
-    let fields = Fields::new(&args.frames, survey.clone());
+    let fields = Fields::new(&args.frames, &args.tables, survey.clone(), &headers(&config, &survey));
     let passed_over = fields.passed_over();
     let (mut sound, mut refused) = (0, 0);
     for (image, files) in fields {

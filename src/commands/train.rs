@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use crate::cli::{TrainArgs, TrainNetArgs, TrainedNet};
-use twinpeak_config::assemble::{device, loader, survey};
+use twinpeak_config::assemble::{device, file_list, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_config::{Config, DeviceChoice};
 use twinpeak_core::detections::Detections;
@@ -30,7 +30,6 @@ use twinpeak_learn::sample::{self, ObjectFinder, matched_filter};
 use twinpeak_learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
 use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
 use twinpeak_nets::infer::TorchSegmenter;
-use twinpeak_store::FileList;
 
 /// False objects on a frame of noise to which detection is calibrated.
 const FALSE_OBJECTS: f64 = 10.0;
@@ -197,7 +196,7 @@ fn each_frame(
     recipe: &Recipe,
     mut take: impl FnMut(u64, Prepared) -> anyhow::Result<Seen>,
 ) -> anyhow::Result<Data> {
-    let mut source = FileList::new(&args.frames, survey.clone(), loader(config, survey));
+    let mut source = file_list(config, survey, &args.frames);
     let (mut images, mut hash) = (Vec::new(), Sha256::new());
     while let Some(arrival) = source.next(&Stop::default()).map_err(anyhow::Error::new)? {
         let frame = match (arrival.load)().map(Loaded::frame) {

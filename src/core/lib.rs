@@ -71,6 +71,7 @@ pub mod files;
 pub mod filter;
 pub mod frame;
 pub mod hex;
+mod image_id;
 pub mod measure;
 pub mod median;
 pub mod model;
