@@ -187,7 +187,7 @@ struct Listing {
     files: Vec<PathBuf>,
     tables: Vec<PathBuf>,
     /// Files that were named by themselves.
-    by_itself: BTreeSet<PathBuf>,
+    by_itself: BTreeSet<(OsString, PathBuf)>,
     /// Folders, and what lies in each.
     folders: Vec<(PathBuf, Vec<PathBuf>)>,
     unusable: Vec<(PathBuf, Rejection)>,
@@ -205,7 +205,7 @@ impl Listing {
         if is_table(path) {
             return self.add_table(path);
         }
-        self.by_itself.insert(path.to_owned());
+        self.by_itself.insert(identity(path));
         self.add_file(path);
     }
 
@@ -239,8 +239,7 @@ impl Listing {
     }
 
     fn is_new(&mut self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
-        self.seen.insert((name, fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())))
+        self.seen.insert(identity(path))
     }
 
     /// What was named and cannot be used: it is no longer merely passed over.
@@ -255,8 +254,11 @@ impl Listing {
                 unusable.push((folder.clone(), refusal(&folder, Reason::Unreadable, message, advice)));
             }
         }
-        passed_over.foreign.retain(|path| !self.by_itself.contains(path));
-        for path in strange.intersection(&self.by_itself) {
+        let (named, passed): (Vec<_>, Vec<_>) = std::mem::take(&mut passed_over.foreign)
+            .into_iter()
+            .partition(|path| self.by_itself.contains(&identity(path)));
+        passed_over.foreign = passed;
+        for path in &named {
             let (reason, message) = if path.exists() {
                 (Reason::NotFits, "the file's name is none of the survey's".to_owned())
             } else {
@@ -267,6 +269,12 @@ impl Listing {
         }
         unusable
     }
+}
+
+/// Name and place of a file.
+fn identity(path: &Path) -> (OsString, PathBuf) {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
+    (name, fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 fn refusal(path: &Path, reason: Reason, message: String, advice: String) -> Rejection {

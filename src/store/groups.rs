@@ -57,19 +57,12 @@ impl PassedOver {
         let mut lines: Vec<String> =
             self.of_bands.iter().map(|(band, files)| other_band(band, files.len(), survey)).collect();
         let name = |path: &PathBuf| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        if let Some(first) = self.foreign.first() {
-            let (n, survey) = (self.foreign.len(), &survey.profile().name);
-            lines.push(format!(
-                "passed over: {n} files whose names are none of survey {survey}'s, e.g. {:?}",
-                name(first)
-            ));
-        }
-        if let Some(first) = self.unnamed.first() {
-            lines.push(format!(
-                "passed over: {} files that no table names, e.g. {:?}",
-                self.unnamed.len(),
-                name(first)
-            ));
+        for (what, files) in
+            [("whose names are none of the survey's", &self.foreign), ("that no table names", &self.unnamed)]
+        {
+            if let Some(first) = files.first() {
+                lines.push(format!("passed over: files {what} ({}), e.g. {:?}", files.len(), name(first)));
+            }
         }
         lines
     }
@@ -172,6 +165,11 @@ impl<L: Look> Grouping<'_, L> {
             Named::Ours(name) => {
                 let bands: Vec<usize> = name.band.map_or_else(|| self.survey.planes().collect(), |band| vec![band]);
                 for band in bands {
+                    if !self.look.exists(path) {
+                        let what = format!("the file of band {}", self.survey.band(band));
+                        self.groups.fields.entry(name.image.clone()).or_default().lacks(what, path.to_owned());
+                        continue;
+                    }
                     let files = self.complete(&name.image, band, BandFiles::from(path.to_owned()));
                     self.groups.fields.entry(name.image.clone()).or_default().add(band, files);
                 }

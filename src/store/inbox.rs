@@ -144,7 +144,16 @@ impl Inbox {
     fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
         let failed = |e| StoreError::of("read the folder", &self.folder, &self.folder, e);
         let entries = fs::read_dir(&self.folder).map_err(failed)?;
-        entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            // A link that leads nowhere is no file, or not yet.
+            if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) || path.exists() {
+                files.push(path);
+            }
+        }
+        Ok(files)
     }
 
     fn groups(&mut self, now: Duration, mut files: Vec<PathBuf>) -> Groups {

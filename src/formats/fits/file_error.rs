@@ -101,7 +101,7 @@ impl FileError {
 
     fn judgement(&self) -> (Reason, &'static str) {
         match self {
-            Self::Missing { .. } => (Reason::MissingBand, "deliver all five bands of the field"),
+            Self::Missing { .. } => (Reason::MissingBand, "deliver as many bands as the survey requires"),
             Self::MissingPlane { .. } => {
                 (Reason::MissingBand, "deliver it with the image, or set `required = false` in the survey's section")
             }
