@@ -103,6 +103,13 @@ impl Cutout {
         cutout
     }
 
+    /// As if `band` had not been taken.
+    pub fn leave_out(&mut self, band: usize) {
+        self.shape_bands.retain(|&b| b != band);
+        self.unusable[band] = Some(Box::new([true; AREA]));
+        self.point_source[band] = PointSource::NONE;
+    }
+
     /// Fits the flux in every band.
     fn fit(&mut self) {
         for b in 0..self.pixels.len() {
@@ -134,9 +141,7 @@ impl Cutout {
     pub fn has_basis(&self) -> bool {
         let own = (0..AREA).filter(|&i| in_aperture(i) && self.is_own(i)).count();
         let fluxes = || self.shape_bands.iter().map(|&b| self.point_source[b]);
-        own >= FEWEST_USABLE
-            && fluxes().all(|p| p.flux.is_finite() && p.error > 0.0)
-            && fluxes().any(|p| p.flux > 0.0)
+        own >= FEWEST_USABLE && fluxes().all(|p| p.flux.is_finite() && p.error > 0.0) && fluxes().any(|p| p.flux > 0.0)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::filter::{Edge, Gaussian};
 use crate::frame::{BANDS, PerBand, Plane};
 use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS};
 use crate::survey::Survey;
+use crate::tile::bands_seen;
 
 /// Width of the filter in units of the PSF's effective width: narrower than the PSF, which costs little in depth
 /// and keeps close pairs and extents sharp.
@@ -35,6 +36,14 @@ impl ThresholdSegmenter {
     }
 }
 
+impl ThresholdSegmenter {
+    /// The weights of a tile that has these bands: of unit norm, so that the score's noise is 1 whatever is missing.
+    fn weights_of(&self, seen: PerBand<bool>) -> PerBand<f32> {
+        let norm = self.weights.iter().zip(seen).filter(|(_, seen)| *seen).map(|(w, _)| w * w).sum::<f32>().sqrt();
+        if seen == [true; BANDS] || norm == 0.0 { self.weights } else { self.weights.map(|w| w / norm) }
+    }
+}
+
 impl Segmenter for ThresholdSegmenter {
     fn batch(&self) -> usize {
         Self::BATCH
@@ -43,8 +52,9 @@ impl Segmenter for ThresholdSegmenter {
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
         let mut sum = Plane::filled(TILE, TILE, 0.0);
         for (tile, score) in tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_PIXELS)) {
+            let weights = self.weights_of(bands_seen(tile));
             for (s, pixel) in sum.pixels_mut().iter_mut().zip(tile.chunks_exact(BANDS)) {
-                *s = pixel.iter().zip(&self.weights).map(|(p, w)| p * w).sum();
+                *s = pixel.iter().zip(&weights).map(|(p, w)| p * w).sum();
             }
             score.copy_from_slice(self.kernel.blur_to_unit_noise(&sum, Edge::Zero).pixels());
         }
