@@ -84,6 +84,11 @@ PANELS = {
         ("Shape and registration", "lines", "none", "Ellipticity of the PSF; scatter about the registration, pixels.",
          ("max by (band) (twinpeak_frame_ellipticity_ratio{WHO})", "{{band}} ellipticity"),
          ("max by (band) (twinpeak_frame_registration_residual_px{WHO})", "{{band}} residual")),
+        ("Known stars: position", "lines", "suffix: arcsec", "Source minus reference catalogue, and the scatter about it.",
+         ("avg by (axis) (twinpeak_frame_reference_offset_arcsec{WHO})", "{{axis}}"),
+         ("avg(twinpeak_frame_reference_scatter_arcsec{WHO})", "scatter")),
+        ("Known stars: zero point", "lines", "suffix: mag", "PSF magnitude minus that of the reference catalogue.",
+         ("avg by (band) (twinpeak_frame_zero_point_offset_mag{WHO})", "{{band}}")),
     ],
     "Stream": [
         ("Lag", "lines", "none", "Messages that are not committed yet, by partition and in all.",

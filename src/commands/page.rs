@@ -115,6 +115,7 @@ fn field(at: SystemTime, image: Past) -> Field {
                 galaxies: done.galaxies,
                 unclassified: done.unclassified,
                 quality: Box::new(done.quality),
+                reference: done.reference,
                 device: done.device,
             }),
         },

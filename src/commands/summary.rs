@@ -30,7 +30,7 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
         Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
         None => None,
     };
-    print!("{}", render(&night, scores.as_ref(), &survey));
+    super::print(&render(&night, scores.as_ref(), &survey))?;
     if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
         let profile = survey.profile();
         let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;
@@ -218,6 +218,7 @@ mod tests {
                 depth_5sigma_mag: if b == 2 { f64::NAN } else { 22.0 },
                 ..BandQuality::default()
             }),
+            reference: None,
             device: "cpu".into(),
             model: model(),
             software_version: "0".into(),

@@ -79,7 +79,8 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         .map(|_| nets(config, &survey, &bundle, &chosen))
         .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
-    let models = Models { survey, recipe, identity, device: chosen.name.clone() };
+    let reference = config.reference.load(&survey).context(Fault::Config)?;
+    let models = Models { survey, recipe, identity, device: chosen.name.clone(), reference };
     Ok(Assembly { models, devices, chosen, expected: bundle.manifest().expected.clone() })
 }
 

@@ -15,7 +15,7 @@ use super::{Config, ConfigError};
 pub const USUAL_FILE: &str = "config/twinpeak.toml";
 
 /// Keys whose values are paths: relative to the file's folder when a file (or a default) says them.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "survey.file",
     "model.bundle",
     "input.dir",
@@ -26,6 +26,7 @@ const PATHS: [&str; 10] = [
     "remote.s3_credentials_file",
     "shadow.bundle",
     "shadow.report",
+    "reference.catalog",
 ];
 
 /// Keys whose values are never repeated.

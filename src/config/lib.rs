@@ -45,6 +45,7 @@ pub mod args;
 pub mod assemble;
 pub mod exit;
 mod layers;
+mod reference;
 mod sections;
 
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ use serde::{Deserialize, Serialize};
 use twinpeak_stream::{kafka, object_store};
 
 pub use layers::{Layers, USUAL_FILE};
+pub use reference::{BandColumn, Reference, ReferenceError};
 pub use sections::{
     Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Shadow,
     Source, SurveyFile,
@@ -84,6 +86,8 @@ pub struct Config {
     pub pipeline: Pipeline,
     /// A candidate for the model's place.
     pub shadow: Shadow,
+    /// Known stars that frames are compared with.
+    pub reference: Reference,
     /// Where metrics and health are served.
     pub http: Http,
     /// `[log]`: what is logged, and how.

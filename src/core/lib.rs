@@ -22,7 +22,7 @@
 //! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
 //! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
-//! | [`drift`] | whether frames are still what the model was made for |
+//! | [`drift`], [`reference`] | whether frames are still what the model was made for; whether the sky is where they say |
 //! | [`units`], [`median`], [`hex`], [`causes`] | shares and seconds that hold only sense; what all need once |
 //! | [`atomic_write`] | a file that appears whole or not at all, for all who write one |
 //!
@@ -79,6 +79,7 @@ pub mod posterior;
 pub mod preprocess;
 pub mod psf;
 pub mod recipe;
+pub mod reference;
 pub mod survey;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

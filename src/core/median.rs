@@ -13,6 +13,19 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     (n > 0).then(|| 0.5 * (values[(n - 1) / 2] + values[n / 2]))
 }
 
+/// The median, and the standard deviation of a normal distribution with this median absolute deviation; NaN of nothing.
+/// Reorders the values and changes them.
+///
+/// ```
+/// let (median, scatter) = twinpeak_core::median::median_and_scatter(&mut [1.0, 2.0, 3.0, 4.0, 900.0]);
+/// assert_eq!((median, scatter), (3.0, 1.4826));
+/// ```
+pub fn median_and_scatter(values: &mut [f64]) -> (f64, f64) {
+    let Some(middle) = median(values) else { return (f64::NAN, f64::NAN) };
+    values.iter_mut().for_each(|v| *v = (*v - middle).abs());
+    (middle, 1.4826 * median(values).unwrap_or(f64::NAN))
+}
+
 /// The upper of the two middle values, in linear time; `None` of nothing. Reorders the values.
 pub fn upper_median<T: Copy>(values: &mut [T], compare: impl FnMut(&T, &T) -> Ordering) -> Option<T> {
     nth(values, values.len() / 2, compare)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::frame::{ImageId, PerBand, Plane};
+use crate::reference::Agreement;
 use crate::wcs::Wcs;
 
 /// A step of a frame's way; the same names stand in metrics, spans, benches and rejections.
@@ -68,6 +69,8 @@ pub enum Reason {
     BadUnits,
     /// No usable pixel: all NaN, constant, or no noise to measure.
     NoSignal,
+    /// Pixels that cannot be a sky as the telescope sees it: another band's, undersampled, trailed or doubled stars.
+    BadImage,
     /// A message that is not what its schema says.
     BadMessage,
     /// A message older than the configured age.
@@ -84,7 +87,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Truncated,
         Self::NotFits,
         Self::Unreadable,
@@ -95,6 +98,7 @@ impl Reason {
         Self::BadWcs,
         Self::BadUnits,
         Self::NoSignal,
+        Self::BadImage,
         Self::BadMessage,
         Self::TooOld,
         Self::Forbidden,
@@ -116,6 +120,7 @@ impl Reason {
             Self::BadWcs => "bad_wcs",
             Self::BadUnits => "bad_units",
             Self::NoSignal => "no_signal",
+            Self::BadImage => "bad_image",
             Self::BadMessage => "bad_message",
             Self::TooOld => "too_old",
             Self::Forbidden => "forbidden",
@@ -195,6 +200,8 @@ pub struct Products {
     pub picture: [Plane<f32>; 3],
     /// Seeing, noise and depth of each band.
     pub quality: PerBand<BandQuality>,
+    /// How it agrees with the reference catalogue, where there is one.
+    pub reference: Option<Agreement>,
     /// Tiles that went through the segmentation net.
     pub tiles: usize,
     /// Device that served it.
@@ -228,6 +235,13 @@ pub struct BandQuality {
     /// Robust scatter of bright stars about the WCS registration to the reference band, px.
     #[serde(deserialize_with = "number_or_nan")]
     pub registration_residual_px: f64,
+    /// Median of PSF minus reference magnitude of the stars of the reference catalogue; NaN without one.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub zero_point_offset_mag: f64,
+}
+
+fn nan() -> f64 {
+    f64::NAN
 }
 
 impl BandQuality {
@@ -244,6 +258,7 @@ impl BandQuality {
             psf_stars: 0,
             psf_fallback: false,
             registration_residual_px: f64::NAN,
+            zero_point_offset_mag: f64::NAN,
         }
     }
 
@@ -254,6 +269,6 @@ impl BandQuality {
 }
 
 /// JSON writes what could not be measured as null.
-fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+pub(crate) fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -2,9 +2,12 @@
 //! registration. The trainer and the daemon both come through here, with the bundle's [`Settings`].
 
 mod background;
+mod constant;
 mod cosmic;
 mod defects;
+mod no_data;
 mod noise;
+pub mod plausible;
 mod registration;
 mod spline;
 
@@ -14,11 +17,14 @@ pub(crate) mod real;
 mod tests;
 
 use background::{Background, Dither};
+use cosmic::TooSharp;
+use plausible::{SkySteps, noise_against_gain};
 use rayon::prelude::*;
 use registration::Place;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
+use crate::median::upper_median;
 use crate::model::TILE;
 use crate::survey::Survey;
 
@@ -102,6 +108,61 @@ pub enum PreprocessError {
         /// What is wrong: all NaN, constant, or without noise.
         problem: &'static str,
     },
+    /// Most of a band is saturated.
+    #[error(
+        "band {band}: {percent:.0} % of its pixels are above saturation ({saturation_nmgy:.3} nMgy), their median is \
+         {level_nmgy:.3} nMgy: a pedestal was added, or unit or calibration are wrong"
+    )]
+    AboveSaturation {
+        /// Name of the band.
+        band: String,
+        /// Percentage of its pixels.
+        percent: f64,
+        /// The survey's limit of trusted pixels by this frame's calibration, nMgy.
+        saturation_nmgy: f64,
+        /// Median of all pixels, nMgy.
+        level_nmgy: f64,
+    },
+    /// The sky's noise is not that of its light.
+    #[error(
+        "band {band}: the sky's noise, {sigma_nmgy:.4} nMgy a pixel, is {ratio:.2} times what gain {gain_e_per_dn} e/DN \
+         and {nmgy_per_dn} nMgy/DN allow at {}: unit, zero point or gain are wrong, or no light came in", match removed_nmgy {
+            Some(sky) => format!("the {sky:.3} nMgy of sky that were subtracted"),
+            None => "the survey's typical sky, +-2 mag".to_owned(),
+        }
+    )]
+    Noise {
+        /// Name of the band.
+        band: String,
+        /// Noise of a pixel, nMgy.
+        sigma_nmgy: f64,
+        /// That over the nearest noise which would be right.
+        ratio: f64,
+        /// Gain, electrons per DN.
+        gain_e_per_dn: f64,
+        /// Calibration, nMgy per DN.
+        nmgy_per_dn: f64,
+        /// The sky that was subtracted before, nMgy, where it is known.
+        removed_nmgy: Option<f64>,
+    },
+    /// A band's pixels are another's.
+    #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
+    SamePixels {
+        /// Name of the band.
+        band: String,
+        /// Name of the band that has the same pixels.
+        other: String,
+    },
+    /// Stars are too sharp for the pixels.
+    #[error(
+        "band {band}: its stars are {fwhm_px:.1} px wide at half maximum, and below 1.6 px they cannot be told from cosmic rays"
+    )]
+    Undersampled {
+        /// Name of the band.
+        band: String,
+        /// Full width at half maximum of the sharpest stars, px.
+        fwhm_px: f64,
+    },
     /// The bands do not overlap on the sky.
     #[error("band {band} lies {offset_px:.0} px from the reference band by its world coordinates")]
     Misregistered {
@@ -125,7 +186,13 @@ impl PreprocessError {
     pub fn band(&self) -> Option<&str> {
         match self {
             Self::TooSmall { .. } => None,
-            Self::NoSignal { band, .. } | Self::Misregistered { band, .. } | Self::Distorted { band, .. } => Some(band),
+            Self::NoSignal { band, .. }
+            | Self::AboveSaturation { band, .. }
+            | Self::Noise { band, .. }
+            | Self::SamePixels { band, .. }
+            | Self::Undersampled { band, .. }
+            | Self::Misregistered { band, .. }
+            | Self::Distorted { band, .. } => Some(band),
         }
     }
 }
@@ -141,12 +208,19 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     }
     let places = registration::places(&frame, survey)?;
     let present = frame.present;
-    let each = |(b, band): (usize, &mut Band)| if present[b] { clean(band, b, settings) } else { Ok(leave_out(band)) };
-    let cleaned: Vec<Result<Sky, &'static str>> = frame.bands.par_iter_mut().enumerate().map(each).collect();
-    let mut sky = [Sky::default(); BANDS];
-    for (b, cleaned) in cleaned.into_iter().enumerate() {
-        sky[b] = cleaned.map_err(|problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem })?;
-    }
+    let each = |(b, band): (usize, &mut Band)| match present[b] {
+        true => clean(band, b, survey, settings),
+        false => Ok(leave_out(band)),
+    };
+    let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
+    let cleaned = cleaned?;
+    compare(&frame.bands, &cleaned, &places.map(|p| p.whole()), survey)?;
+    frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
+        cleaned.rays.mark(&mut band.mask);
+        empty(band);
+        defects::mark_rim(&mut band.mask);
+    });
+    let sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
     let registered = std::array::from_fn(|b| {
         registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy)
     });
@@ -155,39 +229,109 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     Ok(Prepared { frame, sky, to_band, shift_px, registered, bits })
 }
 
-/// Subtracts a band's sky, measures its noise, completes its mask and empties what holds no measurement.
-fn clean(band: &mut Band, b: usize, settings: &Settings) -> Result<Sky, &'static str> {
+/// What cleaning a band showed.
+struct Cleaned {
+    sky: Sky,
+    rays: TooSharp,
+    steps: SkySteps,
+}
+
+/// Subtracts a band's sky, measures its noise, completes its mask but for cosmic rays and the rim, and empties what
+/// holds no measurement.
+fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Result<Cleaned, PreprocessError> {
+    let no_signal = |problem| PreprocessError::NoSignal { band: survey.band(b).to_owned(), problem };
     defects::mark_unmeasured(band);
     let finite = band.pixels.pixels().iter().zip(band.mask.pixels());
     let mut measured = finite.filter(|(_, m)| **m & mask::NO_DATA == 0).map(|(p, _)| *p);
-    let first = measured.next().ok_or("no pixel has a value")?;
+    let first = measured.next().ok_or(no_signal("no pixel has a value"))?;
     if measured.all(|p| p == first) {
-        return Err("all pixels have the same value");
+        return Err(no_signal("all pixels have the same value"));
     }
+    if let Some(refusal) = above_saturation(band, survey.band(b)) {
+        return Err(refusal);
+    }
+    no_data::mark_before_sky(band);
     let dither = Dither::new(settings, b, band.nmgy_per_dn);
     let background = Background::measure(&band.pixels, &band.mask, settings.mesh_px, dither)
-        .ok_or("too few usable pixels to measure the sky")?;
+        .ok_or(no_signal("too few usable pixels to measure the sky"))?;
     background.subtract(&mut band.pixels);
     let sigma = noise::sky_sigma(&band.pixels, &band.mask);
     // The dither leaves a trace of itself in the sky of a frame without noise: that is none either.
     if !sigma.is_finite() || sigma <= 0.02 * f64::from(dither.width) || (sigma as f32) < f32::MIN_POSITIVE {
-        return Err("the sky has no noise");
+        return Err(no_signal("the sky has no noise"));
     }
-    let sigma_nmgy = sigma as f32;
+    let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
+    no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
-    defects::mark_bleeding(band, sigma_nmgy);
-    defects::mark_bad_columns(band, sigma_nmgy);
-    cosmic::mark_cosmic_rays(band, sigma_nmgy);
-    empty(band);
-    defects::mark_rim(&mut band.mask);
-    Ok(Sky { level_nmgy: background.level() as f32, sigma_nmgy })
+    if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
+        return Err(refusal);
+    }
+    defects::mark_bleeding(band, sky.sigma_nmgy);
+    defects::mark_bad_columns(band, sky.sigma_nmgy);
+    let rays = cosmic::cosmic_rays(band, sky.sigma_nmgy);
+    let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
+    Ok(Cleaned { sky, rays, steps })
+}
+
+/// The refusal of a band that is saturated for the most part.
+fn above_saturation(band: &Band, name: &str) -> Option<PreprocessError> {
+    let mut finite: Vec<f32> = band.pixels.pixels().iter().copied().step_by(7).filter(|p| p.is_finite()).collect();
+    let saturated = finite.iter().filter(|p| f64::from(**p) > band.saturation_nmgy).count();
+    if band.saturation_nmgy <= 0.0 || 2 * saturated <= finite.len() {
+        return None;
+    }
+    let percent = 100.0 * saturated as f64 / finite.len() as f64;
+    let level_nmgy = f64::from(upper_median(&mut finite, f32::total_cmp)?);
+    let saturation_nmgy = band.saturation_nmgy;
+    Some(PreprocessError::AboveSaturation { band: name.to_owned(), percent, saturation_nmgy, level_nmgy })
+}
+
+/// The refusal of a band whose noise gain and zero point do not allow.
+fn wrong_noise(band: &Band, b: usize, sky: &Sky, survey: &Survey) -> Option<PreprocessError> {
+    let facts = plausible::SkyFacts::of(band, b, sky, survey);
+    let mut found = noise_against_gain(&facts);
+    if found.ratio > plausible::NOISE_FACTOR {
+        // Structure in the sky is no noise.
+        let sigma_nmgy = facts.sigma_nmgy.min(plausible::difference_sigma(&band.pixels, &band.mask));
+        found = noise_against_gain(&plausible::SkyFacts { sigma_nmgy, ..facts });
+    }
+    (!found.is_plausible()).then(|| PreprocessError::Noise {
+        band: survey.band(b).to_owned(),
+        sigma_nmgy: facts.sigma_nmgy,
+        ratio: found.ratio,
+        gain_e_per_dn: band.gain_e_per_dn,
+        nmgy_per_dn: band.nmgy_per_dn,
+        removed_nmgy: band.removed_sky_nmgy,
+    })
+}
+
+/// Compares the bands with each other: each has noise of its own, and what is in several is no cosmic ray.
+fn compare(
+    bands: &PerBand<Band>,
+    cleaned: &[Cleaned],
+    shift_px: &PerBand<(isize, isize)>,
+    survey: &Survey,
+) -> Result<(), PreprocessError> {
+    let pairs = (0..BANDS).flat_map(|b| (0..BANDS).filter(move |c| *c != b).map(move |c| (b, c)));
+    for (b, c) in pairs {
+        let band = || survey.band(b).to_owned();
+        if b < c && cleaned[b].steps.are_those_of(&cleaned[c].steps) {
+            return Err(PreprocessError::SamePixels { band: band(), other: survey.band(c).to_owned() });
+        }
+        let step = (shift_px[c].0 - shift_px[b].0, shift_px[c].1 - shift_px[b].1);
+        let width = bands[b].mask.width();
+        if let Some(fwhm_px) = cosmic::undersampled(&cleaned[b].rays, &cleaned[c].rays, step, width) {
+            return Err(PreprocessError::Undersampled { band: band(), fwhm_px });
+        }
+    }
+    Ok(())
 }
 
 /// Empties a band that was not taken.
-fn leave_out(band: &mut Band) -> Sky {
+fn leave_out(band: &mut Band) -> Cleaned {
     band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    Sky::ABSENT
+    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), steps: SkySteps::default() }
 }
 
 /// Sets pixels without a measurement to 0.

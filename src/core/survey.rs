@@ -2,8 +2,10 @@
 //! the shipped profile; nothing in the code is a special case of it.
 
 mod bands;
+mod planes;
 
 pub use bands::Bands;
+pub use planes::{CcdNames, HduName, ImageHdu, MaskCode, MaskPlanes, PlaneKind, PlanePlace, WeightKind, WeightPlanes};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -55,6 +57,13 @@ pub struct Profile {
     pub saturation: Saturation,
     /// Gain and dark variance by camera column and run.
     pub detector: Vec<Detector>,
+    /// In which HDU pixels are.
+    #[serde(default)]
+    pub image: ImageHdu,
+    /// The survey's own masks.
+    pub mask: Option<MaskPlanes>,
+    /// The survey's own weights or variances.
+    pub weight: Option<WeightPlanes>,
 }
 
 /// Pixels at each side of a frame.
@@ -213,7 +222,9 @@ impl Survey {
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));
         }
-        Ok(Self { profile, pattern, reference, shape })
+        let survey = Self { profile, pattern, reference, shape };
+        survey.check_planes()?;
+        Ok(survey)
     }
 
     /// The description as written.

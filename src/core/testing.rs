@@ -63,6 +63,7 @@ pub fn products(rows: usize) -> Products {
             depth_5sigma_mag: 22.9,
             ..Default::default()
         }),
+        reference: None,
         tiles: 4,
         device: "cpu".into(),
     }
@@ -119,6 +120,7 @@ pub fn processed() -> Finished {
         wcs: Wcs::tangent((10, 8), (10.0, 0.0), (5.0, 4.0), [[1e-4, 0.0], [0.0, 1e-4]]).unwrap(),
         picture: [(); 3].map(|()| Plane::filled(10, 8, 0.0)),
         quality: [0, 1, 2, 3, 4].map(band),
+        reference: None,
         tiles: 7,
         device: "cpu".into(),
     })))

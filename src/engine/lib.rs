@@ -82,10 +82,12 @@ use std::time::Duration;
 use twinpeak_core::model::{Classifier, Segmenter};
 use twinpeak_core::outcome::ModelIdentity;
 use twinpeak_core::recipe::Recipe;
+use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
 
 pub use error::EngineError;
 pub use run::run;
+pub use stages::refused;
 
 /// One device's nets; a thread of the engine owns them.
 pub struct Device {
@@ -107,6 +109,8 @@ pub struct Models {
     pub identity: ModelIdentity,
     /// What they run on, as published.
     pub device: String,
+    /// Known stars that frames are compared with.
+    pub reference: Option<ReferenceCatalog>,
 }
 
 /// Bounds on the engine's own work.

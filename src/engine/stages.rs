@@ -18,6 +18,7 @@ use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Prod
 use twinpeak_core::posterior::StarProbability;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
+use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::tile::Tiling;
 
@@ -139,10 +140,19 @@ pub(super) fn prepare<R>(
     }
 }
 
-fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
+/// The refusal of a frame, of these `files`, that cannot be prepared.
+pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
+        PreprocessError::AboveSaturation { .. } => {
+            (Reason::BadUnits, "check unit, calibration card and bias of this band")
+        }
+        PreprocessError::Noise { .. } => {
+            (Reason::BadUnits, "check BUNIT, the calibration card, and the survey's zero_point_mag and gain_e_per_dn")
+        }
+        PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
+        PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
         PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
         }
@@ -175,7 +185,7 @@ pub(super) fn extract<R>(
         Ok((detections.footprints.segmentation, measured, quality))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, objects, quality) = match measured {
+    let (segmentation, objects, mut quality) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
@@ -191,6 +201,12 @@ pub(super) fn extract<R>(
     let taken = &prepared.frame;
     let provenance = provenance(&models.identity, &models.survey.profile().name, taken);
     let wcs = taken.bands[models.survey.reference()].wcs.clone();
+    let size = (taken.width(), taken.height());
+    let compare = |known: &ReferenceCatalog| known.compare(&rows, &wcs, size, taken.midpoint_mjd_tai);
+    let reference = models.reference.as_ref().and_then(compare);
+    for (band, known) in quality.iter_mut().zip(reference.iter().flat_map(|r| r.zero_point_offset_mag)) {
+        band.zero_point_offset_mag = known;
+    }
     // The batcher let its share go before it handed out the frame's last tile (see batch::Queue::take).
     let shape = models.survey.shape_bands();
     let (bits, picture) = match Arc::try_unwrap(prepared) {
@@ -204,6 +220,7 @@ pub(super) fn extract<R>(
         wcs,
         picture,
         quality,
+        reference,
         tiles,
         device: models.device.clone(),
     });
@@ -240,6 +257,7 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             psf_stars: psf.stars,
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,
+            zero_point_offset_mag: f64::NAN, // until it has been compared
         }
     })
 }

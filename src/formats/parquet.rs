@@ -17,7 +17,7 @@ use serde_json::json;
 
 use twinpeak_core::catalog::{Catalog, Column, Kind, Value};
 
-pub use columns::read_columns;
+pub use columns::{read_columns, read_numbers};
 
 /// Why a Parquet file cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum TableError {
         path: PathBuf,
         /// In the system's words.
         source: io::Error,
+    },
+    /// A file that is no table of numbers with these columns.
+    #[error("{path:?} cannot be read as a table: {source}")]
+    NotTable {
+        /// Path of the file.
+        path: PathBuf,
+        /// The reader's error.
+        source: ParquetError,
     },
     /// A file that is no catalogue of this program.
     #[error("{path:?} cannot be read as a catalogue: {source}")]

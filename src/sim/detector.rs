@@ -9,17 +9,30 @@ use super::conditions::BandConditions;
 use super::defects;
 use super::spec::Spec;
 use super::streams::{Purpose, stream};
-use twinpeak_core::frame::Plane;
+use twinpeak_core::frame::{Plane, mask};
 use twinpeak_core::survey::Survey;
 
-/// Exposes the noiseless `light` (nMgy) in band `b` and reduces it as the survey does (nMgy).
-pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &BandConditions, b: usize) -> Plane<f32> {
+/// A band as the survey's pipeline leaves it.
+pub(super) struct Exposed {
+    /// nMgy.
+    pub pixels: Plane<f32>,
+    /// What is wrong with each pixel.
+    pub bits: Plane<u8>,
+    /// Variance of each pixel's sky, read-out and, where the survey's own variances have them, sources, nMgy^2.
+    pub variance: Plane<f32>,
+}
+
+/// Exposes the noiseless `light` (nMgy) in band `b` and reduces it as the survey does.
+pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &BandConditions, b: usize) -> Exposed {
     let mut rng = stream(spec, Purpose::Defects, b, 0);
     let sigma_dn = band.sky_sigma_nmgy() / band.nmgy_per_dn;
     let columns = defects::bad_columns(&mut rng, spec, sigma_dn);
     let hits = defects::cosmic_rays(&mut rng, spec, band.gain_e_per_dn);
     let full_well_dn = survey.profile().saturation.full_well_dn as f32;
     let width = light.width();
+    let with_sources = survey.profile().weight.as_ref().is_none_or(|weight| weight.includes_sources);
+    let mut bits = Plane::filled(width, light.height(), 0);
+    let mut variance = Plane::filled(width, light.height(), 0f32);
 
     let mut dn = light;
     let sky = Sky { band, half: [0.5 * spec.width as f64, 0.5 * spec.height as f64] };
@@ -32,14 +45,19 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
         for y in c.rows[0]..c.rows[1] {
             let value = f64::from(dn.at(c.x, y)) * c.response + c.extra_dn;
             dn.set(c.x, y, value as f32);
+            bits.set(c.x, y, mask::BAD);
         }
     }
     defects::bleed(&mut dn, full_well_dn);
 
-    dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+    let per_dn2 = band.nmgy_per_dn * band.nmgy_per_dn;
+    let rows = dn.pixels_mut().par_chunks_mut(width).zip(variance.pixels_mut().par_chunks_mut(width));
+    rows.enumerate().for_each(|(y, (row, variance))| {
         let mut rng = stream(spec, Purpose::Noise, b, y as u64);
         let read_noise_dn = band.dark_variance_dn2.max(0.0).sqrt();
-        for pixel in row.iter_mut() {
+        for (x, (pixel, variance)) in row.iter_mut().zip(variance).enumerate() {
+            let photons_dn = if with_sources { f64::from(*pixel).max(0.0) } else { sky.true_dn(x, y) };
+            *variance = (per_dn2 * (photons_dn / band.gain_e_per_dn + band.dark_variance_dn2)) as f32;
             let electrons = photons(&mut rng, f64::from(*pixel) * band.gain_e_per_dn);
             let read = read_noise_dn * rng.sample::<f64, _>(StandardNormal);
             *pixel = (electrons / band.gain_e_per_dn + read).round() as f32;
@@ -47,15 +65,19 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
     });
     for &(x, y, hit_dn) in &hits {
         dn.set(x, y, dn.at(x, y) + hit_dn.round());
+        bits.set(x, y, bits.at(x, y) | mask::BAD);
     }
-    dn.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(y, row)| {
-        for (x, pixel) in row.iter_mut().enumerate() {
+    let rows = dn.pixels_mut().par_chunks_mut(width).zip(bits.pixels_mut().par_chunks_mut(width));
+    rows.enumerate().for_each(|(y, (row, bits))| {
+        for (x, (pixel, bits)) in row.iter_mut().zip(bits).enumerate() {
+            // A full well scatters about its brim.
+            *bits |= if *pixel >= 0.99 * full_well_dn { mask::SAT } else { 0 };
             let counted = f64::from(pixel.min(full_well_dn));
             let flux = (counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn;
             *pixel = rounded(flux as f32, spec.significant_bits);
         }
     });
-    dn
+    Exposed { pixels: dn, bits, variance }
 }
 
 /// `value` to the nearest number of `bits` significant binary digits.

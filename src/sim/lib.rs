@@ -80,19 +80,21 @@ mod truth;
 use rayon::prelude::*;
 
 use twinpeak_core::frame::{Band, Frame, PerBand, Plane};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{PlaneKind, Survey};
 
 pub use moffat::Moffat;
 pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
 pub use truth::{Class, IGNORED, Profile, SimulatedObject, Truth};
 
 use conditions::{BandConditions, Conditions};
+use detector::Exposed;
 use mixture::Blob;
 
 /// A field and all that is true of it.
 #[derive(Clone, Debug)]
 pub struct Simulated {
-    /// The field as if read from its files: calibrated, masks empty, `input_hash` empty.
+    /// The field as if read from its files: calibrated, with masks and variances where the survey has them, the masks
+    /// empty otherwise; `input_hash` empty.
     pub frame: Frame,
     /// The objects and pixels that are truly in it.
     pub truth: Truth,
@@ -154,9 +156,12 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
     Ok(Simulated { frame, truth: Truth { objects, segmentation, psf } })
 }
 
-fn finish(pixels: Plane<f32>, band: &BandConditions, survey: &Survey) -> Band {
+/// The band with what the survey's files say of it: masks and variances where it has them.
+fn finish(exposed: Exposed, band: &BandConditions, survey: &Survey) -> Band {
+    let Exposed { pixels, bits, variance } = exposed;
+    let required = |kind| survey.place_of(kind).is_some_and(|place| place.required);
     Band {
-        mask: Plane::filled(pixels.width(), pixels.height(), 0),
+        mask: if required(PlaneKind::Mask) { bits } else { Plane::filled(pixels.width(), pixels.height(), 0) },
         pixels,
         wcs: band.wcs.clone(),
         nmgy_per_dn: band.nmgy_per_dn,
@@ -164,6 +169,6 @@ fn finish(pixels: Plane<f32>, band: &BandConditions, survey: &Survey) -> Band {
         dark_variance_dn2: band.dark_variance_dn2,
         saturation_nmgy: survey.profile().saturation.trusted_dn * band.nmgy_per_dn,
         removed_sky_nmgy: Some(band.sky_dn * band.nmgy_per_dn),
-        variance: None,
+        variance: required(PlaneKind::Weight).then_some(variance),
     }
 }

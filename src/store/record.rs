@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::{BandQuality, Products, Rejection, Stage};
+use twinpeak_core::reference::Agreement;
 
 /// twinpeak's version, as every record says it.
 pub(super) const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,6 +47,9 @@ pub struct DoneRecord {
     pub files: Vec<DoneFile>,
     /// Seeing, noise and depth of each band.
     pub quality: PerBand<BandQuality>,
+    /// How it agrees with the reference catalogue; null without one.
+    #[serde(default)]
+    pub reference: Option<Agreement>,
     /// Device that served it.
     pub device: String,
     /// Bundle whose nets made it.
@@ -86,6 +90,7 @@ impl DoneRecord {
             tiles: products.tiles,
             files,
             quality: products.quality.clone(),
+            reference: products.reference.clone(),
             device: products.device.clone(),
             model: ModelName { version: p.model_version.clone(), hash: p.model_hash.clone() },
             software_version: p.software_version.clone(),

@@ -53,6 +53,7 @@ pub mod notify;
 pub mod page;
 pub mod progress;
 mod quality;
+mod reference;
 mod register;
 pub mod shadow;
 pub mod signals;

@@ -7,6 +7,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use super::quality::Quality;
+use super::reference::Reference;
 use super::register::{counter, counters, gauge, gauges, histograms};
 use super::stream::Stream;
 use twinpeak_core::frame::BANDS;
@@ -44,6 +45,7 @@ pub struct Metrics {
     device_failures: IntCounterVec,
     retries: IntCounterVec,
     quality: Quality,
+    reference: Reference,
     stream: Stream,
     model: IntGaugeVec,
     reloads: IntCounterVec,
@@ -83,6 +85,7 @@ impl Metrics {
                 &["stage", "error_type"],
             ),
             quality: Quality::new(&r),
+            reference: Reference::new(&r),
             stream: Stream::new(&r),
             model: gauges(&r, "model_info", "The model bundle in service; always 1", &["version", "hash"]),
             reloads: counters(&r, "model_reloads_total", "Model bundles that were looked at", &["outcome"]),
@@ -203,6 +206,7 @@ impl Metrics {
                     self.sources.with_label_values(&[class]).inc_by(count as u64);
                 }
                 products.quality.iter().for_each(|band| self.quality.set(band));
+                products.reference.iter().for_each(|known| self.reference.set(known));
             }
             Outcome::Rejected(rejection) => {
                 self.frames.with_label_values(&["rejected"]).inc();

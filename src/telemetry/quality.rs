@@ -8,7 +8,7 @@ use twinpeak_core::outcome::BandQuality;
 type Get = fn(&BandQuality) -> f64;
 
 /// Name, description and value of each gauge.
-const GAUGES: [(&str, &str, Get); 8] = [
+const GAUGES: [(&str, &str, Get); 9] = [
     ("fwhm_arcsec", "Full width at half maximum of the PSF", |q| q.fwhm_arcsec),
     ("ellipticity_ratio", "Ellipticity of the PSF, 1 - b/a", |q| q.ellipticity),
     ("sky_nmgy", "Sky, nanomaggies a pixel", |q| q.sky_nmgy),
@@ -19,6 +19,7 @@ const GAUGES: [(&str, &str, Get); 8] = [
     ("registration_residual_px", "Scatter of stars about the registration to the reference band", |q| {
         q.registration_residual_px
     }),
+    ("zero_point_offset_mag", "Median of PSF minus reference magnitude of known stars", |q| q.zero_point_offset_mag),
 ];
 
 /// One gauge for each figure of [`BandQuality`].

@@ -29,12 +29,10 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("schema_registry_converter", &["stream"]),
     ("anyhow", &["config", "lab", "program"]),
     ("clap", &["config", "lab", "program"]),
-    ("wcs", &["core", "formats"]),
 ];
 
 /// Crates that only some modules of a crate may name: the crate, the vendor, and how the paths of its rooms begin.
 const ROOMS: &[(&str, &str, &[&str])] = &[
-    ("core", "::wcs", &["core/wcs.rs"]),
     ("stream", "rdkafka", &["stream/kafka"]),
     ("stream", "object_store", &["stream/object_store"]),
     ("stream", "reqwest", &["stream/object_store"]),
@@ -43,7 +41,6 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
     ("formats", "apache_avro", &["formats/avro"]),
     ("formats", "plotters", &["formats/picture"]),
     ("formats", "png", &["formats/picture"]),
-    ("formats", "::wcs", &["formats/fits"]),
     ("config", "anyhow", &["config/assemble.rs", "config/exit.rs"]),
     ("lab", "anyhow", &["lab/commands"]),
 ];

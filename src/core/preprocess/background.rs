@@ -95,6 +95,24 @@ impl Background {
         median(&mut self.nodes.clone()).unwrap_or(0.0)
     }
 
+    /// Side of a mesh, px.
+    pub(super) fn mesh_px(&self) -> usize {
+        self.mesh_px
+    }
+
+    /// By how much an object may have lifted each mesh's sky, row by row: the most that it or one beside it lies above
+    /// the median of all.
+    pub(super) fn lifted(&self) -> Vec<f64> {
+        let level = self.level();
+        let near = |i: usize, n: usize| i.saturating_sub(1)..(i + 2).min(n);
+        let lifted = |mesh: usize| {
+            let (column, row) = (mesh % self.columns, mesh / self.columns);
+            let beside = near(row, self.rows).flat_map(|r| &self.nodes[r * self.columns..][near(column, self.columns)]);
+            (beside.fold(level, |highest, n| highest.max(*n)) - level).max(0.0)
+        };
+        (0..self.nodes.len()).map(lifted).collect()
+    }
+
     /// Takes the sky away from every pixel.
     pub(super) fn subtract(&self, pixels: &mut Plane<f32>) {
         let width = pixels.width();

@@ -4,11 +4,15 @@
 //! Any pixel of a star, peak or flank, has on each axis through it two neighbours whose mean is at least its own
 //! value times the PSF's fall from its centre to that distance. A pixel with an axis on which it is much less
 //! has not come through the telescope.
+//!
+//! Stars of an undersampled frame look the same in one band, but they are in every band at the same place, where a
+//! cosmic ray is in one: [`undersampled`].
 
 use std::collections::BTreeSet;
 
 use super::defects::RIM_PX;
 use crate::frame::{Band, Plane, mask};
+use crate::median::median;
 
 /// The PSF's fall from its centre: value at 1 px along rows and columns, and along diagonals, over the peak.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +48,24 @@ const ALONE: f32 = 8.0;
 /// The four axes through a pixel: steps, and whether they are diagonal.
 const AXES: [(isize, isize, bool); 4] = [(1, 0, false), (0, 1, false), (1, 1, true), (1, -1, true)];
 
-/// Marks cosmic rays of a background-subtracted band as [`mask::BAD`].
-pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
+/// Pixels of a band that are too sharp for its PSF.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TooSharp {
+    /// Indices of the pixels.
+    pixels: BTreeSet<usize>,
+    /// The brightest pixel of each group, and its neighbours' mean along the sharpest axis over it.
+    peaks: Vec<(usize, f32)>,
+}
+
+impl TooSharp {
+    /// Marks them as [`mask::BAD`].
+    pub(super) fn mark(&self, bits: &mut Plane<u8>) {
+        self.pixels.iter().for_each(|&i| bits.pixels_mut()[i] |= mask::BAD);
+    }
+}
+
+/// Finds cosmic rays of a background-subtracted band.
+pub(super) fn cosmic_rays(band: &Band, sigma: f32) -> TooSharp {
     let judge = Judge {
         pixels: &band.pixels,
         bits: &band.mask,
@@ -69,9 +89,44 @@ pub(super) fn mark_cosmic_rays(band: &mut Band, sigma: f32) {
         hit = next.iter().copied().collect();
         all.extend(next);
     }
-    for i in all {
-        band.mask.pixels_mut()[i] |= mask::BAD;
+    let value = |i: usize| judge.pixels.pixels()[i];
+    let is_peak = |i: usize| {
+        let beside = [i - width - 1, i - width, i - width + 1, i - 1, i + 1, i + width - 1, i + width, i + width + 1];
+        beside.iter().all(|j| value(*j) < value(i))
+    };
+    let sharpness = |i: usize| {
+        let means = AXES.iter().filter(|a| !a.2).filter_map(|&axis| judge.pair(i, axis));
+        means.fold(f32::INFINITY, f32::min) / value(i)
+    };
+    let peaks = all.iter().filter(|i| is_peak(**i)).map(|&i| (i, sharpness(i))).collect();
+    TooSharp { pixels: all, peaks }
+}
+
+/// Of peaks that are too sharp, so many...
+const SHARED: usize = 8;
+/// ...and this share of a band's are in another band too, and the frame is undersampled.
+const SHARED_SHARE: f64 = 0.1;
+
+/// Width (full, at half maximum, px, of the Gaussian that falls as steeply) of the stars of the band `of` where they are
+/// taken for cosmic rays: its peaks are those of `other` too. `step`, whole pixels, leads from band to other.
+pub(super) fn undersampled(of: &TooSharp, other: &TooSharp, step: (isize, isize), width: usize) -> Option<f64> {
+    if of.peaks.len() < SHARED || other.pixels.len() < SHARED {
+        return None;
     }
+    let there = |i: usize| {
+        let at = i as isize + step.1 * width as isize + step.0;
+        (-1..=1).any(|dy| {
+            let first = at + dy * width as isize - 1;
+            let range = first.max(0) as usize..(first + 3).max(0) as usize;
+            other.pixels.range(range).next().is_some()
+        })
+    };
+    let mut shared: Vec<f64> = of.peaks.iter().filter(|p| there(p.0)).map(|p| f64::from(p.1)).collect();
+    if shared.len() < SHARED || (shared.len() as f64) < SHARED_SHARE * of.peaks.len() as f64 {
+        return None;
+    }
+    let fall = median(&mut shared)?.clamp(1e-3, 0.9);
+    Some((-4.0 * std::f64::consts::LN_2 / fall.ln()).sqrt())
 }
 
 struct Judge<'a> {

@@ -101,6 +101,10 @@ fn frames_without_signal_are_refused_by_name() {
             p.pixels_mut().fill(0.5);
             p.set(40, 40, 3.0);
         }),
+        "too few usable pixels to measure the sky"
+    );
+    assert_eq!(
+        problem(&|p| (0..).zip(p.pixels_mut()).for_each(|(i, p)| *p = 0.5 + 1e-6 * ((i % 80 + i / 80) % 2) as f32)),
         "the sky has no noise"
     );
     assert_eq!(problem(&|p| p.pixels_mut()[..4000].fill(f32::INFINITY)), "too few usable pixels to measure the sky");

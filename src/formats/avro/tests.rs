@@ -99,6 +99,7 @@ fn products(catalog: Catalog) -> Products {
             psf_stars: 40 + b,
             ..BandQuality::default()
         }),
+        reference: None,
         tiles: 9,
         device: "cpu".into(),
     }

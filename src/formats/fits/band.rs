@@ -5,20 +5,79 @@ use std::io::Write;
 use super::FitsError;
 use super::calibration_header::DAY_S;
 use super::card::{Cards, TableSize, fill_block};
+use super::planes::written::{self, Place, image_cards};
 use twinpeak_core::frame::Frame;
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{PlaneKind, Survey};
 
-/// Band `b` of a frame as a plain FITS file: a 32-bit floating-point image with the survey's cards and, where the
-/// sky is known, the survey's table of it (one sample). Same frame, same bytes.
+/// Band `b` of a frame as a plain FITS file: a 32-bit floating-point image with the survey's cards, the survey's mask
+/// and weights where they lie in the same file, and, where the sky is known, the survey's table of it (one sample). Same
+/// frame, same bytes.
 ///
 /// # Errors
 /// [`FitsError::NotAscii`] where the survey's names cannot stand in a header.
 pub fn encode_band(survey: &Survey, frame: &Frame, b: usize) -> Result<Vec<u8>, FitsError> {
     let (band, profile) = (&frame.bands[b], survey.profile());
-    let mut cards = Cards::default();
-    cards.add("SIMPLE", true, "").add("BITPIX", -32i64, "").add("NAXIS", 2usize, "");
-    cards.add("NAXIS1", band.pixels.width(), "").add("NAXIS2", band.pixels.height(), "");
-    cards.add("EXTEND", true, "").add("BUNIT", profile.unit.as_str(), "");
+    let (mut bytes, mut cards) = match &profile.image.written_hdu {
+        None => (Vec::new(), image_cards(&Place::Primary, -32, &band.pixels)),
+        Some(name) => {
+            let mut primary = Cards::primary();
+            add_facts(&mut primary, survey, frame, b);
+            (primary.finish()?, image_cards(&Place::Extension(name), -32, &band.pixels))
+        }
+    };
+    cards.add("BUNIT", profile.unit.as_str(), "");
+    if profile.image.written_hdu.is_none() {
+        add_facts(&mut cards, survey, frame, b);
+    }
+    cards.add_wcs(&band.wcs);
+    bytes.extend(cards.finish()?);
+    bytes.reserve(band.pixels.pixels().len() * 4);
+    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    let sky = if profile.image.written_sky { band.removed_sky_nmgy.unwrap_or(0.0) as f32 } else { 0.0 };
+    bytes.extend(band.pixels.pixels().iter().flat_map(|v| ((v + sky) / nmgy_per_unit).to_be_bytes()));
+    fill_block(&mut bytes);
+    for kind in [PlaneKind::Mask, PlaneKind::Weight] {
+        if let Some(hdu) =
+            survey.place_of(kind).filter(|place| place.file.is_none()).and_then(|place| place.hdu.as_ref())
+        {
+            let name = hdu.of(survey.band(b), profile.image.written_hdu.as_deref().unwrap_or_default());
+            bytes.extend(written::plane(survey, band, kind, &Place::Extension(&name))?);
+        }
+    }
+    if let (Some(column), Some(sky_nmgy)) = (&profile.cards.sky_table, band.removed_sky_nmgy) {
+        bytes.extend(sky_table(column, (sky_nmgy / band.nmgy_per_dn) as f32)?);
+    }
+    Ok(bytes)
+}
+
+/// The mask or the weights of band `b` as the survey's file of their own; `None` where the survey has no such file, or
+/// the frame no such plane.
+///
+/// # Errors
+/// [`FitsError`], as for [`encode_band`].
+pub fn encode_companion(
+    survey: &Survey,
+    frame: &Frame,
+    b: usize,
+    kind: PlaneKind,
+) -> Result<Option<Vec<u8>>, FitsError> {
+    let Some(place) = survey.place_of(kind).filter(|place| place.file.is_some() && place.required) else {
+        return Ok(None);
+    };
+    let ccd = survey.profile().image.written_hdu.as_deref();
+    let described = place.hdu.as_ref().map(|hdu| hdu.of(survey.band(b), ccd.unwrap_or_default()));
+    let name = described.as_deref().filter(|name| name.parse::<usize>().is_err()).or(ccd);
+    let Some(name) = name else {
+        return written::plane(survey, &frame.bands[b], kind, &Place::Primary).map(Some);
+    };
+    let mut bytes = Cards::primary().finish()?;
+    bytes.extend(written::plane(survey, &frame.bands[b], kind, &Place::Extension(name))?);
+    Ok(Some(bytes))
+}
+
+/// What holds for the whole exposure.
+fn add_facts(cards: &mut Cards, survey: &Survey, frame: &Frame, b: usize) {
+    let (band, profile) = (&frame.bands[b], survey.profile());
     cards.add("FILTER", survey.band(b), "filter used");
     for (key, id) in [("RUN", frame.ids.run), ("CAMCOL", frame.ids.camcol), ("FIELD", frame.ids.field)] {
         if let Some(id) = id {
@@ -38,16 +97,6 @@ pub fn encode_band(survey: &Survey, frame: &Frame, b: usize) -> Result<Vec<u8>, 
         let half_s = frame.exposure_s.unwrap_or(profile.typical.exposure_s) / 2.0;
         cards.add(key, middle * DAY_S - half_s, "start of exposure, seconds since MJD 0 (TAI)");
     }
-    cards.add_wcs(&band.wcs);
-    let mut bytes = cards.finish()?;
-    bytes.reserve(band.pixels.pixels().len() * 4);
-    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
-    bytes.extend(band.pixels.pixels().iter().flat_map(|v| (v / nmgy_per_unit).to_be_bytes()));
-    fill_block(&mut bytes);
-    if let (Some(column), Some(sky_nmgy)) = (&profile.cards.sky_table, band.removed_sky_nmgy) {
-        bytes.extend(sky_table(column, (sky_nmgy / band.nmgy_per_dn) as f32)?);
-    }
-    Ok(bytes)
 }
 
 fn sky_table(column: &str, sky_dn: f32) -> Result<Vec<u8>, FitsError> {

@@ -1,16 +1,13 @@
-//! What a header says about a band: its coordinates, calibration, times and the sky that was taken off.
+//! What a header says about a band: its calibration, times and the sky that was taken off.
 
-use serde_json::{Map, Value, json};
-use wcs::WCSParams;
-
+use super::coordinates;
 use super::file_error::FileError;
 use super::hdu::Hdu;
-use super::header::Header;
 use super::shape::Shape;
 use super::table::Table;
 use twinpeak_core::median::upper_median;
 use twinpeak_core::survey::Survey;
-use twinpeak_core::wcs::{Wcs, WcsError};
+use twinpeak_core::wcs::Wcs;
 
 /// Seconds of a day.
 pub(super) const DAY_S: f64 = 86_400.0;
@@ -56,7 +53,7 @@ impl CalibrationHeader {
         let exposure_s = number(&profile.cards.exposure_s).filter(|s| *s > 0.0);
         let half_s = exposure_s.unwrap_or(profile.typical.exposure_s) / 2.0;
         Ok(Self {
-            wcs: coordinates(&hdus[image].header, shape)?,
+            wcs: coordinates::read(hdus, image, shape)?,
             nmgy_per_dn,
             exposure_s,
             midpoint_mjd_tai: number(&profile.cards.start_tai_s)
@@ -94,77 +91,4 @@ fn removed_sky_dn(hdus: &[Hdu], column: &str) -> Option<f64> {
     let tables = hdus.iter().filter_map(|hdu| Table::of(hdu).ok().flatten());
     let mut samples = tables.filter_map(|table| Some(table.reals(table.column(column)?))).find(|s| !s.is_empty())?;
     upper_median(&mut samples, f64::total_cmp)
-}
-
-/// The coordinate system of an image header. Only equatorial systems that are ICRS to 0.1 arcsec are taken:
-/// the catalogue's positions are ICRS, and every band must mean the same sky.
-fn coordinates(header: &Header, shape: Shape) -> Result<Wcs, FileError> {
-    for (card, begins) in [("CTYPE1", "RA--"), ("CTYPE2", "DEC-")] {
-        let found = header.text(card).ok_or_else(|| unusable(format!("{card} is missing")))?;
-        if !found.starts_with(begins) {
-            return Err(FileError::SkySystem { found: format!("{card} = {found:?}") });
-        }
-    }
-    for card in ["CUNIT1", "CUNIT2"] {
-        if let Some(found) = header.text(card).filter(|u| !["deg", "degree", "degrees", ""].contains(u)) {
-            return Err(FileError::SkySystem { found: format!("{card} = {found:?}") });
-        }
-    }
-    let system = header.text("RADESYS").or_else(|| header.text("RADECSYS")).unwrap_or("ICRS");
-    if !["ICRS", "FK5"].contains(&system) {
-        return Err(FileError::SkySystem { found: system.to_owned() });
-    }
-    if let Some(year) = header.number("EQUINOX").filter(|y| system != "ICRS" && *y != 2000.0) {
-        return Err(FileError::SkySystem { found: format!("{system} of equinox {year}") });
-    }
-    let mut cards = Map::new();
-    cards.insert("NAXIS".into(), json!(2));
-    cards.insert("NAXIS1".into(), json!(shape.width));
-    cards.insert("NAXIS2".into(), json!(shape.height));
-    for key in header.keys() {
-        let value = match kind(key) {
-            Some(Kind::Text) => header.text(key).map(Value::from),
-            Some(Kind::Order) => header.integer(key).map(Value::from),
-            Some(Kind::Real) => header.number(key).filter(|v| v.is_finite()).map(Value::from),
-            None => continue,
-        };
-        cards.insert(key.to_owned(), value.ok_or_else(|| unusable(format!("{key} has no usable value")))?);
-    }
-    if !["CD1_1", "CD1_2", "CD2_1", "CD2_2", "CDELT1", "CDELT2"].iter().any(|card| cards.contains_key(*card)) {
-        return Err(unusable("neither CD nor CDELT cards".into()).into());
-    }
-    if cards.keys().any(|key| key.starts_with("CD") && key.contains('_')) {
-        // The standard's value of the terms that are not written.
-        for term in ["CD1_1", "CD1_2", "CD2_1", "CD2_2"] {
-            cards.entry(term).or_insert(json!(0.0));
-        }
-    }
-    let params: WCSParams = serde_json::from_value(Value::Object(cards)).map_err(|e| unusable(e.to_string()))?;
-    Ok(Wcs::new(&params)?)
-}
-
-fn unusable(reason: String) -> WcsError {
-    WcsError::Unusable { reason }
-}
-
-enum Kind {
-    Text,
-    Order,
-    Real,
-}
-
-/// What a card of the coordinate system holds; `None` for other cards.
-fn kind(key: &str) -> Option<Kind> {
-    if ["CTYPE1", "CTYPE2"].contains(&key) {
-        return Some(Kind::Text);
-    }
-    if ["A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"].contains(&key) {
-        return Some(Kind::Order);
-    }
-    let stems = ["CRPIX", "CRVAL", "CDELT", "CROTA", "CD1_", "CD2_", "PC1_", "PC2_", "PV1_", "PV2_"];
-    let tails = ["A_", "B_", "AP_", "BP_"];
-    let is_number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit() || b == b'_');
-    let real = ["LONPOLE", "LATPOLE"].contains(&key)
-        || stems.iter().chain(&tails).any(|stem| key.strip_prefix(stem).is_some_and(is_number));
-    real.then_some(Kind::Real)
 }

@@ -2,6 +2,7 @@
 
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
+use twinpeak_core::survey::PlaneKind;
 use twinpeak_core::wcs::WcsError;
 
 /// What is wrong with one file.
@@ -33,6 +34,30 @@ pub(super) enum FileError {
     Huge { hdu: usize },
     #[error("holds no two-dimensional image")]
     NoImage,
+    #[error("holds several images of equal standing, HDUs {hdus}, and nothing says which is meant")]
+    SeveralImages { hdus: String },
+    #[error("has no HDU {wanted:?}: it has HDUs {there}")]
+    NoHdu { wanted: String, there: String },
+    #[error("has several HDUs {wanted:?}: {hdus}")]
+    SeveralOfName { wanted: String, hdus: String },
+    #[error("the {} of band {band} is not there", kind.name())]
+    MissingPlane { kind: PlaneKind, band: String },
+    #[error("is given as {} of band {band}, but survey {survey} does not say what its values mean", kind.name())]
+    UndescribedPlane { kind: PlaneKind, band: String, survey: String },
+    #[error("HDU {hdu}: the {} is {found:?} pixels, but the image is {wanted:?}", kind.name())]
+    PlaneSize { hdu: usize, kind: PlaneKind, found: (u64, u64), wanted: (usize, usize) },
+    #[error("{card} says {declared}, but the image has {found}")]
+    MaskCard { card: &'static str, declared: i64, found: usize },
+    #[error("HDU {hdu}: the mask is of BITPIX {bitpix}, BSCALE {scale}, BZERO {zero}: no whole numbers")]
+    MaskType { hdu: usize, bitpix: i64, scale: f64, zero: f64 },
+    #[error("HDU {hdu}: no card {card} says which bit of the mask that is; it has {there:?}")]
+    NoBitName { hdu: usize, card: String, there: String },
+    #[error("HDU {hdu} is no table with a column {column:?}")]
+    NoTable { hdu: usize, column: &'static str },
+    #[error("HDU {hdu}: the spans of row {row} make no sense")]
+    BadSpan { hdu: usize, row: usize },
+    #[error("HDU {hdu}: no pixel has a positive, finite weight")]
+    NoWeight { hdu: usize },
     #[error("declares {width}x{height} pixels, more than the limit of {limit}")]
     TooManyPixels { width: u64, height: u64, limit: u64 },
     #[error("{width}x{height} pixels are fewer than the 64x64 of the smallest frame")]
@@ -47,10 +72,8 @@ pub(super) enum FileError {
     Unit { found: String, wanted: String },
     #[error("the calibration {card} = {value} makes no sense")]
     Calibration { card: String, value: f64 },
-    #[error("{0}")]
-    Wcs(#[from] WcsError),
-    #[error("world coordinates are in {found}, not right ascension and declination in degrees (ICRS)")]
-    SkySystem { found: String },
+    #[error("world coordinates of HDU {hdu}: {source}")]
+    Wcs { hdu: usize, source: WcsError },
     #[error("the name is not one of survey {survey}")]
     ForeignName { survey: String },
     #[error("belongs to image {found}, not {wanted}")]
@@ -80,6 +103,23 @@ impl FileError {
     fn judgement(&self) -> (Reason, &'static str) {
         match self {
             Self::Missing { .. } => (Reason::MissingBand, "deliver all five bands of the field"),
+            Self::MissingPlane { .. } => {
+                (Reason::MissingBand, "deliver it with the image, or set `required = false` in the survey's section")
+            }
+            Self::SeveralImages { .. } | Self::NoHdu { .. } | Self::SeveralOfName { .. } => {
+                (Reason::BandMismatch, "name the HDU, by EXTNAME or number, in the survey's sections or the message")
+            }
+            Self::UndescribedPlane { .. } => {
+                (Reason::BandMismatch, "describe it in the sections mask and weight of the survey's file")
+            }
+            Self::PlaneSize { .. } | Self::MaskCard { .. } => {
+                (Reason::BandMismatch, "give the plane of this image, on the image's own pixels")
+            }
+            Self::MaskType { .. } | Self::NoTable { .. } | Self::BadSpan { .. } => {
+                (Reason::NotFits, "give a mask of the form that the survey's section mask describes")
+            }
+            Self::NoBitName { .. } => (Reason::BandMismatch, "correct mask.names in the survey's file"),
+            Self::NoWeight { .. } => (Reason::NoSignal, "check kind in the survey's section weight"),
             Self::Unreadable { .. } => (Reason::Unreadable, "check that the file exists and may be read"),
             Self::NotAFile => (Reason::Unreadable, "give a file, not a folder, pipe or device"),
             Self::FileTooLarge { .. } | Self::Bomb { .. } | Self::Huge { .. } | Self::TooManyPixels { .. } => {
@@ -96,9 +136,7 @@ impl FileError {
             Self::PixelType { .. } | Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
-            Self::Wcs(_) | Self::SkySystem { .. } => {
-                (Reason::BadWcs, "solve the frame's astrometry and write CTYPE, CRPIX, CRVAL and CD")
-            }
+            Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
             Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
             Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")

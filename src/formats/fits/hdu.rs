@@ -33,6 +33,22 @@ impl<'a> Hdu<'a> {
         }
         Ok(all)
     }
+
+    /// Whether it declares an image of two axes or more, plain or compressed by tiles.
+    pub(super) fn is_image(&self) -> bool {
+        let plain = self.header.text("XTENSION").is_none_or(|x| x == "IMAGE");
+        (plain && self.header.integer("NAXIS").is_some_and(|n| n >= 2)) || self.is_compressed()
+    }
+
+    /// Whether it holds an image compressed by tiles.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.header.is_true("ZIMAGE")
+    }
+
+    /// Whether the pixels of its image are real numbers.
+    pub(super) fn is_real(&self) -> bool {
+        self.header.integer(if self.is_compressed() { "ZBITPIX" } else { "BITPIX" }).is_some_and(|bits| bits < 0)
+    }
 }
 
 /// Bytes of data that a header declares, without the filling of the last block; `None` past any machine's word.

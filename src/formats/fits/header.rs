@@ -1,6 +1,7 @@
 //! A header unit: 80-character cards in blocks of 2880 bytes, up to `END`.
 
 use super::file_error::FileError;
+use twinpeak_core::wcs::CardValue;
 
 /// Bytes of a block; headers and data both fill whole ones.
 pub(super) const BLOCK: usize = 2880;
@@ -71,9 +72,19 @@ impl Header {
         self.find(key).is_some()
     }
 
-    /// Names of all cards with a value.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.cards.iter().map(|(key, _)| key.as_str())
+    /// All cards in file order. What is neither between quotes nor a number is text as it stands.
+    pub(super) fn cards(&self) -> impl Iterator<Item = (&str, CardValue)> {
+        self.cards.iter().map(|(key, value)| {
+            let value = match value {
+                Value::Quoted(text) => CardValue::Text(text.clone()),
+                Value::Bare(text) => match (text.parse(), number(value)) {
+                    (Ok(n), _) => CardValue::Integer(n),
+                    (_, Some(v)) => CardValue::Real(v),
+                    _ => CardValue::Text(text.clone()),
+                },
+            };
+            (key.as_str(), value)
+        })
     }
 
     fn find(&self, key: &str) -> Option<&Value> {

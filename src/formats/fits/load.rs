@@ -1,7 +1,7 @@
-//! Five files into a [`Frame`], the bands side by side.
+//! A field's files into a [`Frame`], the bands side by side.
 //!
-//! `input_hash` is the SHA-256 of the five files' SHA-256 digests in band order (of the bytes as stored), so that
-//! the bands can be hashed side by side too.
+//! `input_hash` is the SHA-256 of the files' SHA-256 digests in band order (of the bytes as stored; a band's mask and
+//! weight after its image, where they have files of their own), so that the bands can be hashed side by side too.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use super::calibration_header::CalibrationHeader;
 use super::file_error::FileError;
 use super::hdu::Hdu;
-use super::{Limits, pixels, unpack};
-use twinpeak_core::files::FieldFiles;
+use super::{Limits, choose, pixels, planes, unpack};
+use twinpeak_core::files::{BandFiles, FieldFiles, Place};
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
-use twinpeak_core::outcome::Rejection;
-use twinpeak_core::survey::{FileName, Survey};
+use twinpeak_core::outcome::{Reason, Rejection};
+use twinpeak_core::survey::{FileName, MaskCode, PlaneKind, PlanePlace, Survey};
 
 /// One band's file that somebody else has read.
 #[derive(Clone, Debug)]
@@ -33,8 +33,12 @@ pub struct NamedBytes {
 /// [`Rejection`], naming the file at fault; where several are, the first in band order.
 pub fn load(survey: &Survey, image: &ImageId, files: &FieldFiles, limits: &Limits) -> Result<Frame, Rejection> {
     let bands = std::array::from_fn(|b| {
-        let file = &files[b].as_ref()?.image.file;
-        Some(Given { name: file.display().to_string(), fetch: move || unpack::read(file, survey.band(b), limits) })
+        let given = |place: &Place| {
+            let Place { file, hdu } = place.clone();
+            let fetch = move || unpack::read(&file, survey.band(b), limits);
+            Given { name: place.file.display().to_string(), hdu, fetch }
+        };
+        files[b].as_ref().map(|files| each(files, given))
     });
     assemble(survey, image, bands, limits)
 }
@@ -49,39 +53,65 @@ pub fn decode(
     files: FieldFiles<NamedBytes>,
     limits: &Limits,
 ) -> Result<Frame, Rejection> {
+    let given = |place: Place<NamedBytes>| {
+        let Place { file: NamedBytes { name, bytes }, hdu } = place;
+        Given { name, hdu, fetch: move || Ok(bytes) }
+    };
     let bands = files.map(|files| {
-        let NamedBytes { name, bytes } = files?.image.file;
-        Some(Given { name, fetch: move || Ok(bytes) })
+        let BandFiles { image, mask, weight } = files?;
+        Some(Files { image: given(image), mask: mask.map(given), weight: weight.map(given) })
     });
     assemble(survey, image, bands, limits)
 }
 
-/// One band's file, and how its bytes are had.
+fn each<G>(files: &BandFiles, given: impl Fn(&Place) -> G) -> Files<G> {
+    Files {
+        image: given(&files.image),
+        mask: files.mask.as_ref().map(&given),
+        weight: files.weight.as_ref().map(&given),
+    }
+}
+
+/// The files of one band.
+struct Files<G> {
+    image: G,
+    mask: Option<G>,
+    weight: Option<G>,
+}
+
+/// One file, which HDU of it is meant, and how its bytes are had.
 struct Given<F> {
     name: String,
+    hdu: Option<String>,
     fetch: F,
 }
 
-/// One band's file, decoded.
+/// One file as stored.
+struct Fetched {
+    name: String,
+    hdu: Option<String>,
+    packed: Vec<u8>,
+}
+
+/// One band, decoded.
 struct Decoded {
     band: Band,
     facts: CalibrationHeader,
-    digest: [u8; 32],
+    /// SHA-256 of its files: the image, then mask and weight where they have files of their own.
+    digests: Vec<[u8; 32]>,
 }
 
 fn assemble(
     survey: &Survey,
     image: &ImageId,
-    files: PerBand<Option<Given<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>>>,
+    files: PerBand<Option<Files<Given<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>>>>,
     limits: &Limits,
 ) -> Result<Frame, Rejection> {
-    let names = files.each_ref().map(|file| file.as_ref().map_or_else(String::new, |file| file.name.clone()));
+    let names = files.each_ref().map(|files| files.as_ref().map_or_else(String::new, |f| f.image.name.clone()));
     enough_bands(survey, image, &names)?;
-    let ids = check_names(survey, image, &names)?;
-    let bands = files.into_par_iter().enumerate().map(|(b, file)| {
-        let Given { name, fetch } = file?;
-        Some(fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&name)))
-    });
+    let hdus = files.each_ref().map(|files| files.as_ref().and_then(|f| f.image.hdu.clone()));
+    let ids = check_names(survey, image, &names, &hdus)?;
+    let bands = files.into_par_iter().enumerate().map(|(b, files)| Some(decode_band(survey, &ids, b, files?, limits)));
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
     let decoded: Vec<Option<Decoded>> = done.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
@@ -94,7 +124,7 @@ fn assemble(
         return Err(FileError::OtherSize { found, wanted }.reject(&names[b]));
     }
     let mut digest = Sha256::new();
-    decoded.iter().flatten().for_each(|d| digest.update(d.digest));
+    decoded.iter().flatten().flat_map(|d| &d.digests).for_each(|one| digest.update(one));
     let absent = Band::absent(&reference.band);
     let (midpoint_mjd_tai, exposure_s) = (reference.facts.midpoint_mjd_tai, reference.facts.exposure_s);
     let mut bands = decoded.into_iter();
@@ -135,14 +165,20 @@ fn enough_bands(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Re
 }
 
 /// Each file must be of the image, and of the band as which it is given; an empty name is no file. Returns what the
-/// names say of the field.
-fn check_names(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Result<FieldIds, Rejection> {
+/// names say of the field. An image that is one CCD of a file is called `<image>.<ccd>`.
+fn check_names(
+    survey: &Survey,
+    image: &ImageId,
+    names: &PerBand<String>,
+    hdus: &PerBand<Option<String>>,
+) -> Result<FieldIds, Rejection> {
     let mut given: Vec<(usize, FileName)> = Vec::with_capacity(BANDS);
     for (b, path) in names.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let name = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let said = survey.file_name(&name);
         let said = said.ok_or_else(|| FileError::ForeignName { survey: survey.profile().name.clone() }.reject(path))?;
-        if said.image != *image {
+        let of_ccd = hdus[b].as_ref().is_some_and(|ccd| image.as_str() == format!("{}.{ccd}", said.image));
+        if said.image != *image && !of_ccd {
             return Err(FileError::OtherImage { found: said.image, wanted: image.clone() }.reject(path));
         }
         if given.iter().any(|(_, other)| other.band == said.band) {
@@ -158,38 +194,78 @@ fn check_names(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Res
     Ok(reference.map_or_else(FieldIds::default, |(_, said)| said.ids))
 }
 
-/// Hashes and decodes one file at once; hashing costs about as much as decoding a plain one.
+/// Fetches, hashes and decodes one band's files; hashing costs about as much as decoding a plain one.
 fn decode_band(
     survey: &Survey,
     ids: &FieldIds,
     b: usize,
-    packed: &[u8],
+    files: Files<Given<impl FnOnce() -> Result<Vec<u8>, FileError>>>,
     limits: &Limits,
-) -> Result<Decoded, FileError> {
-    let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, limits));
-    decoded.map(|(band, facts)| Decoded { band, facts, digest })
+) -> Result<Decoded, Rejection> {
+    let image = fetch(files.image)?;
+    // A plane's file that is away is told as such, not as a band.
+    let plane = |given: Option<_>, kind| {
+        let missing = |rejection: Rejection| match rejection.reason {
+            Reason::MissingBand => {
+                let file = rejection.file.unwrap_or_default();
+                FileError::MissingPlane { kind, band: survey.band(b).to_owned() }.reject(&file)
+            }
+            _ => rejection,
+        };
+        given.map(fetch).transpose().map_err(missing)
+    };
+    let (mask, weight) = (plane(files.mask, PlaneKind::Mask)?, plane(files.weight, PlaneKind::Weight)?);
+    let files = Files { image, mask, weight };
+    let hash = || {
+        let all = std::iter::once(&files.image).chain(&files.mask).chain(&files.weight);
+        all.map(|file| Sha256::digest(&file.packed).into()).collect()
+    };
+    let (digests, decoded) = rayon::join(hash, || read_band(survey, ids, b, &files, limits));
+    decoded.map(|(band, facts)| Decoded { band, facts, digests })
+}
+
+fn fetch(given: Given<impl FnOnce() -> Result<Vec<u8>, FileError>>) -> Result<Fetched, Rejection> {
+    let Given { name, hdu, fetch } = given;
+    let packed = fetch().map_err(|fault| fault.reject(&name))?;
+    Ok(Fetched { name, hdu, packed })
 }
 
 fn read_band(
     survey: &Survey,
     ids: &FieldIds,
     b: usize,
-    packed: &[u8],
+    files: &Files<Fetched>,
     limits: &Limits,
-) -> Result<(Band, CalibrationHeader), FileError> {
-    let bytes = unpack::unpack(packed, limits)?;
-    let hdus = Hdu::split(&bytes)?;
-    let image = pixels::find(&hdus)?;
-    let shape = pixels::shape(&hdus[image].header, limits)?;
-    let facts = CalibrationHeader::read(survey, b, &hdus, image, shape)?;
-    let mut pixels = pixels::decode(&hdus[image], shape)?;
+) -> Result<(Band, CalibrationHeader), Rejection> {
+    let file = &files.image;
+    let bytes = unpack::unpack(&file.packed, limits).map_err(|fault| fault.reject(&file.name))?;
+    let hdus = Hdu::split(&bytes).map_err(|fault| fault.reject(&file.name))?;
+    let image = || -> Result<_, FileError> {
+        let at = choose::image(&hdus, survey, b, file.hdu.as_deref())?;
+        let shape = pixels::shape(&hdus[at].header, limits)?;
+        let facts = CalibrationHeader::read(survey, b, &hdus, at, shape)?;
+        Ok((at, shape, facts, pixels::decode(&hdus[at], shape)?))
+    };
+    let (at, shape, facts, mut pixels) = image().map_err(|fault| fault.reject(&file.name))?;
+
+    let belongs = planes::Image { shape, band: survey.band(b), ccd: choose::extname(&hdus[at]).unwrap_or_default() };
+    let mut bits = no_data(&pixels);
+    if let Some(found) = read_mask(survey, &hdus, files, belongs, limits)? {
+        bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= found);
+    }
+    let mut variance = read_variance(survey, &hdus, files, belongs, &pixels, limits)?;
+    if let Some(variance) = &variance {
+        planes::mark_weightless(&mut bits, variance);
+    }
     let nmgy_per_unit = survey.nmgy_per_unit() as f32;
     if nmgy_per_unit != 1.0 {
         pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);
+        let variance = variance.iter_mut().flat_map(|variance| variance.pixels_mut());
+        variance.for_each(|v| *v *= nmgy_per_unit * nmgy_per_unit);
     }
     let detector = survey.detector(ids);
     let band = Band {
-        mask: no_data(&pixels),
+        mask: bits,
         pixels,
         wcs: facts.wcs.clone(),
         nmgy_per_dn: facts.nmgy_per_dn,
@@ -197,9 +273,89 @@ fn read_band(
         dark_variance_dn2: detector.dark_variance_dn2[b],
         saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
         removed_sky_nmgy: facts.removed_sky_nmgy,
-        variance: None,
+        variance,
     };
     Ok((band, facts))
+}
+
+/// The survey's mask of an image, from the file that was given for it or the image's own.
+fn read_mask(
+    survey: &Survey,
+    image_hdus: &[Hdu],
+    files: &Files<Fetched>,
+    image: planes::Image,
+    limits: &Limits,
+) -> Result<Option<Plane<u8>>, Rejection> {
+    let described = survey.profile().mask.as_ref().map(|mask| (mask, &mask.place));
+    read_plane(survey, image_hdus, files, (image, PlaneKind::Mask), described, limits, |hdus, mask, given| {
+        if let MaskCode::Tables(tables) = &mask.code {
+            return planes::spans(hdus, tables, image);
+        }
+        let at = planes::find(hdus, &mask.place, image, given)?;
+        planes::bits(hdus, at, &mask.code, image.shape)
+    })
+}
+
+/// The survey's variance of an image, in the square of the pixels' unit.
+fn read_variance(
+    survey: &Survey,
+    image_hdus: &[Hdu],
+    files: &Files<Fetched>,
+    image: planes::Image,
+    pixels: &Plane<f32>,
+    limits: &Limits,
+) -> Result<Option<Plane<f32>>, Rejection> {
+    let described = survey.profile().weight.as_ref().map(|weight| (weight, &weight.place));
+    read_plane(survey, image_hdus, files, (image, PlaneKind::Weight), described, limits, |hdus, weight, given| {
+        let at = planes::find(hdus, &weight.place, image, given)?;
+        planes::variance(hdus, at, weight.kind, pixels, limits)
+    })
+}
+
+/// Finds the file of a plane and reads it: `None` where there is none and none is needed.
+fn read_plane<D, P>(
+    survey: &Survey,
+    image_hdus: &[Hdu],
+    files: &Files<Fetched>,
+    (image, kind): (planes::Image, PlaneKind),
+    described: Option<(&D, &PlanePlace)>,
+    limits: &Limits,
+    read: impl Fn(&[Hdu], &D, Option<&str>) -> Result<P, FileError>,
+) -> Result<Option<P>, Rejection> {
+    let given = match kind {
+        PlaneKind::Mask => files.mask.as_ref(),
+        PlaneKind::Weight => files.weight.as_ref(),
+    };
+    let band = || image.band.to_owned();
+    let (described, place) = match (described, given) {
+        (Some(described), _) => described,
+        (None, None) => return Ok(None),
+        (None, Some(file)) => {
+            let survey = survey.profile().name.clone();
+            return Err(FileError::UndescribedPlane { kind, band: band(), survey }.reject(&file.name));
+        }
+    };
+    let outcome = match given {
+        Some(file) => {
+            let all = || {
+                let bytes = unpack::unpack(&file.packed, limits)?;
+                read(&Hdu::split(&bytes)?, described, file.hdu.as_deref())
+            };
+            all().map_err(|fault| fault.reject(&file.name))
+        }
+        None if place.file.is_some() && !place.required => return Ok(None),
+        None if place.file.is_some() => {
+            let name = Path::new(&files.image.name).file_name().map(|n| n.to_string_lossy().into_owned());
+            let wanted = survey.companion(&name.unwrap_or_default(), kind);
+            Err(FileError::MissingPlane { kind, band: band() }
+                .reject(&wanted.unwrap_or_else(|| files.image.name.clone())))
+        }
+        None => match read(image_hdus, described, None) {
+            Err(FileError::NoHdu { .. }) if !place.required => return Ok(None),
+            outcome => outcome.map_err(|fault| fault.reject(&files.image.name)),
+        },
+    };
+    outcome.map(Some)
 }
 
 fn no_data(pixels: &Plane<f32>) -> Plane<u8> {

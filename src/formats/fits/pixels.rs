@@ -1,4 +1,4 @@
-//! The pixels of a file's image: the first HDU that holds one, plain or tile-compressed.
+//! The pixels of an image, plain or tile-compressed.
 
 use super::file_error::FileError;
 use super::hdu::{Hdu, axes};
@@ -8,17 +8,6 @@ use super::table::Table;
 use super::{Limits, tiles};
 use twinpeak_core::frame::Plane;
 use twinpeak_core::preprocess::SMALLEST_PX;
-
-/// Index of the HDU that holds the image: the first with pixels, else the first that declares any.
-pub(super) fn find(hdus: &[Hdu]) -> Result<usize, FileError> {
-    let is_image = |hdu: &Hdu| {
-        let extension = hdu.header.text("XTENSION");
-        let plain = extension.is_none_or(|x| x == "IMAGE") && hdu.header.integer("NAXIS").is_some_and(|n| n >= 2);
-        plain || is_compressed(&hdu.header)
-    };
-    let with_pixels = hdus.iter().position(|hdu| is_image(hdu) && !hdu.data.is_empty());
-    with_pixels.or_else(|| hdus.iter().position(is_image)).ok_or(FileError::NoImage)
-}
 
 /// Width and height of an image, if they and its type are acceptable; says nothing about its data.
 pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError> {

@@ -11,9 +11,13 @@ use rayon::prelude::*;
 use super::dither::{Method, Quantised};
 use super::file_error::FileError;
 use super::header::Header;
-use super::rice;
+use super::rice::{self, Width};
 use super::shape::{Shape, reals};
 use super::table::{Column, Table};
+
+const OUTSIDE: &str = "it points outside the table";
+const LENGTH: &str = "it has the wrong length";
+const RICE: &str = "its Rice stream ends early or makes no sense";
 
 /// How a table's tiles are squeezed and laid out.
 struct Layout<'a> {
@@ -38,6 +42,7 @@ struct Layout<'a> {
 enum Coding {
     Rice {
         block: usize,
+        width: Width,
     },
     Gzip,
     /// Bytes of equal significance stand together.
@@ -57,7 +62,26 @@ pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec
     let mut pixels = vec![f32::NAN; shape.width * shape.height];
     // A row of tiles covers whole rows of the image, so that each can be written by itself.
     let bands = pixels.par_chunks_mut(shape.width * layout.tile_height);
-    bands.enumerate().try_for_each(|(row, into)| layout.fill(row, into))?;
+    bands.enumerate().try_for_each(|(row, into)| layout.fill(row, into, |tile, n| layout.tile(tile, n)))?;
+    Ok(pixels)
+}
+
+/// All pixels of an image of whole numbers (ZBITPIX 8, unsigned, 16 or 32), row by row, each through `meaning`.
+pub(super) fn whole_numbers<T: Copy + Default + Send>(
+    header: &Header,
+    table: &Table,
+    (width, height): (usize, usize),
+    meaning: impl Fn(i64) -> T + Sync,
+) -> Result<Vec<T>, FileError> {
+    let layout = Layout::of(header, table, Shape { width, height, double: false })?;
+    let mut pixels = vec![T::default(); width * height];
+    let bands = pixels.par_chunks_mut(width * layout.tile_height);
+    bands.enumerate().try_for_each(|(row, into)| {
+        layout.fill(row, into, |tile, n| {
+            let numbers = layout.numbers(tile, n)?;
+            Ok(numbers.into_iter().map(|number| meaning(i64::from(number))).collect())
+        })
+    })?;
     Ok(pixels)
 }
 
@@ -76,7 +100,7 @@ impl<'a> Layout<'a> {
         }
         let coding = header.text("ZCMPTYPE").ok_or_else(|| bad("ZCMPTYPE"))?;
         let coding = match coding {
-            "RICE_1" | "RICE_ONE" => Coding::Rice { block: rice_block(header)? },
+            "RICE_1" | "RICE_ONE" => rice(header)?,
             "GZIP_1" => Coding::Gzip,
             "GZIP_2" => Coding::GzipShuffled,
             other => return Err(FileError::Compression { name: other.to_owned() }),
@@ -107,15 +131,20 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Writes the tiles of one row of tiles.
-    fn fill(&self, row: usize, into: &mut [f32]) -> Result<(), FileError> {
+    /// Writes the tiles of one row of tiles; `read` gives the pixels of a tile from its number and how many it has.
+    fn fill<T: Copy>(
+        &self,
+        row: usize,
+        into: &mut [T],
+        read: impl Fn(usize, usize) -> Result<Vec<T>, &'static str>,
+    ) -> Result<(), FileError> {
         let across = self.shape.width.div_ceil(self.tile_width);
         let height = into.len() / self.shape.width;
         for column in 0..across {
             let tile = row * across + column;
             let x = column * self.tile_width;
             let width = self.tile_width.min(self.shape.width - x);
-            let pixels = self.tile(tile, width * height).map_err(|problem| FileError::BadTile { tile, problem })?;
+            let pixels = read(tile, width * height).map_err(|problem| FileError::BadTile { tile, problem })?;
             for (from, to) in pixels.chunks_exact(width).zip(into.chunks_exact_mut(self.shape.width)) {
                 to[x..x + width].copy_from_slice(from);
             }
@@ -123,9 +152,26 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
+    /// The `n` pixels of a tile of whole numbers.
+    fn numbers(&self, tile: usize, n: usize) -> Result<Vec<i32>, &'static str> {
+        let squeezed = self.table.array(tile, self.squeezed).ok_or(OUTSIDE)?;
+        if !squeezed.is_empty() {
+            return match self.coding {
+                Coding::Rice { block, width } => rice::decompress(squeezed, n, block, width).ok_or(RICE),
+                Coding::Gzip => Ok(integers(&gunzip(squeezed, n, &[4, 2, 1])?, n)),
+                Coding::GzipShuffled => Ok(integers(&unshuffle(&gunzip(squeezed, n, &[4, 2, 1])?, n), n)),
+            };
+        }
+        let raw = match (self.gzipped, self.plain) {
+            (Some(column), _) => gunzip(self.table.array(tile, column).ok_or(OUTSIDE)?, n, &[4, 2, 1])?,
+            (None, Some(column)) => self.table.array(tile, column).ok_or(OUTSIDE)?.to_vec(),
+            (None, None) => return Err("it has no data"),
+        };
+        if [4, 2, 1].iter().any(|size| raw.len() == n * size) { Ok(integers(&raw, n)) } else { Err(LENGTH) }
+    }
+
     /// The `n` pixels of a tile.
     fn tile(&self, tile: usize, n: usize) -> Result<Vec<f32>, &'static str> {
-        const OUTSIDE: &str = "it points outside the table";
         let double = self.shape.double;
         let size = if double { 8 } else { 4 };
         let squeezed = self.table.array(tile, self.squeezed).ok_or(OUTSIDE)?;
@@ -135,13 +181,14 @@ impl<'a> Layout<'a> {
                 (None, Some(column)) => self.table.array(tile, column).ok_or(OUTSIDE)?.to_vec(),
                 (None, None) => return Err("it has no data"),
             };
-            return if raw.len() == n * size { Ok(reals(&raw, double)) } else { Err("it has the wrong length") };
+            return if raw.len() == n * size { Ok(reals(&raw, double)) } else { Err(LENGTH) };
         }
         let quantised = !matches!((&self.scale, &self.zero), (Source::Absent, _) | (_, Source::Absent));
         let numbers = match self.coding {
-            Coding::Rice { block } if quantised => {
-                rice::decompress(squeezed, n, block).ok_or("its Rice stream ends early or makes no sense")?
+            Coding::Rice { block, width: Width::Four } if quantised => {
+                rice::decompress(squeezed, n, block, Width::Four).ok_or(RICE)?
             }
+            Coding::Rice { .. } if quantised => return Err("its rounded fluxes are no numbers of 4 bytes"),
             Coding::Rice { .. } => return Err("Rice codes whole numbers, and it has no scale"),
             Coding::Gzip | Coding::GzipShuffled => {
                 let sizes = if quantised { &[4, 2, 1][..] } else { &[size][..] };
@@ -171,17 +218,19 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Pixels in a Rice block, from the ZNAMEi/ZVALi pairs; only whole numbers of 4 bytes hold rounded fluxes.
-fn rice_block(header: &Header) -> Result<usize, FileError> {
+/// Pixels in a Rice block and bytes of a pixel, from the ZNAMEi/ZVALi pairs.
+fn rice(header: &Header) -> Result<Coding, FileError> {
     let parameter = |name: &str| {
         let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
         header.integer(&format!("ZVAL{i}"))
     };
-    if parameter("BYTEPIX").is_some_and(|bytes| bytes != 4) {
-        return Err(FileError::Compression { name: "RICE_1 with BYTEPIX other than 4".into() });
-    }
+    let bytes = parameter("BYTEPIX").unwrap_or(4);
+    let width = Width::of(bytes)
+        .filter(|width| *width == Width::Four || header.integer("ZBITPIX").is_some_and(|bits| bits > 0))
+        .ok_or_else(|| FileError::Compression { name: format!("RICE_1 with BYTEPIX {bytes}") })?;
     let block = parameter("BLOCKSIZE").unwrap_or(32);
-    usize::try_from(block).ok().filter(|b| (1..=4096).contains(b)).ok_or(FileError::BadCard { card: "ZVAL1".into() })
+    let block = usize::try_from(block).ok().filter(|b| (1..=4096).contains(b));
+    Ok(Coding::Rice { block: block.ok_or(FileError::BadCard { card: "ZVAL1".into() })?, width })
 }
 
 /// Unpacks `n` elements of one of the `sizes` in bytes.

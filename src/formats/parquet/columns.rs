@@ -19,9 +19,47 @@ pub fn read_columns<const N: usize>(file: &Path, names: [&str; N]) -> Result<Vec
     read(opened, names).map_err(|source| TableError::NotCatalog { path: file.to_owned(), source })
 }
 
+/// The named columns of numbers of any Parquet file, each from its first row to its last; NaN for null. Memory is that of
+/// the columns.
+///
+/// # Errors
+/// [`TableError`] where the file cannot be read, is no Parquet file, lacks a column, or has one without numbers.
+pub fn read_numbers(file: &Path, names: &[&str]) -> Result<Vec<Vec<f64>>, TableError> {
+    let opened = File::open(file).map_err(|source| TableError::Open { path: file.to_owned(), source })?;
+    numbers(opened, names).map_err(|source| TableError::NotTable { path: file.to_owned(), source })
+}
+
+fn numbers(file: File, names: &[&str]) -> Result<Vec<Vec<f64>>, ParquetError> {
+    let reader = SerializedFileReader::new(file)?;
+    let mut distinct: Vec<&str> = Vec::new();
+    names.iter().for_each(|name| {
+        if !distinct.contains(name) {
+            distinct.push(name)
+        }
+    });
+    let wanted = projection(&reader, &distinct, "")?;
+    let mut columns = vec![Vec::new(); names.len()];
+    for row in reader.get_row_iter(Some(wanted))? {
+        for (name, field) in row?.get_column_iter() {
+            let value = match field {
+                Field::Double(v) => *v,
+                Field::Float(v) => f64::from(*v),
+                Field::Int(v) => f64::from(*v),
+                Field::Short(v) => f64::from(*v),
+                Field::Long(v) => *v as f64,
+                Field::Null => f64::NAN,
+                other => return Err(ParquetError::General(format!("column {name} holds {other}, not a number"))),
+            };
+            let asked = columns.iter_mut().zip(names).filter(|(_, wanted)| *wanted == name);
+            asked.for_each(|(column, _)| column.push(value));
+        }
+    }
+    Ok(columns)
+}
+
 fn read<const N: usize>(file: File, names: [&str; N]) -> Result<Vec<[Option<f64>; N]>, ParquetError> {
     let reader = SerializedFileReader::new(file)?;
-    let wanted = projection(&reader, &names)?;
+    let wanted = projection(&reader, &names, ": is it a catalogue of this program and survey?")?;
     let mut rows = Vec::new();
     for row in reader.get_row_iter(Some(wanted))? {
         let mut cells = [None; N];
@@ -42,14 +80,12 @@ fn read<const N: usize>(file: File, names: [&str; N]) -> Result<Vec<[Option<f64>
     Ok(rows)
 }
 
-/// The file's own description, reduced to these columns.
-fn projection(reader: &impl FileReader, names: &[&str]) -> Result<Type, ParquetError> {
+/// The file's own description, reduced to these columns; `hint` is added where one is not there.
+fn projection(reader: &impl FileReader, names: &[&str], hint: &str) -> Result<Type, ParquetError> {
     let whole = reader.metadata().file_metadata().schema();
     let column = |name: &&str| {
         let found = whole.get_fields().iter().find(|f| f.name() == *name).cloned();
-        found.ok_or_else(|| {
-            ParquetError::General(format!("it has no column {name}: is it a catalogue of this program and survey?"))
-        })
+        found.ok_or_else(|| ParquetError::General(format!("it has no column {name}{hint}")))
     };
     let columns = names.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     Type::group_type_builder(whole.name()).with_fields(columns).build()

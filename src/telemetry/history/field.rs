@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::{BandQuality, Products, Reason, Rejection, Stage};
+use twinpeak_core::reference::Agreement;
 
 /// Longest text of a rejection that is remembered, characters: some repeat what a file or a message says.
 pub(super) const MOST_CHARACTERS: usize = 600;
@@ -50,6 +51,8 @@ pub struct Results {
     pub unclassified: usize,
     /// Seeing, noise and depth of each band.
     pub quality: Box<PerBand<BandQuality>>,
+    /// How it agrees with the reference catalogue.
+    pub reference: Option<Agreement>,
     /// Device that served it.
     pub device: String,
 }
@@ -62,6 +65,7 @@ impl From<&Products> for Results {
             galaxies: counts.galaxies,
             unclassified: counts.unclassified,
             quality: Box::new(products.quality.clone()),
+            reference: products.reference.clone(),
             device: products.device.clone(),
         }
     }

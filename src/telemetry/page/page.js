@@ -220,14 +220,23 @@ function facts(end) {
   const took = stages.length ? h("p", { class: "soft" }, `Seconds: ${stages.join(", ")}`) : null;
   if (end.outcome === "rejected") return h("section", {}, head, ...refusal(end), took);
   const all = sources(end);
-  const titles = ["Band", "FWHM ″", "Ellipticity", "Sky nMgy", "Noise nMgy", "Depth mag", "PSF stars", "Registration px"];
+  const titles = ["Band", "FWHM ″", "Ellipticity", "Sky nMgy", "Noise nMgy", "Depth mag", "PSF stars", "Registration px", ...(end.reference ? ["Zero point mag"] : [])];
   const rows = end.quality.map((q) => h("tr", {}, ...cells(q.band, number(q.fwhm_arcsec, 3), number(q.ellipticity, 3), number(q.sky_nmgy, 4),
-    number(q.sky_sigma_nmgy, 4), number(q.depth_5sigma_mag, 2), q.psf_fallback ? `${q.psf_stars} (fallback)` : q.psf_stars, number(q.registration_residual_px, 3))));
+    number(q.sky_sigma_nmgy, 4), number(q.depth_5sigma_mag, 2), q.psf_fallback ? `${q.psf_stars} (fallback)` : q.psf_stars, number(q.registration_residual_px, 3), ...(end.reference ? [number(q.zero_point_offset_mag, 3)] : []))));
   const exposed = end.midpoint_mjd_tai ? `, exposed at MJD ${end.midpoint_mjd_tai.toFixed(5)}` : "";
   return h("section", {}, head,
     h("p", {}, `${count(all)} sources: ${share(end.stars, all)} stars, ${share(end.galaxies, all)} galaxies, ${share(end.unclassified, all)} without a class, on ${end.device}${exposed}`),
+    known(end.reference),
     h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Quality by band" },
       h("table", {}, h("caption", {}, "Quality by band"), h("thead", {}, h("tr", {}, ...titles.map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, ...rows))), took);
+}
+/** How the field agrees with the reference catalogue. */
+function known(reference) {
+  if (!reference) return null;
+  const of = `${count(reference.matched)} of ${count(reference.stars)} known stars`;
+  if (!reference.matched) return h("p", {}, `The sky agrees with none of ${count(reference.stars)} known stars`);
+  const [ra, dec, scatter] = [reference.offset_ra_arcsec, reference.offset_dec_arcsec, reference.scatter_arcsec].map((v) => number(v, 3));
+  return h("p", {}, `Position minus that of ${of}: ${ra}″ in right ascension, ${dec}″ in declination, scatter ${scatter}″`);
 }
 const STAGES = ["ingest", "prepare", "segment", "extract", "classify", "publish"];
 

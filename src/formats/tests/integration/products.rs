@@ -61,6 +61,7 @@ pub fn products(width: usize, height: usize) -> Products {
             psf_stars: 40 + b,
             ..BandQuality::default()
         }),
+        reference: None,
         tiles: 0,
         device: "cpu".into(),
     }

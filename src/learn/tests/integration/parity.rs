@@ -122,6 +122,7 @@ fn trainer_and_daemon_see_the_same_tensors() {
         recipe: recipe.clone(),
         identity: ModelIdentity { version: "stub".into(), hash: String::new() },
         device: "stub".into(),
+        reference: None,
     };
     let device = Device {
         name: "stub".into(),
