@@ -79,6 +79,32 @@ mod tests {
         })
     }
 
+    /// Without its strongest bands a tile's noise is still 1, so that the threshold leaves as many false objects.
+    #[test]
+    fn the_score_has_unit_noise_whatever_bands_a_tile_has() {
+        use rand::{Rng, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let mut noise = |missing: &[usize]| {
+            let mut segmenter = ThresholdSegmenter::new(&survey(), 3.5);
+            let mut tiles = vec![0.0; segmenter.batch() * TILE_LEN];
+            for pixel in tiles.chunks_exact_mut(BANDS) {
+                for (b, p) in pixel.iter_mut().enumerate() {
+                    *p = if missing.contains(&b) { 0.0 } else { rng.sample(rand_distr::StandardNormal) };
+                }
+            }
+            let mut scores = vec![0.0; segmenter.batch() * TILE_PIXELS];
+            segmenter.segment(&tiles, &mut scores).unwrap();
+            // The rim sees nothing beyond the tile.
+            let inner = |i: &usize| (8..56).contains(&(i % TILE)) && (8..56).contains(&(i % TILE_PIXELS / TILE));
+            let inner: Vec<f32> = (0..scores.len()).filter(inner).map(|i| scores[i]).collect();
+            (inner.iter().map(|s| s * s).sum::<f32>() / inner.len() as f32).sqrt()
+        };
+        for missing in [&[][..], &[3], &[0, 1, 3], &[1, 2, 3, 4]] {
+            let noise = noise(missing);
+            assert!((noise - 1.0).abs() < 0.05, "{missing:?}: {noise}");
+        }
+    }
+
     #[test]
     fn stitched_tiles_equal_the_filter_of_the_whole_frame() {
         let (width, height) = (150, 130);

@@ -188,6 +188,35 @@ mod tests {
         assert!(matches!(with(&probe), Err(ModelError::DeviceLost { .. })));
     }
 
+    /// Noise without a band reaches as high as noise with all of them, and a tile without anything stays as it is.
+    #[test]
+    fn a_tile_that_lacks_bands_is_scored_on_the_scale_of_the_others() {
+        let bundle = testing::bundle();
+        let mut segmenter = TorchSegmenter::new(&bundle, &choose(Wanted::Cpu).unwrap()).unwrap();
+        let mut sorted = |seen: PerBand<bool>| {
+            let mut scores = Vec::new();
+            for number in 100..132 {
+                scores.extend(answer(&mut segmenter, &noise_tiles(bundle.manifest().segmenter.batch, number, seen)));
+            }
+            scores.sort_by(f32::total_cmp);
+            scores
+        };
+        let all = sorted([true; BANDS]);
+        let at = |scores: &[f32], share: f64| scores[(share * scores.len() as f64) as usize];
+        let spread = at(&all, 0.999) - at(&all, 0.5);
+        for seen in [[true, true, true, false, true], [false, false, true, false, true]] {
+            let fewer = sorted(seen);
+            for share in [0.5, 0.999] {
+                let apart = (at(&fewer, share) - at(&all, share)).abs() / spread;
+                assert!(apart < 0.1, "{seen:?} at {share}: {apart}");
+            }
+        }
+        let empty = vec![0.0; bundle.manifest().segmenter.batch * TILE_LEN];
+        let mut plain = vec![0.0; bundle.manifest().segmenter.batch * TILE_PIXELS];
+        segmenter.run(&empty, &mut plain).unwrap();
+        assert_eq!(answer(&mut segmenter, &empty), plain);
+    }
+
     #[test]
     fn bf16_agrees_with_f32() {
         let bundle = testing::bundle();
