@@ -85,7 +85,8 @@ impl Watching {
         }));
         let last_inference = LastInference::default();
         last_inference.beat(); // making the nets ran each of them once
-        let drift = Arc::new(Drift::new(&metrics, assembly.models.survey.reference()));
+        let survey = &assembly.models.survey;
+        let drift = Arc::new(Drift::new(&metrics, survey.reference(), survey.magnitudes().drift));
         drift.expect(assembly.expected.clone());
         let in_service: InService = Arc::new(Mutex::new(identity.clone()));
         let (page, watchers) = page::assemble(assembly, config, &in_service, &drift);

@@ -4,14 +4,15 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use twinpeak_config::assemble::survey_of;
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::frame::{BANDS, Frame};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::frame::Frame;
+use twinpeak_core::survey::{PlaneKind, Survey};
 use twinpeak_formats::fits;
 use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
 use twinpeak_store::write_file;
@@ -34,27 +35,28 @@ pub struct SimulateArgs {
     /// Survey description [default: the shipped one, SDSS]
     #[arg(long, value_name = "FILE")]
     pub survey: Option<PathBuf>,
-    /// Pixels in a row
-    #[arg(long, value_name = "PX", default_value_t = 2048)]
-    pub width: usize,
-    /// Rows of pixels
-    #[arg(long, value_name = "PX", default_value_t = 1489)]
-    pub height: usize,
+    /// Pixels in a row [default: the survey's simulated.width_px]
+    #[arg(long, value_name = "PX")]
+    pub width: Option<usize>,
+    /// Rows of pixels [default: the survey's simulated.height_px]
+    #[arg(long, value_name = "PX")]
+    pub height: Option<usize>,
     /// Multiplies the number of objects
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub density: f64,
     /// Exactly so many objects in each frame, e.g. 50000 for a crowded one
     #[arg(long, value_name = "COUNT", conflicts_with = "density")]
     pub sources: Option<usize>,
-    /// As many objects of each magnitude from 15 to 22.5, half of them stars, instead of the sky's own counts
+    /// As many objects of each of the survey's magnitudes.flat (SDSS: 15 to 22.5), half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
     /// The sky's galaxies without its stars: a frame on which no PSF can be measured
     #[arg(long, conflicts_with = "flat")]
     pub galaxies: bool,
-    /// Median width of the PSF in the reference band; each field's scatters about it
-    #[arg(long, value_name = "ARCSEC", default_value_t = Seeing::default().median_fwhm_arcsec)]
-    pub seeing: f64,
+    /// Median width of the PSF in the reference band; each field's scatters about it [default: the survey's
+    /// simulated.median_fwhm_arcsec]
+    #[arg(long, value_name = "ARCSEC")]
+    pub seeing: Option<f64>,
     /// Write plain files instead of packed ones (.bz2)
     #[arg(long)]
     pub plain: bool,
@@ -72,12 +74,13 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
     made.with_context(|| format!("cannot make {}", args.out.display())).context(Fault::Output)?;
 
     let bar = std::io::stderr().is_terminal().then(|| progress_bar(u64::from(args.fields)));
+    let usual = Spec::of(&survey);
     for field in args.first_field..last {
         let spec = Spec {
             seed: args.seed,
             field,
-            width: args.width,
-            height: args.height,
+            width: args.width.unwrap_or(usual.width),
+            height: args.height.unwrap_or(usual.height),
             counts: match (args.flat, args.galaxies) {
                 (true, _) => Counts::Flat,
                 (_, true) => Counts::Galaxies,
@@ -85,8 +88,11 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
             },
             density: args.density,
             sources: args.sources,
-            seeing: Seeing { median_fwhm_arcsec: args.seeing, ..Seeing::default() },
-            ..Spec::default()
+            seeing: Seeing {
+                median_fwhm_arcsec: args.seeing.unwrap_or(usual.seeing.median_fwhm_arcsec),
+                ..usual.seeing.clone()
+            },
+            ..usual.clone()
         };
         let made = simulate(&spec, &survey)?;
         let names = write_frame(&args.out, &survey, &made.frame, args.plain)?;
@@ -115,9 +121,7 @@ fn survey(path: Option<&Path>) -> Result<Survey> {
     let Some(path) = path else {
         return Survey::parse(include_str!("../../config/surveys/sdss.toml")).context("the shipped survey");
     };
-    let named = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(named).context(Fault::Config)?;
-    Survey::parse(&text).with_context(named).context(Fault::Config)
+    survey_of(path)
 }
 
 fn progress_bar(fields: u64) -> ProgressBar {
@@ -125,28 +129,47 @@ fn progress_bar(fields: u64) -> ProgressBar {
     ProgressBar::new(fields).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Writes the five bands, packed in parallel; returns the files' names.
+/// Writes the survey's bands, with the masks and weights that have files of their own, packed in parallel; returns the
+/// names of the bands' files.
 fn write_frame(out: &Path, survey: &Survey, frame: &Frame, plain: bool) -> Result<Vec<String>> {
-    (0..BANDS)
+    survey
+        .planes()
+        .collect::<Vec<_>>()
         .into_par_iter()
         .map(|b| {
-            let template = survey.file_for(b, &frame.id);
-            let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
-            let name = packed.unwrap_or(&template).to_owned();
-            let known = survey.file_name(&name);
-            ensure!(
-                known.is_some_and(|k| k.image == frame.id && k.band == b),
-                "the survey's file_pattern does not accept {name:?}, which its file_template makes"
-            );
-            write_file(out, &name, &encode(survey, b, frame, &name)?).context(Fault::Output)?;
+            let name = name_of(survey, b, frame, plain)?;
+            write_packed(out, &name, fits::encode_band(survey, frame, b)?)?;
+            for kind in [PlaneKind::Mask, PlaneKind::Weight] {
+                if let (Some(bytes), Some(companion)) =
+                    (fits::encode_companion(survey, frame, b, kind)?, survey.companion(&name, kind))
+                {
+                    write_packed(out, &companion, bytes)?;
+                }
+            }
             Ok(name)
         })
         .collect()
 }
 
-/// One band's file, packed as its name says.
-fn encode(survey: &Survey, band: usize, frame: &Frame, name: &str) -> Result<Vec<u8>> {
-    Ok(fits::pack(name, fits::encode_band(survey, frame, band)?)?)
+/// The name of a band's file by the survey's template, with the band's own name or the alias that the pattern accepts.
+fn name_of(survey: &Survey, band: usize, frame: &Frame, plain: bool) -> Result<String> {
+    let aliases = survey.profile().bands.aliases.iter().filter(|(_, to)| *to == survey.band(band));
+    let names = std::iter::once(survey.band(band)).chain(aliases.map(|(alias, _)| alias.as_str()));
+    let made = names.map(|name| {
+        let template = survey.profile().file_template.replace("{band}", name).replace("{image}", frame.id.as_str());
+        let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
+        packed.unwrap_or(&template).to_owned()
+    });
+    let is_known = |name: &String| survey.file_name(name).is_some_and(|k| k.image == frame.id && k.band == band);
+    made.into_iter().find(is_known).with_context(|| {
+        let name = survey.file_for(band, &frame.id);
+        format!("the survey's file_pattern does not accept {name:?}, which its file_template makes")
+    })
+}
+
+/// Writes a file, packed as its name says.
+fn write_packed(out: &Path, name: &str, bytes: Vec<u8>) -> Result<()> {
+    write_file(out, name, &fits::pack(name, bytes)?).context(Fault::Output)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn facts(night: &Night, out: &Path, survey: &Survey) -> anyhow::Result<Vec<Frame
     let of_field = |done: &DoneRecord| {
         let objects = catalog::read(&out.join(format!("{}.catalog.parquet", done.image_id)), band)?;
         let classed = objects.iter().filter_map(|o| Some((o.mag as f32, o.star_prob? as f32)));
-        Ok(drift::facts(&done.quality, classed))
+        Ok(drift::facts(&done.quality, classed, survey.magnitudes().drift))
     };
     night.done.iter().map(of_field).collect()
 }

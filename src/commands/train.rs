@@ -21,13 +21,12 @@ use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{BANDS, PerBand};
 use twinpeak_core::hex::hex;
 use twinpeak_core::median::upper_median;
-use twinpeak_core::preprocess::{self, Prepared, prepare};
+use twinpeak_core::preprocess::{Prepared, prepare};
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{FrameSource, Loaded};
-use twinpeak_learn::sample::{
-    self, MIN_AREA_PX, OVERLAP_PX, ObjectFinder, USUAL_FWHM_ARCSEC, extract_settings, matched_filter,
-};
+use twinpeak_learn::sample::{self, ObjectFinder, matched_filter};
 use twinpeak_learn::{LearnError, MissingBands, Progress, Run, classify, colour, posterior, segment};
 use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
 use twinpeak_nets::infer::TorchSegmenter;
@@ -48,20 +47,27 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
     let (TrainedNet::Segmenter(net) | TrainedNet::Classifier(net)) = &args.net;
     let config = net.config.load()?;
     let survey = Arc::new(survey(&config)?);
+    let recipe = Recipe::for_survey(&survey);
     let work = Work::new(&net.out)?;
     match &args.net {
-        TrainedNet::Segmenter(_) => train_segmenter(net, &config, &survey, &work)?,
-        TrainedNet::Classifier(_) => train_classifier(net, &config, &survey, &work)?,
+        TrainedNet::Segmenter(_) => train_segmenter(net, &config, &survey, &recipe, &work)?,
+        TrainedNet::Classifier(_) => train_classifier(net, &config, &survey, &recipe, &work)?,
     }
-    work.complete(&survey, &net.out)?;
+    work.complete(&survey, recipe, &net.out)?;
     Ok(Exit::Done)
 }
 
-fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
+fn train_segmenter(
+    args: &TrainNetArgs,
+    config: &Config,
+    survey: &Arc<Survey>,
+    recipe: &Recipe,
+    work: &Work,
+) -> anyhow::Result<()> {
     let mut filter = matched_filter(survey);
-    let mut detector = ObjectFinder::classical(&mut filter);
+    let mut detector = ObjectFinder { segmenter: &mut filter, recipe };
     let (mut frames, mut fwhm, mut objects) = (Vec::new(), Vec::new(), 0);
-    let data = each_frame(args, config, survey, |index, prepared| {
+    let data = each_frame(args, config, survey, recipe, |index, prepared| {
         let found = sample::find(&prepared, survey, &mut detector)?;
         let (seen, quality) = (Seen::of(&found), found.quality);
         objects += seen.objects;
@@ -79,7 +85,8 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     bar.0.finish_and_clear();
     let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
-    let found = segment::thresholds(&mut net, &frames, OVERLAP_PX, FALSE_OBJECTS, MIN_AREA_PX)?;
+    let found =
+        segment::thresholds(&mut net, &frames, recipe.tile_overlap_px, FALSE_OBJECTS, recipe.extract.min_area_px)?;
     let half = SegmenterHalf {
         data,
         shape: settings.shape,
@@ -87,7 +94,7 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
         extent_threshold: found.extent,
         by_frame: found.by_frame,
         agreement: trained.agreement,
-        fwhm_arcsec: std::array::from_fn(|b| median_fwhm_arcsec(fwhm.iter().map(|f| f[b]).collect())),
+        fwhm_arcsec: std::array::from_fn(|b| median_fwhm_arcsec(fwhm.iter().map(|f| f[b]).collect(), survey)),
         seed: args.seed,
         missing_band_share: missing.share(),
     };
@@ -101,11 +108,17 @@ fn train_segmenter(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, w
     work.save("segmenter", &half, &trained.parameters, &trained.curves)
 }
 
-fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, work: &Work) -> anyhow::Result<()> {
+fn train_classifier(
+    args: &TrainNetArgs,
+    config: &Config,
+    survey: &Arc<Survey>,
+    recipe: &Recipe,
+    work: &Work,
+) -> anyhow::Result<()> {
     let (mut objects, mut known) = (classify::TrainingSet::default(), Vec::new());
     let missing = MissingBands::of(survey, args.missing_bands);
     let mut learn = |detector: &mut ObjectFinder| {
-        each_frame(args, config, survey, |index, prepared| {
+        each_frame(args, config, survey, recipe, |index, prepared| {
             let found = sample::find(&prepared, survey, detector)?;
             sample::add_objects(&found, index, &missing, &mut objects, &mut known);
             Ok(Seen::of(&found))
@@ -115,20 +128,21 @@ fn train_classifier(args: &TrainNetArgs, config: &Config, survey: &Arc<Survey>, 
         Some((half, parameters)) => {
             let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: half.shape.clone() };
             let mut net = TorchSegmenter::of(&parameters, &part, &device(DeviceChoice::Cpu)?)?;
-            let settings = extract_settings(half.detect_threshold, half.extent_threshold);
-            let fallback_fwhm_arcsec = half.fwhm_arcsec;
-            learn(&mut ObjectFinder { segmenter: &mut net, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec })?
+            let recipe = recipe.clone().with_thresholds(half.detect_threshold, half.extent_threshold);
+            let recipe = recipe.with_fallback_fwhm(half.fwhm_arcsec);
+            learn(&mut ObjectFinder { segmenter: &mut net, recipe: &recipe })?
         }
-        None => learn(&mut ObjectFinder::classical(&mut matched_filter(survey)))?,
+        None => learn(&mut ObjectFinder { segmenter: &mut matched_filter(survey), recipe })?,
     };
     posterior::enough(&known).map_err(failed)?; // what would fail last is reported before hours are spent
-    let settings = classify::Settings { seed: args.seed, ..classify::Settings::default() };
+    let settings = classify::Settings { seed: args.seed, ..classify::Settings::of(*survey.magnitudes()) };
     let bar = Bar::new();
     let run = bar.run(&work.0);
     let ensemble = classify::train(&objects, &settings, &run).map_err(failed)?;
     let judged = posterior::TrainingSet { known: &known, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed: args.seed, ..colour::Settings::default() };
-    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &run).map_err(failed)?;
+    let trained = posterior::train(judged, ensemble.calibration, &of_colour, survey.magnitudes().profiles, &run)
+        .map_err(failed)?;
     bar.0.finish_and_clear();
     let half = ClassifierHalf {
         data,
@@ -185,6 +199,7 @@ fn each_frame(
     args: &TrainNetArgs,
     config: &Config,
     survey: &Arc<Survey>,
+    recipe: &Recipe,
     mut take: impl FnMut(u64, Prepared) -> anyhow::Result<Seen>,
 ) -> anyhow::Result<Data> {
     let mut source = FileList::new(&args.frames, survey.clone(), loader(config, survey));
@@ -199,7 +214,7 @@ fn each_frame(
             }
         };
         let input_hash = frame.input_hash.clone();
-        let prepared = match prepare(frame, survey, &preprocess::Settings::default()) {
+        let prepared = match prepare(frame, survey, &recipe.preprocess) {
             Ok(prepared) => prepared,
             Err(error) => {
                 eprintln!("{}: passed over: {error}", arrival.image_id);
@@ -220,9 +235,9 @@ fn each_frame(
 }
 
 /// Of those that were measured; the usual one where none was.
-fn median_fwhm_arcsec(mut values: Vec<f64>) -> f64 {
+fn median_fwhm_arcsec(mut values: Vec<f64>, survey: &Survey) -> f64 {
     values.retain(|v| v.is_finite());
-    upper_median(&mut values, f64::total_cmp).unwrap_or(USUAL_FWHM_ARCSEC)
+    upper_median(&mut values, f64::total_cmp).unwrap_or(survey.profile().typical.fwhm_arcsec)
 }
 
 /// Progress of a training: a bar on a terminal, a line now and then otherwise.

@@ -76,6 +76,8 @@ pub struct Cutout {
     pub unusable: PerBand<Option<Box<[bool; AREA]>>>,
     /// Noise of each band's pixels, for variances.
     pub noise: PerBand<Noise>,
+    /// Variance of the sky in each band's pixels, nMgy^2, where the survey gives it; not finite where it does not.
+    pub sky_variance: PerBand<Option<Box<Stamp>>>,
     /// Flux as a point source; NaN where a band has no pixels for it.
     pub point_source: PerBand<PointSource>,
     /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has.
@@ -91,13 +93,16 @@ impl Cutout {
             masked: usable::neighbours(view.segmentation, number, at),
             unusable: std::array::from_fn(|_| None),
             noise: std::array::from_fn(|b| view.noise(b)),
+            sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; crate::frame::BANDS],
             shape_bands: view.prepared.shape_bands(view.survey),
         });
         for b in 0..crate::frame::BANDS {
             let in_band = view.prepared.to_band[b].apply(at.0, at.1);
             view.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
-            cutout.unusable[b] = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
+            let band = &view.prepared.frame.bands[b];
+            cutout.unusable[b] = usable::unusable(&band.mask, in_band);
+            cutout.sky_variance[b] = band.variance.as_ref().map(|variance| usable::nearest_pixels(variance, in_band));
         }
         cutout.fit();
         cutout
@@ -114,7 +119,8 @@ impl Cutout {
     fn fit(&mut self) {
         for b in 0..self.pixels.len() {
             if let Some(used) = self.used(b) {
-                self.point_source[b] = fit_point_source(&self.pixels[b], &self.psf[b], &used, &self.noise[b]);
+                let noise = |i| self.noise_at(b, i);
+                self.point_source[b] = fit_point_source(&self.pixels[b], &self.psf[b], &used, noise);
             }
         }
     }
@@ -126,6 +132,13 @@ impl Cutout {
         let own: [bool; AREA] = std::array::from_fn(|i| usable(i) && !self.masked[i]);
         let used = if count(&own) > FEWEST_USABLE { own } else { std::array::from_fn(usable) };
         (count(&used) > FEWEST_USABLE).then_some(used)
+    }
+
+    /// Noise of pixel `i` of a band.
+    fn noise_at(&self, band: usize, i: usize) -> Noise {
+        let noise = self.noise[band];
+        let here = self.sky_variance[band].as_ref().map(|variance| variance[i]).filter(|v| v.is_finite());
+        here.map_or(noise, |v| Noise { sigma: f64::from(v).sqrt(), ..noise })
     }
 
     fn is_usable(&self, band: usize, i: usize) -> bool {

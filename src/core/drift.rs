@@ -36,8 +36,6 @@ const DEVIATION_MIN: f64 = 0.02;
 /// Upper edges of the mixture's bins, of the probability of being a star.
 const EDGES: [f32; BINS - 1] = [0.02, 0.1, 0.3, 0.7, 0.9, 0.98];
 const BINS: usize = 7;
-/// Magnitudes of the objects that count in the mixture: bright enough that the nets tell them.
-const MAG: (f32, f32) = (15.0, 21.0);
 
 /// A quantity of frames that is compared with the training frames'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +70,12 @@ impl Input {
 pub struct StarProbHistogram([u32; BINS]);
 
 impl StarProbHistogram {
-    /// Of objects of a reference-band magnitude and a probability.
-    pub fn of(objects: impl IntoIterator<Item = (f32, f32)>) -> Self {
+    /// Of objects of a reference-band magnitude and a probability; those between `mag` count, which are bright enough that
+    /// the nets tell them.
+    pub fn of(objects: impl IntoIterator<Item = (f32, f32)>, mag: [f64; 2]) -> Self {
+        let [brightest, faintest] = mag.map(|mag| mag as f32);
         let mut counts = [0; BINS];
-        for (_, p) in objects.into_iter().filter(|(mag, _)| *mag > MAG.0 && *mag < MAG.1) {
+        for (_, p) in objects.into_iter().filter(|(mag, _)| *mag > brightest && *mag < faintest) {
             counts[EDGES.iter().filter(|&&edge| p >= edge).count()] += 1;
         }
         Self(counts)
@@ -156,7 +156,7 @@ pub enum NoExpectation {
     #[error("{0} frames are too few to tell how frames differ: give at least {FRAMES_MIN}")]
     TooFew(usize),
     /// Without them there is no mixture.
-    #[error("a frame has no objects between magnitudes {} and {} that have a class", MAG.0, MAG.1)]
+    #[error("a frame has no objects of the survey's magnitudes.drift that have a class")]
     NoObjects,
     /// Something could not be measured in any two frames.
     #[error("{} cannot be measured in band {band} of two frames", input.name())]

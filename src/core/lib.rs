@@ -85,5 +85,6 @@ pub mod survey;
 pub mod testing;
 pub mod threshold;
 pub mod tile;
+pub mod time;
 pub mod units;
 pub mod wcs;

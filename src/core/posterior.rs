@@ -29,6 +29,13 @@ pub struct Posterior {
 }
 
 impl Posterior {
+    /// Before anything is learned: no object has a probability.
+    pub fn unlearned() -> Self {
+        let nets = Calibration { mag_nodes: Vec::new(), score_nodes: Vec::new(), log_odds: Vec::new() };
+        let profiles = ProfileMixture { mag_nodes: Vec::new(), shares: Vec::new(), point_like: 1, sn_floor: 0.0 };
+        Self { nets_weight: 0.0, nets, profiles }
+    }
+
     /// The probability of an object to which the classifier gave `answer`: log-odds from each seed, then colour's
     /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without
     /// colours or a fit of profiles the others decide.

@@ -2,9 +2,15 @@
 //! the shipped profile; nothing in the code is a special case of it.
 
 mod bands;
+mod calibration;
+mod ccds;
+mod magnitudes;
 mod planes;
 
 pub use bands::Bands;
+pub use calibration::{Calibration, CardHolds, NMGY_MAG, PixelFlux, TableOfCcds, Unit, ZeroPoint, nmgy_of_mag};
+pub use ccds::TextTable;
+pub use magnitudes::{Magnitudes, NODE_STEP_MAG, Simulated, WrittenMagnitudes};
 pub use planes::{CcdNames, HduName, ImageHdu, MaskCode, MaskPlanes, PlaneKind, PlanePlace, WeightKind, WeightPlanes};
 
 use regex::Regex;
@@ -19,6 +25,8 @@ pub struct Survey {
     pattern: Regex,
     reference: usize,
     shape: [usize; 3],
+    zero_points: ccds::ZeroPoints,
+    magnitudes: Magnitudes,
 }
 
 /// The file `config/surveys/*.toml`, as written.
@@ -33,12 +41,21 @@ pub struct Profile {
     pub reference_band: String,
     /// The three bands in which sources stand out best; centring and classification use these.
     pub shape_bands: [String; 3],
-    /// Side of a pixel, arcsec.
+    /// Whether a band whose grid is turned, mirrored, scaled or distorted against the reference band's is resampled
+    /// onto it; a frame with such a band is refused otherwise.
+    #[serde(default = "yes")]
+    pub resample: bool,
+    /// Side of a pixel, arcsec. A frame whose world coordinates give another is measured with its own; one that
+    /// differs by more than 20 % is refused.
     pub pixel_scale_arcsec: f64,
-    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5.
-    pub zero_point_mag: f64,
+    /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5. Absent where
+    /// they hold counts.
+    pub zero_point_mag: Option<f64>,
     /// Value that the header card BUNIT must have.
     pub unit: String,
+    /// How counts become fluxes, and cards that say what detectors are like.
+    #[serde(default)]
+    pub calibration: Calibration,
     /// Regular expression of a file's name, capturing `band` and `image`.
     pub file_pattern: String,
     /// Name of a written file, with `{band}` and `{image}`.
@@ -55,6 +72,12 @@ pub struct Profile {
     pub typical: Typical,
     /// Pixel values beyond which a detector is not linear.
     pub saturation: Saturation,
+    /// Ranges of magnitudes that differ from what follows from the depth.
+    #[serde(default)]
+    pub magnitudes: WrittenMagnitudes,
+    /// What simulated frames are like.
+    #[serde(default)]
+    pub simulated: Simulated,
     /// Gain and dark variance by camera column and run.
     pub detector: Vec<Detector>,
     /// In which HDU pixels are.
@@ -64,6 +87,10 @@ pub struct Profile {
     pub mask: Option<MaskPlanes>,
     /// The survey's own weights or variances.
     pub weight: Option<WeightPlanes>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Pixels at each side of a frame.
@@ -112,6 +139,9 @@ pub struct Cards {
 pub struct Typical {
     /// Exposure time, s.
     pub exposure_s: f64,
+    /// Seeing before any is measured, arcsec: full width at half maximum of the PSF.
+    #[serde(default = "usual_fwhm_arcsec")]
+    pub fwhm_arcsec: f64,
     /// Flux of one DN in each band, nMgy.
     pub nmgy_per_dn: PerBand<f64>,
     /// Sky noise of one pixel, nMgy.
@@ -120,6 +150,11 @@ pub struct Typical {
     pub sky_mag_arcsec2: PerBand<f64>,
     /// Flux of an ordinary object relative to the reference band.
     pub object_sed: PerBand<f64>,
+}
+
+/// What most sites have.
+fn usual_fwhm_arcsec() -> f64 {
+    1.0
 }
 
 /// Pixel values at which a detector stops being linear.
@@ -182,7 +217,8 @@ impl Survey {
     /// # Errors
     /// [`SurveyError`] naming the key.
     pub fn parse(text: &str) -> Result<Self, SurveyError> {
-        let profile: Profile = toml::from_str(text)?;
+        let mut profile: Profile = toml::from_str(text)?;
+        calibration::check(&mut profile)?;
         let value = |key, problem: String| SurveyError::Value { key, problem };
         let pattern = Regex::new(&profile.file_pattern)?;
         for group in ["band", "image"] {
@@ -210,6 +246,7 @@ impl Survey {
         positive("typical.sky_sigma_nmgy", &profile.typical.sky_sigma_nmgy)?;
         positive("typical.object_sed", &profile.typical.object_sed)?;
         positive("asinh_softening_maggies", &profile.asinh_softening_maggies)?;
+        positive("typical.fwhm_arcsec", &[profile.typical.fwhm_arcsec])?;
         positive("typical.exposure_s", &[profile.typical.exposure_s])?;
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
         for d in &profile.detector {
@@ -222,7 +259,9 @@ impl Survey {
         if profile.detector.is_empty() {
             return Err(value("detector", "give at least one row".into()));
         }
-        let survey = Self { profile, pattern, reference, shape };
+        let magnitudes = Magnitudes::of(&profile, reference)?;
+        let zero_points = ccds::ZeroPoints::default();
+        let survey = Self { profile, pattern, reference, shape, zero_points, magnitudes };
         survey.check_planes()?;
         Ok(survey)
     }
@@ -310,9 +349,14 @@ impl Survey {
         w.map(|v| (v / norm) as f32)
     }
 
-    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5.
-    pub fn nmgy_per_unit(&self) -> f64 {
-        10f64.powf(0.4 * (22.5 - self.profile.zero_point_mag))
+    /// What one unit of flux in the survey's files is, nMgy: 1 where its zero point is 22.5. `None` where they hold counts.
+    pub fn nmgy_per_unit(&self) -> Option<f64> {
+        self.profile.zero_point_mag.map(nmgy_of_mag)
+    }
+
+    /// The ranges of magnitudes that training and checks keep to.
+    pub fn magnitudes(&self) -> &Magnitudes {
+        &self.magnitudes
     }
 
     /// Indices of the three bands in which sources stand out best.

@@ -153,8 +153,16 @@ pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>
         }
         PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
         PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
-        PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
+        PreprocessError::Misregistered { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
+        }
+        PreprocessError::OtherGrid { .. } => (
+            Reason::BandMismatch,
+            "resample the band onto the reference band's grid, or let the survey's `resample` do it",
+        ),
+        PreprocessError::OffTheSky { .. } => (Reason::BadWcs, "solve the frame's astrometry"),
+        PreprocessError::OtherScale { .. } => {
+            (Reason::BadWcs, "describe a survey with such pixels, or correct the frame's world coordinates")
         }
     };
     let at_fault = error.band().and_then(|band| (0..files.len()).find(|&b| survey.band(b) == band));
@@ -253,7 +261,7 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             ellipticity: psf.ellipticity,
             sky_nmgy: band.removed_sky_nmgy.unwrap_or(0.0) + f64::from(sky.level_nmgy),
             sky_sigma_nmgy: f64::from(sky.sigma_nmgy),
-            depth_5sigma_mag: measure::magnitude(limit_nmgy),
+            depth_5sigma_mag: measure::magnitude(limit_nmgy, f64::MIN_POSITIVE),
             psf_stars: psf.stars,
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,

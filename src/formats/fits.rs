@@ -5,6 +5,7 @@
 //! than be refused. What is written has no time stamp: the same input gives the same bytes.
 
 use serde::{Deserialize, Serialize};
+use twinpeak_core::survey::TextTable;
 
 mod band;
 mod calibration_header;
@@ -29,7 +30,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod time_cards;
 mod unpack;
+mod zero_point;
 
 pub use band::{encode_band, encode_companion, pack};
 pub use catalog::catalog_table;
@@ -57,6 +60,22 @@ impl Default for Limits {
     }
 }
 
+/// The first binary table of a file, as text; `Err` says why there is none.
+pub(crate) fn first_table(bytes: &[u8]) -> Result<TextTable, String> {
+    let read = || {
+        let bytes = unpack::unpack(bytes, &Limits::default())?;
+        let hdus = hdu::Hdu::split(&bytes)?;
+        let mut tables = hdus.iter().filter_map(|hdu| table::Table::of(hdu).transpose());
+        let Some(table) = tables.next().transpose()? else { return Ok(None) };
+        let columns: Vec<String> = table.names().map(str::to_owned).collect();
+        let cells = |row| (0..columns.len()).map(|c| table.text(row, c).unwrap_or_default()).collect();
+        let rows = (0..table.rows()).map(cells).collect();
+        Ok(Some(TextTable { columns, rows }))
+    };
+    let found: Result<Option<TextTable>, file_error::FileError> = read();
+    found.map_err(|error| error.to_string())?.ok_or_else(|| "it holds no binary table".to_owned())
+}
+
 /// Why something cannot be written as FITS, or a file of ours not be read back.
 #[derive(Debug, thiserror::Error)]
 pub enum FitsError {
@@ -67,6 +86,12 @@ pub enum FitsError {
         what: String,
         /// The text that was to be written.
         text: String,
+    },
+    /// Frames whose zero points stand in a table beside them cannot be written without it.
+    #[error("band {band} has no zero point to write it with: give calibration.zero_point_mag in the survey file")]
+    NoZeroPoint {
+        /// Name of the band.
+        band: String,
     },
     /// A packer (bzip2, gzip) failed.
     #[error("cannot pack {name:?}: {source}")]

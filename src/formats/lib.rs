@@ -38,6 +38,7 @@
 //! ```
 
 pub mod avro;
+pub mod ccds;
 pub mod fits;
 pub mod parquet;
 pub mod picture;

@@ -22,6 +22,8 @@ pub struct OrientationInputs<'a> {
     pub mag: &'a [f32],
     /// Concentrations relative to the PSF.
     pub concentration: &'a [f32],
+    /// Magnitudes between which concentration names.
+    pub naming_mag: [f64; 2],
 }
 
 /// Where the objects lie between the peaks.
@@ -69,7 +71,7 @@ pub fn part(
     let (encoder, curve) = vae::train(&net, &training, prior, settings, run)?;
     let means = |latents: &Tensor| first_means(&encoder, latents, settings.pull, prior).map_err(torch);
     let (mut training, mut test) = (means(&training)?, means(&test)?);
-    let (sign, correlation) = star_sign(&training, orientation.mag, orientation.concentration)?;
+    let (sign, correlation) = star_sign(&training, orientation.mag, orientation.concentration, orientation.naming_mag)?;
     training.iter_mut().chain(&mut test).for_each(|mu| *mu *= sign);
     Ok(Verdict { training, test, correlation, curve })
 }
@@ -112,7 +114,8 @@ mod tests {
         let ((training, first), (test, truth)) = (clouds(1024, 1), clouds(512, 2));
         // The first cloud is the more concentrated one.
         let concentration: Vec<f32> = first.iter().map(|f| if *f { 1.0 } else { 0.6 }).collect();
-        let orientation = OrientationInputs { mag: &vec![18.0; 1024], concentration: &concentration };
+        let orientation =
+            OrientationInputs { mag: &vec![18.0; 1024], concentration: &concentration, naming_mag: [15.0, 20.5] };
         let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
         Ok((part("test", [&training, &test], orientation, settings, 3, &run)?, truth))
     }

@@ -17,6 +17,7 @@ pub use calibration::control_calibration;
 pub use orientation::{AmbiguousOrientation, spearman, star_sign};
 use twinpeak_core::model::STAMP_LEN;
 use twinpeak_core::posterior::{Calibration, seed_score};
+use twinpeak_core::survey::Magnitudes;
 use twinpeak_nets::classifier::{Shape, VaeEncoder};
 use twinpeak_nets::parameters::{Array, Parameters, Tensors};
 pub use vae::VaeSettings;
@@ -35,16 +36,20 @@ pub struct Settings {
     pub vae: VaeSettings,
     /// Seed of the first net; the others follow from it.
     pub seed: u64,
+    /// The survey's ranges of magnitudes, for naming and calibration.
+    pub magnitudes: Magnitudes,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// The usual ones, for a survey of these ranges of magnitudes.
+    pub fn of(magnitudes: Magnitudes) -> Self {
         Self {
             shape: Shape::default(),
             autoencoder_epochs: 20,
             autoencoder_batch: 128,
             vae: VaeSettings::default(),
             seed: 20,
+            magnitudes,
         }
     }
 }
@@ -113,7 +118,7 @@ pub fn train(objects: &TrainingSet, settings: &Settings, run: &Run) -> Result<Tr
         (0..n).map(|i| seeds().map(|seed| scores(seed)[i]).sum::<f32>() / count).collect()
     };
     let (scores, control_scores) = (mean(|s| &s.scores), mean(|s| &s.control_scores));
-    let calibration = control_calibration(&scores, &control_scores, &objects.mag);
+    let calibration = control_calibration(&scores, &control_scores, &objects.mag, &settings.magnitudes);
     let orientation = seeds().map(|s| s.correlation).collect();
     let (mut parameters, mut curves) = (Parameters::default(), Vec::new());
     for (a, member) in members.into_iter().enumerate() {
@@ -175,7 +180,8 @@ impl Member {
             curves.push(curve);
             let log_odds = |latents| log_odds(&vae, latents, shape).map_err(torch);
             let (found, control) = (log_odds(&latents)?, log_odds(&control_latents)?);
-            let oriented = orientation::star_sign(&found, &objects.mag, &objects.concentration);
+            let oriented =
+                orientation::star_sign(&found, &objects.mag, &objects.concentration, settings.magnitudes.naming);
             let (sign, correlation) = oriented.map_err(|ambiguous| ambiguous.of(a, v))?;
             let score = |log_odds: &[f32]| log_odds.iter().map(|&o| seed_score(o * sign)).collect();
             seeds.push(Seed { scores: score(&found), control_scores: score(&control), correlation });

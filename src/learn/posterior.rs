@@ -57,7 +57,7 @@ pub fn enough(known: &[Measurements]) -> Result<(), LearnError> {
     colour::enough(known.iter().filter(|k| k.colour_inputs().is_some()).count())
 }
 
-/// Learns it.
+/// Learns it; the shares of profiles on nodes over the survey's `magnitudes.profiles`.
 ///
 /// # Errors
 /// [`LearnError`]
@@ -65,9 +65,10 @@ pub fn train(
     objects: TrainingSet,
     nets: Calibration,
     settings: &colour::Settings,
+    profiles_mag: [f64; 2],
     run: &Run,
 ) -> Result<TrainedPosterior, LearnError> {
-    let profiles = profiles(objects.known)?;
+    let profiles = profiles(objects.known, profiles_mag)?;
     let (taught, opinions) = opinions(objects, &nets, &profiles);
     let evidence = evidence(&taught, &opinions, settings)?;
     let best = (0..evidence.len()).max_by(|&a, &b| evidence[a].total_cmp(&evidence[b])).unwrap_or(0);
@@ -77,13 +78,16 @@ pub fn train(
 }
 
 /// Learns the mixture of profiles from the fits of all objects.
-fn profiles(known: &[Measurements]) -> Result<ProfileMixture, LearnError> {
+fn profiles(known: &[Measurements], profiles_mag: [f64; 2]) -> Result<ProfileMixture, LearnError> {
     let column = |of: fn(&Measurements) -> f32| known.iter().map(of).collect();
-    profile_likelihood::train(&profile_likelihood::TrainingSet {
-        chi2: known.iter().map(|k| k.chi2).collect(),
-        sn: column(|k| k.sn),
-        mag: column(|k| k.mag),
-    })
+    profile_likelihood::train(
+        &profile_likelihood::TrainingSet {
+            chi2: known.iter().map(|k| k.chi2).collect(),
+            sn: column(|k| k.sn),
+            mag: column(|k| k.mag),
+        },
+        profiles_mag,
+    )
 }
 
 /// What the nets and the profiles say of an object's shape: log-odds.

@@ -26,11 +26,8 @@ use tch::{Kind, TchError, Tensor};
 use super::LearnError;
 use twinpeak_core::cutout::{HALF_LIGHT_RADII_PX, MODELS, SN_FLOOR};
 use twinpeak_core::posterior::{ProfileMixture, relative_likelihoods};
+use twinpeak_core::survey::Magnitudes;
 
-/// Nodes: magnitude 13 to 24, .25 apart.
-const NODES: usize = 45;
-const NODE_FIRST_MAG: f64 = 13.0;
-const NODE_STEP_MAG: f64 = 0.25;
 const ITERATIONS: usize = 100;
 /// The laws hold between these quantiles of the objects' magnitudes.
 const LAWFUL: (f64, f64) = (0.02, 0.98);
@@ -56,11 +53,13 @@ pub struct TrainingSet {
     pub mag: Vec<f32>,
 }
 
-/// Learns the mixture. Objects with a number that is not finite are left out.
+/// Learns the mixture, on nodes over the survey's `magnitudes.profiles`. Objects with a number that is not finite are left
+/// out.
 ///
 /// # Errors
 /// [`LearnError::TooFew`], also where all have one magnitude; libtorch's.
-pub fn train(objects: &TrainingSet) -> Result<ProfileMixture, LearnError> {
+pub fn train(objects: &TrainingSet, profiles_mag: [f64; 2]) -> Result<ProfileMixture, LearnError> {
+    let nodes = Magnitudes::nodes(profiles_mag);
     let (likelihoods, mags) = usable(objects);
     let found = mags.len();
     let too_few = |what| LearnError::TooFew { net: "EB", what, found, needed: OBJECTS_MIN };
@@ -68,9 +67,10 @@ pub fn train(objects: &TrainingSet) -> Result<ProfileMixture, LearnError> {
         return Err(too_few("objects"));
     }
     let scale = Scale::of(&mags).ok_or_else(|| too_few("objects of different magnitudes"))?;
-    let shares = learn(&likelihoods, &mags, &scale).map_err(|source| LearnError::Torch { net: "EB".into(), source })?;
+    let shares =
+        learn(&likelihoods, &mags, &scale, &nodes).map_err(|source| LearnError::Torch { net: "EB".into(), source })?;
     Ok(ProfileMixture {
-        mag_nodes: node_mags().iter().map(|&m| m as f32).collect(),
+        mag_nodes: nodes.iter().map(|&m| m as f32).collect(),
         shares,
         point_like: POINT_LIKE,
         sn_floor: SN_FLOOR as f32,
@@ -89,12 +89,8 @@ fn usable(objects: &TrainingSet) -> (Vec<f64>, Vec<f64>) {
     (likelihoods, mags)
 }
 
-fn node_mags() -> [f64; NODES] {
-    std::array::from_fn(|n| NODE_FIRST_MAG + NODE_STEP_MAG * n as f64)
-}
-
 /// The table of all nodes, row by row.
-fn learn(likelihoods: &[f64], mags: &[f64], scale: &Scale) -> Result<Vec<f32>, TchError> {
+fn learn(likelihoods: &[f64], mags: &[f64], scale: &Scale, nodes: &[f64]) -> Result<Vec<f32>, TchError> {
     twinpeak_nets::device::start();
     let likelihood = Tensor::f_from_slice(likelihoods)?.f_view([-1, MODELS as i64])?;
     let x = scale.powers(mags)?;
@@ -102,9 +98,9 @@ fn learn(likelihoods: &[f64], mags: &[f64], scale: &Scale) -> Result<Vec<f32>, T
     for _ in 0..ITERATIONS {
         laws = laws.next(&x, &likelihood)?;
     }
-    let table = laws.shares(&scale.powers(&node_mags())?)?.f_clamp_min(SHARE_MIN)?.f_to_kind(Kind::Float)?;
-    let mut shares = vec![0.0; NODES * MODELS];
-    table.f_contiguous()?.f_copy_data(&mut shares, NODES * MODELS)?;
+    let table = laws.shares(&scale.powers(nodes)?)?.f_clamp_min(SHARE_MIN)?.f_to_kind(Kind::Float)?;
+    let mut shares = vec![0.0; nodes.len() * MODELS];
+    table.f_contiguous()?.f_copy_data(&mut shares, nodes.len() * MODELS)?;
     Ok(shares)
 }
 
@@ -267,7 +263,7 @@ mod tests {
 
     #[test]
     fn laws_come_back() {
-        let learned = train(&lawful(8000, 17.0..22.5, 3)).unwrap();
+        let learned = train(&lawful(8000, 17.0..22.5, 3), [13.0, 24.0]).unwrap();
         for mag in [17.5, 19.0, 20.0, 21.0, 22.0] {
             for (k, (found, expected)) in at(&learned, mag).iter().zip(shares(mag)).enumerate() {
                 assert!((f64::from(*found) - expected).abs() < 0.035, "{mag} {k}: {found} is not {expected}");
@@ -283,7 +279,7 @@ mod tests {
         for (chi2, _) in objects.chi2.iter_mut().zip(&objects.mag).filter(|(_, mag)| **mag > 21.0) {
             chi2.fill(900.0);
         }
-        let learned = train(&objects).unwrap();
+        let learned = train(&objects, [13.0, 24.0]).unwrap();
         for mag in [21.5, 22.25] {
             let (found, expected) = (f64::from(at(&learned, mag)[0]), shares(mag)[0]);
             assert!((found - expected).abs() < 0.06, "{mag}: {found} is not {expected}");
@@ -304,7 +300,7 @@ mod tests {
             };
             objects.chi2.push(std::array::from_fn(|k| chi2(k) as f32));
         }
-        let learned = train(&objects).unwrap();
+        let learned = train(&objects, [13.0, 24.0]).unwrap();
         for (node, model, expected) in REFERENCE_SHARES {
             let found = learned.shares[node * MODELS + model];
             assert!((found - expected).abs() < 2e-4, "({node}, {model}): {found} is not {expected}");
@@ -321,15 +317,15 @@ mod tests {
     #[test]
     fn too_few_objects_are_refused_and_nonsense_is_left_out() {
         let mut objects = lawful(300, 17.0..22.0, 5);
-        let sound = train(&objects).unwrap();
+        let sound = train(&objects, [13.0, 24.0]).unwrap();
         objects.chi2.push([f32::NAN; MODELS]);
         objects.sn.push(1.0);
         objects.mag.push(20.0);
-        assert_eq!(train(&objects).unwrap(), sound);
+        assert_eq!(train(&objects, [13.0, 24.0]).unwrap(), sound);
         objects.mag[7] = f32::NAN;
-        assert!(train(&objects).unwrap_err().to_string().contains("299 objects"));
+        assert!(train(&objects, [13.0, 24.0]).unwrap_err().to_string().contains("299 objects"));
         let mut alike = lawful(300, 17.0..22.0, 6);
         alike.mag.fill(20.0);
-        assert!(train(&alike).unwrap_err().to_string().contains("different magnitudes"));
+        assert!(train(&alike, [13.0, 24.0]).unwrap_err().to_string().contains("different magnitudes"));
     }
 }

@@ -11,61 +11,24 @@ use super::{MissingBands, classify};
 use twinpeak_core::catalog::Row;
 use twinpeak_core::cutout::{ClassifierInput, Cutout, Measurements};
 use twinpeak_core::detections::{Detections, detection_weights};
-use twinpeak_core::extract;
 use twinpeak_core::extract::calibrate::noise_only;
-use twinpeak_core::frame::{BANDS, PerBand};
 use twinpeak_core::model::{ModelError, Segmenter};
 use twinpeak_core::preprocess::Prepared;
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::ThresholdSegmenter;
 
-/// Magnitudes of the objects that teach the classifier: brighter ones are saturated, fainter ones all noise.
-pub const TEACHING_MAG: std::ops::Range<f32> = 13.5..22.9;
-
-/// Overlap of neighbouring tiles, px: each pixel's answer comes from a tile that sees 8 px beyond it.
-pub const OVERLAP_PX: usize = 16;
-/// Fewest pixels of an object.
-pub const MIN_AREA_PX: usize = 5;
-/// Seeing before any is measured, arcsec.
-pub const USUAL_FWHM_ARCSEC: f64 = 1.4;
-
-/// These thresholds, in the segmenter's own unit, with the bounds that every bundle is made with.
-pub fn extract_settings(detect_threshold: f32, extent_threshold: f32) -> extract::Settings {
-    extract::Settings {
-        detect_threshold,
-        extent_threshold,
-        min_area_px: MIN_AREA_PX,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
-        max_children: extract::Settings::MAX_CHILDREN,
-        max_component_px: extract::Settings::MAX_COMPONENT_PX,
-    }
-}
-
 /// What scores pixels while there is no net: the matched filter for the usual seeing.
 pub fn matched_filter(survey: &Survey) -> ThresholdSegmenter {
-    ThresholdSegmenter::new(survey, USUAL_FWHM_ARCSEC / survey.profile().pixel_scale_arcsec)
+    ThresholdSegmenter::new(survey, survey.profile().typical.fwhm_arcsec / survey.profile().pixel_scale_arcsec)
 }
 
 /// How objects are found on the frames to learn from.
 pub struct ObjectFinder<'a> {
     /// What scores the frames' pixels.
     pub segmenter: &'a mut dyn Segmenter,
-    /// Overlap of its tiles, px.
-    pub overlap_px: usize,
-    /// Thresholds and limits of extraction.
-    pub settings: extract::Settings,
-    /// Seeing where a frame has too few stars.
-    pub fallback_fwhm_arcsec: PerBand<f64>,
-}
-
-impl<'a> ObjectFinder<'a> {
-    /// What finds objects while there is no net, over a [`matched_filter`].
-    pub fn classical(filter: &'a mut ThresholdSegmenter) -> Self {
-        let settings = extract_settings(ThresholdSegmenter::DETECT_SIGMA, ThresholdSegmenter::DETECT_SIGMA);
-        let fallback_fwhm_arcsec = [USUAL_FWHM_ARCSEC; BANDS];
-        Self { segmenter: filter, overlap_px: OVERLAP_PX, settings, fallback_fwhm_arcsec }
-    }
+    /// Overlap of its tiles, thresholds in its unit, and the seeing where a frame has too few stars.
+    pub recipe: &'a Recipe,
 }
 
 /// Finds a frame's objects and measures its PSF.
@@ -77,8 +40,8 @@ pub fn find<'a>(
     survey: &'a Survey,
     by: &mut ObjectFinder,
 ) -> Result<Detections<'a>, ModelError> {
-    let score = super::segment::score_plane(by.segmenter, &prepared.registered, by.overlap_px)?;
-    Ok(Detections::find(prepared, survey, &score, &by.settings, &by.fallback_fwhm_arcsec))
+    let score = super::segment::score_plane(by.segmenter, &prepared.registered, by.recipe.tile_overlap_px)?;
+    Ok(Detections::find(prepared, survey, &score, &by.recipe.extract, &by.recipe.fallback_fwhm_arcsec))
 }
 
 /// What the segmenter learns from a frame whose reference band has a PSF of `fwhm_px` (effective); `seed` is that of
@@ -94,9 +57,9 @@ pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u
     TrainingFrame { planes: prepared.registered, noise_only: noise.planes, sky_share: noise.share, pseudo_labels }
 }
 
-/// Adds what the classifier learns from a frame: every object that would be classified, within [`TEACHING_MAG`].
-/// `seed` is that of the simulated point-source controls, and of the bands that objects lack by `missing`. What was
-/// measured of each goes to `known`.
+/// Adds what the classifier learns from a frame: every object that would be classified, within the survey's
+/// `magnitudes.teaching`. `seed` is that of the simulated point-source controls, and of the bands that objects lack by
+/// `missing`. What was measured of each goes to `known`.
 pub fn add_objects(
     found: &Detections,
     seed: u64,
@@ -109,7 +72,7 @@ pub fn add_objects(
         .measure()
         .par_iter()
         .filter_map(|m| {
-            let input = m.input.as_ref().filter(|e| teaches(e, &m.row))?;
+            let input = m.input.as_ref().filter(|e| teaches(view.survey, e, &m.row))?;
             let mut cutout = Cutout::take(&view, m.row.number, m.centre);
             let seed = seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let input = match missing.draw(&mut ChaCha8Rng::seed_from_u64(!seed)) {
@@ -132,6 +95,7 @@ pub fn add_objects(
 }
 
 /// Whether an object teaches the classifier.
-pub fn teaches(input: &ClassifierInput, row: &Row) -> bool {
-    TEACHING_MAG.contains(&input.measured.mag) && row.concentration.is_finite()
+pub fn teaches(survey: &Survey, input: &ClassifierInput, row: &Row) -> bool {
+    let [brightest, faintest] = survey.magnitudes().teaching.map(|mag| mag as f32);
+    (brightest..faintest).contains(&input.measured.mag) && row.concentration.is_finite()
 }

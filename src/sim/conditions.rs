@@ -10,7 +10,7 @@ use super::spec::{SimError, Spec};
 use super::streams::{Purpose, stream};
 use super::truth::{Profile, SimulatedObject};
 use twinpeak_core::frame::{FieldIds, ImageId, PerBand};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{Survey, nmgy_of_mag};
 use twinpeak_core::wcs::Wcs;
 
 /// Number of the run of seed 0: higher than the last detector change of any profile so far.
@@ -148,7 +148,7 @@ impl BandConditions {
         let (profile, detector) = (survey.profile(), survey.detector(ids));
         let typical = &profile.typical;
         let mag = typical.sky_mag_arcsec2[b] + sky_mag + SKY_SCATTER_MAG[1] * normal(rng);
-        let sky_nmgy = 10f64.powf(0.4 * (profile.zero_point_mag - mag)) * profile.pixel_scale_arcsec.powi(2);
+        let sky_nmgy = nmgy_of_mag(mag) * profile.pixel_scale_arcsec.powi(2);
         let mut band = Self {
             wcs,
             psf,

@@ -71,7 +71,7 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
     rows.enumerate().for_each(|(y, (row, bits))| {
         for (x, (pixel, bits)) in row.iter_mut().zip(bits).enumerate() {
             // A full well scatters about its brim.
-            *bits |= if *pixel >= 0.99 * full_well_dn { mask::SAT } else { 0 };
+            *bits = if *pixel >= 0.99 * full_well_dn { mask::SAT } else { *bits };
             let counted = f64::from(pixel.min(full_well_dn));
             let flux = (counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn;
             *pixel = rounded(flux as f32, spec.significant_bits);

@@ -80,7 +80,7 @@ mod truth;
 use rayon::prelude::*;
 
 use twinpeak_core::frame::{Band, Frame, PerBand, Plane};
-use twinpeak_core::survey::{PlaneKind, Survey};
+use twinpeak_core::survey::{PlaneKind, Survey, nmgy_of_mag};
 
 pub use moffat::Moffat;
 pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
@@ -109,8 +109,8 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
     let conditions = Conditions::draw(spec, survey)?;
     let reference = survey.reference();
     let objects = population::draw(spec, survey, &conditions.bands[reference].wcs);
-    let zero_point = survey.profile().zero_point_mag;
-    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| 10f64.powf(0.4 * (zero_point - m)))).collect();
+
+    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| nmgy_of_mag(m))).collect();
     let scale = survey.profile().pixel_scale_arcsec;
 
     let shine = |b: usize| {
@@ -126,7 +126,13 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         let sky = render::planes(&stamps, spec.width, spec.height);
         finish(detector::expose(sky, spec, survey, band, b), band, survey)
     };
-    let bands: PerBand<Band> = std::array::from_fn(shine);
+    let seen = shine(reference);
+    let present: PerBand<bool> = std::array::from_fn(|b| !survey.band(b).is_empty());
+    let bands: PerBand<Band> = std::array::from_fn(|b| match present[b] {
+        _ if b == reference => seen.clone(),
+        true => shine(b),
+        false => Band::absent(&seen),
+    });
 
     let shape_bands = survey.shape_bands();
     let stamps: Vec<Vec<Blob>> = objects
@@ -148,7 +154,7 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         exposure_s: Some(survey.profile().typical.exposure_s),
         bands,
         input_hash: String::new(),
-        present: [true; twinpeak_core::frame::BANDS],
+        present,
         files: Default::default(),
     };
     let psf = conditions.bands.map(|b| b.psf);

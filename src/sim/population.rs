@@ -18,8 +18,6 @@ const BORDER_PX: f64 = 40.0;
 /// Number counts: (r, log10 of objects per square degree and magnitude); straight between, lasting to the ends.
 const GALAXY_COUNTS: [(f64, f64); 4] = [(12.0, -1.1), (16.0, 1.3), (20.0, 3.1), (24.0, 4.62)];
 const STAR_COUNTS: [(f64, f64); 2] = [(12.0, 1.71), (24.0, 3.75)];
-/// Range of r of flat counts, and the faintest physical r that gives their number.
-const FLAT_R: [f64; 2] = [15.0, 22.5];
 const QUASARS_OF_POINTS: f64 = 0.015;
 const DISCS_OF_GALAXIES: f64 = 0.7;
 /// An object is blended with a neighbour that is no more than this fainter.
@@ -28,9 +26,10 @@ const BLEND_MAG: f64 = 2.0;
 /// Draws all objects whose light can reach the frame. Those centred in it have ids from 1; the others [`IGNORED`].
 pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<SimulatedObject> {
     let mut rng = stream(spec, Purpose::Objects, 0, 0);
+    let flat = survey.magnitudes().flat;
     let scale = survey.profile().pixel_scale_arcsec;
     let (width, height) = (spec.width as f64, spec.height as f64);
-    let faint = if spec.counts == Counts::Flat { FLAT_R[1] } else { 24.0 };
+    let faint = if spec.counts == Counts::Flat { flat[1] } else { 24.0 };
     let square_degrees = width * height * (scale / 3600.0).powi(2);
     let [stars, galaxies] = [&STAR_COUNTS[..], &GALAXY_COUNTS[..]].map(|c| number(c, faint) * square_degrees);
     let stars = if spec.counts == Counts::Galaxies { 0.0 } else { stars };
@@ -40,7 +39,7 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Simulat
     let expected_outside = border * spec.sources.map_or(expected, |n| n as f64);
     let outside = poisson(&mut rng, expected_outside);
 
-    let mix = Mix { counts: spec.counts, points: stars / (stars + galaxies) };
+    let mix = Mix { counts: spec.counts, flat, points: stars / (stars + galaxies) };
     let mut objects: Vec<SimulatedObject> = Vec::with_capacity(inside + outside);
     let in_frame = |x: f64, y: f64| (-0.5..width - 0.5).contains(&x) && (-0.5..height - 0.5).contains(&y);
     for k in 0..inside + outside {
@@ -76,6 +75,8 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Simulat
 /// How classes and magnitudes are mixed.
 struct Mix {
     counts: Counts,
+    /// Range of r of flat counts.
+    flat: [f64; 2],
     points: f64,
 }
 
@@ -84,7 +85,7 @@ impl Mix {
         let points = if self.counts == Counts::Flat { 0.5 } else { self.points };
         let is_point = rng.random::<f64>() < points;
         let r = match self.counts {
-            Counts::Flat => rng.random_range(FLAT_R[0]..FLAT_R[1]),
+            Counts::Flat => rng.random_range(self.flat[0]..self.flat[1]),
             Counts::Physical | Counts::Galaxies if is_point => magnitude(&STAR_COUNTS, rng.random()),
             Counts::Physical | Counts::Galaxies => magnitude(&GALAXY_COUNTS, rng.random()),
         };

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::preprocess::SMALLEST_PX;
+use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::WcsError;
 
 /// The highest seed: a seed becomes the run's number, which has six digits.
@@ -47,7 +48,7 @@ pub enum Counts {
     /// As the sky's number counts at high latitude, r 12 to 24.
     #[default]
     Physical,
-    /// Flat in r, 15 to 22.5, half of them stars: a training set.
+    /// Flat in r over the survey's `magnitudes.flat`, half of them stars: a training set.
     Flat,
     /// As the sky's galaxies, and not a star: what no PSF can be measured on.
     Galaxies,
@@ -154,6 +155,18 @@ pub enum SimError {
 }
 
 impl Spec {
+    /// An ordinary field of a survey: frames as large as its own, under its seeing.
+    pub fn of(survey: &Survey) -> Self {
+        let (simulated, typical) = (&survey.profile().simulated, &survey.profile().typical);
+        let seeing = Seeing {
+            median_fwhm_arcsec: simulated.median_fwhm_arcsec.unwrap_or(typical.fwhm_arcsec),
+            sigma_ln: simulated.fwhm_scatter_ln,
+            band_factor: simulated.fwhm_by_band,
+            ..Seeing::default()
+        };
+        Self { width: simulated.width_px, height: simulated.height_px, seeing, ..Self::default() }
+    }
+
     /// Refuses values that make no sense.
     pub(super) fn check(&self) -> Result<(), SimError> {
         let (seeing, bad) = (&self.seeing, &self.artefacts);

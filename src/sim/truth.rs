@@ -143,9 +143,9 @@ impl Truth {
     pub fn to_csv(&self, survey: &Survey) -> String {
         let mut text = String::from(COLUMNS);
         text += "id,class,profile,x,y,ra,dec";
-        for band in &survey.profile().bands.planes {
+        for band in survey.planes() {
             text += ",mag_";
-            text += band;
+            text += survey.band(band);
         }
         text += ",r_e_arcsec,q,theta_deg,blended\n";
         for o in &self.objects {
@@ -161,8 +161,8 @@ impl Truth {
                 o.ra_deg,
                 o.dec_deg
             );
-            for mag in o.mag {
-                let _ = write!(text, ",{mag:.4}");
+            for band in survey.planes() {
+                let _ = write!(text, ",{:.4}", o.mag[band]);
             }
             let _ = writeln!(text, ",{:.4},{:.4},{:.2},{}", o.r_e_arcsec, o.axis_ratio, o.theta_deg, o.blended as u8);
         }

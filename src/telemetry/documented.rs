@@ -50,7 +50,7 @@ fn line(family: &MetricFamily, labels: &[String]) -> String {
 fn lines() -> Lines {
     NOTED.take();
     let metrics = Metrics::new(&ServiceInfo { devices: vec!["cpu".into()], ..ServiceInfo::default() });
-    let _drift = Drift::new(&metrics, 0);
+    let _drift = Drift::new(&metrics, 0, [15.0, 21.0]);
     let _up = Up::new(&metrics);
     let report = ShadowReport {
         service: String::new(),

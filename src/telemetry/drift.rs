@@ -24,13 +24,15 @@ pub struct Drift {
     /// A mutex: frames end on one thread, models change on another, and the page asks from a third.
     watch: Mutex<Option<Watch>>,
     reference: usize,
+    /// Magnitudes of the objects that count in the mixture.
+    mixture_mag: [f64; 2],
     distance: GaugeVec,
     threshold: GaugeVec,
 }
 
 impl Drift {
-    /// `reference` is the index of the survey's reference band.
-    pub fn new(metrics: &Metrics, reference: usize) -> Self {
+    /// `reference` is the index of the survey's reference band, `mixture_mag` its `magnitudes.drift`.
+    pub fn new(metrics: &Metrics, reference: usize, mixture_mag: [f64; 2]) -> Self {
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             let made = GaugeVec::new(Opts::new(format!("twinpeak_drift_{name}"), help), labels);
             register(metrics.registry(), made)
@@ -38,6 +40,7 @@ impl Drift {
         Self {
             watch: Mutex::default(),
             reference,
+            mixture_mag,
             distance: gauge("distance", DISTANCE, &["input", "window"]),
             threshold: gauge("threshold", "The distance beyond which an input has drifted", &["input"]),
         }
@@ -62,20 +65,25 @@ impl Drift {
 
     fn facts(&self, products: &Products) -> FrameFacts {
         let objects = products.catalog.rows.iter();
-        facts(&products.quality, objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?))))
+        let classed = objects.filter_map(|row| Some((row.psf_mag[self.reference], row.star_prob?)));
+        facts(&products.quality, classed, self.mixture_mag)
     }
 }
 
-/// What a frame was like, from its record and its objects' reference-band magnitudes and probabilities: the same for a
+/// What a frame was like, from its record and its objects' reference-band magnitudes and probabilities, those between `mag`: the same for a
 /// bundle that learns what to expect and for a daemon that looks.
-pub fn facts(quality: &PerBand<BandQuality>, objects: impl IntoIterator<Item = (f32, f32)>) -> FrameFacts {
+pub fn facts(
+    quality: &PerBand<BandQuality>,
+    objects: impl IntoIterator<Item = (f32, f32)>,
+    mag: [f64; 2],
+) -> FrameFacts {
     let quality = quality.each_ref();
     FrameFacts {
         // The bundle's own PSF says nothing of the night.
         fwhm_arcsec: quality.map(|q| if q.psf_fallback { f64::NAN } else { q.fwhm_arcsec }),
         sky_sigma_nmgy: quality.map(|q| q.sky_sigma_nmgy),
         sky_nmgy: quality.map(|q| q.sky_nmgy),
-        mixture: StarProbHistogram::of(objects),
+        mixture: StarProbHistogram::of(objects, mag),
     }
 }
 
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn a_frame_unlike_those_expected_is_far_off_and_a_new_model_begins_anew() {
         let metrics = Metrics::new(&ServiceInfo::default());
-        let drift = Drift::new(&metrics, 2);
+        let drift = Drift::new(&metrics, 2, [15.0, 21.0]);
         drift.on(&Event::Finished(&processed()));
         assert!(!metrics.expose().contains("twinpeak_drift_distance{"), "nothing is expected yet");
         let spread = |mean: f64| [Spread { mean, deviation: 0.1 }; 5];

@@ -14,12 +14,10 @@ use twinpeak_config::exit::Fault;
 use twinpeak_core::atomic_write::atomic_write;
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::posterior::Posterior;
-use twinpeak_core::preprocess;
 use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::picture::{Axis, Chart, Corner, Series, Style, chart};
 use twinpeak_learn::Curve;
-use twinpeak_learn::sample::{OVERLAP_PX, extract_settings};
 use twinpeak_nets::bundle::{Bundle, ClassifierPart, FORMAT, Manifest, SegmenterPart, Training};
 use twinpeak_nets::infer::{TorchClassifier, TorchSegmenter};
 use twinpeak_nets::parameters::Parameters;
@@ -105,8 +103,8 @@ impl Work {
         Ok(Some((half, Parameters::from_safetensors(&weights)?)))
     }
 
-    /// Puts both halves together, or says what is missing.
-    pub fn complete(&self, survey: &Survey, out: &Path) -> anyhow::Result<()> {
+    /// Puts both halves together over the recipe that they were trained by, or says what is missing.
+    pub fn complete(&self, survey: &Survey, recipe: Recipe, out: &Path) -> anyhow::Result<()> {
         let (segmenter, classifier) =
             (self.load::<SegmenterHalf>("segmenter")?, self.load::<ClassifierHalf>("classifier")?);
         let (Some((s, s_weights)), Some((c, c_weights))) = (segmenter, classifier) else {
@@ -116,7 +114,7 @@ impl Work {
             );
             return Ok(());
         };
-        let bundle = with_probes(Bundle::new(manifest(survey, s, c), s_weights, c_weights)?)?;
+        let bundle = with_probes(Bundle::new(manifest(survey, recipe, s, c), s_weights, c_weights)?)?;
         bundle.save(out).context(Fault::Output)?;
         println!("bundle {} written to {}", bundle.manifest().version, out.display());
         Ok(())
@@ -133,7 +131,7 @@ fn with_probes(bundle: Bundle) -> anyhow::Result<Bundle> {
     Ok(Bundle::new(manifest, bundle.segmenter().clone(), bundle.classifier().clone())?)
 }
 
-fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
+fn manifest(survey: &Survey, recipe: Recipe, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
     let profile = survey.profile();
     let images = |data: &Data| format!("{} frames without labels: {}", data.images.len(), data.images.join(" "));
     let data = if s.data == c.data {
@@ -167,11 +165,8 @@ fn manifest(survey: &Survey, s: SegmenterHalf, c: ClassifierHalf) -> Manifest {
         ]
         .into(),
         recipe: Recipe {
-            preprocess: preprocess::Settings::default(),
-            tile_overlap_px: OVERLAP_PX,
-            extract: extract_settings(s.detect_threshold, s.extent_threshold),
-            fallback_fwhm_arcsec: s.fwhm_arcsec,
             posterior: c.posterior,
+            ..recipe.with_thresholds(s.detect_threshold, s.extent_threshold).with_fallback_fwhm(s.fwhm_arcsec)
         },
         expected: None,
     }

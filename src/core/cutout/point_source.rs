@@ -1,5 +1,6 @@
 //! The best flux of a point source of known PSF and position.
 
+use crate::frame::Plane;
 use crate::psf::{AREA, Stamp};
 
 /// Error of the PSF model, as a share of its own value.
@@ -18,6 +19,12 @@ impl Noise {
     /// Variance of a pixel with `source` nMgy of an object's light, nMgy^2.
     pub fn variance(&self, source: f64) -> f64 {
         self.sigma * self.sigma + self.nmgy_per_electron * source.max(0.0)
+    }
+
+    /// The noise of one pixel of a band, by the survey's variances of its sky where there are any.
+    pub(crate) fn at(self, variance: Option<&Plane<f32>>, x: isize, y: isize) -> Self {
+        let here = variance.and_then(|variance| variance.get(x, y)).filter(|v| v.is_finite());
+        here.map_or(self, |v| Self { sigma: f64::from(v).sqrt(), ..self })
     }
 
     /// A pixel's weight in fits, nMgy^-2: the inverse of its variance and of the PSF model's own error there.
@@ -45,18 +52,24 @@ impl PointSource {
     }
 }
 
-/// Weighted least squares over the `used` pixels; the weights are fixed by a first, unweighted flux.
-pub fn fit_point_source(pixels: &Stamp, psf: &Stamp, used: &[bool; AREA], noise: &Noise) -> PointSource {
-    let of_use = || (0..AREA).filter(|&i| used[i]).map(|i| (f64::from(pixels[i]), f64::from(psf[i])));
+/// Weighted least squares over the `used` pixels, of the `noise` of each; the weights are fixed by a first, unweighted
+/// flux.
+pub fn fit_point_source(
+    pixels: &Stamp,
+    psf: &Stamp,
+    used: &[bool; AREA],
+    noise: impl Fn(usize) -> Noise,
+) -> PointSource {
+    let of_use = || (0..AREA).filter(|&i| used[i]).map(|i| (i, f64::from(pixels[i]), f64::from(psf[i])));
     let (mut yp, mut pp) = (0.0, 0.0);
-    for (y, p) in of_use() {
+    for (_, y, p) in of_use() {
         yp += y * p;
         pp += p * p;
     }
     let first = (yp / pp).max(0.0);
     let (mut yp, mut pp) = (0.0, 0.0);
-    for (y, p) in of_use() {
-        let weight = noise.weight(first * p);
+    for (i, y, p) in of_use() {
+        let weight = noise(i).weight(first * p);
         yp += y * p * weight;
         pp += p * p * weight;
     }

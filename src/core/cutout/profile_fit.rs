@@ -85,14 +85,11 @@ struct Weighted {
 impl Weighted {
     fn new(cutout: &Cutout, band: usize) -> Option<Self> {
         let used = cutout.used(band)?;
-        let noise = &cutout.noise[band];
         let pixels = pack(|i| if used[i] { cutout.pixels[band][i] } else { 0.0 });
         let psf = pack(|i| if used[i] { cutout.psf[band][i] } else { 0.0 });
         let first = (dot(&pixels, &psf) / dot(&psf, &psf)).max(0.0);
-        let mut weight = pack(|i| f32::from(used[i]));
-        for (w, &p) in weight.iter_mut().zip(&psf) {
-            *w *= noise.weight(first * f64::from(p)) as f32;
-        }
+        let source = |i: usize| first * f64::from(cutout.psf[band][i]);
+        let weight = pack(|i| if used[i] { cutout.noise_at(band, i).weight(source(i)) as f32 } else { 0.0 });
         let weighted_pixels = std::array::from_fn(|i| weight[i] * pixels[i]);
         Some(Self { weight, weighted_pixels, power: dot(&weighted_pixels, &pixels) })
     }

@@ -38,7 +38,8 @@ fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
         view.splines.cut(b, in_band, HALF, &mut pixels);
         let unusable = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
         let psf = view.psf.at(b, at.0, at.1);
-        let noise = view.noise(b);
+        let (noise, variance) = (view.noise(b), view.prepared.frame.bands[b].variance.as_ref());
+        let nearest = usable::nearest(in_band);
         // Index in the PSF's stamp, value and weight of each pixel of the fit.
         let mut fitted = [(0, 0.0, 0.0); CUT * CUT];
         let mut n = 0;
@@ -49,7 +50,8 @@ fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
             if f64::from(DISTANCE_SQUARED[stamp]) < WITHIN_PX * WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp])
             {
                 let (c, p) = (f64::from(value), f64::from(psf[stamp]));
-                let weight = noise.variance(c).recip();
+                let pixel = (nearest.0 + i as isize - HALF as isize, nearest.1 + j as isize - HALF as isize);
+                let weight = noise.at(variance, pixel.0, pixel.1).variance(c).recip();
                 cp += weight * c * p;
                 pp += weight * p * p;
                 fitted[n] = (stamp, c, weight);

@@ -23,7 +23,7 @@ impl Cutout {
             let flux = self.point_source[b].flux;
             std::array::from_fn(|i| {
                 let source = flux * f64::from(self.psf[b][i]);
-                (f64::from(self.pixels[b][i]) - source) / self.noise[b].variance(source).sqrt()
+                (f64::from(self.pixels[b][i]) - source) / self.noise_at(b, i).variance(source).sqrt()
             })
         })
     }
@@ -36,7 +36,7 @@ impl Cutout {
         self.combine(|b| {
             let flux = self.point_source[b].flux;
             let sigma: [f64; AREA] =
-                std::array::from_fn(|i| self.noise[b].variance(flux * f64::from(self.psf[b][i])).sqrt());
+                std::array::from_fn(|i| self.noise_at(b, i).variance(flux * f64::from(self.psf[b][i])).sqrt());
             let mut noise: [f64; AREA] = std::array::from_fn(|i| {
                 let unit: f64 = StandardNormal.sample(&mut random);
                 unit * sigma[i]

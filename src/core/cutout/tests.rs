@@ -160,6 +160,7 @@ fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
             masked: std::array::from_fn(|i| masks[o * AREA + i] > 0.0),
             unusable: std::array::from_fn(|_| None),
             noise: std::array::from_fn(noise),
+            sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; BANDS],
             shape_bands: vec![1, 2, 3],
         }

@@ -33,7 +33,16 @@ pub(super) fn unusable(bits: &Plane<u8>, at: (f64, f64)) -> Option<Box<[bool; AR
     Some(Box::new(from_ring(|i| ring.iter().any(|r| window[i + r - RINGED - 1]))))
 }
 
-fn nearest(at: (f64, f64)) -> (isize, isize) {
+/// The 31x31 pixels about the whole pixel nearest to `at`; infinite outside the plane.
+pub(super) fn nearest_pixels(plane: &Plane<f32>, at: (f64, f64)) -> Box<[f32; AREA]> {
+    let (x, y) = nearest(at);
+    let first = RADIUS as isize;
+    let pixel = |i: usize| plane.get(x - first + (i % SIDE) as isize, y - first + (i / SIDE) as isize);
+    Box::new(std::array::from_fn(|i| pixel(i).unwrap_or(f32::INFINITY)))
+}
+
+/// The whole pixel nearest to a position.
+pub(crate) fn nearest(at: (f64, f64)) -> (isize, isize) {
     // Ties to even, as numpy rounds; NaN becomes 0 and wild positions saturate, far from overflow.
     let whole = |v: f64| v.round_ties_even().clamp(-1e9, 1e9) as isize;
     (whole(at.0), whole(at.1))

@@ -20,7 +20,7 @@ fn frame(fwhm: f64, star_share: f64, rng: &mut ChaCha8Rng) -> FrameFacts {
         fwhm_arcsec,
         sky_sigma_nmgy: [sky / 10.0; BANDS],
         sky_nmgy: [sky; BANDS],
-        mixture: StarProbHistogram::of(objects),
+        mixture: StarProbHistogram::of(objects, [15.0, 21.0]),
     }
 }
 

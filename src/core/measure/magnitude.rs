@@ -13,7 +13,13 @@ pub fn asinh_magnitude(flux: f64, softening_maggies: f64) -> f64 {
     -2.5 / std::f64::consts::LN_10 * ((maggies / (2.0 * softening_maggies)).asinh() + softening_maggies.ln())
 }
 
-/// Ordinary magnitude of `flux` nMgy, at most 27.5: what the classifier's calibration goes by. 27.5 for NaN.
-pub fn magnitude(flux: f64) -> f64 {
-    22.5 - 2.5 * flux.max(0.01).log10()
+/// Ordinary magnitude of `flux` nMgy, that of `faintest_nmgy` where it has less or none: what the classifier's calibration
+/// goes by.
+///
+/// ```
+/// use twinpeak_core::measure::magnitude;
+/// assert_eq!([magnitude(1.0, 0.01), magnitude(-3.0, 0.01), magnitude(f64::NAN, 0.01)], [22.5, 27.5, 27.5]);
+/// ```
+pub fn magnitude(flux: f64, faintest_nmgy: f64) -> f64 {
+    22.5 - 2.5 * flux.max(faintest_nmgy).log10()
 }

@@ -53,6 +53,8 @@ struct Sum {
     area: f64,
     /// Of those that were replaced or left out, px^2.
     replaced: f64,
+    /// Variance of the sky under the measured ones, nMgy^2.
+    sky_variance: f64,
 }
 
 impl<'a> Photometry<'a> {
@@ -87,7 +89,7 @@ impl<'a> Photometry<'a> {
 
     /// Fluxes within the circle.
     pub fn aperture(&self) -> Fluxes {
-        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.survey.profile().pixel_scale_arcsec))
+        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec))
     }
 
     fn within(&self, ellipse: &Ellipse) -> Fluxes {
@@ -98,7 +100,9 @@ impl<'a> Photometry<'a> {
         let flux = std::array::from_fn(|b| if measured[b] { sums[b].flux } else { f64::NAN });
         let error = std::array::from_fn(|b| {
             let noise = self.view.noise(b);
-            let variance = noise.sigma.powi(2) * sums[b].area + noise.nmgy_per_electron * sums[b].flux.max(0.0);
+            let by_pixel = self.view.prepared.frame.bands[b].variance.is_some();
+            let sky = if by_pixel { sums[b].sky_variance } else { noise.sigma.powi(2) * sums[b].area };
+            let variance = sky + noise.nmgy_per_electron * sums[b].flux.max(0.0);
             if measured[b] { variance.sqrt() } else { f64::NAN }
         });
         Fluxes {
@@ -118,6 +122,7 @@ impl<'a> Photometry<'a> {
     fn sum(&self, ellipse: &Ellipse, band: usize) -> Sum {
         let (x, y) = self.view.prepared.to_band[band].apply(self.at.0, self.at.1);
         let pixels = &self.view.prepared.frame.bands[band].pixels;
+        let (noise, variance) = (self.view.noise(band), self.view.prepared.frame.bands[band].variance.as_ref());
         let own = Own::new(self.view, self.number, band, self.at, (x, y));
         let columns = extent(x, ellipse.reach().0, pixels.width());
         let mut sum = Sum::default();
@@ -137,6 +142,10 @@ impl<'a> Photometry<'a> {
                 if let Some((px, py)) = pixel {
                     sum.flux += share * f64::from(pixels.at(px, py));
                     sum.area += share;
+                    if variance.is_some() {
+                        let sigma = noise.at(variance, px as isize, py as isize).sigma;
+                        sum.sky_variance += share * sigma * sigma;
+                    }
                 }
             }
         }

@@ -22,8 +22,8 @@ pub(super) struct Position {
 pub(super) fn measure(view: &FrameView, shape: &Shape) -> Position {
     let reference = view.survey.reference();
     let band = &view.prepared.frame.bands[reference];
-    let noise = view.noise(reference);
     let at = (shape.x, shape.y);
+    let noise = view.noise(reference).at(band.variance.as_ref(), at.0.round() as isize, at.1.round() as isize);
     let (x_err, y_err) = centroid_error(&band.pixels, at, shape.window_sigma_px, noise.sigma, noise.nmgy_per_electron);
     let sky = |x: f64, y: f64| band.wcs.pixel_to_sky(x, y).unwrap_or((f64::NAN, f64::NAN));
     let (ra, dec) = sky(shape.x, shape.y);

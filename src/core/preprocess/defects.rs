@@ -7,10 +7,11 @@ use crate::frame::{Band, Plane, mask};
 /// Width of the rim that gets [`mask::EDGE`], px.
 pub(super) const RIM_PX: usize = 8;
 
-/// Marks pixels without a finite value, rows and columns that are wholly zero or empty, and saturated pixels.
-pub(super) fn mark_unmeasured(band: &mut Band) {
+/// Marks pixels without a finite value, rows and columns that are wholly zero or empty, and, where they are searched
+/// for, saturated pixels.
+pub(super) fn mark_unmeasured(band: &mut Band, search: bool) {
     let (width, height) = (band.pixels.width(), band.pixels.height());
-    let saturation = if band.saturation_nmgy > 0.0 { band.saturation_nmgy as f32 } else { f32::INFINITY };
+    let saturation = if search && band.saturation_nmgy > 0.0 { band.saturation_nmgy as f32 } else { f32::INFINITY };
     let mut column_lives = vec![false; width];
     let mut row_lives = vec![false; height];
     for (y, lives) in row_lives.iter_mut().enumerate() {

@@ -5,18 +5,20 @@ use super::file_error::FileError;
 use super::hdu::Hdu;
 use super::shape::Shape;
 use super::table::Table;
+use super::time_cards::{exposure_s, midpoint_mjd_tai};
+use super::zero_point::{self, DetectorCards};
 use twinpeak_core::median::upper_median;
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{PixelFlux, Survey, Unit};
 use twinpeak_core::wcs::Wcs;
-
-/// Seconds of a day.
-pub(super) const DAY_S: f64 = 86_400.0;
 
 /// The facts of one band's file.
 #[derive(Clone, Debug)]
 pub(super) struct CalibrationHeader {
     pub wcs: Wcs,
+    /// Flux of one unit of the pixels, nMgy.
+    pub nmgy_per_unit: f64,
     pub nmgy_per_dn: f64,
+    pub detector: DetectorCards,
     pub exposure_s: Option<f64>,
     pub midpoint_mjd_tai: Option<f64>,
     pub removed_sky_nmgy: Option<f64>,
@@ -24,62 +26,67 @@ pub(super) struct CalibrationHeader {
 
 /// A calibration farther from the survey's usual one is a fault of the file.
 const CALIBRATION_PER_USUAL: std::ops::Range<f64> = 1e-3..1e3;
-/// Nor was anything observed after this, MJD.
-const LATEST_MJD: f64 = 200_000.0;
 
 impl CalibrationHeader {
-    /// Reads them; `image` is the HDU with the pixels, of `shape`, and `band` its index in the survey.
+    /// Reads them from the HDUs of `file`; `image` is the HDU with the pixels, of `shape`, and `band` its index in the
+    /// survey.
     pub(super) fn read(
         survey: &Survey,
         band: usize,
+        file: &str,
         hdus: &[Hdu],
         image: usize,
         shape: Shape,
     ) -> Result<Self, FileError> {
         // Where the image is an extension, what holds for the whole file stands in the first header.
         let headers = [&hdus[image].header, &hdus[0].header];
-        let number = |card: &Option<String>| {
-            let card = card.as_deref()?;
-            headers.iter().find_map(|h| h.number(card)).filter(|v| v.is_finite())
-        };
         let profile = survey.profile();
         check_unit(&profile.unit, headers.iter().find_map(|h| h.text("BUNIT")))?;
+        let exposure_s = exposure_s(&headers, survey);
         let usual = profile.typical.nmgy_per_dn[band];
-        let nmgy_per_dn = number(&profile.cards.nmgy_per_dn).map_or(usual, |units| units * survey.nmgy_per_unit());
+        let PixelFlux { nmgy_per_unit, nmgy_per_dn } = match survey.nmgy_per_unit() {
+            Some(nmgy_per_unit) => {
+                let card = profile.cards.nmgy_per_dn.as_deref();
+                let units = card.and_then(|card| headers.iter().find_map(|h| h.number(card))).filter(|v| v.is_finite());
+                PixelFlux { nmgy_per_unit, nmgy_per_dn: units.map_or(usual, |units| units * nmgy_per_unit) }
+            }
+            None => zero_point::counts(survey, band, &headers, file, exposure_s)?,
+        };
         if !CALIBRATION_PER_USUAL.contains(&(nmgy_per_dn / usual)) {
-            let card = profile.cards.nmgy_per_dn.clone().unwrap_or_default();
-            return Err(FileError::Calibration { card, value: nmgy_per_dn / survey.nmgy_per_unit() });
+            let card = profile.cards.nmgy_per_dn.as_ref().or(profile.calibration.card.as_ref());
+            let value = survey.nmgy_per_unit().map_or(nmgy_per_dn, |nmgy_per_unit| nmgy_per_dn / nmgy_per_unit);
+            return Err(FileError::Calibration { card: card.cloned().unwrap_or_default(), value });
         }
-        let exposure_s = number(&profile.cards.exposure_s).filter(|s| *s > 0.0);
-        let half_s = exposure_s.unwrap_or(profile.typical.exposure_s) / 2.0;
+        let detector = zero_point::detector(survey, &headers)?;
         Ok(Self {
             wcs: coordinates::read(hdus, image, shape)?,
+            nmgy_per_unit,
             nmgy_per_dn,
+            detector,
             exposure_s,
-            midpoint_mjd_tai: number(&profile.cards.start_tai_s)
-                .map(|start_s| (start_s + half_s) / DAY_S)
-                .filter(|mjd| (0.0..LATEST_MJD).contains(mjd)),
+            midpoint_mjd_tai: midpoint_mjd_tai(&headers, survey, exposure_s)?,
             removed_sky_nmgy: profile
                 .cards
                 .sky_table
                 .as_deref()
                 .and_then(|column| removed_sky_dn(hdus, column))
-                .map(|dn| dn * nmgy_per_dn),
+                .map(|dn| dn * nmgy_per_dn)
+                .or_else(|| detector.removed_sky.map(|sky| sky * nmgy_per_unit)),
         })
+    }
+
+    /// A pixel above this is not trusted, nMgy. Where a card tells the sky that was subtracted, that counts too.
+    pub(super) fn saturation_nmgy(&self, survey: &Survey) -> f64 {
+        let trusted_dn = self.detector.saturation_dn.unwrap_or(survey.profile().saturation.trusted_dn);
+        let sky_nmgy = self.detector.removed_sky.map_or(0.0, |sky| sky * self.nmgy_per_unit);
+        trusted_dn * self.nmgy_per_dn - sky_nmgy
     }
 }
 
-/// BUNIT must name the survey's unit, in the singular or the plural, in any case.
+/// BUNIT must name the survey's unit, by any of its names.
 fn check_unit(wanted: &str, found: Option<&str>) -> Result<(), FileError> {
-    let singular = |unit: &str| {
-        let unit = unit.trim().to_lowercase();
-        match unit.strip_suffix("ies") {
-            Some(stem) => format!("{stem}y"),
-            None => unit.strip_suffix('s').unwrap_or(&unit).to_owned(),
-        }
-    };
-    match found {
-        Some(unit) if singular(unit) != singular(wanted) => {
+    match found.filter(|unit| !unit.trim().is_empty()) {
+        Some(unit) if Unit::parse(unit) != Unit::parse(wanted) => {
             Err(FileError::Unit { found: unit.to_owned(), wanted: wanted.to_owned() })
         }
         _ => Ok(()),

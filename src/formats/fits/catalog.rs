@@ -8,10 +8,12 @@ use super::provenance::{add_provenance, add_quality};
 use twinpeak_core::catalog::{Catalog, Column, Kind, Row, Value};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::outcome::BandQuality;
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{NMGY_MAG, Survey};
 
 /// Columns whose text is the same on every row: they stand once, in the header.
 const IN_HEADER: [&str; 4] = ["imageId", "modelVersion", "modelHash", "inputHash"];
+/// The unit of fluxes; in a FITS table it stands before the column's comment.
+const NMGY: &str = "nmgy";
 /// Null in a column of 32-bit integers.
 const NULL: i32 = i32::MIN;
 
@@ -39,7 +41,7 @@ pub fn catalog_table(
     }
     add_provenance(&mut cards, &catalog.provenance);
     cards.add("REFBAND", survey.band(survey.reference()), "band whose pixels x and y count");
-    cards.add("MAGZERO", survey.profile().zero_point_mag, "[mag] of 1 nmgy");
+    cards.add("MAGZERO", NMGY_MAG, "[mag] of 1 nmgy, the unit of all fluxes");
     add_quality(&mut cards, quality);
 
     let mut bytes = Cards::primary().finish()?;
@@ -83,10 +85,13 @@ impl<'a> Field<'a> {
         if *kind == Kind::I32 && *nullable {
             cards.add(&format!("TNULL{i}"), i64::from(NULL), "");
         }
-        if !unit.is_empty() {
+        // The standard knows no maggy, and a reader that keeps to it (astropy) warns of every other word.
+        let known = *unit != NMGY;
+        if known && !unit.is_empty() {
             cards.add(&format!("TUNIT{i}"), *unit, "");
         }
-        cards.add(&format!("TUCD{i}"), ucd.as_str(), "").add(&format!("TCOMM{i}"), *doc, "");
+        let doc = if known { (*doc).to_owned() } else { format!("[{NMGY}] {doc}") };
+        cards.add(&format!("TUCD{i}"), ucd.as_str(), "").add(&format!("TCOMM{i}"), doc.as_str(), "");
     }
 }
 

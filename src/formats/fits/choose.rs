@@ -24,8 +24,10 @@ pub(super) fn image(hdus: &[Hdu], survey: &Survey, b: usize, given: Option<&str>
         return named(hdus, &wanted);
     }
     let mut alike = images(hdus);
-    if let Some(ccds) = &described.ccds {
-        alike.retain(|&i| extname(&hdus[i]).is_some_and(|name| ccds.is_match(name)));
+    let is_ccd =
+        |i: &usize| extname(&hdus[*i]).is_some_and(|name| described.ccds.as_ref().is_some_and(|c| c.is_match(name)));
+    if alike.iter().any(is_ccd) {
+        alike.retain(is_ccd);
     }
     match alike[..] {
         [] => Err(FileError::NoImage),

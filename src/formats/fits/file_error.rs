@@ -72,6 +72,12 @@ pub(super) enum FileError {
     Unit { found: String, wanted: String },
     #[error("the calibration {card} = {value} makes no sense")]
     Calibration { card: String, value: f64 },
+    #[error("pixels are counts, and their zero point ({source_of}) is missing")]
+    NoZeroPoint { source_of: String },
+    #[error("the zero point is of counts a second, and {card} gives no exposure time in seconds")]
+    NoExposure { card: String },
+    #[error("{card} = {value:?} is no time between 1980 and 2100 in a scale that is known")]
+    Time { card: String, value: String },
     #[error("world coordinates of HDU {hdu}: {source}")]
     Wcs { hdu: usize, source: WcsError },
     #[error("the name is not one of survey {survey}")]
@@ -82,8 +88,6 @@ pub(super) enum FileError {
     OtherBand { found: String, wanted: String },
     #[error("band {band} is given twice")]
     Twice { band: String },
-    #[error("is {found:?} pixels, but the reference band is {wanted:?}")]
-    OtherSize { found: (usize, usize), wanted: (usize, usize) },
 }
 
 impl FileError {
@@ -133,12 +137,26 @@ impl FileError {
             }
             Self::Compression { .. } => (Reason::NotFits, "compress with fpack's Rice or gzip method"),
             Self::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 pixels"),
-            Self::PixelType { .. } | Self::Unit { .. } | Self::Calibration { .. } => {
+            Self::PixelType { .. } => (
+                Reason::BadUnits,
+                "give calibrated frames, or say in the survey file's calibration what a count is worth",
+            ),
+            Self::NoZeroPoint { .. } => (
+                Reason::BadUnits,
+                "write the card or the table's row, or give calibration.zero_point_mag in the survey file",
+            ),
+            Self::NoExposure { .. } => {
+                (Reason::BadUnits, "write the exposure time, or name its card in cards.exposure_s")
+            }
+            Self::Time { .. } => {
+                (Reason::BadUnits, "write DATE-OBS or MJD-OBS as the standard asks, with TIMESYS, or none")
+            }
+            Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
             Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
-            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
+            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")
             }
         }

@@ -31,6 +31,12 @@ impl Header {
             }
             if &card[8..10] == b"= " {
                 cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
+            } else if key == "HIERARCH" {
+                // The convention for names of more than eight characters: all up to the first `=`.
+                let text = String::from_utf8_lossy(&card[8..]);
+                if let Some((key, value)) = text.split_once('=') {
+                    cards.push((key.trim().to_owned(), Value::parse(value)));
+                }
             }
         }
         Err(FileError::NoEnd)
@@ -65,6 +71,12 @@ impl Header {
     /// Whether a card says T.
     pub(super) fn is_true(&self, key: &str) -> bool {
         matches!(self.find(key), Some(Value::Bare(text)) if text == "T")
+    }
+
+    /// What a card says, be it text or not, without the quotes.
+    pub(super) fn literal(&self, key: &str) -> Option<&str> {
+        let (Value::Quoted(text) | Value::Bare(text)) = self.find(key)?;
+        Some(text)
     }
 
     /// Whether a card is there with any value.
@@ -131,6 +143,7 @@ mod tests {
             "CD1_1   =  6.1D-05",
             "NAXIS1  =                 2048",
             "EMPTY   =                      / nothing",
+            "HIERARCH MP_NO_DATA = 8 / a long name",
             "COMMENT = 'not a value",
             "END",
         ]
@@ -143,6 +156,7 @@ mod tests {
         assert_eq!(header.number("EXPTIME"), Some(53.907456));
         assert_eq!(header.text("OBJECT"), Some("O'Neill / x"));
         assert_eq!(header.number("CD1_1"), Some(6.1e-5));
+        assert_eq!(header.integer("MP_NO_DATA"), Some(8));
         assert_eq!(
             (header.integer("NAXIS1"), header.integer("CD1_1"), header.number("EMPTY")),
             (Some(2048), None, None)

@@ -115,14 +115,7 @@ fn assemble(
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
     let decoded: Vec<Option<Decoded>> = done.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
-
-    let size = |d: &Decoded| (d.band.pixels.width(), d.band.pixels.height());
     let reference = decoded[survey.reference()].as_ref().expect("it is there: enough_bands has looked");
-    let wanted = size(reference);
-    if let Some(b) = decoded.iter().position(|d| d.as_ref().is_some_and(|d| size(d) != wanted)) {
-        let found = decoded[b].as_ref().map_or(wanted, size);
-        return Err(FileError::OtherSize { found, wanted }.reject(&names[b]));
-    }
     let mut digest = Sha256::new();
     decoded.iter().flatten().flat_map(|d| &d.digests).for_each(|one| digest.update(one));
     let absent = Band::absent(&reference.band);
@@ -242,8 +235,8 @@ fn read_band(
     let hdus = Hdu::split(&bytes).map_err(|fault| fault.reject(&file.name))?;
     let image = || -> Result<_, FileError> {
         let at = choose::image(&hdus, survey, b, file.hdu.as_deref())?;
-        let shape = pixels::shape(&hdus[at].header, limits)?;
-        let facts = CalibrationHeader::read(survey, b, &hdus, at, shape)?;
+        let shape = pixels::shape(&hdus[at].header, limits, survey.nmgy_per_unit().is_none())?;
+        let facts = CalibrationHeader::read(survey, b, &file.name, &hdus, at, shape)?;
         Ok((at, shape, facts, pixels::decode(&hdus[at], shape)?))
     };
     let (at, shape, facts, mut pixels) = image().map_err(|fault| fault.reject(&file.name))?;
@@ -251,13 +244,13 @@ fn read_band(
     let belongs = planes::Image { shape, band: survey.band(b), ccd: choose::extname(&hdus[at]).unwrap_or_default() };
     let mut bits = no_data(&pixels);
     if let Some(found) = read_mask(survey, &hdus, files, belongs, limits)? {
-        bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= found);
+        bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= planes::gravest(*found));
     }
     let mut variance = read_variance(survey, &hdus, files, belongs, &pixels, limits)?;
     if let Some(variance) = &variance {
         planes::mark_weightless(&mut bits, variance);
     }
-    let nmgy_per_unit = survey.nmgy_per_unit() as f32;
+    let nmgy_per_unit = facts.nmgy_per_unit as f32;
     if nmgy_per_unit != 1.0 {
         pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);
         let variance = variance.iter_mut().flat_map(|variance| variance.pixels_mut());
@@ -269,9 +262,9 @@ fn read_band(
         pixels,
         wcs: facts.wcs.clone(),
         nmgy_per_dn: facts.nmgy_per_dn,
-        gain_e_per_dn: detector.gain_e_per_dn[b],
-        dark_variance_dn2: detector.dark_variance_dn2[b],
-        saturation_nmgy: survey.profile().saturation.trusted_dn * facts.nmgy_per_dn,
+        gain_e_per_dn: facts.detector.gain_e_per_dn.unwrap_or(detector.gain_e_per_dn[b]),
+        dark_variance_dn2: facts.detector.dark_variance_dn2.unwrap_or(detector.dark_variance_dn2[b]),
+        saturation_nmgy: facts.saturation_nmgy(survey),
         removed_sky_nmgy: facts.removed_sky_nmgy,
         variance,
     };

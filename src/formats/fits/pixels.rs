@@ -3,14 +3,15 @@
 use super::file_error::FileError;
 use super::hdu::{Hdu, axes};
 use super::header::Header;
-use super::shape::{Shape, reals};
+use super::shape::{Linear, PixelKind, Shape, values};
 use super::table::Table;
 use super::{Limits, tiles};
 use twinpeak_core::frame::Plane;
 use twinpeak_core::preprocess::SMALLEST_PX;
 
-/// Width and height of an image, if they and its type are acceptable; says nothing about its data.
-pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError> {
+/// Width and height of an image, if they and its type are acceptable; says nothing about its data. Whole numbers are
+/// counts: they are taken where `counts` says that the survey knows what one is worth.
+pub(super) fn shape(header: &Header, limits: &Limits, counts: bool) -> Result<Shape, FileError> {
     let (naxis, bitpix) = if is_compressed(header) { ("ZNAXIS", "ZBITPIX") } else { ("NAXIS", "BITPIX") };
     let [width, height, rest @ ..] = &axes(header, naxis)?[..] else { return Err(FileError::NoImage) };
     let (width, height) = (*width, *height);
@@ -23,31 +24,32 @@ pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError
     if width < SMALLEST_PX as u64 || height < SMALLEST_PX as u64 {
         return Err(FileError::TooSmall { width, height });
     }
-    let double = match header.integer(bitpix) {
-        Some(-32) => false,
-        Some(-64) => true,
-        Some(bitpix) => return Err(FileError::PixelType { bitpix }),
-        None => return Err(FileError::BadCard { card: bitpix.into() }),
-    };
-    Ok(Shape { width: width as usize, height: height as usize, double })
+    let written = header.integer(bitpix).ok_or_else(|| FileError::BadCard { card: bitpix.into() })?;
+    let kind = PixelKind::of(written).filter(|kind| counts || !kind.is_whole());
+    let kind = kind.ok_or(FileError::PixelType { bitpix: written })?;
+    Ok(Shape { width: width as usize, height: height as usize, kind })
 }
 
 /// The pixels of an image in the unit of its header.
 pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, FileError> {
+    let number = |card: &str, absent| hdu.header.number(card).unwrap_or(absent);
+    let written = Linear { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank: blank(&hdu.header, shape) };
     let mut pixels = match Table::of(hdu)? {
-        Some(table) => tiles::decode(&hdu.header, &table, shape)?,
-        None => reals(hdu.data, shape.double),
+        Some(table) => tiles::decode(&hdu.header, &table, shape, written)?,
+        None => values(hdu.data, shape.kind, written),
     };
     let wanted = shape.width * shape.height;
     if pixels.len() < wanted {
         return Err(FileError::BadCard { card: "GCOUNT".into() }); // the axes promise more than the HDU holds
     }
     pixels.truncate(wanted);
-    let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));
-    if (scale, zero) != (1.0, 0.0) {
-        pixels.iter_mut().for_each(|v| *v = (f64::from(*v) * scale + zero) as f32);
-    }
     Ok(Plane::from_pixels(shape.width, shape.height, pixels))
+}
+
+/// The number that stands for no measurement, in images of whole numbers.
+fn blank(header: &Header, shape: Shape) -> Option<i64> {
+    let card = if header.has("ZBLANK") { "ZBLANK" } else { "BLANK" };
+    header.integer(card).filter(|_| shape.kind.is_whole())
 }
 
 fn is_compressed(header: &Header) -> bool {

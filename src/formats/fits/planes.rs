@@ -77,7 +77,7 @@ fn named_bits(hdu: &Hdu, at: usize, names: &[(String, u8)]) -> Result<[u8; 64], 
 
 /// The image of whole numbers in an HDU, each through `meaning`.
 fn each(hdu: &Hdu, at: usize, shape: Shape, meaning: impl Fn(i64) -> u8 + Sync) -> Result<Plane<u8>, FileError> {
-    let size = same_size(hdu, at, PlaneKind::Mask, shape)?;
+    let size = same_size(hdu, at, PlaneKind::Mask, (shape.width, shape.height))?;
     let compressed = Table::of(hdu)?;
     let card = if compressed.is_some() { "ZBITPIX" } else { "BITPIX" };
     let bitpix = hdu.header.integer(card).ok_or_else(|| FileError::BadCard { card: card.into() })?;
@@ -104,13 +104,13 @@ fn each(hdu: &Hdu, at: usize, shape: Shape, meaning: impl Fn(i64) -> u8 + Sync) 
 }
 
 /// The size of an HDU's image, which must be the image's own.
-fn same_size(hdu: &Hdu, at: usize, kind: PlaneKind, shape: Shape) -> Result<(usize, usize), FileError> {
+fn same_size(hdu: &Hdu, at: usize, kind: PlaneKind, wanted: (usize, usize)) -> Result<(usize, usize), FileError> {
     let prefix = if hdu.is_compressed() { "ZNAXIS" } else { "NAXIS" };
     let [width, height, rest @ ..] = &axes(&hdu.header, prefix)?[..] else { return Err(FileError::NoImage) };
     if !hdu.is_image() || rest.iter().any(|&n| n != 1) {
         return Err(FileError::NoImage);
     }
-    let (found, wanted) = ((*width, *height), (shape.width, shape.height));
+    let found = (*width, *height);
     if found != (wanted.0 as u64, wanted.1 as u64) {
         return Err(FileError::PlaneSize { hdu: at, kind, found, wanted });
     }
@@ -169,9 +169,8 @@ pub(super) fn variance(
     limits: &Limits,
 ) -> Result<Plane<f32>, FileError> {
     let hdu = hdus.get(at).ok_or(FileError::NoImage)?;
-    let image = Shape { width: pixels.width(), height: pixels.height(), double: false };
-    same_size(hdu, at, PlaneKind::Weight, image)?;
-    let mut plane = pixels::decode(hdu, pixels::shape(&hdu.header, limits)?)?;
+    same_size(hdu, at, PlaneKind::Weight, (pixels.width(), pixels.height()))?;
+    let mut plane = pixels::decode(hdu, pixels::shape(&hdu.header, limits, true)?)?;
     let of = move |v: f32| {
         let sound = v.is_finite() && v > 0.0;
         let variance = match kind {
@@ -206,6 +205,12 @@ fn noise_per_weight(pixels: &Plane<f32>, relative: &Plane<f32>) -> Option<f32> {
     }
     let sigma = 1.4826 * upper_median(&mut steps, f32::total_cmp)?;
     Some(sigma * sigma).filter(|scale| *scale > 0.0)
+}
+
+/// What a mask says of a pixel without what is less than saturation: surveys call saturated pixels bad or interpolated
+/// besides, and a star whose core is taken out as a defect would be found as a ring of fragments.
+pub(super) fn gravest(bits: u8) -> u8 {
+    if bits & mask::SAT != 0 { bits & !(mask::BAD | mask::NO_DATA) } else { bits }
 }
 
 /// Marks pixels without weight. What the mask says of them already is left: the core of a saturated star has no weight

@@ -1,36 +1,48 @@
-//! Rice decompression as FITS defines it (Pence et al. 2010, section 10.4.1 of the standard, RICE_1): the first
-//! pixel plain, then blocks of differences, each with its own number of low bits.
+//! Rice decompression as FITS defines it (Pence et al. 2010, section 4.4.3.1 of the standard, RICE_1): the first pixel
+//! plain, then blocks of differences, each with its own number of low bits.
 
-/// Bytes of a pixel (the standard's BYTEPIX), which set how a block says its number of low bits.
+/// The widths of a pixel that the standard knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
-    /// Unsigned.
+    /// Whole numbers of 1 byte, not negative.
     One,
-    /// Signed.
+    /// Of 2 bytes.
     Two,
-    /// Signed.
+    /// Of 4 bytes.
     Four,
 }
 
 impl Width {
-    pub(super) fn of(bytes: i64) -> Option<Self> {
-        [(1, Self::One), (2, Self::Two), (4, Self::Four)].into_iter().find(|(n, _)| *n == bytes).map(|(_, width)| width)
-    }
-
-    /// Bits that hold a block's number of low bits, plus one; that number when a block's differences are stored plain;
-    /// and bits of a pixel.
-    fn split(self) -> (u32, u32, u32) {
+    /// Bits that hold a block's number of low bits, plus one.
+    fn split_bits(self) -> u32 {
         match self {
-            Self::One => (3, 6, 8),
-            Self::Two => (4, 14, 16),
-            Self::Four => (5, 25, 32),
+            Self::One => 3,
+            Self::Two => 4,
+            Self::Four => 5,
         }
     }
 
-    /// A pixel's number from its lowest bits.
-    fn wrap(self, number: i32) -> i32 {
+    /// That number, when a block's differences are stored plain.
+    fn plain(self) -> u32 {
         match self {
-            Self::One => i32::from(number as u8),
+            Self::One => 6,
+            Self::Two => 14,
+            Self::Four => 25,
+        }
+    }
+
+    fn bits(self) -> u32 {
+        match self {
+            Self::One => 8,
+            Self::Two => 16,
+            Self::Four => 32,
+        }
+    }
+
+    /// The number that the lowest bits are: differences may run over.
+    fn wrapped(self, number: i32) -> i32 {
+        match self {
+            Self::One => number & 0xff,
             Self::Two => i32::from(number as i16),
             Self::Four => number,
         }
@@ -39,20 +51,18 @@ impl Width {
 
 /// The `pixels` numbers of a stream, `block` of them under one split; `None` where the stream is damaged.
 pub(super) fn decompress(stream: &[u8], pixels: usize, block: usize, width: Width) -> Option<Vec<i32>> {
-    let (split_bits, plain, pixel_bits) = width.split();
-    let (first, rest) = stream.split_at_checked(pixel_bits as usize / 8)?;
-    let mut last = width.wrap(first.iter().fold(0, |number, &byte| number << 8 | i32::from(byte)));
-    let mut bits = Bits { bytes: rest.iter(), held: 0, n: 0 };
+    let mut bits = Bits { bytes: stream.iter(), held: 0, n: 0 };
+    let mut last = width.wrapped(bits.take(width.bits())? as i32);
     let mut out = Vec::with_capacity(pixels);
     while out.len() < pixels {
         let count = block.min(pixels - out.len());
-        match bits.take(split_bits)? {
+        match bits.take(width.split_bits())? {
             0 => out.resize(out.len() + count, last), // all differences are zero
             split => {
                 for _ in 0..count {
                     let coded = match split - 1 {
-                        low if low == plain => bits.take(pixel_bits)?,
-                        low if low < plain => {
+                        plain if plain == width.plain() => bits.take(width.bits())?,
+                        low if low < width.plain() => {
                             let high = bits.zeros()?;
                             high.checked_shl(low)? | bits.take(low)?
                         }
@@ -60,7 +70,7 @@ pub(super) fn decompress(stream: &[u8], pixels: usize, block: usize, width: Widt
                     };
                     // Even numbers code positive differences, odd ones negative.
                     let difference = (coded >> 1) as i32 ^ -((coded & 1) as i32);
-                    last = width.wrap(last.wrapping_add(difference));
+                    last = width.wrapped(last.wrapping_add(difference));
                     out.push(last);
                 }
             }

@@ -79,6 +79,29 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Names of the columns, in capitals.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|c| c.name.as_str())
+    }
+
+    /// A cell as text: letters, or its first number; empty for other types.
+    pub(super) fn text(&self, row: usize, column: usize) -> Option<String> {
+        let column = self.columns.get(column)?;
+        let cell = self.cell(row, column)?;
+        let whole = match column.kind {
+            b'A' => {
+                let end = cell.iter().position(|b| *b == 0).unwrap_or(cell.len());
+                return Some(String::from_utf8_lossy(&cell[..end]).trim().to_owned());
+            }
+            b'B' => cell.first().map(|b| i64::from(*b)),
+            b'I' => cell.first_chunk().map(|b| i64::from(i16::from_be_bytes(*b))),
+            b'J' => cell.first_chunk().map(|b| i64::from(i32::from_be_bytes(*b))),
+            b'K' => cell.first_chunk().map(|b| i64::from_be_bytes(*b)),
+            kind => return Some(decode_reals(cell, kind).first().map(f64::to_string).unwrap_or_default()),
+        };
+        Some(whole.map(|n| n.to_string()).unwrap_or_default())
+    }
+
     /// The bytes of a cell's array in the heap: empty for an empty array, `None` where it points out of the heap.
     pub(super) fn array(&self, row: usize, column: &Column) -> Option<&'a [u8]> {
         let cell = self.cell(row, column)?;

@@ -229,8 +229,9 @@ fn coordinates_must_be_usable() {
         ("CRVAL1", "COMMENT", "CRVAL1"),
         ("CRPIX2", "CRPIX2  = 'here'", "CRPIX2"),
         ("CD1_1", "CD1_1   = NaN", "CD1_1"),
-        ("CUNIT1", "CUNIT1  = 'arcsec'", "arcsec"),
-        ("RADESYS", "RADESYS = 'FK4'", "FK4"),
+        ("CUNIT1", "CUNIT1  = 'arcsec'", "longer than wide"),
+        ("RADESYS", "RADESYS = 'GAPPT'", "HDU 0: RADESYS = \"GAPPT\""),
+        ("CUNIT2", "CPDIS1  = 'LOOKUP'", "CPDIS1"),
     ] {
         refused(with_r(|b| set_card(b, card, with)), Reason::BadWcs, R, says);
     }

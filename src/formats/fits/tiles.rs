@@ -12,7 +12,7 @@ use super::dither::{Method, Quantised};
 use super::file_error::FileError;
 use super::header::Header;
 use super::rice::{self, Width};
-use super::shape::{Shape, reals};
+use super::shape::{Linear, PixelKind, Shape, values};
 use super::table::{Column, Table};
 
 const OUTSIDE: &str = "it points outside the table";
@@ -23,6 +23,8 @@ const RICE: &str = "its Rice stream ends early or makes no sense";
 struct Layout<'a> {
     table: &'a Table<'a>,
     shape: Shape,
+    /// From the numbers of a tile to values.
+    linear: Linear,
     tile_width: usize,
     tile_height: usize,
     coding: Coding,
@@ -56,9 +58,9 @@ enum Source<'a> {
     ByTile(&'a Column),
 }
 
-/// All pixels, row by row; NaN where the file has none.
-pub(super) fn decode(header: &Header, table: &Table, shape: Shape) -> Result<Vec<f32>, FileError> {
-    let layout = Layout::of(header, table, shape)?;
+/// All pixels, row by row, of whole numbers already in the header's unit by `linear`; NaN where the file has none.
+pub(super) fn decode(header: &Header, table: &Table, shape: Shape, linear: Linear) -> Result<Vec<f32>, FileError> {
+    let layout = Layout::of(header, table, shape, linear)?;
     let mut pixels = vec![f32::NAN; shape.width * shape.height];
     // A row of tiles covers whole rows of the image, so that each can be written by itself.
     let bands = pixels.par_chunks_mut(shape.width * layout.tile_height);
@@ -73,7 +75,7 @@ pub(super) fn whole_numbers<T: Copy + Default + Send>(
     (width, height): (usize, usize),
     meaning: impl Fn(i64) -> T + Sync,
 ) -> Result<Vec<T>, FileError> {
-    let layout = Layout::of(header, table, Shape { width, height, double: false })?;
+    let layout = Layout::of(header, table, Shape { width, height, kind: PixelKind::Int }, Linear::IDENTITY)?;
     let mut pixels = vec![T::default(); width * height];
     let bands = pixels.par_chunks_mut(width * layout.tile_height);
     bands.enumerate().try_for_each(|(row, into)| {
@@ -86,7 +88,7 @@ pub(super) fn whole_numbers<T: Copy + Default + Send>(
 }
 
 impl<'a> Layout<'a> {
-    fn of(header: &Header, table: &'a Table, shape: Shape) -> Result<Self, FileError> {
+    fn of(header: &Header, table: &'a Table, shape: Shape, linear: Linear) -> Result<Self, FileError> {
         let bad = |card: &str| FileError::BadCard { card: card.to_owned() };
         let side = |card: &str, absent: usize, whole: usize| {
             let declared = if header.has(card) { header.count(card)? } else { absent as u64 };
@@ -113,6 +115,7 @@ impl<'a> Layout<'a> {
         Ok(Self {
             table,
             shape,
+            linear,
             tile_width,
             tile_height,
             coding,
@@ -172,8 +175,8 @@ impl<'a> Layout<'a> {
 
     /// The `n` pixels of a tile.
     fn tile(&self, tile: usize, n: usize) -> Result<Vec<f32>, &'static str> {
-        let double = self.shape.double;
-        let size = if double { 8 } else { 4 };
+        let kind = self.shape.kind;
+        let size = kind.bytes();
         let squeezed = self.table.array(tile, self.squeezed).ok_or(OUTSIDE)?;
         if squeezed.is_empty() {
             let raw = match (self.gzipped, self.plain) {
@@ -181,27 +184,33 @@ impl<'a> Layout<'a> {
                 (None, Some(column)) => self.table.array(tile, column).ok_or(OUTSIDE)?.to_vec(),
                 (None, None) => return Err("it has no data"),
             };
-            return if raw.len() == n * size { Ok(reals(&raw, double)) } else { Err(LENGTH) };
+            return if raw.len() == n * size { Ok(values(&raw, kind, self.linear)) } else { Err(LENGTH) };
         }
         let quantised = !matches!((&self.scale, &self.zero), (Source::Absent, _) | (_, Source::Absent));
         let numbers = match self.coding {
-            Coding::Rice { block, width: Width::Four } if quantised => {
-                rice::decompress(squeezed, n, block, Width::Four).ok_or(RICE)?
+            Coding::Rice { block, width } if quantised || kind.is_whole() => {
+                rice::decompress(squeezed, n, block, width).ok_or(RICE)?
             }
-            Coding::Rice { .. } if quantised => return Err("its rounded fluxes are no numbers of 4 bytes"),
             Coding::Rice { .. } => return Err("Rice codes whole numbers, and it has no scale"),
             Coding::Gzip | Coding::GzipShuffled => {
-                let sizes = if quantised { &[4, 2, 1][..] } else { &[size][..] };
+                let sizes: &[usize] = match (quantised, kind.is_whole()) {
+                    (true, _) => &[4, 2, 1],
+                    (false, true) => &[size, 4], // some writers widen before they pack
+                    (false, false) => &[size],
+                };
                 let mut raw = gunzip(squeezed, n, sizes)?;
                 if self.coding == Coding::GzipShuffled {
                     raw = unshuffle(&raw, n);
                 }
-                if !quantised {
-                    return Ok(reals(&raw, double));
+                if !quantised && raw.len() == n * size {
+                    return Ok(values(&raw, kind, self.linear));
                 }
                 integers(&raw, n)
             }
         };
+        if kind.is_whole() && !quantised {
+            return Ok(numbers.iter().map(|&n| self.linear.whole(n.into())).collect());
+        }
         let value = |source: &Source| match source {
             Source::Absent => Ok(None),
             Source::Same(value) => Ok(Some(*value)),
@@ -214,20 +223,26 @@ impl<'a> Layout<'a> {
             zero: value(&self.zero)?.unwrap_or(0.0),
             blank: value(&self.blank)?.map(|v| v as i32),
         };
-        Ok(way_back.restore(&numbers))
+        let mut pixels = way_back.restore(&numbers);
+        if self.linear != Linear::IDENTITY {
+            pixels.iter_mut().for_each(|v| *v = self.linear.real((*v).into()));
+        }
+        Ok(pixels)
     }
 }
 
-/// Pixels in a Rice block and bytes of a pixel, from the ZNAMEi/ZVALi pairs.
+/// Rice's parameters, from the ZNAMEi/ZVALi pairs.
 fn rice(header: &Header) -> Result<Coding, FileError> {
     let parameter = |name: &str| {
         let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
         header.integer(&format!("ZVAL{i}"))
     };
-    let bytes = parameter("BYTEPIX").unwrap_or(4);
-    let width = Width::of(bytes)
-        .filter(|width| *width == Width::Four || header.integer("ZBITPIX").is_some_and(|bits| bits > 0))
-        .ok_or_else(|| FileError::Compression { name: format!("RICE_1 with BYTEPIX {bytes}") })?;
+    let width = match parameter("BYTEPIX").unwrap_or(4) {
+        1 => Width::One,
+        2 => Width::Two,
+        4 => Width::Four,
+        other => return Err(FileError::Compression { name: format!("RICE_1 with BYTEPIX {other}") }),
+    };
     let block = parameter("BLOCKSIZE").unwrap_or(32);
     let block = usize::try_from(block).ok().filter(|b| (1..=4096).contains(b));
     Ok(Coding::Rice { block: block.ok_or(FileError::BadCard { card: "ZVAL1".into() })?, width })

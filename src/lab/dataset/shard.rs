@@ -47,7 +47,7 @@ pub fn shard_files(folder: &Path, shard: &str) -> (PathBuf, PathBuf) {
 }
 
 impl Shard {
-    /// Takes every object that would be classified, within `TEACHING_MAG`, in the order of their numbers. All that is
+    /// Takes every object that would be classified, within the survey's `magnitudes.teaching`, in the order of their numbers. All that is
     /// random (noise under masked pixels, control stamps) follows from the image's name and the object's number.
     pub fn take(found: &Detections, image: &ImageId) -> Self {
         let view = found.view();
@@ -147,7 +147,7 @@ fn one(
     seed: u64,
 ) -> Option<(ObjectFeatures, Vec<u8>)> {
     let row = &measured.row;
-    let input = measured.input.as_ref().filter(|e| teaches(e, row))?;
+    let input = measured.input.as_ref().filter(|e| teaches(view.survey, e, row))?;
     let known = &input.measured;
     let seed = seed ^ u64::from(row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let cutout = Cutout::take(view, row.number, measured.centre);

@@ -54,7 +54,7 @@ pub struct PriorThreshold {
 }
 
 impl PriorThreshold {
-    /// The cut of objects of these scalars, reference-band magnitudes and concentrations relative to the PSF (larger
+    /// The cut of objects of these scalars (those between `naming_mag` say which end is the stars'), reference-band magnitudes and concentrations relative to the PSF (larger
     /// for a star, one each). A bin without objects is cut as all objects would be at its share.
     ///
     /// # Errors
@@ -64,6 +64,7 @@ impl PriorThreshold {
         scalar: &[f64],
         mag: &[f32],
         concentration: &[f32],
+        naming_mag: [f64; 2],
         fraction: StarFraction,
     ) -> Result<Self, ManifoldError> {
         same_length("magnitude", mag.len(), scalar.len())?;
@@ -72,7 +73,7 @@ impl PriorThreshold {
             return Err(ManifoldError::NotFinite { row, column: 0 });
         }
         let single: Vec<f32> = scalar.iter().map(|&s| s as f32).collect();
-        let (sign, correlation) = star_sign(&single, mag, concentration)?;
+        let (sign, correlation) = star_sign(&single, mag, concentration, naming_mag)?;
         let star_sign = f64::from(sign);
         let cut = |(bin, &share): (usize, &f64)| {
             let all = || scalar.iter().map(|s| star_sign * s);
@@ -127,7 +128,8 @@ mod tests {
     fn the_prior_share_of_the_concentrated_end_is_stars() {
         let (scalar, mag, concentration) = objects();
         let threshold =
-            PriorThreshold::fit(&scalar, &mag, &concentration, StarFraction::overall(0.3).unwrap()).unwrap();
+            PriorThreshold::fit(&scalar, &mag, &concentration, [15.0, 20.5], StarFraction::overall(0.3).unwrap())
+                .unwrap();
         assert_eq!((threshold.star_sign, threshold.correlation), (-1.0, -1.0));
         let expected: Vec<bool> = (0..200).map(|i| i >= 140).collect();
         assert_eq!(stars(&threshold, &scalar, &mag), expected);
@@ -137,7 +139,7 @@ mod tests {
     fn each_bin_of_magnitude_has_its_own_share() {
         let (scalar, mag, concentration) = objects();
         let fraction = StarFraction::by_mag(vec![16.0, 18.0, 21.0, 23.0], vec![0.5, 0.1, 0.3]).unwrap();
-        let threshold = PriorThreshold::fit(&scalar, &mag, &concentration, fraction).unwrap();
+        let threshold = PriorThreshold::fit(&scalar, &mag, &concentration, [15.0, 20.5], fraction).unwrap();
         let found = stars(&threshold, &scalar, &mag);
         let share = |bright: bool| (0..200).filter(|&i| (mag[i] < 18.0) == bright && found[i]).count();
         assert_eq!((share(true), share(false)), (50, 10));
@@ -158,7 +160,8 @@ mod tests {
         }
         let (mut scalar, mag, concentration) = objects();
         let fraction = || StarFraction::overall(0.3).unwrap();
-        let fit = |scalar: &[f64], mag: &[f32]| PriorThreshold::fit(scalar, mag, &concentration, fraction());
+        let fit =
+            |scalar: &[f64], mag: &[f32]| PriorThreshold::fit(scalar, mag, &concentration, [15.0, 20.5], fraction());
         assert!(matches!(fit(&scalar, &mag[1..]), Err(ManifoldError::OtherLength { what: "magnitude", .. })));
         let unrelated: Vec<f64> = (0..200).map(|i| f64::from((i * 37) % 200)).collect();
         assert!(matches!(fit(&unrelated, &mag), Err(ManifoldError::Unnamed { objects: 200, .. })));

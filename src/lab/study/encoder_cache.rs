@@ -141,7 +141,7 @@ impl<'a> EncoderCache<'a> {
             (None, _) => {
                 let stamps = |features: &crate::dataset::Features| features.stamp.iter().map(stamp).collect();
                 let (training, test): (Vec<_>, Vec<_>) = (stamps(&self.context.training), stamps(&self.context.test));
-                let settings = classify::Settings { seed, ..classify::Settings::default() };
+                let settings = classify::Settings { seed, ..classify::Settings::of(*self.context.survey.magnitudes()) };
                 let (latents, curve) = residual::latents([&training, &test], &settings, &run)?;
                 (Parameters::default(), latents, curve)
             }

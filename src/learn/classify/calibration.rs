@@ -5,26 +5,29 @@
 //! and the nets), galaxies are not.
 
 use twinpeak_core::posterior::Calibration;
+use twinpeak_core::survey::Magnitudes;
 
 /// Bins in score: the columns of the calibration's table.
 const SCORE_BINS: usize = 40;
-/// Rows: magnitude 16 to 23, .25 apart.
-const MAG_NODES: usize = 29;
-/// Beyond this nothing calibrates: the observed are too uncertain.
-const MAG_MAX: f64 = 23.0;
 /// Smoothing of the score's distributions, bins.
 const SMOOTHING_BINS: f64 = 1.2;
 
-/// From scores (mean of `seed_score` over seeds) of the observed, of their controls, and magnitudes.
-pub fn control_calibration(scores: &[f32], control_scores: &[f32], mag: &[f32]) -> Calibration {
+/// From scores (mean of `seed_score` over seeds) of the observed, of their controls, and magnitudes. Rows and windows are
+/// those of the survey's `magnitudes`; beyond the range nothing calibrates, since the observed are too uncertain.
+pub fn control_calibration(
+    scores: &[f32],
+    control_scores: &[f32],
+    mag: &[f32],
+    magnitudes: &Magnitudes,
+) -> Calibration {
     let low = f64::from(scores.iter().copied().fold(f32::INFINITY, f32::min)) - 0.01;
     let high = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max)) + 0.01;
     let width = (high - low) / SCORE_BINS as f64;
-    let mag_nodes: Vec<f64> = (0..MAG_NODES).map(|i| 16.0 + 0.25 * i as f64).collect();
-    let mut log_odds = Vec::with_capacity(MAG_NODES * SCORE_BINS);
+    let mag_nodes = Magnitudes::nodes(magnitudes.calibration);
+    let mut log_odds = Vec::with_capacity(mag_nodes.len() * SCORE_BINS);
     for &node in &mag_nodes {
         // Bright objects are few.
-        let window = if node > 19.0 { 0.4 } else { 0.8 };
+        let window = if node > magnitudes.sparse_to { 0.4 } else { 0.8 };
         let density = |scores: &[f32], mag_max: f64| {
             let mut histogram = [0.0; SCORE_BINS];
             for (&score, &m) in scores.iter().zip(mag).filter(|(_, m)| f64::from(**m) < mag_max) {
@@ -35,7 +38,7 @@ pub fn control_calibration(scores: &[f32], control_scores: &[f32], mag: &[f32]) 
             }
             normalised(smoothed(&histogram))
         };
-        row(&density(scores, MAG_MAX), &density(control_scores, f64::INFINITY), &mut log_odds);
+        row(&density(scores, magnitudes.calibration[1]), &density(control_scores, f64::INFINITY), &mut log_odds);
     }
     Calibration {
         mag_nodes: mag_nodes.iter().map(|&m| m as f32).collect(),
@@ -101,7 +104,7 @@ mod tests {
             controls.push(0.5 * normal(&mut rng) + 1.0);
             star.push(is_star);
         }
-        let calibration = control_calibration(&scores, &controls, &mag);
+        let calibration = control_calibration(&scores, &controls, &mag, &Magnitudes::for_depth(15.0, 22.8));
         let mut bins = [(0.0f64, 0.0f64, 0.0f64); 5];
         for ((&score, &m), &star) in scores.iter().zip(&mag).zip(&star) {
             let p = calibration.star_probability(&[10.0 * score.sinh()], m).unwrap().value;
@@ -118,7 +121,7 @@ mod tests {
         let mag: Vec<f32> = (0..700).map(|i| 17.0 + 5.0 * (i % 7) as f32 / 7.0).collect();
         let scores: Vec<f32> = (0..700).map(|i| (i as f32).sin()).collect();
         let controls: Vec<f32> = (0..700).map(|i| 0.6 + 0.3 * (3.0 * i as f32).sin()).collect();
-        let calibration = control_calibration(&scores, &controls, &mag);
+        let calibration = control_calibration(&scores, &controls, &mag, &Magnitudes::for_depth(15.0, 22.8));
         for (row, column, value) in REFERENCE {
             let found = calibration.log_odds[row * SCORE_BINS + column];
             assert!((found - value).abs() < 2e-3, "({row}, {column}): {found} is not {value}");

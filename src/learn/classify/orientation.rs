@@ -11,8 +11,6 @@
 
 use crate::LearnError;
 
-/// Magnitudes between which concentration tells stars from galaxies.
-const MAG: (f32, f32) = (15.0, 20.5);
 /// Least significance, in standard deviations of no correlation.
 const SIGNIFICANCE_MIN: f64 = 5.0;
 /// Least rank correlation with concentration, in size.
@@ -43,13 +41,21 @@ impl AmbiguousOrientation {
 }
 
 /// +1 where a larger score means star, -1 where a smaller one does; and the rank correlation that says so. All by object:
-/// scores, magnitudes in the reference band, concentrations.
+/// scores, magnitudes in the reference band, concentrations. Objects between `naming_mag` are asked: there concentration
+/// tells stars from galaxies.
 ///
 /// # Errors
 /// [`AmbiguousOrientation`] where the correlation is small, or may be chance.
-pub fn star_sign(scores: &[f32], mag: &[f32], concentration: &[f32]) -> Result<(f32, f64), AmbiguousOrientation> {
-    let bright: Vec<usize> =
-        (0..scores.len()).filter(|&i| mag[i] > MAG.0 && mag[i] < MAG.1 && concentration[i].is_finite()).collect();
+pub fn star_sign(
+    scores: &[f32],
+    mag: &[f32],
+    concentration: &[f32],
+    naming_mag: [f64; 2],
+) -> Result<(f32, f64), AmbiguousOrientation> {
+    let [brightest, faintest] = naming_mag.map(|mag| mag as f32);
+    let bright: Vec<usize> = (0..scores.len())
+        .filter(|&i| mag[i] > brightest && mag[i] < faintest && concentration[i].is_finite())
+        .collect();
     let (correlation, comparisons) = within(&bright, |i| (mag[i] / BIN_MAG).floor() as i32, scores, concentration);
     let significance = correlation.abs() * (comparisons as f64).sqrt();
     if significance < SIGNIFICANCE_MIN || correlation.abs() < CORRELATION_MIN {
@@ -108,7 +114,7 @@ mod tests {
     }
 
     fn sign(scores: &[f32], concentration: &[f32]) -> Result<(f32, f64), AmbiguousOrientation> {
-        star_sign(scores, &vec![18.0; scores.len()], concentration)
+        star_sign(scores, &vec![18.0; scores.len()], concentration, [15.0, 20.5])
     }
 
     #[test]
@@ -127,7 +133,7 @@ mod tests {
         let scores: Vec<f32> = (0..n).map(|i| mag[i] + noise(i, 6007)).collect();
         let concentration: Vec<f32> = (0..n).map(|i| mag[i] + noise(i, 3001)).collect();
         assert!(spearman(&scores, &concentration) > 0.8);
-        assert!(star_sign(&scores, &mag, &concentration).is_err());
+        assert!(star_sign(&scores, &mag, &concentration, [15.0, 20.5]).is_err());
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn settings() -> Settings {
         shape,
         autoencoder_epochs: 10,
         vae: VaeSettings { epochs: 30, batch: 128, ..VaeSettings::default() },
-        ..Settings::default()
+        ..Settings::of(twinpeak_core::survey::Magnitudes::for_depth(15.0, 22.8))
     }
 }
 

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use twinpeak_core::aperture::{Ellipse, sum};
 use twinpeak_core::frame::Frame;
 use twinpeak_core::measure::asinh_magnitude;
-use twinpeak_core::preprocess::{self, Prepared, PreprocessError, prepare};
+use twinpeak_core::preprocess::{Prepared, PreprocessError, prepare};
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 
 /// Diameter of the circle, arcsec: that of the catalogue's `apFlux`.
@@ -24,13 +25,13 @@ pub fn magnitudes(
     survey: &Survey,
     positions: &[(f64, f64)],
 ) -> Result<Vec<Option<f64>>, PreprocessError> {
-    Ok(on(&prepare(frame, survey, &preprocess::Settings::default())?, survey, positions))
+    Ok(on(&prepare(frame, survey, &Recipe::for_survey(survey).preprocess)?, survey, positions))
 }
 
 /// The same on a frame that is prepared.
 pub fn on(prepared: &Prepared, survey: &Survey, positions: &[(f64, f64)]) -> Vec<Option<f64>> {
     let (profile, reference) = (survey.profile(), survey.reference());
-    let circle = Ellipse::circle(DIAMETER_ARCSEC / 2.0 / profile.pixel_scale_arcsec);
+    let circle = Ellipse::circle(DIAMETER_ARCSEC / 2.0 / prepared.pixel_scale_arcsec);
     let softening = profile.asinh_softening_maggies[reference];
     let pixels = &prepared.frame.bands[reference].pixels;
     let magnitude = |&at: &(f64, f64)| {

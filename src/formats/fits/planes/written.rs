@@ -3,7 +3,7 @@
 use super::super::FitsError;
 use super::super::card::{Cards, TableSize, fill_block};
 use twinpeak_core::frame::{Band, Plane, mask};
-use twinpeak_core::survey::{MaskCode, PlaneKind, Survey, WeightKind};
+use twinpeak_core::survey::{HduName, MaskCode, PlaneKind, Survey, WeightKind};
 
 /// Where an image is written.
 pub(in super::super) enum Place<'a> {
@@ -29,24 +29,25 @@ pub(in super::super) fn image_cards<T: Copy>(place: &Place, bitpix: i64, pixels:
     cards
 }
 
-/// The HDU with a band's mask or weights, in the survey's code; empty where the survey has none.
+/// The HDU with a band's mask or weights, in the survey's code; empty where the survey has none. Tables of spans are a
+/// whole file. `nmgy_per_unit` is the flux of one unit of the image's pixels.
 pub(in super::super) fn plane(
     survey: &Survey,
     band: &Band,
     kind: PlaneKind,
     place: &Place,
+    nmgy_per_unit: f32,
 ) -> Result<Vec<u8>, FitsError> {
     let profile = survey.profile();
     match (kind, &profile.mask, &profile.weight, &band.variance) {
         (PlaneKind::Mask, Some(mask), ..) => match &mask.code {
-            MaskCode::Tables(tables) => spans(&band.mask, tables.iter().map(|(_, bit)| *bit)),
+            MaskCode::Tables(tables) => spans(&band.mask, tables),
             code => bits(band, code, place),
         },
         (PlaneKind::Weight, _, Some(weight), Some(variance)) => {
             let mut cards = image_cards(place, -32, variance);
-            let unit = survey.nmgy_per_unit() as f32;
             let of = |v: &f32| {
-                let variance = v / (unit * unit);
+                let variance = v / (nmgy_per_unit * nmgy_per_unit);
                 match weight.kind {
                     WeightKind::Variance => variance,
                     WeightKind::Sigma => variance.sqrt(),
@@ -100,35 +101,50 @@ fn value(code: &MaskCode, bits: u8) -> i32 {
     }
 }
 
-/// Tables of spans as in SDSS's fpM, one for each of the survey's tables in their order: one object holds all spans of
-/// its bit.
-fn spans(plane: &Plane<u8>, tables: impl Iterator<Item = u8>) -> Result<Vec<u8>, FitsError> {
-    let mut bytes = Vec::new();
-    for bit in tables {
-        let mut spans = Vec::new();
-        for y in 0..plane.height() {
-            let row = plane.row(y);
-            let mut x = 0;
-            while let Some(from) = (x..row.len()).find(|&x| row[x] & bit != 0) {
-                let to = (from..row.len()).find(|&x| row[x] & bit == 0).unwrap_or(row.len()) - 1;
-                spans.extend([y, from, to].into_iter().flat_map(|v| (v as i16).to_be_bytes()));
-                x = to + 1;
-            }
-        }
-        let fixed = ["nspan", "row0", "col0"];
-        let row_bytes = 4 * fixed.len() + 8;
-        let size = TableSize { row_bytes, rows: 1, columns: fixed.len() + 1, heap_bytes: spans.len() };
-        let mut cards = Cards::table(size);
-        for (i, name) in fixed.iter().enumerate() {
-            cards.add(&format!("TTYPE{}", i + 1), *name, "").add(&format!("TFORM{}", i + 1), "1J", "");
-        }
-        cards.add("TTYPE4", "s", "").add("TFORM4", format!("1PB({})", spans.len()).as_str(), "");
-        bytes.extend(cards.finish()?);
-        for number in [spans.len() / 6, 0, 0, spans.len(), 0] {
-            bytes.extend((number as u32).to_be_bytes());
-        }
-        bytes.extend(spans);
-        fill_block(&mut bytes);
+/// A file of tables of spans as SDSS's fpM: one object a table holds all spans of its bit. Tables of other numbers are
+/// empty.
+fn spans(plane: &Plane<u8>, tables: &[(HduName, u8)]) -> Result<Vec<u8>, FitsError> {
+    let mut cards = Cards::primary();
+    cards.add("MASKROWS", plane.height(), "").add("MASKCOLS", plane.width(), "");
+    let mut bytes = cards.finish()?;
+    let number = |name: &HduName| name.0.parse::<usize>().unwrap_or(0);
+    let last = tables.iter().map(|(name, _)| number(name)).max().unwrap_or(0);
+    for hdu in 1..=last {
+        let bit = tables.iter().filter(|(name, _)| number(name) == hdu).fold(0, |bits, (_, bit)| bits | bit);
+        bytes.extend(table(&spans_of(plane, bit))?);
     }
+    Ok(bytes)
+}
+
+/// Row, first and last column of each run of pixels with one of the bits, as the format's 16-bit numbers.
+fn spans_of(plane: &Plane<u8>, bits: u8) -> Vec<u8> {
+    let mut spans = Vec::new();
+    for y in 0..plane.height() {
+        let row = plane.row(y);
+        let mut x = 0;
+        while let Some(from) = (x..row.len()).find(|&x| row[x] & bits != 0) {
+            let to = (from..row.len()).find(|&x| row[x] & bits == 0).unwrap_or(row.len()) - 1;
+            spans.extend([y, from, to].into_iter().flat_map(|v| (v as i16).to_be_bytes()));
+            x = to + 1;
+        }
+    }
+    spans
+}
+
+/// A table of one object.
+fn table(spans: &[u8]) -> Result<Vec<u8>, FitsError> {
+    let numbers = ["nspan", "row0", "col0"];
+    let row_bytes = 4 * numbers.len() + 8;
+    let mut cards = Cards::table(TableSize { row_bytes, rows: 1, columns: numbers.len() + 1, heap_bytes: spans.len() });
+    for (name, i) in numbers.iter().zip(1..) {
+        cards.add(&format!("TTYPE{i}"), *name, "").add(&format!("TFORM{i}"), "1J", "");
+    }
+    cards.add("TTYPE4", "s", "").add("TFORM4", format!("1PB({})", spans.len()).as_str(), "");
+    let mut bytes = cards.finish()?;
+    for number in [spans.len() / 6, 0, 0, spans.len(), 0] {
+        bytes.extend((number as u32).to_be_bytes());
+    }
+    bytes.extend(spans);
+    fill_block(&mut bytes);
     Ok(bytes)
 }

@@ -3,4 +3,9 @@
 
 mod fits_astropy;
 mod fits_cfitsio;
+<<<<<<< HEAD
+mod fits_counts;
+=======
+mod planes;
+>>>>>>> planes
 mod products;

@@ -73,7 +73,7 @@ impl FieldSource {
     pub(super) fn new(args: &DatasetArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<Self> {
         if args.simulate {
             let counts = if args.flat { Counts::Flat } else { Counts::Physical };
-            let field = Spec { width: args.width, height: args.height, counts, ..Spec::default() };
+            let field = Spec { width: args.width, height: args.height, counts, ..Spec::of(survey) };
             return Self::simulated(args.seed, field, survey);
         }
         let images = deal(Fields::new(&args.frames, survey.clone()).collect(), &objects(args));

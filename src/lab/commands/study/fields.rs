@@ -18,7 +18,8 @@ use twinpeak_config::assemble::loader;
 use twinpeak_core::files::BandFiles;
 use twinpeak_core::frame::Frame;
 use twinpeak_core::hex::hex;
-use twinpeak_core::preprocess::{self, Prepared, prepare};
+use twinpeak_core::preprocess::{Prepared, prepare};
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_learn::segment::TrainingFrame;
@@ -94,7 +95,7 @@ pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow:
 pub(super) fn load(sky: &StudyDataset, fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Frames> {
     match fields {
         Fields::Simulated { seed, width, height, training, test } => {
-            let spec = Spec { width: *width, height: *height, ..Spec::default() };
+            let spec = Spec { width: *width, height: *height, ..Spec::of(survey) };
             let source = FieldSource::simulated(*seed, spec, survey)?;
             let made = |part, number| source.field(part, number)?.context("the simulator gave no field");
             let training = (0..*training)
@@ -148,10 +149,10 @@ struct Ready {
 impl Ready {
     /// Prepares a frame; its PSF is measured on what a matched filter finds.
     fn new(frame: Frame, survey: &Survey) -> anyhow::Result<Self> {
-        let image = frame.id.to_string();
-        let prepared = prepare(frame, survey, &preprocess::Settings::default()).context(image)?;
+        let (image, recipe) = (frame.id.to_string(), Recipe::for_survey(survey));
+        let prepared = prepare(frame, survey, &recipe.preprocess).context(image)?;
         let mut filter = sample::matched_filter(survey);
-        let found = sample::find(&prepared, survey, &mut ObjectFinder::classical(&mut filter))?;
+        let found = sample::find(&prepared, survey, &mut ObjectFinder { segmenter: &mut filter, recipe: &recipe })?;
         let fwhm_px = found.quality[survey.reference()].effective_fwhm_px;
         Ok(Self { prepared, fwhm_px })
     }

@@ -31,14 +31,14 @@ fn model_counts() -> Result<StarFraction, ManifoldError> {
 /// A scalar of all objects, training and test, cut at the prior share of stars; and the sign that makes it larger for a
 /// star.
 pub(super) fn cut(context: &StudyContext, training: &[f64], test: &[f64]) -> Result<(Answer, f64), AnswerError> {
-    let known = &context.training;
+    let (known, naming_mag) = (&context.training, context.survey.magnitudes().naming);
     let (mag, concentration) = (&known.reference_mag[..training.len()], &known.concentration[..training.len()]);
-    let threshold = PriorThreshold::fit(training, mag, concentration, model_counts()?)?;
+    let threshold = PriorThreshold::fit(training, mag, concentration, naming_mag, model_counts()?)?;
     // The score is the scalar itself; only the calls use the cut by magnitude, so it is one cut for the table.
     let overall = {
         let margins = threshold.margin(training, mag)?;
         let share = margins.iter().filter(|m| **m > 0.0).count() as f64 / margins.len().max(1) as f64;
-        PriorThreshold::fit(training, mag, concentration, StarFraction::overall(share)?)?
+        PriorThreshold::fit(training, mag, concentration, naming_mag, StarFraction::overall(share)?)?
     };
     let scores = test.iter().map(|s| overall.star_sign * s).collect();
     let criteria = BTreeMap::from([("naming_correlation".to_owned(), overall.correlation.abs())]);

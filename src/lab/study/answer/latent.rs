@@ -69,7 +69,9 @@ pub(super) fn hierarchy(
     let [training, test] = &learned.latents;
     let known = &context.training;
     let n = training.objects();
-    let orientation = OrientationInputs { mag: &known.reference_mag[..n], concentration: &known.concentration[..n] };
+    let naming_mag = context.survey.magnitudes().naming;
+    let orientation =
+        OrientationInputs { mag: &known.reference_mag[..n], concentration: &known.concentration[..n], naming_mag };
     let verdict = hierarchy::part("A+Vr", [training, test], orientation, vae, seed, run)?;
     let odds = |mu: &Vec<f32>| mu.iter().map(|&m| Verdict::log_odds(m)).collect::<Vec<_>>();
     let scores = odds(&verdict.test);

@@ -65,13 +65,19 @@ fn train(context: &StudyContext, request: &RunRequest, cache: &EncoderCache) -> 
         mag: known.reference_mag.clone(),
         concentration: known.concentration.clone(),
     };
-    let usual = classify::Settings::default();
+    let usual = classify::Settings::of(*context.survey.magnitudes());
     let settings = classify::Settings { seed: usual.seed + SEEDS_APART * seed, ..usual };
     let (ensemble, training_s) = cache.ensemble(&objects, &settings)?;
     let measured: Vec<_> = (0..known.len()).map(|i| known.measurements(i)).collect();
     let judged = posterior::TrainingSet { known: &measured, scores: &ensemble.scores };
     let of_colour = colour::Settings { seed, ..colour::Settings::default() };
-    let trained = posterior::train(judged, ensemble.calibration, &of_colour, &request.run())?;
+    let trained = posterior::train(
+        judged,
+        ensemble.calibration,
+        &of_colour,
+        context.survey.magnitudes().profiles,
+        &request.run(),
+    )?;
     let mut parameters = ensemble.parameters;
     parameters.insert_under(COLOUR, trained.colour);
     let part = ClassifierPart { batch: BATCH, probe: Vec::new(), shape: settings.shape, colour: of_colour.shape };
@@ -140,7 +146,7 @@ pub(super) fn log_odds(context: &StudyContext) -> Result<[Vec<f64>; 2], AnswerEr
         sn: known.sn.clone(),
         mag: known.reference_mag.clone(),
     };
-    let mixture = profile_likelihood::train(&objects)?;
+    let mixture = profile_likelihood::train(&objects, context.survey.magnitudes().profiles)?;
     Ok([known, &context.test].map(|features| {
         let of = |i: usize| mixture.log_odds(&features.chi2[i], features.sn[i], features.reference_mag[i]);
         // Without a fit there is no telling.

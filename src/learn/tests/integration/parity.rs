@@ -4,15 +4,15 @@
 use std::sync::{Arc, Mutex};
 
 use twinpeak_core::cutout::{ClassifierInput, MODELS};
-use twinpeak_core::frame::{BANDS, Frame};
+use twinpeak_core::frame::Frame;
 use twinpeak_core::model::{Classifier, ModelError, OBJECT_LEN, Segmenter, TILE_LEN};
 use twinpeak_core::outcome::ModelIdentity;
 use twinpeak_core::outcome::*;
 use twinpeak_core::posterior::{Calibration, Posterior, ProfileMixture};
+use twinpeak_core::preprocess;
 use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::ThresholdSegmenter;
-use twinpeak_core::{extract, preprocess};
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
 use twinpeak_engine::{Device, Limits, Models, run};
@@ -80,22 +80,8 @@ impl FrameSource for One {
 }
 
 /// The matched filter's thresholds, and a posterior that is not asked.
-fn recipe() -> Recipe {
-    let threshold = ThresholdSegmenter::DETECT_SIGMA;
-    let extract = extract::Settings {
-        detect_threshold: threshold,
-        extent_threshold: threshold,
-        min_area_px: 5,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
-        max_children: 1000,
-        max_component_px: 100_000,
-    };
+fn recipe(survey: &Survey) -> Recipe {
     Recipe {
-        preprocess: preprocess::Settings::default(),
-        tile_overlap_px: 16,
-        extract,
-        fallback_fwhm_arcsec: [1.4; BANDS],
         posterior: Posterior {
             nets_weight: 1.0,
             nets: Calibration { mag_nodes: vec![20.0], score_nodes: vec![0.0], log_odds: vec![0.0] },
@@ -106,6 +92,7 @@ fn recipe() -> Recipe {
                 sn_floor: 30.0,
             },
         },
+        ..Recipe::for_survey(survey)
     }
 }
 
@@ -113,7 +100,7 @@ fn recipe() -> Recipe {
 fn trainer_and_daemon_see_the_same_tensors() {
     let survey = Arc::new(Survey::parse(include_str!("../../../../config/surveys/sdss.toml")).unwrap());
     let made = simulate(&Spec { seed: 11, width: 420, height: 300, ..Spec::default() }, &survey).unwrap();
-    let recipe = recipe();
+    let recipe = recipe(&survey);
     let filter = ThresholdSegmenter::new(&survey, 3.5);
 
     let (tiles, objects) = (Seen::default(), Seen::default());
@@ -134,12 +121,8 @@ fn trainer_and_daemon_see_the_same_tensors() {
 
     let prepared = preprocess::prepare(made.frame, &survey, &recipe.preprocess).unwrap();
     let taught_tiles = Seen::default();
-    let mut by = sample::ObjectFinder {
-        segmenter: &mut Listening { filter, seen: taught_tiles.clone() },
-        overlap_px: recipe.tile_overlap_px,
-        settings: recipe.extract.clone(),
-        fallback_fwhm_arcsec: recipe.fallback_fwhm_arcsec,
-    };
+    let mut by =
+        sample::ObjectFinder { segmenter: &mut Listening { filter, seen: taught_tiles.clone() }, recipe: &recipe };
     let found = sample::find(&prepared, &survey, &mut by).unwrap();
     let mut known = Vec::new();
     let mut taught = classify::TrainingSet::default();

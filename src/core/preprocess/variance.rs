@@ -1,0 +1,141 @@
+//! Noise by pixel, where the survey gives variances: made those of the sky alone, and held against the pixels.
+
+use rayon::prelude::*;
+
+use crate::frame::{Band, Plane, mask};
+use crate::median::upper_median;
+
+/// The sky's variance is taken to be at least this share of its median over the frame: what is below, where a source was
+/// taken off, is the noise of taking off.
+const LEAST_SHARE: f32 = 0.25;
+/// Variances whose noise is farther than this factor from that of the pixels are those of something else.
+const FACTOR: f32 = 4.0;
+
+/// Takes the sources' own photons off a background-subtracted band's variances, where they are in them. Their variance
+/// is what a pixel is above the sky, over the gain, whether the survey took it from the pixel itself or from a model:
+/// so what is left is smooth in the first case and has the noise of one pixel, a small part of it, in the second.
+///
+/// # Errors
+/// What is wrong: no sky to compare with, or a noise that is not the pixels'.
+pub(super) fn leave_sky(band: &mut Band, includes_sources: bool, sigma_nmgy: f32) -> Result<(), &'static str> {
+    let per_flux = if includes_sources { band.nmgy_per_electron() as f32 } else { 0.0 };
+    let Some(variance) = &mut band.variance else { return Ok(()) };
+    let rows = variance.pixels_mut().par_chunks_mut(1 << 16).zip(band.pixels.pixels().par_chunks(1 << 16));
+    rows.for_each(|(variance, pixels)| variance.iter_mut().zip(pixels).for_each(|(v, p)| *v -= per_flux * p));
+    let median = sky_median(variance, &band.mask).ok_or("no usable pixel has a variance")?;
+    let ratio = median.max(0.0).sqrt() / sigma_nmgy;
+    if !(1.0 / FACTOR..FACTOR).contains(&ratio) {
+        return Err("the survey's variances and the pixels' own noise differ by more than a factor of four");
+    }
+    let least = LEAST_SHARE * median;
+    variance.pixels_mut().par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = v.max(least)));
+    Ok(())
+}
+
+/// Noise by the survey's variances over the noise that is measured, both of the sky's pixels; `None` where there is no
+/// variance. 1 where both are right; below 1 also where resampling has correlated the pixels.
+pub fn noise_ratio(band: &Band, sigma_nmgy: f32) -> Option<f32> {
+    Some(sky_median(band.variance.as_ref()?, &band.mask)?.max(0.0).sqrt() / sigma_nmgy)
+}
+
+/// Median over usable pixels, every third row and column.
+fn sky_median(variance: &Plane<f32>, bits: &Plane<u8>) -> Option<f32> {
+    let mut sample: Vec<f32> = Vec::with_capacity(variance.pixels().len() / 9 + 1);
+    for y in (0..variance.height()).step_by(3) {
+        let row = variance.row(y).iter().zip(bits.row(y)).step_by(3);
+        sample.extend(row.filter(|(v, m)| v.is_finite() && **m & mask::UNUSABLE == 0).map(|(v, _)| *v));
+    }
+    upper_median(&mut sample, f32::total_cmp)
+}
+
+/// A band's pixels over their own sigma; over `sigma_nmgy` where a pixel has no variance.
+pub(super) fn in_sigma(band: &Band, sigma_nmgy: f32) -> Option<Plane<f32>> {
+    let variance = band.variance.as_ref()?;
+    let mut out = band.pixels.clone();
+    let rows = out.pixels_mut().par_chunks_mut(1 << 16).zip(variance.pixels().par_chunks(1 << 16));
+    rows.for_each(|(pixels, variance)| {
+        for (p, &v) in pixels.iter_mut().zip(variance) {
+            *p /= if v.is_finite() { v.sqrt() } else { sigma_nmgy };
+        }
+    });
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    use super::super::{Settings, prepare};
+    use crate::frame::Plane;
+    use crate::psf::scene;
+    use crate::survey::Survey;
+
+    const WIDTH: usize = 300;
+    const HEIGHT: usize = 200;
+    const SIGMA: f64 = 0.02;
+
+    fn survey(includes_sources: bool) -> Survey {
+        let weight = format!("[weight]\nhdu = 2\nkind = \"variance\"\nincludes_sources = {includes_sources}\n");
+        let text = include_str!("../../../config/surveys/sdss.toml");
+        Survey::parse(&text.replacen("[cards]", &format!("{weight}[cards]"), 1)).unwrap()
+    }
+
+    /// A frame whose right half is three times as noisy as its left.
+    fn frame(variance_factor: f32, with_sources: bool) -> crate::frame::Frame {
+        let mut frame = scene::simulate(WIDTH, HEIGHT, &[], 5).prepared.frame;
+        for (b, band) in frame.bands.iter_mut().enumerate() {
+            let mut random = ChaCha8Rng::seed_from_u64(b as u64);
+            let sigma = |x: usize| if x < WIDTH / 2 { SIGMA } else { 3.0 * SIGMA };
+            let pixels = (0..WIDTH * HEIGHT).map(|i| {
+                let unit: f64 = StandardNormal.sample(&mut random);
+                (sigma(i % WIDTH) * unit) as f32
+            });
+            let mut pixels: Vec<f32> = pixels.collect();
+            if with_sources {
+                pixels[100 * WIDTH + 60] += 50.0;
+            }
+            let per_flux = band.nmgy_per_electron() as f32;
+            let variance = pixels.iter().enumerate().map(|(i, p)| {
+                let source = if with_sources { per_flux * p } else { 0.0 };
+                variance_factor * ((sigma(i % WIDTH) as f32).powi(2) + source)
+            });
+            band.variance = Some(Plane::from_pixels(WIDTH, HEIGHT, variance.collect()));
+            band.pixels = Plane::from_pixels(WIDTH, HEIGHT, pixels);
+        }
+        frame
+    }
+
+    #[test]
+    fn registered_pixels_have_unit_noise_wherever_they_are() {
+        let prepared = prepare(frame(1.0, false), &survey(false), &Settings::default()).unwrap();
+        for plane in &prepared.registered {
+            for columns in [20..140, 160..280] {
+                let part: Vec<f64> =
+                    (20..180).flat_map(|y| plane.row(y)[columns.clone()].iter().map(|v| f64::from(*v))).collect();
+                let sigma = (part.iter().map(|v| v * v).sum::<f64>() / part.len() as f64).sqrt();
+                assert!((sigma - 1.0).abs() < 0.03, "{columns:?}: {sigma}");
+            }
+        }
+    }
+
+    #[test]
+    fn photons_of_sources_are_taken_off() {
+        let prepared = prepare(frame(1.0, true), &survey(true), &Settings::default()).unwrap();
+        let band = &prepared.frame.bands[2];
+        let at = |x, y| (band.variance.as_ref().unwrap().at(x, y) / (SIGMA * SIGMA) as f32).sqrt();
+        assert!((at(60, 100) - 1.0).abs() < 0.1 && (at(30, 30) - 1.0).abs() < 0.1, "{} {}", at(60, 100), at(30, 30));
+        let noise = prepared.sky[2].sigma_nmgy;
+        let ratio = super::noise_ratio(band, noise).unwrap();
+        assert!((0.4..1.6).contains(&ratio), "{ratio}: half of the frame has another noise");
+    }
+
+    #[test]
+    fn variances_of_something_else_are_refused() {
+        for factor in [1e3, 1e-3, -1.0] {
+            let error = prepare(frame(factor, false), &survey(false), &Settings::default()).err().unwrap();
+            assert!(error.to_string().contains("variance"), "{error}");
+        }
+    }
+}
