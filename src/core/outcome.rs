@@ -52,6 +52,8 @@ pub enum Reason {
     Truncated,
     /// Not a FITS file, or not an image.
     NotFits,
+    /// The way in which a file's pixels are coded broke the process that was to decode them, which nothing else was in.
+    Undecodable,
     /// A file could not be opened or read.
     Unreadable,
     /// Larger than the configured limit, declared or unpacked.
@@ -84,9 +86,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Truncated,
         Self::NotFits,
+        Self::Undecodable,
         Self::Unreadable,
         Self::TooLarge,
         Self::TooSmall,
@@ -108,6 +111,7 @@ impl Reason {
         match self {
             Self::Truncated => "truncated",
             Self::NotFits => "not_fits",
+            Self::Undecodable => "undecodable",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::TooSmall => "too_small",

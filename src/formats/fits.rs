@@ -12,6 +12,7 @@ mod card;
 mod catalog;
 mod dither;
 mod file_error;
+mod foreign;
 mod hdu;
 mod header;
 mod load;
@@ -29,6 +30,7 @@ mod unpack;
 
 pub use band::{encode_band, pack};
 pub use catalog::catalog_table;
+pub use foreign::{ForeignDecoder, ForeignError, Reader};
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
 pub use segmentation::{Masks, read_masks, read_segmentation, segmentation_file};

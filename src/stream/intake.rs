@@ -21,19 +21,20 @@ pub struct MessageReader {
     bands_wait: Duration,
 }
 
-/// Where files come from, and how large they may be.
+/// Where files come from, and how they are read.
 #[derive(Clone)]
 struct Files {
     survey: Arc<Survey>,
     store: Arc<ObjectStore>,
-    limits: fits::Limits,
+    reader: fits::Reader,
 }
 
 impl MessageReader {
-    /// Within the age, size and patience of `settings`; files come from `store` and are no larger than `limits`.
-    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, limits: fits::Limits) -> Self {
+    /// Within the age, size and patience of `settings`; files come from `store` and are read by
+    /// `reader`.
+    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, reader: fits::Reader) -> Self {
         Self {
-            files: Files { survey: survey.clone(), store, limits },
+            files: Files { survey: survey.clone(), store, reader },
             survey,
             max_age: settings.max_message_age_s.duration(),
             max_bytes: settings.max_message_bytes.get(),
@@ -115,7 +116,7 @@ impl Files {
         let fetched = fetched.map_err(|(band, error)| self.unreachable(Some(names[band].clone()), &error))?;
         let mut names = names.into_iter();
         let files = fetched.map(|bytes| NamedBytes { name: names.next().unwrap_or_default(), bytes });
-        fits::decode(&self.survey, image, files, &self.limits)
+        fits::decode(&self.survey, image, files, &self.reader)
     }
 
     fn unreachable(&self, file: Option<String>, error: &ObjectStoreError) -> Rejection {

@@ -41,6 +41,16 @@ pub(super) enum FileError {
     Compression { name: String },
     #[error("compressed tile {tile} is damaged: {problem}")]
     BadTile { tile: usize, problem: &'static str },
+    #[error("HDU {hdu}, compressed with {coding}, is damaged: {problem}")]
+    BadCoding { hdu: usize, coding: String, problem: String },
+    #[error("HDU {hdu}, compressed with {coding}, cannot be decoded: {problem}")]
+    Undecodable { hdu: usize, coding: String, problem: String },
+    #[error("HDU {hdu} is compressed with {coding}, and {problem}")]
+    NoDecoder { hdu: usize, coding: String, problem: String },
+    #[error("tiles were quantised by a method of no standard: ZQUANTIZ is {method:?}")]
+    Quantised { method: String },
+    #[error("HDU keeps its missing pixels in a column NULL_PIXEL_MASK, which is not read")]
+    NullPixelMask,
     #[error("pixels are of type BITPIX {bitpix}, not floating-point fluxes")]
     PixelType { bitpix: i64 },
     #[error("pixels are in {found:?}, not {wanted:?}")]
@@ -85,13 +95,24 @@ impl FileError {
             Self::FileTooLarge { .. } | Self::Bomb { .. } | Self::Huge { .. } | Self::TooManyPixels { .. } => {
                 (Reason::TooLarge, "raise the limits on files if it really is that large")
             }
-            Self::Empty | Self::Damaged { .. } | Self::NoEnd | Self::CutShort { .. } | Self::BadTile { .. } => {
-                (Reason::Truncated, "copy or fetch the file again")
+            Self::Empty
+            | Self::Damaged { .. }
+            | Self::NoEnd
+            | Self::CutShort { .. }
+            | Self::BadTile { .. }
+            | Self::BadCoding { .. } => (Reason::Truncated, "copy or fetch the file again"),
+            Self::Undecodable { .. } => {
+                (Reason::Undecodable, "fetch the file again; if it is whole, unpack it with funpack and send that")
+            }
+            Self::NoDecoder { .. } => {
+                (Reason::Internal, "see that the program may start a process and confine it, and report it")
             }
             Self::NotFits { .. } | Self::BadCard { .. } | Self::NoImage => {
                 (Reason::NotFits, "give a FITS image, plain or packed as .bz2, .gz or .fz")
             }
-            Self::Compression { .. } => (Reason::NotFits, "compress with fpack's Rice or gzip method"),
+            Self::Compression { .. } | Self::Quantised { .. } | Self::NullPixelMask => {
+                (Reason::NotFits, "compress with fpack's Rice or gzip method")
+            }
             Self::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 pixels"),
             Self::PixelType { .. } | Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")

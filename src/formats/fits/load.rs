@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::calibration_header::CalibrationHeader;
 use super::file_error::FileError;
+use super::foreign::Reader;
 use super::hdu::Hdu;
-use super::{Limits, pixels, unpack};
+use super::{pixels, unpack};
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::survey::{FileName, Survey};
@@ -30,10 +31,16 @@ pub struct NamedBytes {
 ///
 /// # Errors
 /// [`Rejection`], naming the file at fault; where several are, the first in band order.
-pub fn load(survey: &Survey, image: &ImageId, files: &PerBand<PathBuf>, limits: &Limits) -> Result<Frame, Rejection> {
+pub fn load(
+    survey: &Survey,
+    image: &ImageId,
+    files: &PerBand<PathBuf>,
+    reader: impl Into<Reader>,
+) -> Result<Frame, Rejection> {
+    let reader = &reader.into();
     let names: PerBand<String> = std::array::from_fn(|b| files[b].display().to_string());
-    let fetch = std::array::from_fn(|b| move || unpack::read(&files[b], survey.band(b), limits));
-    assemble(survey, image, &names, limits, fetch)
+    let fetch = std::array::from_fn(|b| move || unpack::read(&files[b], survey.band(b), &reader.limits));
+    assemble(survey, image, &names, reader, fetch)
 }
 
 /// Decodes the five files of an image from memory, as [`load`] does from disk.
@@ -44,10 +51,10 @@ pub fn decode(
     survey: &Survey,
     image: &ImageId,
     files: PerBand<NamedBytes>,
-    limits: &Limits,
+    reader: impl Into<Reader>,
 ) -> Result<Frame, Rejection> {
     let names = files.each_ref().map(|file| file.name.clone());
-    assemble(survey, image, &names, limits, files.map(|file| move || Ok(file.bytes)))
+    assemble(survey, image, &names, &reader.into(), files.map(|file| move || Ok(file.bytes)))
 }
 
 /// One band's file, decoded.
@@ -61,12 +68,12 @@ fn assemble(
     survey: &Survey,
     image: &ImageId,
     names: &PerBand<String>,
-    limits: &Limits,
+    reader: &Reader,
     fetch: PerBand<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>,
 ) -> Result<Frame, Rejection> {
     let ids = check_names(survey, image, names)?;
     let bands = fetch.into_par_iter().enumerate().map(|(b, fetch)| {
-        fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, limits)).map_err(|f| f.reject(&names[b]))
+        fetch().and_then(|packed| decode_band(survey, &ids, b, &packed, reader)).map_err(|f| f.reject(&names[b]))
     });
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Result<Decoded, Rejection>> = bands.collect();
@@ -123,9 +130,9 @@ fn decode_band(
     ids: &FieldIds,
     b: usize,
     packed: &[u8],
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Decoded, FileError> {
-    let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, limits));
+    let (digest, decoded) = rayon::join(|| Sha256::digest(packed).into(), || read_band(survey, ids, b, packed, reader));
     decoded.map(|(band, facts)| Decoded { band, facts, digest })
 }
 
@@ -134,14 +141,14 @@ fn read_band(
     ids: &FieldIds,
     b: usize,
     packed: &[u8],
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<(Band, CalibrationHeader), FileError> {
-    let bytes = unpack::unpack(packed, limits)?;
+    let bytes = unpack::unpack(packed, &reader.limits)?;
     let hdus = Hdu::split(&bytes)?;
     let image = pixels::find(&hdus)?;
-    let shape = pixels::shape(&hdus[image].header, limits)?;
+    let shape = pixels::shape(&hdus[image].header, &reader.limits)?;
     let facts = CalibrationHeader::read(survey, b, &hdus, image, shape)?;
-    let mut pixels = pixels::decode(&hdus[image], shape)?;
+    let mut pixels = pixels::decode(&bytes, &hdus, image, shape, reader.foreign.as_deref())?;
     let nmgy_per_unit = survey.nmgy_per_unit() as f32;
     if nmgy_per_unit != 1.0 {
         pixels.pixels_mut().iter_mut().for_each(|v| *v *= nmgy_per_unit);

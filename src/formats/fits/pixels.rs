@@ -1,6 +1,7 @@
 //! The pixels of a file's image: the first HDU that holds one, plain or tile-compressed.
 
 use super::file_error::FileError;
+use super::foreign::{ForeignDecoder, ForeignImage};
 use super::hdu::{Hdu, axes};
 use super::header::Header;
 use super::shape::{Shape, reals};
@@ -43,9 +44,26 @@ pub(super) fn shape(header: &Header, limits: &Limits) -> Result<Shape, FileError
     Ok(Shape { width: width as usize, height: height as usize, double })
 }
 
-/// The pixels of an image in the unit of its header.
-pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, FileError> {
-    let mut pixels = match Table::of(hdu)? {
+/// The pixels of the image of HDU `image` of a file, in the unit of its header.
+pub(super) fn decode(
+    file: &[u8],
+    hdus: &[Hdu],
+    image: usize,
+    shape: Shape,
+    foreign: Option<&dyn ForeignDecoder>,
+) -> Result<Plane<f32>, FileError> {
+    let hdu = &hdus[image];
+    let table = Table::of(hdu)?;
+    if table.as_ref().is_some_and(|table| table.column("NULL_PIXEL_MASK").is_some()) {
+        return Err(FileError::NullPixelMask);
+    }
+    let of_others = table.as_ref().map(|table| ForeignImage::of(hdus, image, table)).transpose()?.flatten();
+    if let Some(of_others) = of_others {
+        // These are scaled already.
+        let pixels = of_others.decode(file, shape, foreign)?;
+        return Ok(Plane::from_pixels(shape.width, shape.height, pixels));
+    }
+    let mut pixels = match table {
         Some(table) => tiles::decode(&hdu.header, &table, shape)?,
         None => reals(hdu.data, shape.double),
     };

@@ -1,7 +1,8 @@
 //! A tile-compressed image (FITS standard 4.0, section 10.1), as fpack writes it: each row of a table holds one
 //! rectangle of the image, squeezed by Rice or gzip, usually after rounding to whole numbers.
 //!
-//! Done here and not by cfitsio because its Rice decoder (3.49) reads past the end of a damaged tile.
+//! Done here and not by cfitsio because its Rice decoder (3.49) reads past the end of a damaged tile. The other codings of
+//! the standard are the business of [`super::foreign`].
 
 use std::io::Read;
 
@@ -42,6 +43,8 @@ enum Coding {
     Gzip,
     /// Bytes of equal significance stand together.
     GzipShuffled,
+    /// Not squeezed at all.
+    Uncompressed,
 }
 
 /// A parameter that may differ by tile.
@@ -79,6 +82,7 @@ impl<'a> Layout<'a> {
             "RICE_1" | "RICE_ONE" => Coding::Rice { block: rice_block(header)? },
             "GZIP_1" => Coding::Gzip,
             "GZIP_2" => Coding::GzipShuffled,
+            "NOCOMPRESS" => Coding::Uncompressed,
             other => return Err(FileError::Compression { name: other.to_owned() }),
         };
         let source = |name: &str| match (table.column(name), header.number(name)) {
@@ -95,7 +99,8 @@ impl<'a> Layout<'a> {
             method: match header.text("ZQUANTIZ") {
                 Some("SUBTRACTIVE_DITHER_1") => Method::Subtractive,
                 Some("SUBTRACTIVE_DITHER_2") => Method::SubtractiveKeepingZeros,
-                _ => Method::Plain,
+                None | Some("NO_DITHER" | "NONE" | "") => Method::Plain,
+                Some(method) => return Err(FileError::Quantised { method: method.to_owned() }),
             },
             seed: header.integer("ZDITHER0").unwrap_or(1).saturating_sub(1).rem_euclid(10_000) as usize,
             scale: source("ZSCALE"),
@@ -143,9 +148,13 @@ impl<'a> Layout<'a> {
                 rice::decompress(squeezed, n, block).ok_or("its Rice stream ends early or makes no sense")?
             }
             Coding::Rice { .. } => return Err("Rice codes whole numbers, and it has no scale"),
-            Coding::Gzip | Coding::GzipShuffled => {
+            Coding::Gzip | Coding::GzipShuffled | Coding::Uncompressed => {
                 let sizes = if quantised { &[4, 2, 1][..] } else { &[size][..] };
-                let mut raw = gunzip(squeezed, n, sizes)?;
+                let mut raw = match self.coding {
+                    Coding::Uncompressed if sizes.iter().any(|size| squeezed.len() == n * size) => squeezed.to_vec(),
+                    Coding::Uncompressed => return Err("it has the wrong length"),
+                    _ => gunzip(squeezed, n, sizes)?,
+                };
                 if self.coding == Coding::GzipShuffled {
                     raw = unshuffle(&raw, n);
                 }
@@ -171,17 +180,24 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Pixels in a Rice block, from the ZNAMEi/ZVALi pairs; only whole numbers of 4 bytes hold rounded fluxes.
+/// Pixels in a Rice block; only whole numbers of 4 bytes hold rounded fluxes.
 fn rice_block(header: &Header) -> Result<usize, FileError> {
-    let parameter = |name: &str| {
-        let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
-        header.integer(&format!("ZVAL{i}"))
-    };
-    if parameter("BYTEPIX").is_some_and(|bytes| bytes != 4) {
+    if rice_bytes(header).is_some_and(|bytes| bytes != 4) {
         return Err(FileError::Compression { name: "RICE_1 with BYTEPIX other than 4".into() });
     }
-    let block = parameter("BLOCKSIZE").unwrap_or(32);
+    let block = parameter(header, "BLOCKSIZE").unwrap_or(32);
     usize::try_from(block).ok().filter(|b| (1..=4096).contains(b)).ok_or(FileError::BadCard { card: "ZVAL1".into() })
+}
+
+/// Bytes of the whole numbers that Rice coded, where the header says it.
+pub(super) fn rice_bytes(header: &Header) -> Option<i64> {
+    parameter(header, "BYTEPIX")
+}
+
+/// A coding's parameter, from the ZNAMEi/ZVALi pairs.
+fn parameter(header: &Header, name: &str) -> Option<i64> {
+    let i = (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name))?;
+    header.integer(&format!("ZVAL{i}"))
 }
 
 /// Unpacks `n` elements of one of the `sizes` in bytes.
