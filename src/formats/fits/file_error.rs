@@ -21,6 +21,8 @@ pub(super) enum FileError {
     Bomb { limit: u64 },
     #[error("the {packing} stream is cut short or damaged: {source}")]
     Damaged { packing: &'static str, source: std::io::Error },
+    #[error("is packed by {packing} in {members} pieces and more that hold next to nothing")]
+    Crumbs { packing: &'static str, members: u64 },
     #[error("is not a FITS file: it begins with {begins:?}")]
     NotFits { begins: String },
     #[error("a header has no END card: the file is cut short")]
@@ -37,6 +39,8 @@ pub(super) enum FileError {
     TooManyPixels { width: u64, height: u64, limit: u64 },
     #[error("{width}x{height} pixels are fewer than the 64x64 of the smallest frame")]
     TooSmall { width: u64, height: u64 },
+    #[error("compressed tiles lie over each other: together they are longer than the table's {present} bytes")]
+    TilesOverlap { present: usize },
     #[error("tile compression {name:?} is not supported")]
     Compression { name: String },
     #[error("compressed tile {tile} is damaged: {problem}")]
@@ -92,6 +96,7 @@ impl FileError {
             Self::Missing { .. } => (Reason::MissingBand, "deliver all five bands of the field"),
             Self::Unreadable { .. } => (Reason::Unreadable, "check that the file exists and may be read"),
             Self::NotAFile => (Reason::Unreadable, "give a file, not a folder, pipe or device"),
+            Self::Crumbs { .. } => (Reason::TooLarge, "pack the file anew, in one piece"),
             Self::FileTooLarge { .. } | Self::Bomb { .. } | Self::Huge { .. } | Self::TooManyPixels { .. } => {
                 (Reason::TooLarge, "raise the limits on files if it really is that large")
             }
@@ -100,6 +105,7 @@ impl FileError {
             | Self::NoEnd
             | Self::CutShort { .. }
             | Self::BadTile { .. }
+            | Self::TilesOverlap { .. }
             | Self::BadCoding { .. } => (Reason::Truncated, "copy or fetch the file again"),
             Self::Undecodable { .. } => {
                 (Reason::Undecodable, "fetch the file again; if it is whole, unpack it with funpack and send that")

@@ -113,3 +113,85 @@ fn coding(header: &Header) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fits::{NamedBytes, decode};
+    use twinpeak_core::frame::{Frame, ImageId};
+    use twinpeak_core::outcome::{Reason, Rejection};
+    use twinpeak_core::survey::Survey;
+
+    /// 70x65 pixels, by Rice.
+    const SOUND: &[u8] = include_bytes!("../../../tests/data/frame-r-rice.fits.fz");
+
+    /// Says the same of every image.
+    struct Always(Result<f32, ForeignError>);
+
+    impl ForeignDecoder for Always {
+        fn decode(&self, file: &[u8], hdu: usize, [width, height]: [usize; 2]) -> Result<Vec<f32>, ForeignError> {
+            assert!(file.starts_with(b"SIMPLE") && hdu == 1);
+            self.0.clone().map(|value| vec![value; width * height])
+        }
+    }
+
+    /// The file with other text where `from` stands and the blanks behind it.
+    fn replaced(file: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let mut bytes = file.to_vec();
+        let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        let length = from.len().max(to.len());
+        bytes[at..at + length].copy_from_slice(format!("{to:length$}").as_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8], decoder: Option<Always>) -> Result<Frame, Rejection> {
+        let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
+        let image = ImageId::new("003918-3-0213").unwrap();
+        let file = |b| NamedBytes { name: survey.file_for(b, &image).replace(".bz2", ".fz"), bytes: bytes.to_vec() };
+        let foreign = decoder.map(|decoder| Arc::new(decoder) as Arc<dyn ForeignDecoder>);
+        decode(&survey, &image, std::array::from_fn(file), &Reader { foreign, ..Reader::default() })
+    }
+
+    fn hcompress() -> Vec<u8> {
+        replaced(SOUND, "'RICE_1  '", "'HCOMPRESS_1'")
+    }
+
+    #[test]
+    fn the_pixels_of_a_foreign_coding_are_its_decoder_s() {
+        let frame = read(&hcompress(), Some(Always(Ok(7.5)))).unwrap();
+        assert!(frame.bands.iter().all(|band| band.pixels.pixels() == vec![7.5; 70 * 65]));
+        let own = read(SOUND, Some(Always(Err(ForeignError::Damaged("is asked".into()))))).unwrap();
+        assert_eq!(own.bands[2].pixels.width(), 70, "what the reader here knows, it reads itself");
+    }
+
+    #[test]
+    fn each_way_of_having_no_pixels_has_its_reason() {
+        let says = |decoder, reason, part: &str| {
+            let rejection = read(&hcompress(), decoder).unwrap_err();
+            assert_eq!(rejection.reason, reason, "{rejection}");
+            assert!(rejection.message.contains("HCOMPRESS_1") && rejection.message.contains(part), "{rejection}");
+        };
+        let with = |error: fn(String) -> ForeignError| Some(Always(Err(error("it is so".into()))));
+        says(None, Reason::NotFits, "not supported");
+        says(
+            with(ForeignError::Damaged),
+            Reason::Truncated,
+            "HDU 1, compressed with HCOMPRESS_1, is damaged: it is so",
+        );
+        says(with(ForeignError::Undecodable), Reason::Undecodable, "HDU 1");
+        says(with(ForeignError::Unavailable), Reason::Internal, "it is so");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused_by_name() {
+        for (bytes, part) in [
+            (replaced(SOUND, "'RICE_1  '", "'BZIP2_1'"), "\"BZIP2_1\" is not supported"),
+            (replaced(SOUND, "'SUBTRACTIVE_DITHER_", "'SUBTRACTIVE_BLUE_"), "ZQUANTIZ is \"SUBTRACTIVE_BLUE_"),
+            (replaced(&hcompress(), "'ZSCALE  '", "'OTHER   '"), "ZSCALE is missing"),
+            (replaced(SOUND, "'ZZERO   '", "'NULL_PIXEL_MASK'"), "NULL_PIXEL_MASK"),
+        ] {
+            let said = read(&bytes, Some(Always(Ok(1.0)))).unwrap_err().to_string();
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! A header unit: 80-character cards in blocks of 2880 bytes, up to `END`.
 
+use std::collections::HashMap;
+
 use super::file_error::FileError;
 
 /// Bytes of a block; headers and data both fill whole ones.
@@ -10,6 +12,8 @@ const CARD: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct Header {
     cards: Vec<(String, Value)>,
+    /// Where the first card of each name stands: a header may have as many cards as it likes.
+    first: HashMap<String, usize>,
 }
 
 /// A card's value as it stands; what it means depends on who asks.
@@ -22,14 +26,15 @@ enum Value {
 impl Header {
     /// Reads a header that begins at `bytes[0]`; returns it with its length in bytes, blocks filled.
     pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), FileError> {
-        let mut cards = Vec::new();
+        let mut header = Self::default();
         for (i, card) in bytes.chunks_exact(CARD).enumerate() {
             let key = String::from_utf8_lossy(&card[..8]).trim_end().to_owned();
             if key == "END" {
-                return Ok((Self { cards }, ((i + 1) * CARD).next_multiple_of(BLOCK)));
+                return Ok((header, ((i + 1) * CARD).next_multiple_of(BLOCK)));
             }
             if &card[8..10] == b"= " {
-                cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
+                header.first.entry(key.clone()).or_insert(header.cards.len());
+                header.cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
             }
         }
         Err(FileError::NoEnd)
@@ -77,7 +82,7 @@ impl Header {
     }
 
     fn find(&self, key: &str) -> Option<&Value> {
-        self.cards.iter().find(|(k, _)| k == key).map(|(_, value)| value)
+        self.first.get(key).map(|at| &self.cards[*at].1)
     }
 }
 

@@ -90,6 +90,15 @@ impl<'a> Layout<'a> {
             (None, Some(value)) => Source::Same(value),
             (None, None) => Source::Absent,
         };
+        let squeezed = table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?;
+        let [gzipped, plain] = ["GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"].map(|name| table.column(name));
+        // A tile may be long and hold nothing; so that time is bounded by the file, each byte is in one tile.
+        let columns = [Some(squeezed), gzipped, plain];
+        let arrays =
+            columns.into_iter().flatten().flat_map(|c| (0..table.rows()).filter_map(|row| table.array(row, c)));
+        if arrays.map(<[u8]>::len).try_fold(0_usize, usize::checked_add).is_none_or(|all| all > table.bytes()) {
+            return Err(FileError::TilesOverlap { present: table.bytes() });
+        }
         Ok(Self {
             table,
             shape,
@@ -106,9 +115,9 @@ impl<'a> Layout<'a> {
             scale: source("ZSCALE"),
             zero: source("ZZERO"),
             blank: source("ZBLANK"),
-            squeezed: table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?,
-            gzipped: table.column("GZIP_COMPRESSED_DATA"),
-            plain: table.column("UNCOMPRESSED_DATA"),
+            squeezed,
+            gzipped,
+            plain,
         })
     }
 
