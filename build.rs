@@ -9,8 +9,6 @@ fn main() {
         println!("cargo:warning=torch-sys did not say where libtorch is: run deploy/setup.sh");
         return;
     };
-    // cfitsio, like bzip2-sys below tch, defines bz_internal_error; either ends the program, so any will do.
-    println!("cargo:rustc-link-arg=-Wl,--allow-multiple-definition");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     if lib.join("libtorch_cuda.so").exists() {
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed,-ltorch_cuda,-ltorch_cpu,-lc10,--as-needed");
