@@ -163,7 +163,7 @@ pub fn fits_reader(config: &Config) -> fits::Reader {
 }
 
 /// Decodes foreign codings in a process of its own for each image.
-struct DecoderProcess(Decoder);
+pub struct DecoderProcess(pub Decoder);
 
 impl ForeignDecoder for DecoderProcess {
     fn decode(&self, file: &[u8], hdu: usize, size: [usize; 2]) -> Result<Vec<f32>, ForeignError> {
