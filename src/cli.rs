@@ -8,6 +8,7 @@ mod stream;
 use clap::{Parser, Subcommand};
 
 use crate::commands::simulate::SimulateArgs;
+use crate::commands::survey::SurveyArgs;
 use twinpeak_config::exit::Exit;
 
 pub use frames::{CheckArgs, HealthArgs, ModelArgs, ModelCommand, ProcessArgs, RunArgs};
@@ -55,6 +56,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Say what a configuration would run, or what is wrong with it
     Check(CheckArgs),
+    /// Say what a survey's description makes of frames
+    Survey(SurveyArgs),
     /// Put another model bundle in service, or the last one back
     Model(ModelArgs),
     /// Say whether the daemon on this machine is ready, or why it is not

@@ -16,4 +16,25 @@ pub mod simulate;
 pub mod stream;
 pub mod submit;
 pub mod summary;
+pub mod survey;
 pub mod train;
+
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
+
+use twinpeak_config::exit::Fault;
+
+/// Prints what a command answers. That nobody reads it any more is no fault; a full disk is.
+///
+/// # Errors
+/// With [`Fault::Output`].
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("standard output").context(Fault::Output)
+        }
+        _ => Ok(()),
+    }
+}

@@ -21,6 +21,7 @@ fn main() {
         Command::Check(args) => commands::check::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Model(args) => commands::model::run(&args),
+        Command::Survey(args) => commands::survey::run(&args.command),
         Command::Train(args) => commands::train::run(&args),
     };
     let exit = done.unwrap_or_else(|error| {

@@ -18,7 +18,7 @@ use twinpeak_nets::device::Chosen;
 /// The first part that could not be used, with its [`Fault`].
 pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let config = Layers::from_file(Some(args.config.clone())).environment().load()?;
-    print!("{}", describe(&config)?);
+    super::print(&describe(&config)?)?;
     Ok(Exit::Done)
 }
 

@@ -64,7 +64,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
         band: band.to_owned(),
         image,
     };
-    print!("{}", table::render(&report));
+    super::print(&table::render(&report))?;
     let beside = args.catalog.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     write(&report, args.out.as_deref().unwrap_or(beside))?;
     Ok(Exit::Done)

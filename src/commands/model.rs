@@ -26,14 +26,14 @@ pub fn run(args: &ModelArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
     let link = &config.model.bundle;
     match &args.command {
-        ModelCommand::Show => print!("{}", show(&config)?),
+        ModelCommand::Show => super::print(&show(&config)?)?,
         ModelCommand::Use { bundle } => take(&config, bundle)?,
         ModelCommand::Back => {
             let last = fs::read_link(previous(link))
                 .with_context(|| format!("there is no {}: nothing was replaced here", previous(link).display()))?;
             take(&config, &beside(link, &last))?;
         }
-        ModelCommand::Report => print!("{}", report(&config)?),
+        ModelCommand::Report => super::print(&report(&config)?)?,
     }
     Ok(Exit::Done)
 }

@@ -30,7 +30,7 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
         Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
         None => None,
     };
-    print!("{}", render(&night, scores.as_ref(), &survey));
+    super::print(&render(&night, scores.as_ref(), &survey))?;
     if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
         let profile = survey.profile();
         let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;

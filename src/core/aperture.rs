@@ -5,10 +5,12 @@
 mod centroid;
 mod ellipse;
 mod growth;
+mod width;
 
 pub use centroid::{Window, centroid_error, windowed_centroid};
 pub use ellipse::{Ellipse, Sum, extent, sum};
 pub use growth::radius_holding;
+pub use width::gaussian_fwhm_px;
 
 use rayon::prelude::*;
 

@@ -48,6 +48,11 @@ impl<'a> Detections<'a> {
         Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles }
     }
 
+    /// Position and size of each object in the reference band, in the order of their numbers.
+    pub fn shapes(&self) -> &[crate::aperture::Shape] {
+        &self.shapes
+    }
+
     /// The frame as cutouts and measurements need it.
     pub fn view(&self) -> FrameView<'_> {
         FrameView {

@@ -219,7 +219,8 @@ pub struct FieldIds {
     pub field: Option<u32>,
 }
 
-/// One field in five bands, all of one size.
+/// One field in five bands, each on its own grid; of one size and on one grid once it is prepared
+/// ([`crate::preprocess::prepare`]).
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// Name of the image, which tells it from every other of the survey.
@@ -241,12 +242,12 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Pixels in a row of every band.
+    /// Pixels in a row of every band of a prepared frame.
     pub fn width(&self) -> usize {
         self.bands[0].pixels.width()
     }
 
-    /// Rows of every band.
+    /// Rows of every band of a prepared frame.
     pub fn height(&self) -> usize {
         self.bands[0].pixels.height()
     }

@@ -9,6 +9,7 @@ mod no_data;
 mod noise;
 pub mod plausible;
 mod registration;
+mod resample;
 mod spline;
 mod variance;
 
@@ -22,6 +23,8 @@ use cosmic::TooSharp;
 use plausible::{SkySteps, noise_against_gain};
 use rayon::prelude::*;
 use registration::Place;
+pub use registration::Turn;
+
 use serde::{Deserialize, Serialize};
 pub use variance::noise_ratio;
 
@@ -72,7 +75,11 @@ pub struct Prepared {
     pub frame: Frame,
     /// Level and noise of each band's sky, as measured here.
     pub sky: PerBand<Sky>,
-    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry.
+    /// Side of a pixel of the reference grid, arcsec: the survey's, or the frame's own where its world coordinates
+    /// differ from that by more than 1 %.
+    pub pixel_scale_arcsec: f64,
+    /// Reference pixel -> band pixel (sub-pixel), for cuts and forced photometry. The identity for a band that was
+    /// resampled onto the reference grid.
     pub to_band: PerBand<Affine>,
     /// The same as whole pixels (dx, dy) at the frame's centre.
     pub shift_px: PerBand<(isize, isize)>,
@@ -165,21 +172,49 @@ pub enum PreprocessError {
         /// Full width at half maximum of the sharpest stars, px.
         fwhm_px: f64,
     },
-    /// The bands do not overlap on the sky.
-    #[error("band {band} lies {offset_px:.0} px from the reference band by its world coordinates")]
+    /// The bands do not overlap on the sky, or too little.
+    #[error("band {band} shows {:.0} % of the frame of band {reference}: their centres lie {distance_arcsec:.0} arcsec ({distance_px:.0} px) apart by their world coordinates", 100.0 * overlap)]
     Misregistered {
         /// Name of the band.
         band: String,
-        /// Distance; infinite where no pixel of the band answers a position of the reference band.
-        offset_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Part of the reference band's frame that it shows, 0..1.
+        overlap: f64,
+        /// Distance of the centres on the sky, arcsec.
+        distance_arcsec: f64,
+        /// The same in pixels of the reference band.
+        distance_px: f64,
     },
-    /// The bands' grids differ by more than a shift, a turn and a scale.
-    #[error("band {band} differs from an affine map of the reference band by {residual_px:.2} px")]
-    Distorted {
+    /// A band's grid is not the reference band's but for a shift, and the band may not be resampled.
+    #[error("band {band} is {turn} against band {reference}: {why}")]
+    OtherGrid {
         /// Name of the band.
         band: String,
-        /// Largest distance from the best affine map, px.
-        residual_px: f64,
+        /// Name of the reference band.
+        reference: String,
+        /// Angle, mirror and scale.
+        turn: Turn,
+        /// Why it is not resampled.
+        why: &'static str,
+    },
+    /// A band whose centre has no place on the sky.
+    #[error("band {band}: its centre has no place on the sky by its world coordinates")]
+    OffTheSky {
+        /// Name of the band.
+        band: String,
+    },
+    /// Pixels of another size than the survey's.
+    #[error(
+        "pixels of band {band} are {found_arcsec:.3} arcsec wide by their world coordinates, and {wanted_arcsec:.3} by the survey's pixel_scale_arcsec"
+    )]
+    OtherScale {
+        /// Name of the reference band.
+        band: String,
+        /// Side of a pixel by the frame's world coordinates, arcsec.
+        found_arcsec: f64,
+        /// By the survey's description, arcsec.
+        wanted_arcsec: f64,
     },
 }
 
@@ -194,7 +229,9 @@ impl PreprocessError {
             | Self::SamePixels { band, .. }
             | Self::Undersampled { band, .. }
             | Self::Misregistered { band, .. }
-            | Self::Distorted { band, .. } => Some(band),
+            | Self::OtherGrid { band, .. }
+            | Self::OffTheSky { band }
+            | Self::OtherScale { band, .. } => Some(band),
         }
     }
 }
@@ -204,11 +241,13 @@ impl PreprocessError {
 /// # Errors
 /// [`PreprocessError`]
 pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result<Prepared, PreprocessError> {
-    let (width, height) = (frame.width(), frame.height());
-    if width < SMALLEST_PX || height < SMALLEST_PX {
-        return Err(PreprocessError::TooSmall { width, height });
+    for (width, height) in frame.bands.iter().map(|band| (band.pixels.width(), band.pixels.height())) {
+        if width < SMALLEST_PX || height < SMALLEST_PX {
+            return Err(PreprocessError::TooSmall { width, height });
+        }
     }
-    let places = registration::places(&frame, survey)?;
+    let pixel_scale_arcsec = registration::pixel_scale_arcsec(&frame, survey)?;
+    let mut places = registration::places(&frame, survey)?;
     let present = frame.present;
     let each = |(b, band): (usize, &mut Band)| match present[b] {
         true => clean(band, b, survey, settings),
@@ -216,20 +255,41 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     };
     let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
     let cleaned = cleaned?;
-    compare(&frame.bands, &cleaned, &places.map(|p| p.whole()), survey)?;
+    compare(&frame.bands, &cleaned, &places, survey)?;
     frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
         cleaned.rays.mark(&mut band.mask);
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
-    let sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
+    onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
     let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
     });
     let bits = reference_bits(&frame, &places, survey);
-    let (to_band, shift_px) = (places.map(|p| p.to_band), places.map(|p| p.whole()));
-    Ok(Prepared { frame, sky, to_band, shift_px, registered, bits })
+    let shift_px = places.each_ref().map(Place::whole);
+    let to_band = places.map(|p| p.to_band);
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
+}
+
+/// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
+/// cut or widened. All are clean by now, since cosmic rays, bleeding and bad columns are told by the detector's own
+/// pixels and white noise.
+fn onto_reference_grid(frame: &mut Frame, sky: &mut PerBand<Sky>, places: &mut PerBand<Place>, reference: usize) {
+    let (wcs, size) = {
+        let band = &frame.bands[reference];
+        (band.wcs.clone(), (band.pixels.width(), band.pixels.height()))
+    };
+    for ((band, sky), place) in frame.bands.iter_mut().zip(sky).zip(places) {
+        if let Some(nodes) = place.nodes.take() {
+            *place = resample::onto(band, sky, &nodes);
+            band.wcs = wcs.clone();
+        } else if (band.pixels.width(), band.pixels.height()) != size {
+            *place = registration::cropped(band, place, size);
+            band.wcs = wcs.clone();
+        }
+    }
 }
 
 /// What cleaning a band showed.
@@ -256,7 +316,9 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         return Err(refusal);
     }
     no_data::mark_before_sky(band);
-    let dither = Dither::new(settings, b, band.nmgy_per_dn);
+    // Pixels whose noise is less than a count are no whole counts: coadds, in which a count is a unit of flux.
+    let step_nmgy = band.nmgy_per_dn.min(survey.profile().typical.sky_sigma_nmgy[b]);
+    let dither = Dither::new(settings, b, step_nmgy);
     let background = Background::measure(&band.pixels, &band.mask, settings.mesh_px, dither)
         .ok_or(no_signal("too few usable pixels to measure the sky"))?;
     background.subtract(&mut band.pixels);
@@ -319,7 +381,7 @@ fn wrong_noise(band: &Band, b: usize, sky: &Sky, survey: &Survey) -> Option<Prep
 fn compare(
     bands: &PerBand<Band>,
     cleaned: &[Cleaned],
-    shift_px: &PerBand<(isize, isize)>,
+    places: &PerBand<Place>,
     survey: &Survey,
 ) -> Result<(), PreprocessError> {
     let pairs = (0..BANDS).flat_map(|b| (0..BANDS).filter(move |c| *c != b).map(move |c| (b, c)));
@@ -328,8 +390,13 @@ fn compare(
         if b < c && cleaned[b].steps.are_those_of(&cleaned[c].steps) {
             return Err(PreprocessError::SamePixels { band: band(), other: survey.band(c).to_owned() });
         }
-        let step = (shift_px[c].0 - shift_px[b].0, shift_px[c].1 - shift_px[b].1);
+        let (from, to) = (places[b].whole(), places[c].whole());
         let width = bands[b].mask.width();
+        // Sharp places are found again in another band where a shift leads there.
+        if !places[b].is_shift() || !places[c].is_shift() || bands[c].mask.width() != width {
+            continue;
+        }
+        let step = (to.0 - from.0, to.1 - from.1);
         if let Some(fwhm_px) = cosmic::undersampled(&cleaned[b].rays, &cleaned[c].rays, step, width) {
             return Err(PreprocessError::Undersampled { band: band(), fwhm_px });
         }
@@ -372,6 +439,10 @@ fn reference_bits(frame: &Frame, places: &PerBand<Place>, survey: &Survey) -> Pl
             };
             row[..from].iter_mut().for_each(|m| *m |= beyond);
             row[to..].iter_mut().for_each(|m| *m |= beyond);
+            if place.moved {
+                let source = frame.bands[b].mask.row(source);
+                row.iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::EDGE);
+            }
             if shape {
                 let source = &frame.bands[b].mask.row(source)[(from as isize + dx) as usize..];
                 row[from..to].iter_mut().zip(source).for_each(|(m, s)| *m |= s & mask::UNUSABLE);

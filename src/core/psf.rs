@@ -72,7 +72,7 @@ pub fn measure(
     let frame_size = (prepared.frame.width(), prepared.frame.height());
     let half_size_px = (frame_size.0 as f64 / 2.0, frame_size.1 as f64 / 2.0);
     let selected = stars::select(shapes, survey, frame_size);
-    let scale = survey.profile().pixel_scale_arcsec;
+    let scale = prepared.pixel_scale_arcsec;
     let found: Vec<(BandPsf, quality::Stars)> = (0..BANDS)
         .into_par_iter()
         .map(|b| {

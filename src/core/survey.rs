@@ -41,7 +41,12 @@ pub struct Profile {
     pub reference_band: String,
     /// The three bands in which sources stand out best; centring and classification use these.
     pub shape_bands: [String; 3],
-    /// Side of a pixel, arcsec.
+    /// Whether a band whose grid is turned, mirrored, scaled or distorted against the reference band's is resampled
+    /// onto it; a frame with such a band is refused otherwise.
+    #[serde(default = "yes")]
+    pub resample: bool,
+    /// Side of a pixel, arcsec. A frame whose world coordinates give another is measured with its own; one that
+    /// differs by more than 20 % is refused.
     pub pixel_scale_arcsec: f64,
     /// Magnitude of one unit of flux in the files; everything of ours is in nMgy, whose zero point is 22.5. Absent where
     /// they hold counts.
@@ -82,6 +87,10 @@ pub struct Profile {
     pub mask: Option<MaskPlanes>,
     /// The survey's own weights or variances.
     pub weight: Option<WeightPlanes>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Pixels at each side of a frame.

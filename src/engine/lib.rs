@@ -87,6 +87,7 @@ use twinpeak_core::survey::Survey;
 
 pub use error::EngineError;
 pub use run::run;
+pub use stages::refused;
 
 /// One device's nets; a thread of the engine owns them.
 pub struct Device {

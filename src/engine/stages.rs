@@ -140,7 +140,8 @@ pub(super) fn prepare<R>(
     }
 }
 
-fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
+/// The refusal of a frame, of these `files`, that cannot be prepared.
+pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) -> Rejection {
     let (reason, advice) = match error {
         PreprocessError::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 px"),
         PreprocessError::NoSignal { .. } => (Reason::NoSignal, "check the exposure and the file's pixels"),
@@ -152,8 +153,16 @@ fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>) ->
         }
         PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
         PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
-        PreprocessError::Misregistered { .. } | PreprocessError::Distorted { .. } => {
+        PreprocessError::Misregistered { .. } => {
             (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
+        }
+        PreprocessError::OtherGrid { .. } => (
+            Reason::BandMismatch,
+            "resample the band onto the reference band's grid, or let the survey's `resample` do it",
+        ),
+        PreprocessError::OffTheSky { .. } => (Reason::BadWcs, "solve the frame's astrometry"),
+        PreprocessError::OtherScale { .. } => {
+            (Reason::BadWcs, "describe a survey with such pixels, or correct the frame's world coordinates")
         }
     };
     let at_fault = error.band().and_then(|band| (0..files.len()).find(|&b| survey.band(b) == band));

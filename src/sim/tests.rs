@@ -1,6 +1,7 @@
 //! Laws of the simulated sky, measured on its pixels.
 
 mod brute;
+mod surveys;
 
 use super::*;
 

@@ -63,11 +63,26 @@ fn cases() -> Vec<Case> {
         case("a missing band", "missing_band", "bands u, i of image", "frame-u-{id}", |f, id| {
             ["u", "i"].iter().for_each(|b| fs::remove_file(path_of(f, b, id)).unwrap());
         }),
-        case("bands of different fields", "band_mismatch", "band i lies", "frame-i-{id}.fits", |f, id| {
-            fs::write(path_of(f, "i", id), &night()[1].bands[3]).unwrap();
+        case(
+            "bands of different fields",
+            "band_mismatch",
+            "band i shows 0 % of the frame",
+            "frame-i-{id}.fits",
+            |f, id| {
+                fs::write(path_of(f, "i", id), &night()[1].bands[3]).unwrap();
+            },
+        ),
+        case("pixels of another size", "bad_wcs", "are 0.792 arcsec wide", "frame-r-{id}.fits", |f, id| {
+            edit(f, id, "r", |bytes| {
+                ["CD1_1", "CD2_2"].iter().for_each(|key| set(bytes, key, "0.00022"));
+                ["CD1_2", "CD2_1"].iter().for_each(|key| set(bytes, key, "0.0"));
+            });
         }),
-        case("bands of different sizes", "band_mismatch", "(256, 100) pixels", "frame-z-{id}.fits", |f, id| {
-            edit(f, id, "z", |bytes| set(bytes, "NAXIS2", "100"));
+        case("a band of far larger pixels", "band_mismatch", "factor of 4", "frame-z-{id}.fits", |f, id| {
+            edit(f, id, "z", |bytes| {
+                ["CD1_1", "CD2_2"].iter().for_each(|key| set(bytes, key, "0.001"));
+                ["CD1_2", "CD2_1"].iter().for_each(|key| set(bytes, key, "0.0"));
+            });
         }),
         case("a band twice", "band_mismatch", "band r came twice", "frame-r-{id}.fits.bz2", |f, id| {
             let bytes = fs::read(path_of(f, "r", id)).unwrap();

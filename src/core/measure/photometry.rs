@@ -89,7 +89,7 @@ impl<'a> Photometry<'a> {
 
     /// Fluxes within the circle.
     pub fn aperture(&self) -> Fluxes {
-        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.survey.profile().pixel_scale_arcsec))
+        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec))
     }
 
     fn within(&self, ellipse: &Ellipse) -> Fluxes {

@@ -8,6 +8,8 @@ use super::*;
 use crate::frame::{FieldIds, ImageId};
 use crate::wcs::Wcs;
 
+mod grids;
+
 const SCALE_DEG: f64 = 0.396 / 3600.0;
 
 /// Noise of 1 DN = .01 nMgy about a sky of 3 DN, in whole DN, all bands on one grid.
@@ -108,24 +110,6 @@ fn frames_without_signal_are_refused_by_name() {
         "the sky has no noise"
     );
     assert_eq!(problem(&|p| p.pixels_mut()[..4000].fill(f32::INFINITY)), "too few usable pixels to measure the sky");
-}
-
-#[test]
-fn bands_elsewhere_on_the_sky_are_refused() {
-    let moved = |dx: f64| {
-        let mut frame = noise(200, 200, 4);
-        let cd = [[SCALE_DEG, 0.0], [0.0, SCALE_DEG]];
-        frame.bands[3].wcs = Wcs::tangent((200, 200), (150.0, 2.0), (100.0 + dx, 100.0), cd).unwrap();
-        prepared(frame)
-    };
-    assert_eq!(moved(12.4).unwrap().shift_px[3], (12, 0));
-    for dx in [51.0, 70.0, 1e4] {
-        assert!(matches!(moved(dx), Err(PreprocessError::Misregistered { band, .. }) if band == "i"), "{dx}");
-    }
-    // A band moved by 12 px holds nothing for the reference's last columns.
-    let p = moved(12.0).unwrap();
-    assert!(p.bits.at(188, 100) & mask::NO_DATA != 0 && p.bits.at(187, 100) & mask::NO_DATA == 0);
-    assert!(p.registered[3].at(190, 100) == 0.0 && p.registered[2].at(190, 100) != 0.0);
 }
 
 #[test]
@@ -263,14 +247,15 @@ fn real_fields_agree_with_the_reference() {
         let places = registration::places(&frame, &real::sdss()).unwrap();
         let p = prepared(frame).unwrap();
         for (b, (sigma, x, y)) in expected.into_iter().enumerate() {
-            let place = places[b];
+            let place = &places[b];
             println!(
                 "{name} band {b}: sigma {:.5} for {sigma}, affine residual {:.1e} px",
                 p.sky[b].sigma_nmgy, place.residual
             );
             assert!((f64::from(p.sky[b].sigma_nmgy) / sigma - 1.0).abs() < 0.005);
             assert!((place.offset.0 - x).abs() < 1e-3 && (place.offset.1 - y).abs() < 1e-3, "{:?}", place.offset);
-            assert!(place.residual < 1e-3);
+            println!("displacement {:.3} px", place.displacement);
+            assert!(place.residual < 1e-3 && place.displacement < 0.8 && place.nodes.is_none());
         }
     }
 }

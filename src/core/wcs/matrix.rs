@@ -7,6 +7,7 @@
 use super::axes::Axes;
 use super::cards::Cards;
 use super::error::{WcsError, contradiction, missing, not_read};
+use super::native::turn;
 use super::vector::Matrix2;
 
 /// Two matrices are the same within this part of their largest term.
@@ -104,7 +105,7 @@ fn filled(pc: Matrix2) -> Matrix2 {
 /// CROTA of the axis of latitude, which is the one that counts (paper II, 6.1).
 fn rotation_deg(cards: &Cards<'_>, axes: &Axes) -> Result<Option<f64>, WcsError> {
     let name = |axis: usize| format!("CROTA{}", axis + 1);
-    let (of_lon, of_lat) = (cards.number(&name(axes.lon))?, cards.number(&name(axes.lat()))?);
+    let (of_lon, of_lat) = (cards.number(&name(axes.lon))?, turn(&name(axes.lat()), cards.number(&name(axes.lat()))?)?);
     match of_lon {
         Some(angle) if angle != 0.0 && Some(angle) != of_lat => {
             let cards = format!("{} and {}", name(axes.lon), name(axes.lat()));

@@ -31,12 +31,10 @@ pub(super) fn placement(
     if lat0.abs() > 90.0 {
         return Err(unusable(&format!("CRVAL{}", lat + 1), lat0, "is no latitude: it goes from -90 to 90 deg"));
     }
-    if lon0.abs() > 720.0 {
-        return Err(unusable(&format!("CRVAL{}", lon + 1), lon0, "is no longitude in degrees"));
-    }
+    turn(&format!("CRVAL{}", lon + 1), Some(lon0))?;
     let name = |j: usize| format!("PV{}_{j}", lon + 1);
     let pv = |j: usize| if own_pv { cards.number(&name(j)) } else { Ok(None) };
-    let (given_phi0, given_theta0) = (pv(1)?, pv(2)?);
+    let (given_phi0, given_theta0) = (turn(&name(1), pv(1)?)?, pv(2)?);
     let (phi0, theta0) = (given_phi0.unwrap_or(0.0), given_theta0.unwrap_or(projection.theta0_deg()));
     if theta0.abs() > 90.0 {
         return Err(unusable(&name(2), theta0, "is no latitude: it goes from -90 to 90 deg"));
@@ -51,12 +49,21 @@ pub(super) fn placement(
         }
     };
     // 999 is how old writers said that there is none.
-    let lonpole = pv(3)?.or(cards.number("LONPOLE")?).filter(|v| *v != 999.0);
+    let lonpole = turn(&name(3), pv(3)?.filter(|v| *v != 999.0))?;
+    let lonpole = lonpole.or(turn("LONPOLE", cards.number("LONPOLE")?.filter(|v| *v != 999.0))?);
     let latpole = pv(4)?.or(cards.number("LATPOLE")?).filter(|v| *v != 999.0).unwrap_or(90.0);
     let phi_p = lonpole.unwrap_or(phi0 + if lat0 < theta0 { 180.0 } else { 0.0 });
     let pole = pole(lon0, lat0, phi0, theta0, phi_p, latpole)
         .ok_or_else(|| WcsError::NoPole { cards: format!("CRVAL{}, LONPOLE, LATPOLE", lat + 1) })?;
     Ok(Placement { to_sky: rotation(pole, phi_p), fiducial })
+}
+
+/// Refuses an angle, deg, of more than two turns: nobody means one, and it has no digits left.
+pub(super) fn turn(card: &str, angle: Option<f64>) -> Result<Option<f64>, WcsError> {
+    match angle.filter(|a| a.abs() > 720.0) {
+        Some(angle) => Err(unusable(card, angle, "is no angle: it is more than two turns")),
+        None => Ok(angle),
+    }
 }
 
 /// Celestial longitude and latitude of the native pole, deg: paper II, equations 8 to 10.
@@ -79,7 +86,12 @@ fn pole(lon0: f64, lat0: f64, phi0: f64, theta0: f64, phi_p: f64, latpole: f64) 
         if ratio.abs() > 1.0 + 1e-12 {
             return None;
         }
-        let (u, v) = (y.atan2(x).to_degrees(), ratio.clamp(-1.0, 1.0).acos().to_degrees());
+        // The arc cosine loses half of the digits near the poles, and is not needed on the fiducial point's meridian.
+        let (u, v) = if sin_phi == 0.0 && cos_phi > 0.0 {
+            (theta0, 90.0 - lat0)
+        } else {
+            (y.atan2(x).to_degrees(), ratio.clamp(-1.0, 1.0).acos().to_degrees())
+        };
         let wrap = |a: f64| {
             if a > 180.0 {
                 a - 360.0

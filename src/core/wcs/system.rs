@@ -12,6 +12,10 @@ use super::vector::{Matrix2, Matrix3, Vector, apply, apply2, inverse2, transpose
 
 /// The highest order of SIP's polynomials.
 const SIP_ORDER_MAX: f64 = 9.0;
+/// A term of the matrix beyond this is a mistake, deg a pixel.
+const LARGEST_DEG: f64 = 10.0;
+/// Cotangent of the lowest elevation, some 6 degrees, at which SIN can be said to look at the sky.
+const STEEPEST_SLANT: f64 = 10.0;
 /// From this number on, PV under TAN is a distortion: paper II's PVi_0 to PVi_4 place the fiducial point.
 const FIRST_OF_SCAMP: usize = 5;
 
@@ -44,6 +48,9 @@ impl System {
         let own = matrix(&cards, &axes)?;
         let by_axis = [own[0].map(|v| v * axes.unit_deg[0]), own[1].map(|v| v * axes.unit_deg[1])];
         let matrix = [by_axis[axes.lon], by_axis[axes.lat()]];
+        if let Some(large) = matrix.iter().flatten().find(|term| term.abs() > LARGEST_DEG) {
+            return Err(unusable("CDi_j, or CDELTi with PCi_j or CROTAi", *large, "deg is no pixel's size"));
+        }
         let inverse = inverse2(&matrix)
             .ok_or_else(|| WcsError::Singular { cards: "CDi_j, or CDELTi with PCi_j or CROTAi".to_owned() })?;
         let sip = sip(&cards)?;
@@ -226,6 +233,10 @@ fn projection(cards: &Cards<'_>, axes: &Axes, own_pv: bool) -> Result<Projection
     }
     match axes.code.as_str() {
         "TAN" => Ok(Projection::Tan),
+        "SIN" if factors[1].hypot(factors[2]) > STEEPEST_SLANT => {
+            let name = format!("PV{0}_1, PV{0}_2", axes.lat() + 1);
+            Err(unusable(&name, factors[1].hypot(factors[2]), "is steeper than any slant"))
+        }
         "SIN" => Ok(Projection::Sin { xi: factors[1], eta: factors[2] }),
         "ARC" => Ok(Projection::Arc),
         "ZEA" => Ok(Projection::Zea),

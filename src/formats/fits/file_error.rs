@@ -88,8 +88,6 @@ pub(super) enum FileError {
     OtherBand { found: String, wanted: String },
     #[error("band {band} is given twice")]
     Twice { band: String },
-    #[error("is {found:?} pixels, but the reference band is {wanted:?}")]
-    OtherSize { found: (usize, usize), wanted: (usize, usize) },
 }
 
 impl FileError {
@@ -158,7 +156,7 @@ impl FileError {
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
             Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
-            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } | Self::OtherSize { .. } => {
+            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")
             }
         }

@@ -115,14 +115,7 @@ fn assemble(
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
     let decoded: Vec<Option<Decoded>> = done.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
-
-    let size = |d: &Decoded| (d.band.pixels.width(), d.band.pixels.height());
     let reference = decoded[survey.reference()].as_ref().expect("it is there: enough_bands has looked");
-    let wanted = size(reference);
-    if let Some(b) = decoded.iter().position(|d| d.as_ref().is_some_and(|d| size(d) != wanted)) {
-        let found = decoded[b].as_ref().map_or(wanted, size);
-        return Err(FileError::OtherSize { found, wanted }.reject(&names[b]));
-    }
     let mut digest = Sha256::new();
     decoded.iter().flatten().flat_map(|d| &d.digests).for_each(|one| digest.update(one));
     let absent = Band::absent(&reference.band);

@@ -31,7 +31,7 @@ pub fn magnitudes(
 /// The same on a frame that is prepared.
 pub fn on(prepared: &Prepared, survey: &Survey, positions: &[(f64, f64)]) -> Vec<Option<f64>> {
     let (profile, reference) = (survey.profile(), survey.reference());
-    let circle = Ellipse::circle(DIAMETER_ARCSEC / 2.0 / profile.pixel_scale_arcsec);
+    let circle = Ellipse::circle(DIAMETER_ARCSEC / 2.0 / prepared.pixel_scale_arcsec);
     let softening = profile.asinh_softening_maggies[reference];
     let pixels = &prepared.frame.bands[reference].pixels;
     let magnitude = |&at: &(f64, f64)| {

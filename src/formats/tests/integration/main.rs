@@ -3,5 +3,6 @@
 
 mod fits_astropy;
 mod fits_cfitsio;
+mod fits_counts;
 mod planes;
 mod products;
