@@ -14,7 +14,6 @@ use twinpeak_config::{Layers, assemble};
 use twinpeak_core::outcome::Outcome;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{Event, Probe};
-use twinpeak_store::FileList;
 
 /// Prints a line for each image that ends.
 struct Lines;
@@ -42,7 +41,7 @@ fn main() -> Result<()> {
 
     // From the configuration to the parts: frames in, the nets on their device, results out.
     let survey = Arc::new(assemble::survey(&config)?);
-    let mut source = FileList::new(&[frames], survey.clone(), assemble::loader(&config, &survey));
+    let mut source = assemble::file_list(&config, &survey, &[frames]);
     let assembly = assemble::assemble(&config)?;
     let sink = assemble::sink(&config, assemble::ledger(&config)?, &assembly.models)?;
 

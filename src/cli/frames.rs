@@ -10,9 +10,13 @@ use twinpeak_config::{Config, ConfigError};
 /// `twinpeak process`
 #[derive(Args, Debug)]
 pub struct ProcessArgs {
-    /// Files of frames, or folders of them; bands are grouped by file name
-    #[arg(required = true)]
+    /// Files of frames, or folders of them; bands are grouped as the survey says: by file name, or by sky and time.
+    /// A file named *.fields.csv is a table of fields
+    #[arg(required_unless_present = "table")]
     pub frames: Vec<PathBuf>,
+    /// A table of fields, of any name: id, band, path, and where wanted hdu, mask, mask_hdu, weight, weight_hdu
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
     /// Where catalogues, masks, pictures and records go
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

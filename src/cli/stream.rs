@@ -12,8 +12,8 @@ use twinpeak_core::outcome::Reason;
 pub(super) const SUBMIT: &str = "\
 Tells the daemons of frames on disk or in a store: a message a field, on the broker's topic of new images.
 
-Files are grouped into fields by the survey's file names, as `process` does it. Each message names the five files of a \
-field by absolute file:// URIs (or, with --s3-prefix, as they lie in a store); the daemons read them from there, so \
+Files are grouped into fields as `process` does it. Each message names the files of a field, and masks and weights \
+that lie beside them, by absolute file:// URIs (or, with --s3-prefix, as they lie in a store); the daemons read them from there, so \
 their remote.file_roots or remote.s3_buckets must allow it. A folder of a store, s3://BUCKET/FOLDER, is listed as \
 remote.s3_* says, its bucket being one of remote.s3_buckets. Fields that are incomplete and files of other names are \
 reported, and not sent. Each message is sent until the broker has it; one that it does not take within 120 s is reported. \
@@ -39,10 +39,13 @@ Exit code 3 where some could not be sent, 4 where none could, 9 where the broker
 /// `twinpeak submit`
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
-    /// Files of frames, or folders of them, or one folder of a store (s3://BUCKET/FOLDER); bands are grouped by file
-    /// name
-    #[arg(required = true)]
+    /// Files of frames, or folders of them, or one folder of a store (s3://BUCKET/FOLDER); bands are grouped as
+    /// `process` does it
+    #[arg(required_unless_present = "table")]
     pub frames: Vec<PathBuf>,
+    /// A table of fields, as of `process`
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
     /// Most messages a second [default: as fast as the broker takes them]
     #[arg(long, value_name = "MESSAGES/S", value_parser = rate)]
     pub rate: Option<f64>,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
 use twinpeak_config::Config;
-use twinpeak_config::assemble::{fits_limits, loader, survey};
+use twinpeak_config::assemble::{file_list, fits_limits, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::frame::Frame;
 use twinpeak_core::survey::Survey;
@@ -22,7 +22,7 @@ use twinpeak_engine::ports::FrameSource;
 use twinpeak_formats::fits;
 use twinpeak_sim::IGNORED;
 use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced, truth_files};
-use twinpeak_store::{self as store, FileList};
+use twinpeak_store as store;
 
 /// All metrics of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ fn force(
 /// # Errors
 /// Where the folder does not hold it, or it cannot be used.
 fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Survey>) -> anyhow::Result<Frame> {
-    let mut source = FileList::new(&[folder.to_owned()], survey.clone(), loader(config, survey));
+    let mut source = file_list(config, survey, &[folder.to_owned()]);
     while let Some(arrival) = source.next(&Stop::default()).map_err(anyhow::Error::new)? {
         if arrival.image_id.as_str() == image {
             let loaded = (arrival.load)().map_err(|rejection| anyhow!("{rejection}"))?;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::cli::ProcessArgs;
-use twinpeak_config::assemble::{assemble, ended, ledger, limits, loader, sink, start_log, survey};
+use twinpeak_config::assemble::{assemble, ended, fields, ledger, limits, loader, sink, start_log, survey};
 use twinpeak_config::exit::Exit;
 use twinpeak_engine::flow::Stop;
 use twinpeak_nets::process;
@@ -19,10 +19,13 @@ use twinpeak_telemetry::signals;
 pub fn run(args: &ProcessArgs) -> anyhow::Result<Exit> {
     let config = args.load()?;
     let survey = Arc::new(survey(&config)?);
-    let mut source = FileList::new(&args.frames, survey.clone(), loader(&config, &survey));
+    let fields = fields(&config, &survey, &args.frames, args.table.as_slice());
+    let passed_over = fields.notes();
+    let mut source = FileList::new(fields, loader(&config, &survey));
     let images = source.len() as u64;
     let progress = FrameProgress::new(images);
     start_log(&config, progress.bar());
+    passed_over.iter().for_each(|note| tracing::warn!(note, "files passed over"));
     let stop = Stop::default();
     let ledger = ledger(&config)?;
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };

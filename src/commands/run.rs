@@ -5,7 +5,7 @@ use anyhow::Context;
 use super::serve::{ShutdownHooks, Watching, serve};
 use super::stream;
 use crate::cli::RunArgs;
-use twinpeak_config::assemble::{assemble, ended, ledger, limits, loader, sink, start_log};
+use twinpeak_config::assemble::{assemble, ended, headers, ledger, limits, loader, sink, start_log};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_config::{Config, Source};
 use twinpeak_store::{Inbox, WatchTimeouts};
@@ -43,8 +43,8 @@ fn inbox(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
         incomplete_after_s: config.input.incomplete_after_s.into(),
     };
     let survey = models.survey.clone();
-    let mut source =
-        Inbox::new(config.input.dir.clone(), survey.clone(), loader(config, &survey), ledger.clone(), patience);
+    let readers = (loader(config, &survey), headers(config, &survey));
+    let mut source = Inbox::new(config.input.dir.clone(), survey, readers, ledger.clone(), patience);
     if until_idle {
         source = source.until_idle();
     }

@@ -160,7 +160,8 @@ fn name_of(survey: &Survey, band: usize, frame: &Frame, plain: bool) -> Result<S
         let packed = [".bz2", ".gz"].iter().find_map(|end| template.strip_suffix(end)).filter(|_| plain);
         packed.unwrap_or(&template).to_owned()
     });
-    let is_known = |name: &String| survey.file_name(name).is_some_and(|k| k.image == frame.id && k.band == band);
+    let is_known =
+        |name: &String| survey.file_name(name).is_some_and(|k| k.image == frame.id && k.band.is_none_or(|b| b == band));
     made.into_iter().find(is_known).with_context(|| {
         let name = survey.file_for(band, &frame.id);
         format!("the survey's file_pattern does not accept {name:?}, which its file_template makes")

@@ -10,9 +10,9 @@ use anyhow::{Context, anyhow};
 
 use crate::cli::SubmitArgs;
 use twinpeak_config::Config;
-use twinpeak_config::assemble::{start_log, survey};
+use twinpeak_config::assemble::{fields, start_log, survey};
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::files::FieldFiles;
+use twinpeak_core::files::{BandFiles, FieldFiles, Place as CorePlace};
 use twinpeak_core::frame::{FieldIds, ImageId};
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
@@ -41,9 +41,7 @@ pub fn run(args: &SubmitArgs) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     let at_once = || -> Infallible { process::leave(Exit::Interrupted.code()) };
     signals::watch(stop.clone(), config.pipeline.drain_timeout_s.duration(), at_once)?;
-    if fields.passed_over() > 0 {
-        submission.count.println(&format!("{} files are not of the survey: passed over", fields.passed_over()));
-    }
+    fields.notes().iter().for_each(|note| submission.count.println(note));
 
     let mut pace = Pace::new(args.rate);
     for (image, files) in fields {
@@ -76,9 +74,9 @@ fn night(args: &SubmitArgs, config: &Config, survey: &Arc<Survey>) -> anyhow::Re
     let names: Vec<&str> = args.frames.iter().filter_map(|path| path.to_str()).collect();
     let Some(&folder) = names.iter().find(|name| name.starts_with("s3://")) else {
         let place = Place::new(args.s3_prefix.as_deref()).context("--s3-prefix").context(Fault::Config)?;
-        return Ok((place, Fields::new(&args.frames, survey.clone())));
+        return Ok((place, fields(config, survey, &args.frames, args.table.as_slice())));
     };
-    if args.frames.len() > 1 || args.s3_prefix.is_some() {
+    if args.frames.len() > 1 || args.s3_prefix.is_some() || args.table.is_some() {
         return Err(anyhow!("{folder}: one folder of a store is named alone").context(Fault::Config));
     }
     let (bucket, folder) = in_store(folder).with_context(|| folder.to_owned()).context(Fault::Config)?;
@@ -195,18 +193,18 @@ impl Place {
         let name = |file: &Path| survey.file_name(file.file_name()?.to_str()?);
         let reference = files[survey.reference()].as_ref();
         let ids = reference.and_then(|band| name(&band.image.file)).map_or_else(FieldIds::default, |name| name.ids);
-        let mut bands = files.each_ref().map(|_| Uri::File(PathBuf::new()));
-        for (uri, band) in bands.iter_mut().zip(files.iter().flatten()) {
-            *uri = self.uri(&band.image.file)?;
+        let place = |place: &CorePlace| -> Result<CorePlace<Uri>, Unsendable> {
+            Ok(CorePlace { file: self.uri(&place.file)?, hdu: place.hdu.clone() })
+        };
+        let mut bands = FieldFiles::default();
+        for (b, files) in files.iter().enumerate() {
+            let Some(files) = files else { continue };
+            let mask = files.mask.as_ref().map(place).transpose()?;
+            let weight = files.weight.as_ref().map(place).transpose()?;
+            bands[b] = Some(BandFiles { image: place(&files.image)?, mask, weight });
         }
-        Ok(NewImage {
-            image_id: image,
-            observed_mjd_tai: None, // the daemons find it in the files
-            bands,
-            ids,
-            weights: Default::default(),
-            masks: Default::default(),
-        })
+        // When it was observed the daemons find in the files.
+        Ok(NewImage { image_id: image, observed_mjd_tai: None, bands, ids })
     }
 
     fn uri(&self, file: &Path) -> Result<Uri, Unsendable> {
@@ -248,7 +246,12 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        Fields::new(&[folder.to_owned()], survey.clone()).map(reported).collect()
+        let headers: twinpeak_store::HeaderReader = Arc::new(|_| unreachable!("names say it"));
+        Fields::new(&[folder.to_owned()], &[], survey.clone(), &headers).map(reported).collect()
+    }
+
+    fn image(message: &NewImage, band: usize) -> Uri {
+        message.bands[band].as_ref().unwrap().image.file.clone()
     }
 
     fn field(folder: &Path, bands: &[&str]) {
@@ -267,7 +270,7 @@ mod tests {
         let real = fs::canonicalize(real).unwrap();
         for folder in [link.clone(), link.join("."), link.join("../link")] {
             let message = messages(&folder, &Place::Here).remove(0).unwrap();
-            assert_eq!(message.bands[0], Uri::File(real.join("frame-u-000752-3-0213.fits")));
+            assert_eq!(image(&message, 0), Uri::File(real.join("frame-u-000752-3-0213.fits")));
             assert_eq!(
                 (message.image_id.as_str(), message.ids.run, message.ids.field),
                 ("000752-3-0213", Some(752), Some(213))
@@ -277,7 +280,7 @@ mod tests {
             [("s3://night/", ""), ("s3://night", ""), ("s3://night/a/b", "a/b/"), ("s3://night/a%20b//", "a b/")]
         {
             let message = messages(&real, &Place::new(Some(prefix)).unwrap()).remove(0).unwrap();
-            assert_eq!(message.bands[4], Uri::s3("night", &format!("{key}frame-z-000752-3-0213.fits")).unwrap());
+            assert_eq!(image(&message, 4), Uri::s3("night", &format!("{key}frame-z-000752-3-0213.fits")).unwrap());
         }
         for bad in ["file:///night", "s3://", "night", "s3://night/../x", "s3://night/a?b"] {
             assert!(Place::new(Some(bad)).is_err(), "{bad}");
@@ -296,7 +299,7 @@ mod tests {
         let all: Vec<_> = fields.map(|(image, files)| Ok((files?, image))).collect::<Vec<Result<_, Box<_>>>>();
         let (files, image) = all[0].as_ref().unwrap();
         let message = place.message(image.clone(), files, &survey).unwrap();
-        assert_eq!(message.bands[1], Uri::s3("night", &key("g")).unwrap());
+        assert_eq!(image(&message, 1), Uri::s3("night", &key("g")).unwrap());
         let incomplete: &twinpeak_core::outcome::Rejection = all[1].as_ref().unwrap_err();
         assert!(incomplete.message.contains("missing"), "{}", incomplete.message);
     }

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use report::Report;
 use twinpeak_config::Layers;
-use twinpeak_config::assemble::{loader, survey_of};
+use twinpeak_config::assemble::{headers, loader, survey_of};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_store::Fields;
 
@@ -37,8 +37,11 @@ pub struct SurveyCheckArgs {
     #[arg(value_name = "SURVEY")]
     pub survey: PathBuf,
     /// Files of frames, or folders of them
-    #[arg(required = true)]
+    #[arg(required_unless_present = "tables")]
     pub frames: Vec<PathBuf>,
+    /// Tables of fields: which file holds which band of which image, where names do not tell
+    #[arg(long = "table", value_name = "FILE")]
+    pub tables: Vec<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -53,8 +56,8 @@ pub fn run(args: &SurveyCommand) -> anyhow::Result<Exit> {
     let survey = Arc::new(survey_of(&args.survey)?);
     let config = Layers::from_text(PathBuf::new(), String::new()).load().context(Fault::Config)?;
     let loader = loader(&config, &survey);
-    let fields = Fields::new(&args.frames, survey.clone());
-    let passed_over = fields.passed_over();
+    let fields = Fields::new(&args.frames, &args.tables, survey.clone(), &headers(&config, &survey));
+    let passed_over = fields.notes();
     let (mut sound, mut refused) = (0, 0);
     for (image, files) in fields {
         let report = Report::of(&image, files.map_err(|r| *r), &survey, &loader);
@@ -66,8 +69,8 @@ pub fn run(args: &SurveyCommand) -> anyhow::Result<Exit> {
         let text = if args.json { serde_json::to_string(&report)? + "\n" } else { report.to_string() };
         super::print(&text)?;
     }
-    if passed_over > 0 && !args.json {
-        super::print(&format!("{passed_over} files have names that are none of the survey's\n"))?;
+    for note in passed_over.iter().filter(|_| !args.json) {
+        super::print(&format!("{note}\n"))?;
     }
     Ok(Exit::of_counts(sound, refused))
 }

@@ -2,7 +2,7 @@
 //! differ.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -26,7 +26,9 @@ use twinpeak_formats::fits;
 use twinpeak_nets::bundle::Bundle;
 use twinpeak_nets::device::{Chosen, Wanted, choose};
 use twinpeak_nets::infer::{TorchClassifier, TorchSegmenter};
-use twinpeak_store::{CatalogAvro, DirectorySink, Encoders, Ledger, Loader, ModelName, StoreError};
+use twinpeak_store::{
+    CatalogAvro, DirectorySink, Encoders, Fields, FileList, HeaderReader, Ledger, Loader, ModelName, StoreError,
+};
 use twinpeak_telemetry::log::{self, Lines};
 
 /// Starts the log as configured; with a progress bar, lines go above it.
@@ -170,6 +172,22 @@ pub fn fits_limits(config: &Config) -> fits::Limits {
 pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
     let (limits, survey) = (fits_limits(config), survey.clone());
     Arc::new(move |image, files| fits::load(&survey, image, files, &limits))
+}
+
+/// How a file's headers are asked of which field it is, under the configured limits.
+pub fn headers(config: &Config, survey: &Arc<Survey>) -> HeaderReader {
+    let (limits, survey) = (fits_limits(config), survey.clone());
+    Arc::new(move |file| fits::sightings(&survey, file, &limits))
+}
+
+/// The fields that files and folders hold, grouped as the survey says; `tables` are tables of fields of any name.
+pub fn fields(config: &Config, survey: &Arc<Survey>, paths: &[PathBuf], tables: &[PathBuf]) -> Fields {
+    Fields::new(paths, tables, survey.clone(), &headers(config, survey))
+}
+
+/// The same as a source of frames.
+pub fn file_list(config: &Config, survey: &Arc<Survey>, paths: &[PathBuf]) -> FileList {
+    FileList::new(fields(config, survey, paths, &[]), loader(config, survey))
 }
 
 /// The folder of results.

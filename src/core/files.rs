@@ -53,6 +53,19 @@ impl<F> BandFiles<F> {
     }
 }
 
+/// What the headers of a file, or of one CCD in it, say of the field that it belongs to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sighting {
+    /// EXTNAME of the CCD's HDU, where a file holds several.
+    pub ccd: Option<String>,
+    /// Value of the survey's `files.band_card`, as written.
+    pub band: Option<String>,
+    /// Right ascension and declination of the image's centre, deg (ICRS).
+    pub centre_deg: Option<(f64, f64)>,
+    /// Middle of the exposure, MJD (TAI).
+    pub midpoint_mjd_tai: Option<f64>,
+}
+
 /// A field of one file a band and nothing beside.
 pub fn plain<F>(files: PerBand<F>) -> FieldFiles<F> {
     files.map(|file| Some(file.into()))

@@ -5,9 +5,9 @@
 //! (1 nMgy is magnitude 22.5); `x` runs along a row. "Reference pixels" are those of the survey's reference
 //! band (r), the grid on which objects are found and their positions are given.
 
-use std::fmt;
-
 use crate::wcs::Wcs;
+
+pub use crate::image_id::{ImageId, InvalidImageId};
 
 /// Number of bands of a frame.
 pub const BANDS: usize = 5;
@@ -125,40 +125,6 @@ impl Affine {
     }
 }
 
-/// The name of an image: `[A-Za-z0-9._-]{1,128}` without a leading dot, since it becomes a file name and an
-/// object key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageId(String);
-
-/// A name that cannot be an image's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is no image id: use 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot")]
-pub struct InvalidImageId {
-    /// The text that is no image id.
-    pub name: String,
-}
-
-impl ImageId {
-    /// Checks and takes a name.
-    pub fn new(name: &str) -> Result<Self, InvalidImageId> {
-        let fits = (1..=128).contains(&name.len())
-            && !name.starts_with('.')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if fits { Ok(Self(name.to_owned())) } else { Err(InvalidImageId { name: name.to_owned() }) }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ImageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// One band of a frame on its own pixel grid.
 #[derive(Clone, Debug)]
 pub struct Band {
@@ -256,16 +222,6 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn image_ids_are_file_names() {
-        for good in ["003918-3-0213", "a", "A.b_c-9", &"x".repeat(128)] {
-            assert!(ImageId::new(good).is_ok(), "{good}");
-        }
-        for bad in ["", ".hidden", "a/b", "a b", "ü", "a\n", &"x".repeat(129)] {
-            assert!(ImageId::new(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn planes_are_row_major() {

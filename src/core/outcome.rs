@@ -238,6 +238,9 @@ pub struct BandQuality {
     /// Median of PSF minus reference magnitude of the stars of the reference catalogue; NaN without one.
     #[serde(default = "nan", deserialize_with = "number_or_nan")]
     pub zero_point_offset_mag: f64,
+    /// Trails of satellites and aeroplanes that were masked.
+    #[serde(default)]
+    pub streaks: usize,
 }
 
 fn nan() -> f64 {
@@ -259,6 +262,7 @@ impl BandQuality {
             psf_fallback: false,
             registration_residual_px: f64::NAN,
             zero_point_offset_mag: f64::NAN,
+            streaks: 0,
         }
     }
 

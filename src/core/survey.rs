@@ -4,25 +4,29 @@
 mod bands;
 mod calibration;
 mod ccds;
+mod file_names;
+mod grouping;
 mod magnitudes;
 mod planes;
 
 pub use bands::Bands;
 pub use calibration::{Calibration, CardHolds, NMGY_MAG, PixelFlux, TableOfCcds, Unit, ZeroPoint, nmgy_of_mag};
 pub use ccds::TextTable;
+pub use file_names::{FileName, Named};
+pub use grouping::{Files, Group};
 pub use magnitudes::{Magnitudes, NODE_STEP_MAG, Simulated, WrittenMagnitudes};
 pub use planes::{CcdNames, HduName, ImageHdu, MaskCode, MaskPlanes, PlaneKind, PlanePlace, WeightKind, WeightPlanes};
 
-use regex::Regex;
 use serde::Deserialize;
 
 use crate::frame::{BANDS, FieldIds, ImageId, PerBand};
+use file_names::Pattern;
 
 /// A survey's description, checked.
 #[derive(Clone, Debug)]
 pub struct Survey {
     profile: Profile,
-    pattern: Regex,
+    pattern: Pattern,
     reference: usize,
     shape: [usize; 3],
     zero_points: ccds::ZeroPoints,
@@ -56,10 +60,13 @@ pub struct Profile {
     /// How counts become fluxes, and cards that say what detectors are like.
     #[serde(default)]
     pub calibration: Calibration,
-    /// Regular expression of a file's name, capturing `band` and `image`.
+    /// Regular expression of a file's name, capturing `image`, and `band` unless `files` says where that is found.
     pub file_pattern: String,
     /// Name of a written file, with `{band}` and `{image}`.
     pub file_template: String,
+    /// What a file holds, and which files are one field.
+    #[serde(default)]
+    pub files: Files,
     /// Margins outside which a source belongs to the neighbouring field.
     pub primary_margin_px: Margin,
     /// Softening b of asinh magnitudes, maggies (Lupton, Gunn & Szalay 1999).
@@ -150,6 +157,9 @@ pub struct Typical {
     pub sky_mag_arcsec2: PerBand<f64>,
     /// Flux of an ordinary object relative to the reference band.
     pub object_sed: PerBand<f64>,
+    /// Fewest objects that any part of the sky shows at the survey's depth, a square degree: a frame with far fewer shows
+    /// no sky. Absent: any number is believed.
+    pub fewest_objects_deg2: Option<f64>,
 }
 
 /// What most sites have.
@@ -165,6 +175,9 @@ pub struct Saturation {
     pub trusted_dn: f64,
     /// Full well: the value at which a detector clips, DN.
     pub full_well_dn: f64,
+    /// Where the survey fills saturated cores with values that look sound: a core whose brightest pixel is above this
+    /// is held against its own wings, DN; absent: none is filled.
+    pub replaced_core_dn: Option<f64>,
 }
 
 /// One camera column's detectors.
@@ -179,17 +192,6 @@ pub struct Detector {
     pub gain_e_per_dn: PerBand<f64>,
     /// Read noise and dark current, DN^2.
     pub dark_variance_dn2: PerBand<f64>,
-}
-
-/// The parts of a file's name, by the survey's pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileName {
-    /// The field it belongs to.
-    pub image: ImageId,
-    /// Index of its band.
-    pub band: usize,
-    /// Run, camera column, field.
-    pub ids: FieldIds,
 }
 
 /// Why a survey's description cannot be used.
@@ -220,12 +222,7 @@ impl Survey {
         let mut profile: Profile = toml::from_str(text)?;
         calibration::check(&mut profile)?;
         let value = |key, problem: String| SurveyError::Value { key, problem };
-        let pattern = Regex::new(&profile.file_pattern)?;
-        for group in ["band", "image"] {
-            if !pattern.capture_names().flatten().any(|n| n == group) {
-                return Err(value("file_pattern", format!("must capture (?P<{group}>...)")));
-            }
-        }
+        let pattern = Pattern::new(&profile.file_pattern)?;
         let planes = &profile.bands.planes;
         let plane = |name: &str| planes.iter().position(|b| b == name && !b.is_empty());
         let reference = plane(&profile.reference_band)
@@ -249,6 +246,8 @@ impl Survey {
         positive("typical.fwhm_arcsec", &[profile.typical.fwhm_arcsec])?;
         positive("typical.exposure_s", &[profile.typical.exposure_s])?;
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
+        positive("saturation.replaced_core_dn", profile.saturation.replaced_core_dn.as_slice())?;
+        positive("typical.fewest_objects_deg2", profile.typical.fewest_objects_deg2.as_slice())?;
         for d in &profile.detector {
             positive("detector.gain_e_per_dn", &d.gain_e_per_dn)?;
         }
@@ -263,6 +262,7 @@ impl Survey {
         let zero_points = ccds::ZeroPoints::default();
         let survey = Self { profile, pattern, reference, shape, zero_points, magnitudes };
         survey.check_planes()?;
+        survey.check_files()?;
         Ok(survey)
     }
 
@@ -296,38 +296,6 @@ impl Survey {
     /// How many bands an image must have at least.
     pub fn required(&self) -> usize {
         self.profile.bands.required
-    }
-
-    /// What a file's name (without its folder) says, or `None` where it is not one of the survey's.
-    pub fn file_name(&self, name: &str) -> Option<FileName> {
-        let found = self.pattern.captures(name)?;
-        let band = found.name("band")?.as_str();
-        let number = |group| found.name(group).and_then(|m| m.as_str().parse().ok());
-        Some(FileName {
-            image: ImageId::new(found.name("image")?.as_str()).ok()?,
-            band: self.plane_of(band)?,
-            ids: FieldIds {
-                run: number("run"),
-                rerun: number("rerun"),
-                camcol: number("camcol"),
-                field: number("field"),
-            },
-        })
-    }
-
-    /// The name of the same image's file in another band, all else of `name` (its ending, say) being kept; `None`
-    /// where `name` is not one of the survey's, or the pattern does not let the band alone be another.
-    pub fn sibling(&self, name: &str, band: usize) -> Option<String> {
-        let said = self.file_name(name)?;
-        let written = self.pattern.captures(name)?.name("band")?;
-        let sibling = format!("{}{}{}", &name[..written.start()], self.band(band), &name[written.end()..]);
-        let sound = self.file_name(&sibling).is_some_and(|s| s.band == band && s.image == said.image);
-        sound.then_some(sibling)
-    }
-
-    /// The name of the file of one band of an image.
-    pub fn file_for(&self, band: usize, image: &ImageId) -> String {
-        self.profile.file_template.replace("{band}", self.band(band)).replace("{image}", image.as_str())
     }
 
     /// The detectors that took a field: the last row that fits its camera column and run.
@@ -371,36 +339,6 @@ mod tests {
 
     fn sdss() -> Survey {
         Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
-    }
-
-    #[test]
-    fn file_names_say_band_and_field() {
-        let f = sdss().file_name("frame-i-003918-3-0213.fits.bz2").unwrap();
-        assert_eq!(
-            (f.image.as_str(), f.band, f.ids.run, f.ids.camcol, f.ids.field),
-            ("003918-3-0213", 3, Some(3918), Some(3), Some(213))
-        );
-        for other in ["frame-x-003918-3-0213.fits", "frame-i-003918-3-0213.fits.tmp", "photoObj-003918-3-0213.fits", ""]
-        {
-            assert_eq!(sdss().file_name(other), None, "{other}");
-        }
-        assert_eq!(sdss().file_for(0, &f.image), "frame-u-003918-3-0213.fits.bz2");
-    }
-
-    #[test]
-    fn a_sibling_has_the_name_but_for_the_band() {
-        let sibling = |name: &str, band| sdss().sibling(name, band);
-        let of_z = |ending: &str| Some(format!("frame-z-003918-3-0213.fits{ending}"));
-        for ending in ["", ".bz2", ".fz"] {
-            assert_eq!(sibling(&format!("frame-u-003918-3-0213.fits{ending}"), 4), of_z(ending));
-        }
-        assert_eq!(sibling("frame-z-003918-3-0213.fits", 4), of_z(""));
-        assert_eq!(sibling("frame-y-003918-3-0213.fits", 4), None);
-        let text = include_str!("../../config/surveys/sdss.toml");
-        let image_with_band = text.replacen("(?P<band>[ugriz])-(?P<image>", "(?P<image>(?P<band>[ugriz])-", 1);
-        let alone = Survey::parse(&image_with_band).unwrap();
-        assert!(alone.file_name("frame-u-003918-3-0213.fits").is_some());
-        assert_eq!(alone.sibling("frame-u-003918-3-0213.fits", 4), None);
     }
 
     #[test]

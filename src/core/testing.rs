@@ -17,6 +17,18 @@ pub fn sdss() -> Survey {
     Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap()
 }
 
+/// SDSS's description with other bands (as TOML), another pattern of files' names, and more sections.
+pub fn like_sdss(bands: &str, file_pattern: &str, more: &str) -> Survey {
+    let text = include_str!("../../config/surveys/sdss.toml");
+    let changed = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("bands", _)) => format!("bands = {bands}"),
+        Some(("file_pattern", _)) => format!("file_pattern = '{file_pattern}'"),
+        _ => line.to_owned(),
+    });
+    let changed: Vec<String> = changed.collect();
+    Survey::parse(&format!("{}\n{more}", changed.join("\n"))).unwrap()
+}
+
 /// An image's id.
 pub fn id(name: &str) -> ImageId {
     ImageId::new(name).unwrap()
@@ -111,6 +123,7 @@ pub fn processed() -> Finished {
     let band = |b: usize| BandQuality {
         band: ["u", "g", "r", "i", "z"][b].into(),
         fwhm_arcsec: 1.0 + b as f64,
+        streaks: b,
         ..BandQuality::default()
     };
     ended(Outcome::Processed(Box::new(Products {

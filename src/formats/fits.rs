@@ -26,6 +26,7 @@ mod provenance;
 mod rice;
 mod segmentation;
 mod shape;
+mod sighting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ pub use describe::{HduKind, HduSummary, describe};
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
 pub use segmentation::{Masks, read_masks, read_segmentation, segmentation_file};
+pub use sighting::sightings;
 
 /// How much one file may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

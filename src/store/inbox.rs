@@ -1,15 +1,19 @@
 //! A watched folder: fields are taken when complete and quiet, each once, and their files stay where they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::StoreError;
 use super::field::Field;
-use super::watch::{FileStat, Watch};
-use super::{Lease, Ledger, Loader, MAX_ATTEMPTS, WatchTimeouts};
+use super::groups::{Groups, Look, PassedOver, group, is_table};
+use super::quiet::Quiet;
+use super::table::{self, TableRow};
+use super::watch::{Seen, Watch};
+use super::{HeaderReader, Lease, Ledger, Loader, MAX_ATTEMPTS, WatchTimeouts};
+use twinpeak_core::files::Sighting;
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::Survey;
@@ -34,8 +38,12 @@ pub struct Inbox {
     next_look: Duration,
     /// A field that killed the process is in work: nothing else begins.
     alone: bool,
-    /// Names that were complained about once.
-    strange: BTreeSet<PathBuf>,
+    /// Files that are of no field, and bands that are not chosen, of which was told once.
+    told: BTreeSet<PathBuf>,
+    told_bands: BTreeSet<String>,
+    reading: Reading,
+    /// Files of which it is too early to tell of what field they are.
+    pending: usize,
     reach: Reach,
 }
 
@@ -65,8 +73,15 @@ impl Reach {
 }
 
 impl Inbox {
-    /// Watches `folder`; the ledger says what is finished and takes the claims.
-    pub fn new(folder: PathBuf, survey: Arc<Survey>, loader: Loader, ledger: Ledger, patience: WatchTimeouts) -> Self {
+    /// Watches `folder`; the ledger says what is finished and takes the claims. `headers` are asked where names do not
+    /// say of which field a file is.
+    pub fn new(
+        folder: PathBuf,
+        survey: Arc<Survey>,
+        (loader, headers): (Loader, HeaderReader),
+        ledger: Ledger,
+        patience: WatchTimeouts,
+    ) -> Self {
         Self {
             watch: Watch::new(survey.clone()),
             folder,
@@ -78,7 +93,10 @@ impl Inbox {
             started: Instant::now(),
             next_look: Duration::ZERO,
             alone: false,
-            strange: BTreeSet::new(),
+            told: BTreeSet::new(),
+            told_bands: BTreeSet::new(),
+            reading: Reading { headers, said: Quiet::default(), tables: Quiet::default() },
+            pending: 0,
             reach: Reach::default(),
         }
     }
@@ -96,8 +114,8 @@ impl Inbox {
 
     /// Looks at the folder.
     fn look(&mut self, now: Duration) -> Result<(), StoreError> {
-        let names = match self.names() {
-            Ok(names) => names,
+        let files = match self.files() {
+            Ok(files) => files,
             Err(error) if self.until_idle => return Err(error),
             Err(error) => {
                 self.reach.looked(Some(error.to_string()));
@@ -105,36 +123,72 @@ impl Inbox {
             }
         };
         self.reach.looked(None);
-        // In this order: an image that ends between the two is in the second.
-        let waiting: Vec<_> = names.into_iter().filter(|(image, _)| !self.ledger.works_on(image)).collect();
-        let finished = self.ledger.finished()?;
-        let mut seen = BTreeMap::new();
-        for (image, files) in waiting.into_iter().filter(|(image, _)| !finished.contains(image.as_str())) {
-            // A file that vanishes while it is looked at is not there.
-            let sightings: Vec<_> = files.into_iter().filter_map(sight).collect();
-            if !sightings.is_empty() {
-                seen.insert(image, sightings);
-            }
+        let Groups { mut fields, faults, passed_over, pending } = self.groups(now, files);
+        self.tell(&passed_over);
+        self.pending = pending;
+        for (table, fault) in faults {
+            let name = table.file_name().unwrap_or_default().to_string_lossy();
+            let image = ImageId::safe(&format!("unrecognised.{name}")).expect("it is not empty");
+            fields.entry(image).or_default().refuse(fault);
         }
+        // In this order: an image that ends between the two is in the second.
+        let waiting: Vec<_> = fields.into_iter().filter(|(image, _)| !self.ledger.works_on(image)).collect();
+        let finished = self.ledger.finished()?;
+        let waiting = waiting.into_iter().filter(|(image, _)| !finished.contains(image.as_str()));
+        let seen = waiting.map(|(image, field)| (image, Seen::of(field))).collect();
         self.watch.look(now, seen);
         Ok(())
     }
 
-    /// The folder's files by image, with their bands.
-    fn names(&mut self) -> Result<BTreeMap<ImageId, Vec<(usize, PathBuf)>>, StoreError> {
+    /// The files in the folder.
+    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
         let failed = |e| StoreError::of("read the folder", &self.folder, &self.folder, e);
-        let mut images: BTreeMap<ImageId, Vec<(usize, PathBuf)>> = BTreeMap::new();
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            match path.file_name().and_then(|n| n.to_str()).and_then(|n| self.survey.file_name(n)) {
-                Some(name) => images.entry(name.image).or_default().push((name.band, path)),
-                None if self.strange.insert(path.clone()) => {
-                    tracing::warn!(file = ?path, "file name does not match the survey, ignored");
-                }
-                None => {}
+        let entries = fs::read_dir(&self.folder).map_err(failed)?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            // A link that leads nowhere is no file, or not yet.
+            if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) || path.exists() {
+                files.push(path);
             }
         }
-        Ok(images)
+        Ok(files)
+    }
+
+    fn groups(&mut self, now: Duration, mut files: Vec<PathBuf>) -> Groups {
+        let tables: Vec<PathBuf> = files.extract_if(.., |path| is_table(path)).collect();
+        let listed = files.iter().cloned().collect();
+        let mut look = LookWhenQuiet {
+            now,
+            settle_s: self.patience.settle_s,
+            folder: &self.folder,
+            listed,
+            reading: &mut self.reading,
+        };
+        let groups = group(&self.survey, &files, &tables, &mut look);
+        self.reading.said.keep_those_of(now);
+        self.reading.tables.keep_those_of(now);
+        groups
+    }
+
+    /// Tells once of what is passed over: of each file, or of each band that is not chosen.
+    fn tell(&mut self, passed_over: &PassedOver) {
+        for path in &passed_over.foreign {
+            if self.told.insert(path.clone()) {
+                tracing::warn!(file = ?path, "file name does not match the survey, ignored");
+            }
+        }
+        for path in &passed_over.unnamed {
+            if self.told.insert(path.clone()) {
+                tracing::info!(file = ?path, "file is named by no table of fields yet");
+            }
+        }
+        for band in passed_over.of_bands.keys() {
+            if self.told_bands.insert(band.clone()) {
+                tracing::info!(band, "band is not one of the survey's bands, its files ignored");
+            }
+        }
     }
 
     /// Takes the next field that may begin now.
@@ -186,7 +240,7 @@ impl FrameSource for Inbox {
             if let Some(arrival) = self.take(now)? {
                 return Ok(Some(arrival));
             }
-            if self.until_idle && self.watch.is_empty() {
+            if self.until_idle && self.watch.is_empty() && self.pending == 0 {
                 return Ok(None);
             }
             std::thread::sleep(NAP);
@@ -194,9 +248,35 @@ impl FrameSource for Inbox {
     }
 }
 
-fn sight((band, path): (usize, PathBuf)) -> Option<FileStat> {
-    let data = fs::metadata(&path).ok()?;
-    Some(FileStat { band, path, bytes: data.len(), modified: data.modified().ok() })
+/// What was read of files to group them.
+struct Reading {
+    headers: HeaderReader,
+    said: Quiet<Result<Vec<Sighting>, Rejection>>,
+    tables: Quiet<Result<Vec<TableRow>, Rejection>>,
+}
+
+/// Files that may still be growing: they are looked into once they are quiet.
+struct LookWhenQuiet<'a> {
+    now: Duration,
+    settle_s: f64,
+    folder: &'a Path,
+    listed: BTreeSet<PathBuf>,
+    reading: &'a mut Reading,
+}
+
+impl Look for LookWhenQuiet<'_> {
+    fn headers(&mut self, file: &Path) -> Option<Result<Vec<Sighting>, Rejection>> {
+        let Reading { headers, said, .. } = &mut *self.reading;
+        said.of(file, self.now, self.settle_s, || headers(file))
+    }
+
+    fn table(&mut self, file: &Path) -> Option<Result<Vec<TableRow>, Rejection>> {
+        self.reading.tables.of(file, self.now, self.settle_s, || table::read(file))
+    }
+
+    fn exists(&self, file: &Path) -> bool {
+        if file.parent() == Some(self.folder) { self.listed.contains(file) } else { file.exists() }
+    }
 }
 
 fn crashed(image: &ImageId, died: u32) -> Rejection {

@@ -21,7 +21,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `field` | the files of one field, band by band, and what is wrong with them |
-//! | `watch`, `inbox` | when a field that arrives file by file is ready; [`Inbox`], the watched folder as a source |
+//! | `groups`, `table`, `sky` | from files to fields: by names, by a table, by what headers say of sky and time |
+//! | `watch`, `quiet`, `inbox` | when a field that arrives file by file is ready; [`Inbox`], the watched folder as a source |
 //! | `files` | [`FileList`], the frames that somebody names as a source |
 //! | `ledger` | [`Ledger`] and [`Lease`]: an image is claimed on disk before the work begins |
 //! | `sink`, `record` | [`DirectorySink`]: a set of files appears together, its [`DoneRecord`] last |
@@ -52,16 +53,21 @@ mod error;
 mod field;
 mod file_set;
 mod files;
+mod groups;
 mod inbox;
 mod ledger;
 mod night;
 mod past;
+mod quiet;
 mod record;
 mod sink;
+mod sky;
+mod table;
 #[cfg(test)]
 mod testing;
 mod watch;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use error::StoreError;
@@ -75,9 +81,15 @@ pub use record::{DoneFile, DoneRecord, ModelName, RejectedRecord};
 pub use sink::{CatalogAvro, DirectorySink, Encoders};
 pub use watch::WatchTimeouts;
 
-use twinpeak_core::files::FieldFiles;
+use twinpeak_core::files::{FieldFiles, Sighting};
 use twinpeak_core::frame::{Frame, ImageId};
 use twinpeak_core::outcome::Rejection;
+
+/// Says what a file's headers say of the field that it belongs to: one answer for the file, or one for each CCD in it.
+/// It is asked where the survey's file names do not say it ([`Survey::groups_by_headers`]).
+///
+/// [`Survey::groups_by_headers`]: twinpeak_core::survey::Survey::groups_by_headers
+pub type HeaderReader = Arc<dyn Fn(&Path) -> Result<Vec<Sighting>, Rejection> + Send + Sync>;
 
 /// Reads and decodes the files of an image.
 pub type Loader = Arc<dyn Fn(&ImageId, &FieldFiles) -> Result<Frame, Rejection> + Send + Sync>;

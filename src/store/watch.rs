@@ -1,7 +1,8 @@
 //! When a field that arrives file by file is ready: a pure account of what was seen and when.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +20,8 @@ pub struct WatchTimeouts {
     pub poll_s: f64,
     /// A field is taken when its files have not changed for so long.
     pub settle_s: f64,
-    /// A field that lacks a band is rejected when nothing of it has changed for so long.
+    /// A field that lacks a band, a mask or weights is taken or rejected, as the survey says, when nothing of it has
+    /// changed for so long.
     pub incomplete_after_s: f64,
 }
 
@@ -29,13 +31,36 @@ impl Default for WatchTimeouts {
     }
 }
 
-/// One file as a look at the folder finds it.
+/// One file as a look at the folder finds it. How its times stand to the clock does not matter: a change is told by
+/// their being others than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileStat {
-    pub(super) band: usize,
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-    pub(super) modified: Option<SystemTime>,
+    path: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileStat {
+    /// Of a file that is there; of one that is not, or cannot be looked at, nothing is known but its path.
+    pub(super) fn of(path: &Path) -> Self {
+        let data = fs::metadata(path).ok();
+        let (bytes, modified) = data.map_or((0, None), |data| (data.len(), data.modified().ok()));
+        Self { path: path.to_owned(), bytes, modified }
+    }
+}
+
+/// A field as a look at the folder finds it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Seen {
+    field: Field,
+    files: Vec<FileStat>,
+}
+
+impl Seen {
+    pub(super) fn of(field: Field) -> Self {
+        let files = field.paths().into_iter().map(FileStat::of).collect();
+        Self { field, files }
+    }
 }
 
 /// All fields that wait.
@@ -45,7 +70,7 @@ pub(super) struct Watch {
 }
 
 struct Waiting {
-    files: Vec<FileStat>,
+    seen: Seen,
     unchanged_since: Duration,
 }
 
@@ -57,13 +82,12 @@ impl Watch {
 
     /// Takes the result of a look at time `now` (from any fixed start): fields that are gone are forgotten, and
     /// one with any file added, removed or changed waits anew.
-    pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Vec<FileStat>>) {
+    pub(super) fn look(&mut self, now: Duration, seen: BTreeMap<ImageId, Seen>) {
         let before = std::mem::take(&mut self.fields);
-        for (image, mut files) in seen {
-            files.sort_by(|a, b| a.path.cmp(&b.path));
-            let same = before.get(&image).filter(|w| w.files == files);
+        for (image, seen) in seen {
+            let same = before.get(&image).filter(|w| w.seen == seen);
             let unchanged_since = same.map_or(now, |w| w.unchanged_since);
-            self.fields.insert(image, Waiting { files, unchanged_since });
+            self.fields.insert(image, Waiting { seen, unchanged_since });
         }
     }
 
@@ -77,35 +101,32 @@ impl Watch {
         let (settle_s, incomplete_after_s) = (patience.settle_s, patience.incomplete_after_s);
         self.fields.iter().filter_map(move |(image, waiting)| {
             let quiet_s = now.saturating_sub(waiting.unchanged_since).as_secs_f64();
-            let enough_s = if waiting.field().has_all_bands(&self.survey) { settle_s } else { incomplete_after_s };
+            let enough_s = if waiting.seen.field.is_whole(&self.survey) { settle_s } else { incomplete_after_s };
             (quiet_s >= enough_s).then_some(image)
         })
     }
 
     /// Takes a field out.
     pub(super) fn take(&mut self, image: &ImageId) -> Option<Field> {
-        self.fields.remove(image).map(|w| w.field())
-    }
-}
-
-impl Waiting {
-    fn field(&self) -> Field {
-        let mut field = Field::default();
-        for file in &self.files {
-            field.add(file.band, file.path.clone());
-        }
-        field
+        self.fields.remove(image).map(|waiting| waiting.seen.field)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use twinpeak_core::files::BandFiles;
     use twinpeak_core::testing::{id, sdss};
 
-    fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Vec<FileStat>> {
-        let file = |&band: &usize| FileStat { band, path: format!("{image}{band}").into(), bytes, modified: None };
-        BTreeMap::from([(id(image), bands.iter().map(file).collect())])
+    fn seen(image: &str, bands: &[usize], bytes: u64) -> BTreeMap<ImageId, Seen> {
+        let (mut field, mut files) = (Field::default(), Vec::new());
+        for &band in bands {
+            let path = PathBuf::from(format!("{image}{band}"));
+            field.add(band, BandFiles::from(path.clone()));
+            files.push(FileStat { path, bytes, modified: None });
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        BTreeMap::from([(id(image), Seen { field, files })])
     }
 
     fn ready(watch: &Watch, now_s: u64) -> Vec<String> {
@@ -135,7 +156,12 @@ mod tests {
         watch.look(s(9), seen("a", &[0, 1, 2, 3], 1));
         assert!(ready(&watch, 18).is_empty());
         assert_eq!(ready(&watch, 19), ["a"]);
-        watch.look(s(20), BTreeMap::new());
+        let mut needing = seen("a", &[0, 1, 2, 3, 4], 1);
+        needing.get_mut(&id("a")).unwrap().field.lacks("the mask of band g".into(), "m".into());
+        watch.look(s(20), needing);
+        assert!(ready(&watch, 29).is_empty(), "a mask that must be there is waited for like a band");
+        assert_eq!(ready(&watch, 30), ["a"]);
+        watch.look(s(31), BTreeMap::new());
         assert!(watch.is_empty(), "somebody took the files away");
     }
 }

@@ -1,15 +1,16 @@
-//! What a message asks for: five files to fetch and decode, a notification to wait on, or a refusal.
+//! What a message asks for: files to fetch and decode, a notification to wait on, or a refusal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::kafka::{self, Incoming, Intake, Request};
 use crate::message::{self, Message, ObjectCreated, Uri};
 use crate::object_store::{ExistencePoll, ObjectStore, ObjectStoreError};
-use twinpeak_core::files::plain;
-use twinpeak_core::frame::{BANDS, Frame, ImageId, PerBand};
+use twinpeak_core::files::{BandFiles, FieldFiles, Place};
+use twinpeak_core::frame::{Frame, ImageId};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{PlaneKind, Survey};
 use twinpeak_engine::ports::Loaded;
 use twinpeak_formats::fits::{self, NamedBytes};
 
@@ -109,14 +110,31 @@ fn refuse(reason: Reason, message: String, advice: &str) -> Rejection {
 }
 
 impl Files {
-    /// Fetches and decodes an image's files.
-    fn frame(&self, image: &ImageId, uris: PerBand<Uri>) -> Result<Frame, Rejection> {
-        let names = uris.each_ref().map(ToString::to_string);
-        let fetched = self.store.fetch(uris).wait();
-        let fetched = fetched.map_err(|(band, error)| self.unreachable(Some(names[band].clone()), &error))?;
-        let mut names = names.into_iter();
-        let files = fetched.map(|bytes| NamedBytes { name: names.next().unwrap_or_default(), bytes });
-        fits::decode(&self.survey, image, plain(files), &self.limits)
+    /// Fetches and decodes an image's files; one that stands for several bands is fetched once.
+    fn frame(&self, image: &ImageId, files: FieldFiles<Uri>) -> Result<Frame, Rejection> {
+        let wanted = distinct(&files);
+        let fetched = self.store.fetch(wanted.clone()).wait();
+        let fetched = fetched.map_err(|(index, error)| self.unreachable(Some(wanted[index].to_string()), &error))?;
+        let mut bytes: BTreeMap<String, Vec<u8>> = wanted.iter().map(Uri::to_string).zip(fetched).collect();
+        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+        for place in files.iter().flatten().flat_map(BandFiles::places) {
+            *uses.entry(place.file.to_string()).or_default() += 1;
+        }
+        let mut read = |place: Place<Uri>| {
+            place.map(|uri| {
+                let name = uri.to_string();
+                let left = uses.entry(name.clone()).or_insert(1);
+                *left -= 1;
+                let last = *left == 0;
+                let bytes = if last { bytes.remove(&name) } else { bytes.get(&name).cloned() };
+                NamedBytes { name, bytes: bytes.unwrap_or_default() }
+            })
+        };
+        let files = files.map(|band| {
+            let BandFiles { image, mask, weight } = band?;
+            Some(BandFiles { image: read(image), mask: mask.map(&mut read), weight: weight.map(&mut read) })
+        });
+        fits::decode(&self.survey, image, files, &self.limits)
     }
 
     fn unreachable(&self, file: Option<String>, error: &ObjectStoreError) -> Rejection {
@@ -130,33 +148,81 @@ impl Files {
         Rejection { file, ..refuse(reason, error.to_string(), advice) }
     }
 
-    /// What a notification waits for: the reference band's for all files, another's for the reference alone.
+    /// What a notification waits for: the reference band's for all bands and what must lie beside them, another's for
+    /// the reference alone.
     fn look(&self, created: &ObjectCreated, deadline: Instant) -> ExistencePoll {
-        let (band, reference) = (created.band, self.survey.reference());
-        let enough = move |there: &[bool; BANDS]| match band == reference {
-            true => there.iter().all(|t| *t),
-            false => there[reference],
-        };
-        self.store.look(created.siblings.clone(), enough, deadline)
+        let reference = self.survey.reference();
+        let uris = distinct(&created.siblings);
+        let leads = created.band == reference;
+        let needed: Vec<usize> = (created.siblings.iter().enumerate())
+            .filter(|(b, _)| leads || *b == reference)
+            .flat_map(|(_, band)| band)
+            .flat_map(|band| {
+                let beside =
+                    |kind, place: &'_ Option<Place<Uri>>| place.clone().filter(|_| leads && self.requires(kind));
+                let (mask, weight) = (beside(PlaneKind::Mask, &band.mask), beside(PlaneKind::Weight, &band.weight));
+                [Some(band.image.clone()), mask, weight].into_iter().flatten()
+            })
+            .filter_map(|place| uris.iter().position(|uri| *uri == place.file))
+            .collect();
+        self.store.look(uris, move |there| needed.iter().all(|&index| there[index]), deadline)
     }
 
-    /// Follows a notification, once it has waited. The reference band's leads and becomes a frame. Another band's does
-    /// nothing; but if the reference has not come, the first band that did reports it. No memory of other messages is
-    /// needed, so neither a restart nor a rebalance can break it.
+    fn requires(&self, kind: PlaneKind) -> bool {
+        self.survey.place_of(kind).is_some_and(|place| place.required)
+    }
+
+    /// Follows a notification, once it has waited. The reference band's leads and becomes a frame, of the bands that
+    /// have come if they are enough. Another band's does nothing; but if the reference has not come, the first band that
+    /// did reports it. No memory of other messages is needed, so neither a restart nor a rebalance can break it.
     fn lead(&self, created: ObjectCreated, poll: ExistencePoll) -> Result<Loaded, Rejection> {
-        let ObjectCreated { image_id, band, siblings, .. } = created;
-        let reference = self.survey.reference();
-        let there = poll.wait().map_err(|error| self.unreachable(None, &error))?;
-        if band == reference && there.iter().all(|t| *t) {
-            return self.frame(&image_id, siblings).map(Loaded::from);
-        }
+        let ObjectCreated { image_id, band, mut siblings, .. } = created;
+        let (survey, reference) = (&self.survey, self.survey.reference());
+        let uris = distinct(&siblings);
+        let found = poll.wait().map_err(|error| self.unreachable(None, &error))?;
+        let is_there = |uri: &Uri| uris.iter().zip(&found).any(|(other, there)| other == uri && *there);
+        let there = siblings.each_ref().map(|band| band.as_ref().is_some_and(|band| is_there(&band.image.file)));
+        let given = there.iter().filter(|there| **there).count();
         let speaks = if there[reference] { band == reference } else { there.iter().position(|t| *t) == Some(band) };
         if !speaks {
             return Ok(Loaded::Nothing);
         }
-        let missing: Vec<&str> = (0..BANDS).filter(|b| !there[*b]).map(|b| self.survey.band(b)).collect();
-        let message = format!("the files of bands {} have not come in time", missing.join(", "));
-        let rejection = refuse(Reason::MissingBand, message, "put them there, then replay the message");
-        Err(Rejection { file: Some(siblings[band].to_string()), ..rejection })
+        let away = |file: Option<&Uri>, message| Rejection {
+            file: file.map(Uri::to_string),
+            ..refuse(Reason::MissingBand, message, "put them there, then replay the message")
+        };
+        if !there[reference] || given < survey.required() {
+            let missing: Vec<&str> = survey.planes().filter(|b| !there[*b]).map(|b| survey.band(b)).collect();
+            let message = format!("the files of bands {} have not come in time", missing.join(", "));
+            return Err(away(siblings[band].as_ref().map(|band| &band.image.file), message));
+        }
+        for (b, files) in siblings.iter_mut().enumerate() {
+            if !there[b] {
+                *files = None;
+            }
+            let Some(files) = files else { continue };
+            for (kind, place) in [(PlaneKind::Mask, &mut files.mask), (PlaneKind::Weight, &mut files.weight)] {
+                let Some(file) = place.as_ref().map(|place| place.file.clone()).filter(|file| !is_there(file)) else {
+                    continue;
+                };
+                if self.requires(kind) {
+                    let message = format!("the {} of band {} has not come in time", kind.name(), survey.band(b));
+                    return Err(away(Some(&file), message));
+                }
+                *place = None;
+            }
+        }
+        self.frame(&image_id, siblings).map(Loaded::from)
     }
+}
+
+/// All files of a field, each once, the first band's first.
+fn distinct(files: &FieldFiles<Uri>) -> Vec<Uri> {
+    let mut all: Vec<Uri> = Vec::new();
+    for place in files.iter().flatten().flat_map(BandFiles::places) {
+        if !all.contains(&place.file) {
+            all.push(place.file.clone());
+        }
+    }
+    all
 }

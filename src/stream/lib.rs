@@ -15,7 +15,7 @@
 //! | --- | --- |
 //! | [`registry`] | before the first: schemas are registered, and the ids come back that records begin with |
 //! | [`kafka`] | the session with the broker: messages, offsets, transactions; knows neither what a message says nor how a row is written |
-//! | [`intake`] | what a message asks for: five files, a notification to wait on, or a refusal |
+//! | [`intake`] | what a message asks for: files, a notification to wait on, or a refusal |
 //! | [`message`] | its bytes, parsed and checked; pure |
 //! | [`object_store`] | bytes behind URIs, under roots and buckets that are allowed |
 //! | [`outflow`] | what an image's products become: rows, masks, the record of its end |

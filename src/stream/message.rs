@@ -1,9 +1,9 @@
 //! What comes in on the stream: the bytes of one message, understood and checked. Pure: nothing is opened, fetched
 //! or timed here, and what a message says is a name or a place, never yet a fact.
 //!
-//! Two kinds are understood. A *new-image message* (`deploy/schemas/new-image-v1.0.json`) names the five files of one
-//! field. A *notification* of an object store (S3's and MinIO's `ObjectCreated`) names one file; the other four have
-//! its name but for the band.
+//! Two kinds are understood. A *new-image message* (`deploy/schemas/new-image-v1.1.json`) names the files of one field:
+//! images, and masks and weights where there are some. A *notification* of an object store (S3's and MinIO's
+//! `ObjectCreated`) names one file; the others of the field have its name but for the band, or one made of it.
 
 mod error;
 mod json;
@@ -27,7 +27,7 @@ use twinpeak_core::survey::Survey;
 /// One message of the topic `new-images`, understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// A field and where its five files lie.
+    /// A field and where its files lie.
     NewImage(Box<NewImage>),
     /// One band's file has come into a bucket.
     ObjectCreated(Box<ObjectCreated>),

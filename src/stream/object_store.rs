@@ -9,7 +9,7 @@
 //! let remote = ObjectStore::new(&settings, 256 << 20)?;
 //! let band = |b: &str| Uri::File(format!("/data/frames/frame-{b}-1-2-3.fits").into());
 //! let fetching = remote.fetch(["u", "g", "r", "i", "z"].map(band)); // goes on while we do something else
-//! let files: [Vec<u8>; 5] = fetching.wait().map_err(|(_band, error)| error)?;
+//! let files: Vec<Vec<u8>> = fetching.wait().map_err(|(_index, error)| error)?;
 //! # Ok::<(), twinpeak_stream::object_store::ObjectStoreError>(())
 //! ```
 //!
@@ -82,20 +82,20 @@ impl ObjectStore {
         Ok(Self { reach, runtime: Some(runtime) })
     }
 
-    /// Starts to fetch the files of five bands side by side and returns at once.
-    pub fn fetch(&self, uris: [Uri; 5]) -> Fetching {
-        Fetching::start(self.runtime().handle(), &self.reach, uris)
+    /// Starts to fetch files side by side and returns at once.
+    pub fn fetch(&self, uris: impl IntoIterator<Item = Uri>) -> Fetching {
+        Fetching::start(self.runtime().handle(), &self.reach, uris.into_iter().collect())
     }
 
-    /// Starts to look which of five files are there and returns at once. Looks at least once, until there are `enough`
+    /// Starts to look which files are there and returns at once. Looks at least once, until there are `enough`
     /// or the deadline has passed, and at most `fetch_timeout_s` beyond that.
     pub fn look(
         &self,
-        uris: [Uri; 5],
-        enough: impl Fn(&[bool; 5]) -> bool + Send + 'static,
+        uris: impl IntoIterator<Item = Uri>,
+        enough: impl Fn(&[bool]) -> bool + Send + 'static,
         deadline: Instant,
     ) -> ExistencePoll {
-        ExistencePoll::start(self.runtime().handle(), &self.reach, uris, enough, deadline)
+        ExistencePoll::start(self.runtime().handle(), &self.reach, uris.into_iter().collect(), enough, deadline)
     }
 
     /// Keeps bytes below `remote.objects` under a name made of their SHA-256,

@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use twinpeak_config::{Config, Layers};
-use twinpeak_core::files::plain;
-use twinpeak_core::frame::{ImageId, PerBand};
+use twinpeak_core::files::{FieldFiles, Place, plain};
+use twinpeak_core::frame::ImageId;
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::fits;
 use twinpeak_formats::fits::NamedBytes;
@@ -23,13 +23,11 @@ pub fn message(bytes: &[u8]) {
     message::named_image(bytes);
     match message::parse(bytes, &SURVEY) {
         Ok(Message::NewImage(image)) => {
-            image.bands.iter().chain(image.weights.iter().flatten()).for_each(sound);
             named_by_band(&image.bands, image.image_id.as_str());
             let again = message::parse(&image.to_json(&SURVEY), &SURVEY);
             assert_eq!(again, Ok(Message::NewImage(image)));
         }
         Ok(Message::ObjectCreated(created)) => {
-            created.siblings.iter().for_each(sound);
             named_by_band(&created.siblings, created.image_id.as_str());
         }
         Ok(Message::Nothing) => {}
@@ -82,10 +80,14 @@ fn sound(uri: &Uri) {
     assert!(text.bytes().all(|b| b.is_ascii_graphic()) && text.parse() == Ok(uri.clone()), "{text}");
 }
 
-fn named_by_band(uris: &PerBand<Uri>, image: &str) {
-    for (band, uri) in uris.iter().enumerate() {
-        let said = uri.file_name().and_then(|name| SURVEY.file_name(name)).expect("a name of the survey");
-        assert_eq!((said.band, said.image.as_str()), (band, image));
+/// Every file lies in a sound place, and the bands' images are called by band and image.
+fn named_by_band(files: &FieldFiles<Uri>, image: &str) {
+    for (band, files) in files.iter().enumerate().filter_map(|(band, files)| Some((band, files.as_ref()?))) {
+        files.places().for_each(|place| sound(&place.file));
+        let Place { file, hdu } = &files.image;
+        let said = file.file_name().and_then(|name| SURVEY.file_name(name)).expect("a name of the survey");
+        let is_ccd = hdu.as_deref().is_some_and(|ccd| said.image.of_ccd(ccd).as_str() == image);
+        assert!(said.band == Some(band) && (said.image.as_str() == image || is_ccd), "{file}");
     }
 }
 

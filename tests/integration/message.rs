@@ -29,10 +29,10 @@ fn is_read(message: &Value) -> bool {
 fn full() -> Value {
     let uri = |band: &str| format!("file:///night/a%20b/frame-{band}-003918-3-0213.fits.bz2");
     json!({
-        "schema_version": "1.0", "image_id": "003918-3-0213", "observed_at": 53240.125,
+        "schema_version": "1.1", "image_id": "003918-3-0213", "observed_at": 53240.125,
         "bands": {"u": uri("u"), "g": uri("g"), "r": uri("r"), "i": uri("i"), "z": uri("z")},
         "run": 3918, "rerun": 301, "camcol": 3, "field": 213,
-        "weights": {"r": "s3://night/r.weight.fits"}, "masks": {"r": "s3://night/r.mask.fits"},
+        "weights": {"r": "s3://night/r.weight.fits"}, "masks": {"r": {"uri": "s3://night/r.mask.fits", "hdu": "MASK"}},
     })
 }
 
@@ -62,12 +62,21 @@ fn examples() -> Vec<(Value, bool)> {
         message.pointer_mut(object).unwrap()[key] = value;
         message
     };
-    let mut four_bands = full();
-    four_bands["bands"].as_object_mut().unwrap().remove("z");
+    let place =
+        |hdu: Value| changed("/bands/r", json!({"uri": "file:///frame-r-003918-3-0213.fits", "hdu": hdu, "future": 1}));
     let r = |place: &str| changed("/bands/r", json!(format!("{place}/frame-r-003918-3-0213.fits")));
     vec![
         (full(), true),
+        (changed("/schema_version", json!("1.0")), true),
         (changed("/schema_version", json!("1.12")), true),
+        (place(json!(0)), true),
+        (place(json!("SCI,2")), true),
+        (place(Value::Null), true),
+        (place(json!(-1)), false),
+        (place(json!(1.5)), false),
+        (place(json!(["SCI"])), false),
+        (changed("/bands/r", json!({"hdu": 1})), false),
+        (changed("/bands/r", json!({"uri": "http://host", "hdu": 1})), false),
         (changed("/future", json!({"any": [1]})), true),
         (changed("/observed_at", Value::Null), true),
         (changed("/observed_at", json!(-1e300)), true),
@@ -77,7 +86,7 @@ fn examples() -> Vec<(Value, bool)> {
         (r("file:///a/...b/.c"), true),
         (json!([]), false),
         (json!({}), false),
-        (four_bands, false),
+        (changed("/bands", json!({})), false),
         (changed("/bands/y", json!("file:///a")), false),
         (changed("/bands/r", json!(7)), false),
         (changed("/bands", json!([])), false),

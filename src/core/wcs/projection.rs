@@ -68,7 +68,7 @@ impl Projection {
 
     /// The place of a direction, a unit vector; `None` where the projection does not show it.
     pub(super) fn to_plane(&self, [l, m, n]: Vector) -> Option<[f64; 2]> {
-        let sin = l.hypot(m);
+        let sin = (l * l + m * m).sqrt();
         // For those about the pole: r / sin(rho).
         let scale = match self {
             Self::Tan => (n > 0.0).then(|| 1.0 / n),

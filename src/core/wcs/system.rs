@@ -10,10 +10,14 @@ use super::native::placement;
 use super::projection::{Projection, RadialPolynomial};
 use super::vector::{Matrix2, Matrix3, Vector, apply, apply2, inverse2, transpose};
 
+/// The cards of the matrix, for a refusal.
+const MATRIX: &str = "CDi_j, or CDELTi with PCi_j or CROTAi";
 /// The highest order of SIP's polynomials.
 const SIP_ORDER_MAX: f64 = 9.0;
 /// A term of the matrix beyond this is a mistake, deg a pixel.
 const LARGEST_DEG: f64 = 10.0;
+/// Pixels that are so many times longer than wide are no detector's.
+const LONGEST: f64 = 100.0;
 /// Cotangent of the lowest elevation, some 6 degrees, at which SIN can be said to look at the sky.
 const STEEPEST_SLANT: f64 = 10.0;
 /// From this number on, PV under TAN is a distortion: paper II's PVi_0 to PVi_4 place the fiducial point.
@@ -49,23 +53,27 @@ impl System {
         let by_axis = [own[0].map(|v| v * axes.unit_deg[0]), own[1].map(|v| v * axes.unit_deg[1])];
         let matrix = [by_axis[axes.lon], by_axis[axes.lat()]];
         if let Some(large) = matrix.iter().flatten().find(|term| term.abs() > LARGEST_DEG) {
-            return Err(unusable("CDi_j, or CDELTi with PCi_j or CROTAi", *large, "deg is no pixel's size"));
+            return Err(unusable(MATRIX, *large, "deg is no pixel's size"));
         }
-        let inverse = inverse2(&matrix)
-            .ok_or_else(|| WcsError::Singular { cards: "CDi_j, or CDELTi with PCi_j or CROTAi".to_owned() })?;
+        let inverse = inverse2(&matrix).ok_or_else(|| WcsError::Singular { cards: MATRIX.to_owned() })?;
+        let pixel_deg2 = (matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]).abs();
+        let sides2 = matrix.iter().flatten().map(|v| v * v).sum::<f64>();
+        if sides2 > LONGEST * pixel_deg2 {
+            let cards = format!("{MATRIX}, and CUNITi");
+            return Err(unusable(&cards, sides2 / pixel_deg2, "is how many times longer than wide pixels would be"));
+        }
         let sip = sip(&cards)?;
         let tpv = tpv(&cards, &axes, sip.is_some())?;
         let own_pv = tpv.is_none() && !beside_sip(&cards, &axes, sip.is_some())?;
         let projection = projection(&cards, &axes, own_pv)?;
         let place = placement(&cards, &axes, &projection, own_pv)?;
         let written = written(&cards, &axes, &frame, by_axis, (sip.is_some(), tpv.is_some(), own_pv))?;
-        let pixel_deg = (matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]).abs().sqrt();
         let made = Self {
             crpix,
             sip,
             matrix,
             inverse,
-            pixel_deg,
+            pixel_deg: pixel_deg2.sqrt(),
             tpv,
             projection,
             fiducial: place.fiducial,
@@ -94,7 +102,7 @@ impl System {
 
     /// The 0-based pixel of a direction of ICRS.
     pub(super) fn to_pixel(&self, icrs: Vector) -> Option<(f64, f64)> {
-        self.own_to_pixel(self.frame.from_icrs(icrs))
+        self.own_to_pixel(self.frame.of_icrs(icrs))
     }
 
     /// The 0-based pixel of a direction of the header's own frame.
@@ -264,14 +272,14 @@ fn written(
     let mut all = frame.cards();
     let mut put = |key: String, value: CardValue| all.push((key, value));
     let code = if has_tpv { "TPV" } else { &axes.code };
-    for axis in 0..2 {
+    for (axis, row) in by_axis.iter().enumerate() {
         let n = axis + 1;
         put(format!("CTYPE{n}"), CardValue::Text(axes.ctype(axis, code, has_sip)));
         put(format!("CUNIT{n}"), CardValue::Text("deg".into()));
         put(format!("CRPIX{n}"), CardValue::Real(cards.needed(&format!("CRPIX{n}"))?));
         put(format!("CRVAL{n}"), CardValue::Real(cards.needed(&format!("CRVAL{n}"))? * axes.unit_deg[axis]));
-        put(format!("CD{n}_1"), CardValue::Real(by_axis[axis][0]));
-        put(format!("CD{n}_2"), CardValue::Real(by_axis[axis][1]));
+        put(format!("CD{n}_1"), CardValue::Real(row[0]));
+        put(format!("CD{n}_2"), CardValue::Real(row[1]));
     }
     for key in ["LONPOLE", "LATPOLE"] {
         if let Some(value) = cards.number(key)? {

@@ -60,7 +60,7 @@ pub(super) fn angles_deg(v: Vector) -> (f64, f64) {
     let lon = v[1].atan2(v[0]).to_degrees();
     // Adding 360 to a tiny negative number gives 360.
     let lon = if lon < 0.0 && lon + 360.0 < 360.0 { lon + 360.0 } else { lon.max(0.0) };
-    (lon, v[2].atan2(v[0].hypot(v[1])).to_degrees())
+    (lon, v[2].atan2((v[0] * v[0] + v[1] * v[1]).sqrt()).to_degrees())
 }
 
 pub(super) fn apply2(m: &Matrix2, v: [f64; 2]) -> [f64; 2] {

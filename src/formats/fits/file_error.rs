@@ -1,6 +1,5 @@
 //! Everything that can be wrong with a file, in one list: each fault knows its reason and what to do about it.
 
-use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
 use twinpeak_core::survey::PlaneKind;
 use twinpeak_core::wcs::WcsError;
@@ -80,10 +79,6 @@ pub(super) enum FileError {
     Time { card: String, value: String },
     #[error("world coordinates of HDU {hdu}: {source}")]
     Wcs { hdu: usize, source: WcsError },
-    #[error("the name is not one of survey {survey}")]
-    ForeignName { survey: String },
-    #[error("belongs to image {found}, not {wanted}")]
-    OtherImage { found: ImageId, wanted: ImageId },
     #[error("is band {found}, given as band {wanted}")]
     OtherBand { found: String, wanted: String },
     #[error("band {band} is given twice")]
@@ -106,7 +101,7 @@ impl FileError {
 
     fn judgement(&self) -> (Reason, &'static str) {
         match self {
-            Self::Missing { .. } => (Reason::MissingBand, "deliver all five bands of the field"),
+            Self::Missing { .. } => (Reason::MissingBand, "deliver as many bands as the survey requires"),
             Self::MissingPlane { .. } => {
                 (Reason::MissingBand, "deliver it with the image, or set `required = false` in the survey's section")
             }
@@ -155,8 +150,7 @@ impl FileError {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
-            Self::ForeignName { .. } => (Reason::BandMismatch, "name files by the survey's file_pattern"),
-            Self::OtherImage { .. } | Self::OtherBand { .. } | Self::Twice { .. } => {
+            Self::OtherBand { .. } | Self::Twice { .. } => {
                 (Reason::BandMismatch, "give the five bands of one field, each once")
             }
         }

@@ -15,7 +15,7 @@ use super::{Limits, choose, pixels, planes, unpack};
 use twinpeak_core::files::{BandFiles, FieldFiles, Place};
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
 use twinpeak_core::outcome::{Reason, Rejection};
-use twinpeak_core::survey::{FileName, MaskCode, PlaneKind, PlanePlace, Survey};
+use twinpeak_core::survey::{MaskCode, PlaneKind, PlanePlace, Survey};
 
 /// One band's file that somebody else has read.
 #[derive(Clone, Debug)]
@@ -109,8 +109,7 @@ fn assemble(
 ) -> Result<Frame, Rejection> {
     let names = files.each_ref().map(|files| files.as_ref().map_or_else(String::new, |f| f.image.name.clone()));
     enough_bands(survey, image, &names)?;
-    let hdus = files.each_ref().map(|files| files.as_ref().and_then(|f| f.image.hdu.clone()));
-    let ids = check_names(survey, image, &names, &hdus)?;
+    let ids = check_names(survey, &names)?;
     let bands = files.into_par_iter().enumerate().map(|(b, files)| Some(decode_band(survey, &ids, b, files?, limits)));
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
@@ -157,34 +156,28 @@ fn enough_bands(survey: &Survey, image: &ImageId, names: &PerBand<String>) -> Re
     }
 }
 
-/// Each file must be of the image, and of the band as which it is given; an empty name is no file. Returns what the
-/// names say of the field. An image that is one CCD of a file is called `<image>.<ccd>`.
-fn check_names(
-    survey: &Survey,
-    image: &ImageId,
-    names: &PerBand<String>,
-    hdus: &PerBand<Option<String>>,
-) -> Result<FieldIds, Rejection> {
-    let mut given: Vec<(usize, FileName)> = Vec::with_capacity(BANDS);
+/// A file whose name says a band must be given as that band; which files are one image is said by who grouped them.
+/// An empty name is no file. Returns what the names say of the field.
+fn check_names(survey: &Survey, names: &PerBand<String>) -> Result<FieldIds, Rejection> {
+    let mut given: Vec<(usize, usize)> = Vec::with_capacity(BANDS);
+    let mut ids = FieldIds::default();
     for (b, path) in names.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let name = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let said = survey.file_name(&name);
-        let said = said.ok_or_else(|| FileError::ForeignName { survey: survey.profile().name.clone() }.reject(path))?;
-        let of_ccd = hdus[b].as_ref().is_some_and(|ccd| image.as_str() == format!("{}.{ccd}", said.image));
-        if said.image != *image && !of_ccd {
-            return Err(FileError::OtherImage { found: said.image, wanted: image.clone() }.reject(path));
+        let Some(said) = survey.file_name(&name) else { continue };
+        if b == survey.reference() {
+            ids = said.ids;
         }
-        if given.iter().any(|(_, other)| other.band == said.band) {
-            return Err(FileError::Twice { band: survey.band(said.band).to_owned() }.reject(path));
+        let Some(band) = said.band else { continue };
+        if given.iter().any(|(_, other)| *other == band) {
+            return Err(FileError::Twice { band: survey.band(band).to_owned() }.reject(path));
         }
-        given.push((b, said));
+        given.push((b, band));
     }
-    if let Some((b, said)) = given.iter().find(|(b, said)| said.band != *b) {
-        let (found, wanted) = (survey.band(said.band).to_owned(), survey.band(*b).to_owned());
+    if let Some((b, band)) = given.iter().find(|(b, band)| band != b) {
+        let (found, wanted) = (survey.band(*band).to_owned(), survey.band(*b).to_owned());
         return Err(FileError::OtherBand { found, wanted }.reject(&names[*b]));
     }
-    let reference = given.iter().find(|(b, _)| *b == survey.reference());
-    Ok(reference.map_or_else(FieldIds::default, |(_, said)| said.ids))
+    Ok(ids)
 }
 
 /// Fetches, hashes and decodes one band's files; hashing costs about as much as decoding a plain one.

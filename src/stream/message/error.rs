@@ -52,8 +52,18 @@ pub enum MessageError {
         source: InvalidImageId,
     },
     /// A band that the survey has is not named.
-    #[error("bands has no {band}: give one URI for each band of the survey")]
+    #[error("bands has no {band}: give the reference band, and {required} bands at least")]
     MissingBand {
+        /// Name of the band.
+        band: String,
+        /// How many the survey requires.
+        required: usize,
+    },
+    /// A mask or weights of a band without an image.
+    #[error("{field} names band {band}, of which bands has no image: give that too, or leave it out")]
+    OfNoImage {
+        /// The object that names it.
+        field: &'static str,
         /// Name of the band.
         band: String,
     },
@@ -125,6 +135,12 @@ pub enum MessageError {
         /// The name of the file that came.
         name: String,
     },
+    /// A survey whose files' names do not say which are one field.
+    #[error("{name} does not say of which field or band it is: send a new-image message that names each band's file")]
+    NotByName {
+        /// The name of the file that came.
+        name: String,
+    },
     /// Objects of more than one image, or of one image in more than one place.
     #[error("tells of several images, {first} and {other}: let the store send one image a message")]
     SeveralImages {
@@ -156,7 +172,7 @@ impl MessageError {
     pub fn rejection(&self) -> Rejection {
         let advice = match self.reason() {
             Reason::Forbidden => "send URIs from which the daemon may read",
-            _ => "correct the message by deploy/schemas/new-image-v1.0.json and send it again",
+            _ => "correct the message by deploy/schemas/new-image-v1.1.json and send it again",
         };
         Rejection {
             reason: self.reason(),

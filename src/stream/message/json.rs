@@ -9,7 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{MessageError, excerpt};
-use twinpeak_core::frame::BANDS;
+use twinpeak_core::frame::{BANDS, PerBand};
+use twinpeak_core::survey::Survey;
 
 /// Deepest nesting of lists and objects; our own messages have 2, notifications 4.
 const MAX_DEPTH: usize = 64;
@@ -76,52 +77,100 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An object of texts in the order in which they stand, no more than say whether they are one a band.
-#[derive(Debug, Default)]
-pub(super) struct Texts(Vec<(String, String)>);
+/// A place as it is written: a URI, or an object with a URI and an HDU.
+#[derive(Debug)]
+pub(super) struct WrittenPlace {
+    pub(super) uri: String,
+    pub(super) hdu: Option<String>,
+}
 
-impl Texts {
+#[derive(Deserialize)]
+struct PlaceFields {
+    uri: String,
+    hdu: Option<WrittenHdu>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an HDU's name or number")]
+enum WrittenHdu {
+    Number(u32),
+    Name(String),
+}
+
+impl<'de> Deserialize<'de> for WrittenPlace {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = WrittenPlace;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or an object with uri and hdu")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, uri: &str) -> Result<WrittenPlace, E> {
+                Ok(WrittenPlace { uri: uri.to_owned(), hdu: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenPlace, A::Error> {
+                let PlaceFields { uri, hdu } = PlaceFields::deserialize(MapAccessDeserializer::new(map))?;
+                let hdu = hdu.map(|hdu| match hdu {
+                    WrittenHdu::Number(number) => number.to_string(),
+                    WrittenHdu::Name(name) => name,
+                });
+                Ok(WrittenPlace { uri, hdu })
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
+/// An object of places in the order in which they stand, no more than say whether they are one a band.
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<(String, WrittenPlace)>);
+
+impl Places {
     /// Sorted by band: none where a band is not named.
     ///
     /// # Errors
-    /// Where a name is not one of `bands`, or stands twice.
-    pub(super) fn by_band(self, field: &'static str, bands: &[String; BANDS]) -> Result<ByBand, MessageError> {
+    /// Where a name is not one of the survey's bands, nor an alias of one, or a band stands twice.
+    pub(super) fn by_band(self, field: &'static str, survey: &Survey) -> Result<ByBand, MessageError> {
         let mut sorted = ByBand::default();
-        for (name, text) in self.0 {
-            let unknown = || MessageError::UnknownBand { field, name: excerpt(&name), bands: bands.join(" ") };
-            let band = bands.iter().position(|b| *b == name).ok_or_else(unknown)?;
-            if sorted[band].replace(text).is_some() {
-                return Err(MessageError::BandTwice { field, band: name });
+        for (name, place) in self.0 {
+            let bands = || survey.planes().map(|b| survey.band(b)).collect::<Vec<_>>().join(" ");
+            let unknown = || MessageError::UnknownBand { field, name: excerpt(&name), bands: bands() };
+            let band = survey.plane_of(&name).ok_or_else(unknown)?;
+            if sorted[band].replace(place).is_some() {
+                return Err(MessageError::BandTwice { field, band: survey.band(band).to_owned() });
             }
         }
         Ok(sorted)
     }
 }
 
-/// A text a band, where one is given.
-pub(super) type ByBand = [Option<String>; BANDS];
+/// A place a band, where one is given.
+pub(super) type ByBand = PerBand<Option<WrittenPlace>>;
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for Places {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Pairs;
         impl<'de> Visitor<'de> for Pairs {
-            type Value = Texts;
+            type Value = Places;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with a URI for each band")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-                let mut texts = Vec::new();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Places, A::Error> {
+                let mut places = Vec::new();
                 // Of one more than there are bands, one is surely wrong; there is no need to keep the others.
-                while texts.len() <= BANDS {
+                while places.len() <= BANDS {
                     match map.next_entry()? {
-                        Some(pair) => texts.push(pair),
-                        None => return Ok(Texts(texts)),
+                        Some(pair) => places.push(pair),
+                        None => return Ok(Places(places)),
                     }
                 }
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Texts(texts))
+                Ok(Places(places))
             }
         }
         from.deserialize_map(Pairs)

@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::json::{self, Object};
 use super::{MessageError, Uri, excerpt, percent, time};
-use twinpeak_core::frame::{BANDS, ImageId, PerBand};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::files::{BandFiles, FieldFiles, Place};
+use twinpeak_core::frame::ImageId;
+use twinpeak_core::survey::{Group, PlaneKind, Survey};
 
 /// Most events in one message; stores send one.
 const MAX_RECORDS: usize = 100;
@@ -18,10 +19,11 @@ const MAX_RECORDS: usize = 100;
 pub struct ObjectCreated {
     /// The image it belongs to.
     pub image_id: ImageId,
-    /// Index of the band, by the survey's file pattern.
+    /// Index of the band, by the survey's file pattern; the reference band's where one file holds all.
     pub band: usize,
-    /// All five files, in the survey's order: its own, and those that have its key but for the band.
-    pub siblings: PerBand<Uri>,
+    /// All files of the image: its own, those that have its key but for the band, and beside each the mask and weights
+    /// that the survey keeps in files of their own.
+    pub siblings: FieldFiles<Uri>,
     /// When the store had it, milliseconds since 1970 (UTC), where the notification says.
     pub event_time_unix_ms: Option<i64>,
 }
@@ -81,7 +83,9 @@ impl ObjectCreated {
         if let Some(lead) = &lead
             && let Some(other) = created.iter().find(|c| c.siblings != lead.siblings)
         {
-            let [first, other] = [lead, other].map(|c| c.siblings[c.band].to_string());
+            let of =
+                |c: &Self| c.siblings[c.band].as_ref().map_or_else(String::new, |band| band.image.file.to_string());
+            let (first, other) = (of(lead), of(other));
             return Err(MessageError::SeveralImages { first, other });
         }
         Ok(lead)
@@ -97,17 +101,29 @@ impl ObjectCreated {
         let (folder, name) = key.split_at(name_at);
         let Some(said) = survey.file_name(name).filter(|_| !name.ends_with(".json")) else { return Ok(None) };
 
-        let mut siblings = Vec::with_capacity(BANDS);
-        for band in 0..BANDS {
-            let sibling = survey.sibling(name, band).ok_or_else(|| MessageError::NoSibling { name: excerpt(name) })?;
-            let uri = Uri::s3(bucket, &format!("{folder}{sibling}"));
-            siblings.push(uri.map_err(|source| MessageError::Object { source })?);
+        if survey.group() != Group::Name || survey.needs_band_card() {
+            return Err(MessageError::NotByName { name: excerpt(name) });
+        }
+        let uri = |name: &str| {
+            let uri = Uri::s3(bucket, &format!("{folder}{name}"));
+            uri.map_err(|source| MessageError::Object { source })
+        };
+        let mut siblings = FieldFiles::default();
+        for band in survey.planes() {
+            let sibling = said.band.map_or_else(|| Some(name.to_owned()), |_| survey.sibling(name, band));
+            let sibling = sibling.ok_or_else(|| MessageError::NoSibling { name: excerpt(name) })?;
+            let beside = |kind| survey.companion(&sibling, kind).map(|name| uri(&name)).transpose();
+            siblings[band] = Some(BandFiles {
+                image: uri(&sibling)?.into(),
+                mask: beside(PlaneKind::Mask)?.map(Place::from),
+                weight: beside(PlaneKind::Weight)?.map(Place::from),
+            });
         }
         let when = |text: &str| time::unix_ms(text).ok_or_else(|| MessageError::Time { found: excerpt(text) });
         Ok(Some(Self {
             image_id: said.image,
-            band: said.band,
-            siblings: siblings.try_into().unwrap_or_else(|_| unreachable!("there is one URI for each band")),
+            band: said.band.unwrap_or(survey.reference()),
+            siblings,
             event_time_unix_ms: event_time.map(when).transpose()?,
         }))
     }

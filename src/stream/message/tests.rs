@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use twinpeak_core::frame::{BANDS, FieldIds, PerBand};
+use twinpeak_core::files::{BandFiles, FieldFiles, Place};
+use twinpeak_core::frame::{BANDS, FieldIds};
 use twinpeak_core::outcome::Reason;
 
 static SURVEY: LazyLock<Survey> =
@@ -25,6 +26,10 @@ fn sound() -> Value {
         "run": 3918, "rerun": 301, "camcol": 3, "field": 213,
         "weights": {"r": "file:///w/r.fits"}, "masks": {},
     })
+}
+
+fn in_night(key: &str) -> Uri {
+    Uri::S3 { bucket: "night".into(), key: key.into() }
 }
 
 fn event(kind: &str, key: &str) -> Value {
@@ -77,10 +82,9 @@ fn a_new_image_is_read_whole() {
     let Ok(Message::NewImage(image)) = read(&sound()) else { panic!() };
     assert_eq!((image.image_id.as_str(), image.observed_mjd_tai), (IMAGE, Some(53240.123456789)));
     assert_eq!(image.ids, FieldIds { run: Some(3918), rerun: Some(301), camcol: Some(3), field: Some(213) });
-    let expected = ["u", "g", "r", "i", "z"].map(|b| Uri::S3 { bucket: "night".into(), key: name(b) });
+    let mut expected = ["u", "g", "r", "i", "z"].map(|b| Some(BandFiles::from(in_night(&name(b)))));
+    expected[2].as_mut().unwrap().weight = Some(Uri::File("/w/r.fits".into()).into());
     assert_eq!(image.bands, expected);
-    assert_eq!(image.weights, [None, None, Some(Uri::File("/w/r.fits".into())), None, None]);
-    assert_eq!(image.masks, PerBand::default());
 }
 
 #[test]
@@ -135,6 +139,10 @@ fn each_fault_of_a_new_image_is_told_by_name() {
         ("field", Some(json!(4294967296u64)), BadMessage, "integer `4294967296`"),
         ("weights", Some(json!({"r": "gs://a/b"})), Forbidden, "weights.r: scheme \"gs\""),
         ("masks", Some(json!({"ir": "file:///a"})), BadMessage, "masks names band \"ir\""),
+        ("bands.r", Some(json!({"hdu": 1})), BadMessage, "missing field `uri`"),
+        ("bands.r", Some(json!({"uri": "file:///a", "hdu": -1})), BadMessage, "an HDU's name or number"),
+        ("bands.r", Some(json!({"uri": "file:///a", "hdu": 1.5})), BadMessage, "an HDU's name or number"),
+        ("bands.r", Some(json!({"uri": "http://host"})), Forbidden, "bands.r: scheme \"http\""),
     ] {
         let (found, said) = refusal(&changed(field, value));
         assert_eq!(found, reason, "{said}");
@@ -202,7 +210,7 @@ fn a_created_object_names_its_siblings() {
     assert_eq!((made.image_id.as_str(), made.band), (IMAGE, 3));
     assert_eq!(made.event_time_unix_ms, Some(1_769_774_400_000));
     let key = |band| format!("2026/day=1/a b/{}", name(band));
-    assert_eq!(made.siblings, ["u", "g", "r", "i", "z"].map(|b| Uri::S3 { bucket: "night".into(), key: key(b) }));
+    assert_eq!(made.siblings, ["u", "g", "r", "i", "z"].map(|b| Some(in_night(&key(b)).into())));
 }
 
 #[test]
@@ -279,11 +287,120 @@ fn each_fault_of_a_notification_is_told() {
     }
 }
 
+/// A survey of three bands, two of which are enough, whose masks lie beside the images.
+fn of_three(more: &str) -> Survey {
+    let bands = r#"{ planes = ["", "g", "r", "i", ""], required = 2, aliases = { "HSC-G" = "g" } }"#;
+    twinpeak_core::testing::like_sdss(bands, r"^(?P<image>.*)_(?P<band>[A-Za-z-]+)\.fits$", more)
+}
+
+const MASKS: &str = "[mask]\nfile = '{image}_{band}.mask.fits'\nbits = { SAT = [1] }";
+
+fn image_of(message: &Value, survey: &Survey) -> Result<NewImage, MessageError> {
+    match parse(message.to_string().as_bytes(), survey) {
+        Ok(Message::NewImage(image)) => Ok(*image),
+        Err(refused) => Err(refused),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_message_names_as_many_bands_as_the_survey_requires() {
+    let survey = of_three("");
+    let with = |bands: Value| json!({"schema_version": "1.1", "image_id": "a_x20b", "bands": bands});
+    let image =
+        image_of(&with(json!({"HSC-G": "s3://night/a%20b_HSC-G.fits", "r": "s3://night/a%20b_r.fits"})), &survey);
+    let image = image.unwrap();
+    assert_eq!(image.bands.each_ref().map(Option::is_some), [false, true, true, false, false]);
+    assert_eq!(image_of(&serde_json::from_slice(&image.to_json(&survey)).unwrap(), &survey), Ok(image));
+    for (bands, says) in [
+        (json!({"g": "s3://night/a%20b_g.fits", "i": "s3://night/a%20b_i.fits"}), "bands has no r: give the reference"),
+        (json!({"r": "s3://night/a%20b_r.fits"}), "bands has no g: give the reference band, and 2 bands at least"),
+        (
+            json!({"r": "s3://night/a%20b_r.fits", "u": "s3://night/u"}),
+            "bands names band \"u\": the survey's are g r i",
+        ),
+    ] {
+        let said = image_of(&with(bands), &survey).unwrap_err().to_string();
+        assert!(said.contains(says), "{says} | {said}");
+    }
+}
+
+#[test]
+fn places_may_name_an_hdu_and_masks_go_with_their_bands() {
+    let mut message = sound();
+    message["image_id"] = format!("{IMAGE}.S21").into();
+    for band in ["u", "g", "r", "i", "z"] {
+        message["bands"][band] = json!({"uri": format!("s3://night/{}", name(band)), "hdu": "S21", "later": [1]});
+    }
+    message["masks"] = json!({"r": {"uri": "s3://night/m.fits", "hdu": 1}});
+    let image = image_of(&message, &SURVEY).unwrap();
+    let r = image.bands[2].as_ref().unwrap();
+    assert_eq!(r.image, Place { file: in_night(&name("r")), hdu: Some("S21".into()) });
+    assert_eq!(r.mask, Some(Place { file: in_night("m.fits"), hdu: Some("1".into()) }));
+    assert!(r.weight.is_some());
+    message["bands"]["g"]["hdu"] = "S22".into();
+    assert!(image_of(&message, &SURVEY).unwrap_err().to_string().contains("is not of band g of image"), "another CCD");
+
+    let message = json!({
+        "schema_version": "1.1", "image_id": "a", "bands": {"g": "file:///a_g.fits", "r": "file:///a_r.fits"},
+        "masks": {"i": "file:///m.fits"},
+    });
+    let said = image_of(&message, &of_three("")).unwrap_err().to_string();
+    assert!(said.contains("masks names band i, of which bands has no image"), "{said}");
+}
+
+#[test]
+fn where_names_do_not_group_files_the_message_does() {
+    let survey = of_three("[files]\ngroup = 'table'");
+    let bands = json!({"g": "file:///n/e1_g.fits", "r": {"uri": "file:///n/one.fits", "hdu": 2}});
+    let message = json!({"schema_version": "1.1", "image_id": "N26", "bands": bands});
+    assert!(image_of(&message, &survey).is_ok());
+    assert!(
+        image_of(&message, &of_three(""))
+            .unwrap_err()
+            .to_string()
+            .contains("\"e1_g.fits\" is not of band g of image N26")
+    );
+    let mut swapped = message.clone();
+    swapped["bands"]["r"] = "file:///n/e1_i.fits".into();
+    let said = image_of(&swapped, &survey).unwrap_err().to_string();
+    assert!(said.contains("bands.r: file name \"e1_i.fits\" is not of band r"), "{said}");
+    let notice = json!({"Records": [put("e1_g.fits")]}).to_string();
+    let said = parse(notice.as_bytes(), &survey).unwrap_err().to_string();
+    assert!(said.contains("does not say of which field or band it is: send a new-image message"), "{said}");
+}
+
+#[test]
+fn a_created_object_has_masks_beside_its_siblings() {
+    let notice = json!({"Records": [put("n/a_HSC-G.fits")]}).to_string();
+    let Ok(Message::ObjectCreated(made)) = parse(notice.as_bytes(), &of_three(MASKS)) else { panic!() };
+    let band = |image: &str, mask: &str| {
+        Some(BandFiles { image: in_night(image).into(), mask: Some(in_night(mask).into()), weight: None })
+    };
+    let expected: FieldFiles<Uri> = [
+        None,
+        band("n/a_HSC-G.fits", "n/a_HSC-G.mask.fits"),
+        band("n/a_r.fits", "n/a_r.mask.fits"),
+        band("n/a_i.fits", "n/a_i.mask.fits"),
+        None,
+    ];
+    assert_eq!((made.band, &made.siblings), (1, &expected));
+    let of_another = json!({"Records": [put("n/a_y.fits"), put("n/a_g.mask.fits")]}).to_string();
+    assert_eq!(parse(of_another.as_bytes(), &of_three(MASKS)), Ok(Message::Nothing));
+
+    let pattern = r"^(?P<image>.*)\.fits$";
+    let one = twinpeak_core::testing::like_sdss(r#"["u", "g", "r", "i", "z"]"#, pattern, "[image]\nhdu = '{band}'");
+    let notice = json!({"Records": [put("a.fits")]}).to_string();
+    let Ok(Message::ObjectCreated(made)) = parse(notice.as_bytes(), &one) else { panic!() };
+    assert_eq!((made.band, made.siblings), (2, [(); BANDS].map(|()| Some(in_night("a.fits").into()))));
+}
+
 prop_compose! {
     fn new_images()(
         number in (0u32..999_999, 1u32..7, 0u32..9999),
         folder in "/[a-z %é]{1,8}", bucket in "[a-z]{3,9}",
-        in_bucket in any::<[bool; BANDS]>(), has_weight in any::<[bool; BANDS]>(),
+        in_bucket in any::<[bool; BANDS]>(), has_weight in any::<[bool; BANDS]>(), has_mask in any::<[bool; BANDS]>(),
+        hdus in prop::array::uniform5(prop::option::of("[ -~é]{1,6}")),
         observed in prop::option::of(prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO),
         run in any::<Option<u32>>(), rerun in any::<Option<u32>>(), camcol in any::<Option<u32>>(),
         field in any::<Option<u32>>(),
@@ -293,10 +410,13 @@ prop_compose! {
             let path = format!("{folder}/{}", SURVEY.file_for(b, &image_id));
             if in_bucket[b] { Uri::s3(&bucket, &path[1..]).unwrap() } else { Uri::file(Path::new(&path)).unwrap() }
         };
-        let bands = std::array::from_fn(uri);
-        let weights = std::array::from_fn(|b| has_weight[b].then(|| uri(b)));
+        let place = |b: usize| Place { file: uri(b), hdu: hdus[b].clone() };
+        let bands = std::array::from_fn(|b| {
+            let (mask, weight) = (has_mask[b].then(|| place(b)), has_weight[b].then(|| uri(b).into()));
+            Some(BandFiles { image: place(b), mask, weight })
+        });
         let ids = FieldIds { run, rerun, camcol, field };
-        NewImage { image_id, observed_mjd_tai: observed, bands, ids, weights, masks: PerBand::default() }
+        NewImage { image_id, observed_mjd_tai: observed, bands, ids }
     }
 }
 

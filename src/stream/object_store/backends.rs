@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::bucket::Bucket;
@@ -83,16 +84,28 @@ impl Backends {
         }
     }
 
-    /// Which frames' files are there, poll only for those that were not yet `there`, side by side.
-    pub async fn look(&self, uris: &[Uri; 5], there: [bool; 5]) -> Result<[bool; 5], ObjectStoreError> {
-        let [u, g, r, i, z] = std::array::from_fn(|band| self.is_there(&uris[band], there[band]));
-        let (u, g, r, i, z) = tokio::try_join!(u, g, r, i, z)?;
-        Ok([u, g, r, i, z])
+    /// Notes which frames' files are there; asks only for those that were not yet `there`, side by side.
+    pub async fn look(self: &Arc<Self>, uris: &[Uri], there: &mut [bool]) -> Result<(), ObjectStoreError> {
+        let mut asked = JoinSet::new();
+        for (index, uri) in uris.iter().enumerate().filter(|(index, _)| !there[*index]) {
+            let (reach, uri) = (self.clone(), uri.clone());
+            asked.spawn(async move { (index, reach.is_there(&uri).await) });
+        }
+        let mut fault: Option<(usize, ObjectStoreError)> = None;
+        while let Some(answer) = asked.join_next().await {
+            // One that did not end has told its fault to nobody: as if it had not come.
+            let Ok((index, found)) = answer else { continue };
+            match found {
+                Ok(found) => there[index] = found,
+                Err(error) if fault.as_ref().is_none_or(|(first, _)| index < *first) => fault = Some((index, error)),
+                Err(_) => {}
+            }
+        }
+        fault.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    async fn is_there(&self, uri: &Uri, known: bool) -> Result<bool, ObjectStoreError> {
+    async fn is_there(&self, uri: &Uri) -> Result<bool, ObjectStoreError> {
         match uri {
-            _ if known => Ok(true),
             Uri::File(path) => {
                 let (roots, path) = (self.frames.roots.clone(), path.clone());
                 match self.on_disk(uri, move || roots.open(&path)).await {

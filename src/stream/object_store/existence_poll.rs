@@ -1,4 +1,4 @@
-//! Five files that are still to come.
+//! Files that are still to come.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,23 +18,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[must_use = "dropping it ends the search"]
 pub struct ExistencePoll {
     runtime: Handle,
-    uris: [Uri; 5],
-    task: JoinHandle<Result<[bool; 5], ObjectStoreError>>,
+    first: Option<Uri>,
+    task: JoinHandle<Result<Vec<bool>, ObjectStoreError>>,
 }
 
 impl ExistencePoll {
     pub(super) fn start(
         runtime: &Handle,
         reach: &Arc<Backends>,
-        uris: [Uri; 5],
-        enough: impl Fn(&[bool; 5]) -> bool + Send + 'static,
+        uris: Vec<Uri>,
+        enough: impl Fn(&[bool]) -> bool + Send + 'static,
         deadline: Instant,
     ) -> Self {
-        let (reach, wanted) = (reach.clone(), uris.clone());
+        let (reach, first) = (reach.clone(), uris.first().cloned());
         let task = runtime.spawn(async move {
-            let (mut there, mut pause) = ([false; 5], FIRST_PAUSE);
+            let (mut there, mut pause) = (vec![false; uris.len()], FIRST_PAUSE);
             loop {
-                there = reach.look(&wanted, there).await?;
+                reach.look(&uris, &mut there).await?;
                 let left = deadline.saturating_duration_since(Instant::now());
                 if enough(&there) || left.is_zero() {
                     return Ok(there);
@@ -43,7 +43,7 @@ impl ExistencePoll {
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }
         });
-        Self { runtime: runtime.clone(), uris, task }
+        Self { runtime: runtime.clone(), first, task }
     }
 
     /// A question that can be asked from any thread at any time: whether [`ExistencePoll::wait`] has nothing to wait
@@ -53,13 +53,17 @@ impl ExistencePoll {
         move || task.is_finished()
     }
 
-    /// Which are there, once that is enough or the deadline has passed; not in a thread of an asynchronous runtime.
+    /// Which are there, in the order in which they were asked for, once that is enough or the deadline has passed; not in a thread of an asynchronous runtime.
     ///
     /// # Errors
     /// [`ObjectStoreError`] where that is unknown of one, e.g. because its store does not answer.
-    pub fn wait(mut self) -> Result<[bool; 5], ObjectStoreError> {
+    pub fn wait(mut self) -> Result<Vec<bool>, ObjectStoreError> {
         let done = self.runtime.block_on(&mut self.task);
-        done.unwrap_or_else(|_| Err(ObjectStoreError::Stopped { uri: self.uris[0].clone() }))
+        match (done, self.first.take()) {
+            (Ok(there), _) => there,
+            (Err(_), Some(uri)) => Err(ObjectStoreError::Stopped { uri }),
+            (Err(_), None) => Ok(Vec::new()),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Five files on their way.
+//! Files on their way.
 
 use std::sync::Arc;
 
@@ -13,38 +13,39 @@ use crate::message::Uri;
 #[must_use = "dropping it cancels"]
 pub struct Fetching {
     runtime: Handle,
-    bands: [(Uri, Task); 5],
+    files: Vec<(Uri, Task)>,
 }
 
 type Task = JoinHandle<Result<Vec<u8>, ObjectStoreError>>;
 
 impl Fetching {
-    pub(super) fn start(runtime: &Handle, reach: &Arc<Backends>, uris: [Uri; 5]) -> Self {
+    pub(super) fn start(runtime: &Handle, reach: &Arc<Backends>, uris: Vec<Uri>) -> Self {
         let start = |uri: Uri| {
             let (reach, wanted) = (reach.clone(), uri.clone());
             let task = runtime.spawn(async move { reach.read_frame(&wanted).await });
             (uri, task)
         };
-        Self { runtime: runtime.clone(), bands: uris.map(start) }
+        Self { runtime: runtime.clone(), files: uris.into_iter().map(start).collect() }
     }
 
-    /// Waits for all five, in band order; not in a thread of an asynchronous runtime.
+    /// Waits for all, in the order in which they were asked for; not in a thread of an asynchronous runtime.
     ///
     /// # Errors
-    /// The first fault in band order, with the band's index; the others are cancelled.
-    pub fn wait(mut self) -> Result<[Vec<u8>; 5], (usize, ObjectStoreError)> {
-        let mut files: [Vec<u8>; 5] = Default::default();
-        for (band, (uri, task)) in self.bands.iter_mut().enumerate() {
+    /// The first fault in that order, with the file's index; the others are cancelled.
+    pub fn wait(mut self) -> Result<Vec<Vec<u8>>, (usize, ObjectStoreError)> {
+        let mut all = Vec::with_capacity(self.files.len());
+        for (index, (uri, task)) in self.files.iter_mut().enumerate() {
             let done = self.runtime.block_on(task);
-            files[band] =
-                done.unwrap_or_else(|_| Err(ObjectStoreError::Stopped { uri: uri.clone() })).map_err(|e| (band, e))?;
+            all.push(
+                done.unwrap_or_else(|_| Err(ObjectStoreError::Stopped { uri: uri.clone() })).map_err(|e| (index, e))?,
+            );
         }
-        Ok(files)
+        Ok(all)
     }
 }
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        self.bands.iter().for_each(|(_, task)| task.abort());
+        self.files.iter().for_each(|(_, task)| task.abort());
     }
 }

@@ -133,6 +133,9 @@ fn a_map_without_inverse_is_refused() {
     let folded = [real("A_ORDER", 2.0), real("B_ORDER", 2.0), real("A_2_0", 2e-3)];
     refused(with(&folded), "A_p_q");
     refused(with(&[real("CRPIX1", 1e12)]), "CRPIXi");
+    refused(with(&[text("CUNIT1", "arcsec")]), "times longer than wide");
+    refused(with(&[real("CD1_1", -20.0)]), "is no pixel's size");
+    refused(with(&[real("LONPOLE", 1e300)]), "LONPOLE");
 }
 
 #[test]

@@ -19,13 +19,13 @@ use rand_distr::{Distribution, LogNormal};
 use crate::cli::DatasetArgs;
 use crate::dataset::{Origin, Part, Parts};
 use twinpeak_config::Config;
-use twinpeak_config::assemble::loader;
+use twinpeak_config::assemble::{fields, loader};
 use twinpeak_core::files::FieldFiles;
 use twinpeak_core::frame::{Frame, ImageId};
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::survey::Survey;
 use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, Truth, simulate};
-use twinpeak_store::{Fields, Loader};
+use twinpeak_store::Loader;
 
 /// Seeds of nights in a part's range: three of these are all that the simulator has.
 const SEEDS: u64 = 330_000;
@@ -76,7 +76,7 @@ impl FieldSource {
             let field = Spec { width: args.width, height: args.height, counts, ..Spec::of(survey) };
             return Self::simulated(args.seed, field, survey);
         }
-        let images = deal(Fields::new(&args.frames, survey.clone()).collect(), &objects(args));
+        let images = deal(fields(config, survey, &args.frames, &[]).collect(), &objects(args));
         for part in Part::ALL.into_iter().filter(|part| *objects(args).get(*part) > 0) {
             let name = part.name();
             ensure!(

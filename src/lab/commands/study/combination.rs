@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::study::segmentation::{Fields, Known, figure_prefix};
 use crate::study::{Figure, Plan, StudyDataset};
 use twinpeak_config::Config;
-use twinpeak_config::assemble::{assemble, limits, loader};
+use twinpeak_config::assemble::{assemble, file_list, limits};
 use twinpeak_core::catalog::{Row, class};
 use twinpeak_core::frame::Plane;
 use twinpeak_core::outcome::{Finished, Outcome, Products};
@@ -81,7 +81,7 @@ pub(super) fn figure(
     config.survey.file = plan.survey.clone();
     config.model.bundle = plan.bundle.clone();
     let files = super::fields::files(folder, image, survey)?;
-    let mut source = FileList::new(&files, survey.clone(), loader(&config, survey));
+    let mut source = file_list(&config, survey, &files);
     let (assembly, keeper) = (assemble(&config)?, Keeper::default());
     let (stop, progress) = (Stop::default(), FrameProgress::new(1));
     twinpeak_engine::run(&mut source, &assembly.models, assembly.devices, &keeper, &limits(&config), &stop, &progress)?;

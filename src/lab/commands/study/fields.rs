@@ -14,7 +14,7 @@ use crate::dataset::Part;
 use crate::study::StudyDataset;
 use crate::study::segmentation::{Field, Fields, Known};
 use twinpeak_config::Config;
-use twinpeak_config::assemble::loader;
+use twinpeak_config::assemble::{fields as fields_of, loader};
 use twinpeak_core::files::BandFiles;
 use twinpeak_core::frame::Frame;
 use twinpeak_core::hex::hex;
@@ -25,7 +25,6 @@ use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_learn::segment::TrainingFrame;
 use twinpeak_sim::evaluate::{forced, truth_files};
 use twinpeak_sim::{IGNORED, Spec, Truth};
-use twinpeak_store as store;
 
 /// A sky's frames: to learn from, and to be scored on.
 pub(super) struct Frames {
@@ -51,7 +50,7 @@ pub(super) fn sha256(fields: &Fields, survey: &Arc<Survey>) -> anyhow::Result<Op
                 return Ok(None);
             }
             hash.update(test.join(" "));
-            for (image, files) in store::Fields::new(&folders(folder)?, survey.clone()) {
+            for (image, files) in fields_of(&Config::default(), survey, &folders(folder)?, &[]) {
                 hash.update(image.as_str());
                 for place in files.iter().flatten().flatten().flat_map(BandFiles::places) {
                     let path = &place.file;
@@ -82,7 +81,7 @@ fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// Where they are not all there.
 pub(super) fn files(folder: &Path, image: &str, survey: &Arc<Survey>) -> anyhow::Result<Vec<PathBuf>> {
-    let mut all = store::Fields::new(&folders(folder)?, survey.clone());
+    let mut all = fields_of(&Config::default(), survey, &folders(folder)?, &[]);
     let (_, files) = all.find(|(id, _)| id.as_str() == image).with_context(|| format!("{image} is not there"))?;
     let files = files.map_err(|rejection| anyhow!("{image}: {rejection}"))?;
     Ok(files.iter().flatten().flat_map(BandFiles::places).map(|place| place.file.clone()).collect())
@@ -118,7 +117,7 @@ pub(super) fn load(sky: &StudyDataset, fields: &Fields, survey: &Arc<Survey>) ->
 fn from_files(sky: &StudyDataset, folder: &Path, test: &[String], survey: &Arc<Survey>) -> anyhow::Result<Frames> {
     let catalogs = sky.catalogs.as_deref().context("frames from files need catalogues: the sky has none")?;
     let load = loader(&Config::default(), survey);
-    let images: Vec<_> = store::Fields::new(&folders(folder)?, survey.clone()).collect();
+    let images: Vec<_> = fields_of(&Config::default(), survey, &folders(folder)?, &[]).collect();
     let ready =
         |(image, files): &(twinpeak_core::frame::ImageId, Result<_, Box<twinpeak_core::outcome::Rejection>>)| {
             let frame = files.as_ref().map_err(|r| (**r).clone()).and_then(|files| load(image, files));

@@ -47,7 +47,7 @@ fn a_deep_survey_is_taught_to_its_depth_and_nothing_sits_at_the_end_of_a_range()
             sample::find(&prepared, &survey, &mut sample::ObjectFinder { segmenter: &mut filter, recipe: &recipe });
         let found = found.unwrap();
         assert!(!found.quality[survey.reference()].fallback, "field {field} has a PSF of its own");
-        sample::add_objects(&found, u64::from(field), &mut taught, &mut known);
+        sample::add_objects(&found, u64::from(field), &twinpeak_learn::MissingBands::none(), &mut taught, &mut known);
     }
     assert_eq!(taught.mag.len(), known.len());
     // SDSS's own limits would have thrown away a third of these.
