@@ -211,8 +211,13 @@ pub(super) fn variance(
         };
         if sound && variance > 0.0 { variance } else { f32::INFINITY }
     };
-    plane.pixels_mut().par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = of(*v)));
-    if plane.pixels().par_iter().all(|v| v.is_infinite()) {
+    let chunks = plane.pixels_mut().par_chunks_mut(1 << 16).map(|chunk| {
+        chunk.iter_mut().fold(false, |any, v| {
+            *v = of(*v);
+            any | v.is_finite()
+        })
+    });
+    if !chunks.reduce(|| false, |a, b| a | b) {
         return Err(FileError::NoWeight { hdu: at });
     }
     if kind == WeightKind::Weight {
