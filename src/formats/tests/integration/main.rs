@@ -3,9 +3,6 @@
 
 mod fits_astropy;
 mod fits_cfitsio;
-<<<<<<< HEAD
 mod fits_counts;
-=======
 mod planes;
->>>>>>> planes
 mod products;
