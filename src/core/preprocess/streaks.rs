@@ -382,6 +382,7 @@ mod tests {
             dark_variance_dn2: 1.0,
             saturation_nmgy: 6000.0,
             removed_sky_nmgy: None,
+            variance: None,
         }
     }
 
