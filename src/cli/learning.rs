@@ -35,7 +35,16 @@ pub struct TrainNetArgs {
     /// First seed of the ensemble
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Share of tiles and objects that are shown without one of their bands, 0 to 1 [default: .2 where the survey allows
+    /// an image to lack a band, else 0]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub missing_bands: Option<f64>,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("give a number from 0 to 1".into()) }
 }

@@ -27,7 +27,7 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{FrameSource, Loaded};
 use twinpeak_learn::sample::{self, ObjectFinder, matched_filter};
-use twinpeak_learn::{LearnError, Progress, Run, classify, colour, posterior, segment};
+use twinpeak_learn::{LearnError, MissingBands, Progress, Run, classify, colour, posterior, segment};
 use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
 use twinpeak_nets::infer::TorchSegmenter;
 
@@ -77,8 +77,10 @@ fn train_segmenter(
     })?;
     segment::enough(objects).map_err(failed)?;
     let settings = segment::Settings { seed: args.seed, ..segment::Settings::default() };
+    let missing = MissingBands::of(survey, args.missing_bands);
     let bar = Bar::new();
-    let trained = segment::train(&frames, survey.shape_bands(), &settings, &bar.run(&work.0)).map_err(failed)?;
+    let trained = segment::train(&frames, survey.shape_bands(), &missing, &settings, &bar.run(&work.0));
+    let trained = trained.map_err(failed)?;
     bar.0.finish_and_clear();
     let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
@@ -93,6 +95,7 @@ fn train_segmenter(
         agreement: trained.agreement,
         fwhm_arcsec: std::array::from_fn(|b| median_fwhm_arcsec(fwhm.iter().map(|f| f[b]).collect(), survey)),
         seed: args.seed,
+        missing_band_share: missing.share(),
     };
     println!(
         "segmenter: agrees with its teacher on {:.1} % of pixels; thresholds: extent {:.3}, detection {:.3}; by frame {:.2?}",
@@ -112,10 +115,11 @@ fn train_classifier(
     work: &Work,
 ) -> anyhow::Result<()> {
     let (mut objects, mut known) = (classify::TrainingSet::default(), Vec::new());
+    let missing = MissingBands::of(survey, args.missing_bands);
     let mut learn = |detector: &mut ObjectFinder| {
         each_frame(args, config, survey, recipe, |index, prepared| {
             let found = sample::find(&prepared, survey, detector)?;
-            sample::add_objects(&found, index, &mut objects, &mut known);
+            sample::add_objects(&found, index, &missing, &mut objects, &mut known);
             Ok(Seen::of(&found))
         })
     };
@@ -148,6 +152,7 @@ fn train_classifier(
         orientation: ensemble.orientation,
         objects: objects.stamps.len(),
         seed: args.seed,
+        missing_band_share: missing.share(),
     };
     println!(
         "classifier: {} objects; the star peak follows concentration with rank correlation {:.2?}",

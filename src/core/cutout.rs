@@ -108,6 +108,13 @@ impl Cutout {
         cutout
     }
 
+    /// As if `band` had not been taken.
+    pub fn leave_out(&mut self, band: usize) {
+        self.shape_bands.retain(|&b| b != band);
+        self.unusable[band] = Some(Box::new([true; AREA]));
+        self.point_source[band] = PointSource::NONE;
+    }
+
     /// Fits the flux in every band.
     fn fit(&mut self) {
         for b in 0..self.pixels.len() {

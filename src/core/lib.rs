@@ -20,6 +20,7 @@
 //! | [`filter`], [`extract`] | the detection image; components, deblending, footprints |
 //! | [`aperture`], [`psf`] | centroids and curves of growth; the PSF of each band, from the frame's own stars |
 //! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
+//! | [`star_images`] | whether stars are single and round, or the frame is trailed or doubled |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
 //! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
 //! | [`drift`], [`reference`] | whether frames are still what the model was made for; whether the sky is where they say |
@@ -81,6 +82,7 @@ pub mod preprocess;
 pub mod psf;
 pub mod recipe;
 pub mod reference;
+pub mod star_images;
 pub mod survey;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

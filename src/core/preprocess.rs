@@ -8,9 +8,12 @@ mod defects;
 mod no_data;
 mod noise;
 pub mod plausible;
+mod refusal;
 mod registration;
 mod resample;
+mod saturation;
 mod spline;
+mod streaks;
 mod variance;
 
 #[cfg(test)]
@@ -22,10 +25,12 @@ use background::{Background, Dither};
 use cosmic::TooSharp;
 use plausible::{SkySteps, noise_against_gain};
 use rayon::prelude::*;
+pub use refusal::PreprocessError;
 use registration::Place;
 pub use registration::Turn;
 
 use serde::{Deserialize, Serialize};
+use streaks::Streak;
 pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
@@ -89,150 +94,14 @@ pub struct Prepared {
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
     /// does not reach), EDGE at the rim and where any band does not reach. A band that was not taken has no say.
     pub bits: Plane<u8>,
+    /// Trails of satellites and aeroplanes that were masked in each band.
+    pub streaks: PerBand<usize>,
 }
 
 impl Prepared {
     /// The survey's shape bands that this frame has, in the survey's order; none where all are missing.
     pub fn shape_bands(&self, survey: &Survey) -> Vec<usize> {
         survey.shape_bands().into_iter().filter(|&b| self.frame.present[b]).collect()
-    }
-}
-
-/// Why a frame cannot be prepared.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PreprocessError {
-    /// Smaller than a tile.
-    #[error("{width}x{height} px is smaller than the smallest frame, 64x64")]
-    TooSmall {
-        /// Width of the frame, px.
-        width: usize,
-        /// Height of the frame, px.
-        height: usize,
-    },
-    /// A band without anything to measure.
-    #[error("band {band}: {problem}")]
-    NoSignal {
-        /// Name of the band.
-        band: String,
-        /// What is wrong: all NaN, constant, or without noise.
-        problem: &'static str,
-    },
-    /// Most of a band is saturated.
-    #[error(
-        "band {band}: {percent:.0} % of its pixels are above saturation ({saturation_nmgy:.3} nMgy), their median is \
-         {level_nmgy:.3} nMgy: a pedestal was added, or unit or calibration are wrong"
-    )]
-    AboveSaturation {
-        /// Name of the band.
-        band: String,
-        /// Percentage of its pixels.
-        percent: f64,
-        /// The survey's limit of trusted pixels by this frame's calibration, nMgy.
-        saturation_nmgy: f64,
-        /// Median of all pixels, nMgy.
-        level_nmgy: f64,
-    },
-    /// The sky's noise is not that of its light.
-    #[error(
-        "band {band}: the sky's noise, {sigma_nmgy:.4} nMgy a pixel, is {ratio:.2} times what gain {gain_e_per_dn} e/DN \
-         and {nmgy_per_dn} nMgy/DN allow at {}: unit, zero point or gain are wrong, or no light came in", match removed_nmgy {
-            Some(sky) => format!("the {sky:.3} nMgy of sky that were subtracted"),
-            None => "the survey's typical sky, +-2 mag".to_owned(),
-        }
-    )]
-    Noise {
-        /// Name of the band.
-        band: String,
-        /// Noise of a pixel, nMgy.
-        sigma_nmgy: f64,
-        /// That over the nearest noise which would be right.
-        ratio: f64,
-        /// Gain, electrons per DN.
-        gain_e_per_dn: f64,
-        /// Calibration, nMgy per DN.
-        nmgy_per_dn: f64,
-        /// The sky that was subtracted before, nMgy, where it is known.
-        removed_nmgy: Option<f64>,
-    },
-    /// A band's pixels are another's.
-    #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
-    SamePixels {
-        /// Name of the band.
-        band: String,
-        /// Name of the band that has the same pixels.
-        other: String,
-    },
-    /// Stars are too sharp for the pixels.
-    #[error(
-        "band {band}: its stars are {fwhm_px:.1} px wide at half maximum, and below 1.6 px they cannot be told from cosmic rays"
-    )]
-    Undersampled {
-        /// Name of the band.
-        band: String,
-        /// Full width at half maximum of the sharpest stars, px.
-        fwhm_px: f64,
-    },
-    /// The bands do not overlap on the sky, or too little.
-    #[error("band {band} shows {:.0} % of the frame of band {reference}: their centres lie {distance_arcsec:.0} arcsec ({distance_px:.0} px) apart by their world coordinates", 100.0 * overlap)]
-    Misregistered {
-        /// Name of the band.
-        band: String,
-        /// Name of the reference band.
-        reference: String,
-        /// Part of the reference band's frame that it shows, 0..1.
-        overlap: f64,
-        /// Distance of the centres on the sky, arcsec.
-        distance_arcsec: f64,
-        /// The same in pixels of the reference band.
-        distance_px: f64,
-    },
-    /// A band's grid is not the reference band's but for a shift, and the band may not be resampled.
-    #[error("band {band} is {turn} against band {reference}: {why}")]
-    OtherGrid {
-        /// Name of the band.
-        band: String,
-        /// Name of the reference band.
-        reference: String,
-        /// Angle, mirror and scale.
-        turn: Turn,
-        /// Why it is not resampled.
-        why: &'static str,
-    },
-    /// A band whose centre has no place on the sky.
-    #[error("band {band}: its centre has no place on the sky by its world coordinates")]
-    OffTheSky {
-        /// Name of the band.
-        band: String,
-    },
-    /// Pixels of another size than the survey's.
-    #[error(
-        "pixels of band {band} are {found_arcsec:.3} arcsec wide by their world coordinates, and {wanted_arcsec:.3} by the survey's pixel_scale_arcsec"
-    )]
-    OtherScale {
-        /// Name of the reference band.
-        band: String,
-        /// Side of a pixel by the frame's world coordinates, arcsec.
-        found_arcsec: f64,
-        /// By the survey's description, arcsec.
-        wanted_arcsec: f64,
-    },
-}
-
-impl PreprocessError {
-    /// The band at fault, where one is.
-    pub fn band(&self) -> Option<&str> {
-        match self {
-            Self::TooSmall { .. } => None,
-            Self::NoSignal { band, .. }
-            | Self::AboveSaturation { band, .. }
-            | Self::Noise { band, .. }
-            | Self::SamePixels { band, .. }
-            | Self::Undersampled { band, .. }
-            | Self::Misregistered { band, .. }
-            | Self::OtherGrid { band, .. }
-            | Self::OffTheSky { band }
-            | Self::OtherScale { band, .. } => Some(band),
-        }
     }
 }
 
@@ -256,8 +125,11 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let cleaned: Result<Vec<Cleaned>, PreprocessError> = frame.bands.par_iter_mut().enumerate().map(each).collect();
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places, survey)?;
-    frame.bands.par_iter_mut().zip(&cleaned).for_each(|(band, cleaned)| {
+    let trails: PerBand<Vec<Streak>> = std::array::from_fn(|b| trails(&cleaned, b));
+    let streaks = trails.each_ref().map(Vec::len);
+    frame.bands.par_iter_mut().zip(&cleaned).zip(&trails).for_each(|((band, cleaned), trails)| {
         cleaned.rays.mark(&mut band.mask);
+        trails.iter().for_each(|trail| trail.mark(&mut band.mask));
         empty(band);
         defects::mark_rim(&mut band.mask);
     });
@@ -270,7 +142,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
-    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits })
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, streaks })
 }
 
 /// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
@@ -296,6 +168,7 @@ fn onto_reference_grid(frame: &mut Frame, sky: &mut PerBand<Sky>, places: &mut P
 struct Cleaned {
     sky: Sky,
     rays: TooSharp,
+    streaks: Vec<Streak>,
     steps: SkySteps,
 }
 
@@ -316,7 +189,9 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         return Err(refusal);
     }
     no_data::mark_before_sky(band);
-    let dither = Dither::new(settings, b, band.nmgy_per_dn);
+    // Pixels whose noise is less than a count are no whole counts: coadds, in which a count is a unit of flux.
+    let step_nmgy = band.nmgy_per_dn.min(survey.profile().typical.sky_sigma_nmgy[b]);
+    let dither = Dither::new(settings, b, step_nmgy);
     let background = Background::measure(&band.pixels, &band.mask, settings.mesh_px, dither)
         .ok_or(no_signal("too few usable pixels to measure the sky"))?;
     background.subtract(&mut band.pixels);
@@ -340,7 +215,14 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     }
     let rays = if search { cosmic::cosmic_rays(band, sky.sigma_nmgy) } else { TooSharp::default() };
     let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
-    Ok(Cleaned { sky, rays, steps })
+    if let Some(floor_dn) = survey.profile().saturation.replaced_core_dn {
+        let floor = (floor_dn * band.nmgy_per_dn) as f32;
+        let cores = saturation::filled_cores(band, &rays, sky.sigma_nmgy, floor);
+        saturation::mark(band, &cores);
+        defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
+    }
+    let streaks = streaks::find(band, sky.sigma_nmgy);
+    Ok(Cleaned { sky, rays, streaks, steps })
 }
 
 /// The refusal of a band that is saturated for the most part.
@@ -406,7 +288,13 @@ fn compare(
 fn leave_out(band: &mut Band) -> Cleaned {
     band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), steps: SkySteps::default() }
+    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), streaks: Vec::new(), steps: SkySteps::default() }
+}
+
+/// The lines of band `b` that are trails.
+fn trails(cleaned: &[Cleaned], b: usize) -> Vec<Streak> {
+    let others = || cleaned.iter().enumerate().filter(|other| other.0 != b).flat_map(|other| &other.1.streaks);
+    cleaned[b].streaks.iter().copied().filter(|streak| streak.is_trail(others())).collect()
 }
 
 /// Sets pixels without a measurement to 0.

@@ -157,6 +157,9 @@ pub struct Typical {
     pub sky_mag_arcsec2: PerBand<f64>,
     /// Flux of an ordinary object relative to the reference band.
     pub object_sed: PerBand<f64>,
+    /// Fewest objects that any part of the sky shows at the survey's depth, a square degree: a frame with far fewer shows
+    /// no sky. Absent: any number is believed.
+    pub fewest_objects_deg2: Option<f64>,
 }
 
 /// What most sites have.
@@ -172,6 +175,9 @@ pub struct Saturation {
     pub trusted_dn: f64,
     /// Full well: the value at which a detector clips, DN.
     pub full_well_dn: f64,
+    /// Where the survey fills saturated cores with values that look sound: a core whose brightest pixel is above this
+    /// is held against its own wings, DN; absent: none is filled.
+    pub replaced_core_dn: Option<f64>,
 }
 
 /// One camera column's detectors.
@@ -240,6 +246,8 @@ impl Survey {
         positive("typical.fwhm_arcsec", &[profile.typical.fwhm_arcsec])?;
         positive("typical.exposure_s", &[profile.typical.exposure_s])?;
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
+        positive("saturation.replaced_core_dn", profile.saturation.replaced_core_dn.as_slice())?;
+        positive("typical.fewest_objects_deg2", profile.typical.fewest_objects_deg2.as_slice())?;
         for d in &profile.detector {
             positive("detector.gain_e_per_dn", &d.gain_e_per_dn)?;
         }

@@ -123,6 +123,7 @@ pub fn processed() -> Finished {
     let band = |b: usize| BandQuality {
         band: ["u", "g", "r", "i", "z"][b].into(),
         fwhm_arcsec: 1.0 + b as f64,
+        streaks: b,
         ..BandQuality::default()
     };
     ended(Outcome::Processed(Box::new(Products {

@@ -5,6 +5,7 @@ use crate::filter::{Edge, Gaussian};
 use crate::frame::{BANDS, PerBand, Plane};
 use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS};
 use crate::survey::Survey;
+use crate::tile::bands_seen;
 
 /// Width of the filter in units of the PSF's effective width: narrower than the PSF, which costs little in depth
 /// and keeps close pairs and extents sharp.
@@ -35,6 +36,14 @@ impl ThresholdSegmenter {
     }
 }
 
+impl ThresholdSegmenter {
+    /// The weights of a tile that has these bands: of unit norm, so that the score's noise is 1 whatever is missing.
+    fn weights_of(&self, seen: PerBand<bool>) -> PerBand<f32> {
+        let norm = self.weights.iter().zip(seen).filter(|(_, seen)| *seen).map(|(w, _)| w * w).sum::<f32>().sqrt();
+        if seen == [true; BANDS] || norm == 0.0 { self.weights } else { self.weights.map(|w| w / norm) }
+    }
+}
+
 impl Segmenter for ThresholdSegmenter {
     fn batch(&self) -> usize {
         Self::BATCH
@@ -43,8 +52,9 @@ impl Segmenter for ThresholdSegmenter {
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
         let mut sum = Plane::filled(TILE, TILE, 0.0);
         for (tile, score) in tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_PIXELS)) {
+            let weights = self.weights_of(bands_seen(tile));
             for (s, pixel) in sum.pixels_mut().iter_mut().zip(tile.chunks_exact(BANDS)) {
-                *s = pixel.iter().zip(&self.weights).map(|(p, w)| p * w).sum();
+                *s = pixel.iter().zip(&weights).map(|(p, w)| p * w).sum();
             }
             score.copy_from_slice(self.kernel.blur_to_unit_noise(&sum, Edge::Zero).pixels());
         }
@@ -67,6 +77,32 @@ mod tests {
             let pixel = |i: usize| ((i * (31 + b) + i * i % 101) % 17) as f32 - 8.0;
             Plane::from_pixels(width, height, (0..width * height).map(pixel).collect())
         })
+    }
+
+    /// Without its strongest bands a tile's noise is still 1, so that the threshold leaves as many false objects.
+    #[test]
+    fn the_score_has_unit_noise_whatever_bands_a_tile_has() {
+        use rand::{Rng, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let mut noise = |missing: &[usize]| {
+            let mut segmenter = ThresholdSegmenter::new(&survey(), 3.5);
+            let mut tiles = vec![0.0; segmenter.batch() * TILE_LEN];
+            for pixel in tiles.chunks_exact_mut(BANDS) {
+                for (b, p) in pixel.iter_mut().enumerate() {
+                    *p = if missing.contains(&b) { 0.0 } else { rng.sample(rand_distr::StandardNormal) };
+                }
+            }
+            let mut scores = vec![0.0; segmenter.batch() * TILE_PIXELS];
+            segmenter.segment(&tiles, &mut scores).unwrap();
+            // The rim sees nothing beyond the tile.
+            let inner = |i: &usize| (8..56).contains(&(i % TILE)) && (8..56).contains(&(i % TILE_PIXELS / TILE));
+            let inner: Vec<f32> = (0..scores.len()).filter(inner).map(|i| scores[i]).collect();
+            (inner.iter().map(|s| s * s).sum::<f32>() / inner.len() as f32).sqrt()
+        };
+        for missing in [&[][..], &[3], &[0, 1, 3], &[1, 2, 3, 4]] {
+            let noise = noise(missing);
+            assert!((noise - 1.0).abs() < 0.05, "{missing:?}: {noise}");
+        }
     }
 
     #[test]

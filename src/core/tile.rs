@@ -71,6 +71,19 @@ impl Tiling {
     }
 }
 
+/// Which bands a tile ([`TILE_LEN`] values) has: those with a pixel that is not 0, since 0 is what a band that was not
+/// taken, or has no data there, is everywhere.
+pub fn bands_seen(tile: &[f32]) -> PerBand<bool> {
+    let mut seen = [false; BANDS];
+    for pixel in tile.chunks_exact(BANDS) {
+        seen.iter_mut().zip(pixel).for_each(|(seen, &p)| *seen |= p != 0.0);
+        if seen == [true; BANDS] {
+            break;
+        }
+    }
+    seen
+}
+
 /// Tiles along one axis: starts, and kept parts that partition it.
 fn spans(length: usize, overlap: usize) -> Vec<Span> {
     assert!(length >= TILE && overlap < TILE, "a frame has at least {TILE} px and tiles overlap by less");
@@ -110,6 +123,15 @@ mod tests {
             }
             prop_assert!(whole == planes[band]);
         }
+    }
+
+    #[test]
+    fn a_band_is_seen_by_one_pixel_and_not_by_zeros() {
+        let mut tile = vec![0.0; TILE_LEN];
+        assert_eq!(bands_seen(&tile), [false; BANDS]);
+        tile[TILE_LEN - BANDS + 3] = -0.1;
+        tile[0] = 1.0;
+        assert_eq!(bands_seen(&tile), [true, false, false, true, false]);
     }
 
     #[test]

@@ -12,13 +12,14 @@ use super::{Models, batch};
 use twinpeak_core::catalog::{Catalog, MAX_NUMBER, Provenance, Row, class, flag};
 use twinpeak_core::cutout::Measurements;
 use twinpeak_core::detections::Detections;
-use twinpeak_core::frame::{ImageId, PerBand, Plane};
-use twinpeak_core::measure;
+use twinpeak_core::frame::{ImageId, PerBand, Plane, mask};
+use twinpeak_core::measure::{self, Measured};
 use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Products, Reason, Rejection, Stage};
 use twinpeak_core::posterior::StarProbability;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::reference::ReferenceCatalog;
+use twinpeak_core::star_images::StarImages;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::tile::Tiling;
 
@@ -189,6 +190,9 @@ pub(super) fn extract<R>(
             return Err(too_many(found));
         }
         let measured = detections.measure();
+        if let Some(refusal) = no_sky(&prepared, &models.survey, &measured) {
+            return Err(refusal);
+        }
         let quality = quality(&prepared, &models.survey, &detections.quality);
         Ok((detections.footprints.segmentation, measured, quality))
     });
@@ -246,6 +250,36 @@ fn too_many(found: usize) -> Rejection {
     }
 }
 
+/// The refusal of a frame whose objects are not those of a sky: trailed, doubled, or none where there are always some.
+fn no_sky(prepared: &Prepared, survey: &Survey, measured: &[Measured]) -> Option<Rejection> {
+    let rows: Vec<Row> = measured.iter().map(|m| m.row.clone()).collect();
+    let refusal = |reason, message: String, advice: &str| {
+        Some(Rejection { reason, stage: Stage::Extract, file: None, message, advice: advice.to_owned() })
+    };
+    if let Some(problem) = StarImages::problem(&rows, survey.reference()) {
+        return refusal(
+            Reason::BadImage,
+            problem.to_string(),
+            "look at the frame: tracking, focus, or a telescope that was moved",
+        );
+    }
+    let fewest = survey.profile().typical.fewest_objects_deg2?;
+    let seen = prepared.bits.pixels().iter().filter(|m| **m & mask::NO_DATA == 0).count() as f64;
+    let area_deg2 = seen * (survey.profile().pixel_scale_arcsec / 3600.0).powi(2);
+    let expected = fewest * area_deg2;
+    const ENOUGH: f64 = 20.0; // of which chance makes a fifth once in 10^6 frames
+    (expected >= ENOUGH && (rows.len() as f64) < 0.2 * expected).then(|| {
+        refusal(
+            Reason::NoSignal,
+            format!(
+                "{} objects in {area_deg2:.4} square degrees, where the emptiest sky shows {expected:.0}",
+                rows.len()
+            ),
+            "look at the frame: a closed cover, clouds, or typical.fewest_objects_deg2 that is not this survey's",
+        )
+    })?
+}
+
 /// The record of each band.
 fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> PerBand<BandQuality> {
     std::array::from_fn(|b| {
@@ -266,6 +300,7 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,
             zero_point_offset_mag: f64::NAN, // until it has been compared
+            streaks: prepared.streaks[b],
         }
     })
 }

@@ -48,6 +48,7 @@ pub mod classify;
 pub mod colour;
 mod error;
 pub mod loss;
+mod missing_bands;
 pub mod posterior;
 pub mod prior;
 pub mod profile_likelihood;
@@ -56,4 +57,5 @@ pub mod segment;
 pub mod trainer;
 
 pub use error::LearnError;
+pub use missing_bands::MissingBands;
 pub use trainer::{Curve, Progress, Run};

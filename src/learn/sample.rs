@@ -1,11 +1,13 @@
 //! From a frame to what nets learn from, by the daemon's own stages: `preprocess`, detection, `psf`, `cutout`. No
 //! label is read anywhere here.
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::classify;
 use super::segment::TrainingFrame;
 use super::segment::teacher::{Weights, teach};
+use super::{MissingBands, classify};
 use twinpeak_core::catalog::Row;
 use twinpeak_core::cutout::{ClassifierInput, Cutout, Measurements};
 use twinpeak_core::detections::{Detections, detection_weights};
@@ -45,25 +47,42 @@ pub fn find<'a>(
 /// What the segmenter learns from a frame whose reference band has a PSF of `fwhm_px` (effective); `seed` is that of
 /// the noise in place of objects.
 pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u64) -> TrainingFrame {
-    let noise = noise_only(&prepared.registered, &detection_weights(&prepared, survey), fwhm_px, seed);
+    let mut noise = noise_only(&prepared.registered, &detection_weights(&prepared, survey), fwhm_px, seed);
     let sigma = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
-    let taught = Weights::new(&survey.profile().typical.object_sed, &sigma, survey.shape_bands());
+    // What stands for objects in a frame of noise is noise in all planes, and a band that was not taken has none.
+    let absent = noise.planes.iter_mut().zip(prepared.frame.present).filter(|(_, present)| !present);
+    absent.for_each(|(plane, _)| plane.pixels_mut().fill(0.0));
+    let taught = Weights::new(&survey.profile().typical.object_sed, &sigma, &prepared.shape_bands(survey));
     let pseudo_labels = teach(&prepared.registered, &taught, fwhm_px);
     TrainingFrame { planes: prepared.registered, noise_only: noise.planes, sky_share: noise.share, pseudo_labels }
 }
 
-/// Adds what the classifier learns from a frame: every object that would be classified, within the survey's `magnitudes.teaching`.
-/// `seed` is that of the simulated point-source controls. What was measured of each goes to `known`.
-pub fn add_objects(found: &Detections, seed: u64, to: &mut classify::TrainingSet, known: &mut Vec<Measurements>) {
+/// Adds what the classifier learns from a frame: every object that would be classified, within the survey's
+/// `magnitudes.teaching`. `seed` is that of the simulated point-source controls, and of the bands that objects lack by
+/// `missing`. What was measured of each goes to `known`.
+pub fn add_objects(
+    found: &Detections,
+    seed: u64,
+    missing: &MissingBands,
+    to: &mut classify::TrainingSet,
+    known: &mut Vec<Measurements>,
+) {
     let view = found.view();
     let taught: Vec<_> = found
         .measure()
         .par_iter()
         .filter_map(|m| {
             let input = m.input.as_ref().filter(|e| teaches(view.survey, e, &m.row))?;
-            let cutout = Cutout::take(&view, m.row.number, m.centre);
-            let control = *cutout.control_stamp(seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            Some((input.clone(), control, m.row.concentration))
+            let mut cutout = Cutout::take(&view, m.row.number, m.centre);
+            let seed = seed ^ u64::from(m.row.number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let input = match missing.draw(&mut ChaCha8Rng::seed_from_u64(!seed)) {
+                None => input.clone(),
+                Some(band) => {
+                    cutout.leave_out(band);
+                    cutout.has_basis().then(|| cutout.classifier_input(view.profiles, m.centre, input.measured.mag))?
+                }
+            };
+            Some((input, *cutout.control_stamp(seed), m.row.concentration))
         })
         .collect();
     for (input, control, concentration) in taught {

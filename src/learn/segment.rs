@@ -15,7 +15,7 @@ mod tiles;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Curve, LearnError, Run};
+use super::{Curve, LearnError, MissingBands, Run};
 pub use autoencoder::{HUBER_SIGMA, Objective, Reconstruction, SCALE, miss, reconstruct, target, train_autoencoder};
 pub use head::train_head;
 pub use thresholds::{Thresholds, extent_threshold, score_plane, thresholds};
@@ -105,17 +105,19 @@ pub struct TrainedSegmenter {
     pub agreement: f64,
 }
 
-/// Trains on `frames`; `shape_bands` are the three bands in which objects stand out.
+/// Trains on `frames`; `shape_bands` are the three bands in which objects stand out, and `missing` those that tiles may
+/// lack. What a tile shows is taught by all of its frame's bands, also where it lacks one.
 ///
 /// # Errors
 /// [`LearnError`]
 pub fn train(
     frames: &[TrainingFrame],
     shape_bands: [usize; 3],
+    missing: &MissingBands,
     settings: &Settings,
     run: &Run,
 ) -> Result<TrainedSegmenter, LearnError> {
-    let sampler = TileSampler::new(frames, shape_bands)?;
+    let sampler = TileSampler::new(frames, shape_bands)?.lacking(missing.clone());
     let (mut parameters, autoencoder_curve) = train_autoencoder(&sampler, &Reconstruction, settings, run)?;
     let (head, head_curve, agreement) = train_head(&sampler, &parameters, settings, run)?;
     parameters.0.extend(head.0);

@@ -9,6 +9,7 @@ use twinpeak_core::model::ModelError;
 
 mod classifier;
 mod colour;
+mod noise_levels;
 mod segmenter;
 
 pub use classifier::TorchClassifier;

@@ -52,6 +52,8 @@ impl Conditions {
     pub fn draw(spec: &Spec, survey: &Survey) -> Result<Self, SimError> {
         let ids = name(spec, survey);
         let [run, camcol, field] = [ids.run, ids.camcol, ids.field].map(Option::unwrap_or_default);
+        let image = survey.profile().simulated.image.replace("{run}", &format!("{run:06}"));
+        let image = image.replace("{camcol}", &camcol.to_string()).replace("{field}", &format!("{field:04}"));
         let mut rng = stream(spec, Purpose::Conditions, 0, 0);
         let pointing = Pointing::draw(&mut rng, survey);
         let fwhm_ln = spec.seeing.sigma_ln * normal(&mut rng);
@@ -66,7 +68,7 @@ impl Conditions {
         }
         let days = f64::from(field) * survey.profile().typical.exposure_s / 86_400.0;
         Ok(Self {
-            id: ImageId::new(&format!("{run:06}-{camcol}-{field:04}"))?,
+            id: ImageId::new(&image)?,
             ids,
             midpoint_mjd_tai: 53_000.0 + (spec.seed % 3000) as f64 + days,
             bands: bands.try_into().unwrap_or_else(|_| unreachable!("one was made for each band")),

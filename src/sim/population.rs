@@ -29,9 +29,11 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Simulat
     let flat = survey.magnitudes().flat;
     let scale = survey.profile().pixel_scale_arcsec;
     let (width, height) = (spec.width as f64, spec.height as f64);
-    let faint = if spec.counts == Counts::Flat { flat[1] } else { 24.0 };
+    let faintest = survey.magnitudes().profiles[1];
+    let faint = if spec.counts == Counts::Flat { flat[1] } else { f64::INFINITY };
     let square_degrees = width * height * (scale / 3600.0).powi(2);
-    let [stars, galaxies] = [&STAR_COUNTS[..], &GALAXY_COUNTS[..]].map(|c| number(c, faint) * square_degrees);
+    let [star_counts, galaxy_counts] = [&STAR_COUNTS[..], &GALAXY_COUNTS[..]].map(|c| reaching(c, faintest));
+    let [stars, galaxies] = [&star_counts, &galaxy_counts].map(|c| number(c, faint) * square_degrees);
     let stars = if spec.counts == Counts::Galaxies { 0.0 } else { stars };
     let expected = spec.density * (stars + galaxies);
     let inside = spec.sources.unwrap_or_else(|| poisson(&mut rng, expected));
@@ -39,7 +41,7 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Simulat
     let expected_outside = border * spec.sources.map_or(expected, |n| n as f64);
     let outside = poisson(&mut rng, expected_outside);
 
-    let mix = Mix { counts: spec.counts, flat, points: stars / (stars + galaxies) };
+    let mix = Mix { counts: spec.counts, flat, star_counts, galaxy_counts, points: stars / (stars + galaxies) };
     let mut objects: Vec<SimulatedObject> = Vec::with_capacity(inside + outside);
     let in_frame = |x: f64, y: f64| (-0.5..width - 0.5).contains(&x) && (-0.5..height - 0.5).contains(&y);
     for k in 0..inside + outside {
@@ -77,6 +79,8 @@ struct Mix {
     counts: Counts,
     /// Range of r of flat counts.
     flat: [f64; 2],
+    star_counts: Vec<(f64, f64)>,
+    galaxy_counts: Vec<(f64, f64)>,
     points: f64,
 }
 
@@ -86,8 +90,8 @@ impl Mix {
         let is_point = rng.random::<f64>() < points;
         let r = match self.counts {
             Counts::Flat => rng.random_range(self.flat[0]..self.flat[1]),
-            Counts::Physical | Counts::Galaxies if is_point => magnitude(&STAR_COUNTS, rng.random()),
-            Counts::Physical | Counts::Galaxies => magnitude(&GALAXY_COUNTS, rng.random()),
+            Counts::Physical | Counts::Galaxies if is_point => magnitude(&self.star_counts, rng.random()),
+            Counts::Physical | Counts::Galaxies => magnitude(&self.galaxy_counts, rng.random()),
         };
         let is_quasar = is_point && rng.random::<f64>() < QUASARS_OF_POINTS;
         let is_disc = rng.random::<f64>() < DISCS_OF_GALAXIES;
@@ -109,6 +113,17 @@ impl Mix {
         }
         object
     }
+}
+
+/// Counts that last to `faintest`, with the slope of their last piece: a deep survey sees fainter objects.
+fn reaching(counts: &[(f64, f64)], faintest: f64) -> Vec<(f64, f64)> {
+    let mut counts = counts.to_vec();
+    if let [.., (r0, log0), (r1, log1)] = counts[..]
+        && faintest > r1
+    {
+        counts.push((faintest, log1 + (log1 - log0) / (r1 - r0) * (faintest - r1)));
+    }
+    counts
 }
 
 /// Objects per square degree brighter than `faint` in each straight piece of the counts.

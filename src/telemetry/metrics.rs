@@ -37,6 +37,7 @@ pub struct Metrics {
     rejected: IntCounterVec,
     pixels: IntCounter,
     tiles: IntCounter,
+    streaks: IntCounterVec,
     sources: IntCounterVec,
     stage_seconds: HistogramVec,
     batch_filled: IntCounterVec,
@@ -67,6 +68,7 @@ impl Metrics {
             rejected: counters(&r, "rejected_frames_total", "Rejected frames", &["stage", "reason"]),
             pixels: counter(&r, "pixels_total", "Pixels of processed frames, all bands"),
             tiles: counter(&r, "tiles_total", "Tiles through the segmentation net"),
+            streaks: counters(&r, "streaks_total", "Trails of satellites and aeroplanes that were masked", &["band"]),
             sources: counters(&r, "sources_total", "Published sources, by class", &["class"]),
             stage_seconds: histograms(&r, "stage_seconds", "Seconds of a frame in a stage"),
             batch_filled: counters(&r, "batch_slots_filled_total", "Slots of batches that held work", &["stage"]),
@@ -205,7 +207,10 @@ impl Metrics {
                 {
                     self.sources.with_label_values(&[class]).inc_by(count as u64);
                 }
-                products.quality.iter().for_each(|band| self.quality.set(band));
+                for band in &products.quality {
+                    self.quality.set(band);
+                    self.streaks.with_label_values(&[&band.band]).inc_by(band.streaks as u64);
+                }
                 products.reference.iter().for_each(|known| self.reference.set(known));
             }
             Outcome::Rejected(rejection) => {
@@ -271,6 +276,7 @@ mod tests {
             ("twinpeak_rejected_frames_total{reason=\"missing_band\",stage=\"ingest\"}", 1.0),
             ("twinpeak_pixels_total", 2.0 * 5.0 * 80.0),
             ("twinpeak_tiles_total", 14.0),
+            ("twinpeak_streaks_total{band=\"g\"}", 2.0),
             ("twinpeak_sources_total{class=\"star\"}", 4.0),
             ("twinpeak_sources_total{class=\"galaxy\"}", 2.0),
             ("twinpeak_sources_total{class=\"none\"}", 2.0),

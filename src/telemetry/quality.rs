@@ -47,3 +47,28 @@ impl Quality {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::{Encoder, TextEncoder};
+
+    #[test]
+    fn what_a_frame_does_not_have_has_no_series() {
+        let registry = Registry::new();
+        let quality = Quality::new(&registry);
+        let exposed = || {
+            let mut text = Vec::new();
+            TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let taken = BandQuality { band: "i".into(), fwhm_arcsec: 1.2, sky_sigma_nmgy: 0.03, ..BandQuality::default() };
+        quality.set(&taken);
+        assert_eq!(exposed().matches("band=\"i\"").count(), GAUGES.len());
+        quality.set(&BandQuality { ellipticity: f64::NAN, ..taken });
+        assert_eq!(exposed().matches("band=\"i\"").count(), GAUGES.len() - 1, "it could not be measured");
+        quality.set(&BandQuality::absent("i"));
+        quality.set(&BandQuality::absent(""));
+        assert!(!exposed().contains("band=") && !exposed().contains("NaN"), "{}", exposed());
+    }
+}

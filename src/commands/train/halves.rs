@@ -34,6 +34,8 @@ pub(super) struct SegmenterHalf {
     pub agreement: f64,
     pub fwhm_arcsec: PerBand<f64>,
     pub seed: u64,
+    #[serde(default)]
+    pub missing_band_share: f64,
 }
 
 /// The classifier's half.
@@ -49,6 +51,8 @@ pub(super) struct ClassifierHalf {
     pub evidence: f64,
     pub objects: usize,
     pub seed: u64,
+    #[serde(default)]
+    pub missing_band_share: f64,
 }
 
 /// Which frames were learned from.
@@ -149,6 +153,8 @@ fn manifest(survey: &Survey, recipe: Recipe, s: SegmenterHalf, c: ClassifierHalf
             data_sha256: c.data.sha256,
             segmenter_seed: s.seed,
             classifier_seed: c.seed,
+            segmenter_missing_band_share: s.missing_band_share,
+            classifier_missing_band_share: c.missing_band_share,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         figures: [

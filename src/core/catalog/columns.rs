@@ -302,4 +302,16 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), n);
     }
+
+    #[test]
+    fn a_band_that_the_survey_does_not_have_has_no_columns() {
+        let text = include_str!("../../../config/surveys/sdss.toml");
+        let of = |bands: &str| {
+            let survey = Survey::parse(&text.replacen(r#"bands = ["u", "g", "r", "i", "z"]"#, bands, 1)).unwrap();
+            columns(&survey).into_iter().map(|c| c.name).collect::<Vec<_>>()
+        };
+        let (all, four) = (of(r#"bands = ["u", "g", "r", "i", "z"]"#), of(r#"bands = ["", "g", "r", "i", "z"]"#));
+        let without_u: Vec<_> = all.iter().filter(|name| !name.ends_with("_u")).cloned().collect();
+        assert!(four == without_u && all.len() == four.len() + 7);
+    }
 }

@@ -127,6 +127,23 @@ fn the_64_px_cut_has_the_object_on_index_32_and_no_neighbour() {
     assert_eq!(cut, cutout64(&ready.view(), 1, (60.0, 80.0), 3));
 }
 
+/// What a training shows without a band is what is served of a frame that lacks it.
+#[test]
+fn a_band_left_out_of_a_cutout_is_as_one_that_was_not_taken() {
+    let mut ready = Ready::new(vec![star(60.37, 80.81, 50.0)]);
+    let at = (60.37, 80.81);
+    let mut left_out = Cutout::take(&ready.view(), 1, at);
+    left_out.leave_out(3);
+    ready.scene.prepared.frame.present[3] = false;
+    ready.scene.prepared.frame.bands[3].mask.pixels_mut().fill(crate::frame::mask::NO_DATA);
+    let absent = Cutout::take(&ready.view(), 1, at);
+    assert!(left_out.has_basis() && left_out.shape_bands == [1, 2]);
+    // NaN is not equal to NaN.
+    let told = |cutout: &Cutout| format!("{:?}", cutout.classifier_input(&ready.profiles, at, 18.0));
+    assert_eq!(told(&left_out), told(&absent));
+    assert_eq!(left_out.control_stamp(7), absent.control_stamp(7));
+}
+
 /// The reference's cutouts, without fluxes; and all of its arrays by name.
 fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
     let folder = scene::python("arrays.py", &scene::reference("dev_stamps.npz")?)?;

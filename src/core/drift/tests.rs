@@ -124,3 +124,28 @@ fn quantiles_and_distances_are_scipys() {
 
 const SCIPY_ONE_MORE: f64 = 10.452_966_297_945_277;
 const SCIPY_DISTANCE: f64 = 0.444_868_296_242_471_3;
+
+/// A survey of four bands, and a night that lacks one more.
+#[test]
+fn of_a_band_that_no_training_frame_has_nothing_is_expected() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let lacking = |mut facts: FrameFacts, band: usize| {
+        facts.fwhm_arcsec[band] = f64::NAN;
+        facts.sky_sigma_nmgy[band] = f64::NAN;
+        facts.sky_nmgy[band] = f64::NAN;
+        facts
+    };
+    let training: Vec<FrameFacts> = (0..6).map(|_| lacking(frame(1.2, 0.5, &mut rng), 0)).collect();
+    let expected = Expected::learn(&training).unwrap();
+    let read: Expected = toml::from_str(&toml::to_string(&expected).unwrap()).unwrap();
+    assert_eq!(read, expected, "a bundle can hold it");
+    let mut watch = Watch::new(expected);
+    for _ in 0..SEEN_MIN {
+        watch.add(Some(60_000.0), 0.0, lacking(lacking(frame(1.2, 0.5, &mut rng), 0), 3));
+    }
+    let found = watch.found();
+    assert_eq!(found.iter().filter(|f| f.window == "hour").count(), 4);
+    assert!(found.iter().all(|f| f.distance.is_finite() && f.distance < f.threshold), "{found:?}");
+    let once: Vec<FrameFacts> = (0..6).map(|k| if k == 0 { frame(1.2, 0.5, &mut rng) } else { training[k] }).collect();
+    assert!(matches!(Expected::learn(&once), Err(NoExpectation::Unmeasured { band: 0, .. })), "one is no scatter");
+}

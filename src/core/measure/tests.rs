@@ -49,6 +49,70 @@ fn stars_are_measured_as_they_were_made() {
     }
 }
 
+/// The scene as if these bands had not been taken.
+fn without(mut scene: Scene, bands: &[usize]) -> Scene {
+    let prepared = &mut scene.prepared;
+    for &b in bands {
+        prepared.frame.present[b] = false;
+        prepared.frame.bands[b].mask.pixels_mut().fill(mask::NO_DATA);
+        prepared.frame.bands[b].pixels.pixels_mut().fill(0.0);
+        prepared.registered[b].pixels_mut().fill(0.0);
+        prepared.sky[b] = crate::preprocess::Sky::ABSENT;
+    }
+    scene
+}
+
+#[test]
+fn a_band_that_was_not_taken_is_null_and_flagged_and_takes_nothing_from_the_others() {
+    let sources = stars(60, 100.0);
+    let complete = measured(&simulate(512, 512, &sources, 1));
+    for missing in [&[3][..], &[0], &[1, 3], &[0, 1, 3, 4]] {
+        let found = measured(&without(simulate(512, 512, &sources, 1), missing));
+        for (m, c) in found.iter().zip(&complete) {
+            let (row, input) = (&m.row, m.input.as_ref().expect("what is left is enough for a class"));
+            assert_eq!(row.flags, flag::MISSING_BAND, "and nothing else, such as a PSF that had to be made up");
+            for b in 0..BANDS {
+                let of_band = [row.psf_flux[b], row.psf_flux_err[b], row.kron_flux[b], row.kron_flux_err[b]];
+                let rest = [row.ap_flux[b], row.ap_flux_err[b], row.psf_mag[b]];
+                let absent = missing.contains(&b);
+                assert!(of_band.iter().chain(&rest).all(|v| v.is_nan() == absent), "{b}: {row:?}");
+            }
+            // Fluxes are forced where fewer bands say that the object is: that moves them by far less than their errors.
+            assert!((row.psf_flux[2] / c.row.psf_flux[2] - 1.0).abs() < 2e-3);
+            assert!(row.kron_flux[2] == c.row.kron_flux[2] && (row.x, row.y) == (c.row.x, c.row.y));
+            // S/N adds in squares, and a missing band adds none: 1, 2 and 3 are the shape bands, all alike here.
+            let left = 3.0 - missing.iter().filter(|b| (1..=3).contains(*b)).count() as f32;
+            let (sn, of_all) = (input.measured.sn, c.input.as_ref().unwrap().measured.sn);
+            assert!((sn / of_all - (left / 3.0).sqrt()).abs() < 0.01, "{sn} {of_all}");
+            assert!(input.measured.chi2.iter().all(|v| v.is_finite()) && input.stamp.iter().all(|v| v.is_finite()));
+            for (k, colour) in input.measured.colours.iter().enumerate() {
+                assert_eq!(colour.is_nan(), missing.contains(&k) || missing.contains(&(k + 1)));
+            }
+            assert_eq!(input.measured.colour_inputs(), None, "without one of them colour says nothing");
+        }
+    }
+}
+
+/// A stamp's noise is that of any other: weights are of unit norm over the bands that there are.
+#[test]
+fn stamps_of_fewer_bands_have_the_noise_of_all() {
+    let sources = stars(100, 3.0);
+    let power = |missing: &[usize]| {
+        let found = measured(&without(simulate(512, 512, &sources, 1), missing));
+        let stamp = |m: &Measured| {
+            let input = m.input.as_ref().unwrap();
+            let mean = input.stamp.iter().map(|v| f64::from(v * v)).sum::<f64>() / input.stamp.len() as f64;
+            // The floor that keeps bright stars' PSF error down goes by S/N, which fewer bands have less of.
+            mean * (1.0 + (f64::from(input.measured.sn) / crate::cutout::SN_FLOOR).powi(2))
+        };
+        found.iter().map(stamp).sum::<f64>() / found.len() as f64
+    };
+    let all = power(&[]);
+    for missing in [&[3][..], &[1, 3]] {
+        assert!((power(missing) / all - 1.0).abs() < 0.1, "{missing:?}: {} for {all}", power(missing));
+    }
+}
+
 #[test]
 fn errors_are_those_of_the_scatter() {
     let sources = stars(100, 3.0);

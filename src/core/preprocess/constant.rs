@@ -68,21 +68,22 @@ pub(super) fn mark_constant_blocks(pixels: &Plane<f32>, bits: &mut Plane<u8>, cl
     }
 }
 
-/// With which probability a run goes on: each counts once, so that a block of any size hardly counts.
+/// With which probability a run of equal values goes on, from the numbers of runs of one, two, three and four: a block
+/// makes longer ones alone.
 fn chance_of_equals(pixels: &Plane<f32>) -> f64 {
+    const FEWEST: u32 = 30;
+    let mut runs = [0u32; 5];
     let rows = (pixels.pixels().len() / SAMPLE_PX + 1).min(8);
-    let (mut of_two, mut of_three, mut of_four) = (0u32, 0u32, 0u32);
     for y in (0..pixels.height()).step_by(rows) {
-        for w in pixels.row(y).windows(5) {
-            let two = (w[0] != w[1]) & (w[1] == w[2]);
-            let three = two & (w[2] == w[3]);
-            of_two += u32::from(two);
-            of_three += u32::from(three);
-            of_four += u32::from(three & (w[3] == w[4]));
+        let mut length = 1;
+        for w in pixels.row(y).windows(2) {
+            let goes_on = w[0] == w[1];
+            runs[length * usize::from(!goes_on && length < runs.len())] += 1;
+            length = if goes_on { length + 1 } else { 1 };
         }
     }
-    let share = |on: u32, of: u32| (f64::from(on) + 1.0) / (f64::from(of) + 2.0);
-    share(of_three, of_two).max(share(of_four, of_three))
+    let ratio = |k: usize| if runs[k] < FEWEST { 0.0 } else { f64::from(runs[k + 1]) / f64::from(runs[k]) };
+    (1..4).map(ratio).fold(1e-3, f64::max)
 }
 
 /// Equal values in a row so long are expected less than [`EXPECTED`] times among so many pixels; an even number.

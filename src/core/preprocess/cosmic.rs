@@ -58,6 +58,11 @@ pub(super) struct TooSharp {
 }
 
 impl TooSharp {
+    /// Whether a pixel, by its index, is one.
+    pub(super) fn has(&self, index: usize) -> bool {
+        self.pixels.contains(&index)
+    }
+
     /// Marks them as [`mask::BAD`].
     pub(super) fn mark(&self, bits: &mut Plane<u8>) {
         self.pixels.iter().for_each(|&i| bits.pixels_mut()[i] |= mask::BAD);

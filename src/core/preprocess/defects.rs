@@ -38,6 +38,12 @@ pub(super) fn mark_unmeasured(band: &mut Band, search: bool) {
 /// Follows bleeding up and down from saturated pixels of a background-subtracted band, then lets all of it grow
 /// by one pixel.
 pub(super) fn mark_bleeding(band: &mut Band, sigma: f32) {
+    let core = marked(&band.mask, mask::SAT);
+    mark_bleeding_from(core, band, sigma);
+}
+
+/// The same from pixels that were found later.
+pub(super) fn mark_bleeding_from(mut core: Vec<(usize, usize)>, band: &mut Band, sigma: f32) {
     let pixels = &band.pixels;
     let (width, height) = (pixels.width(), pixels.height());
     // Charge runs along the column alone: such a pixel stands far out of the pixels beside the column, which a
@@ -50,7 +56,6 @@ pub(super) fn mark_bleeding(band: &mut Band, sigma: f32) {
         };
         pixels.at(x, y) > 5.0 * sigma + 2.0 * flank.max(0.0)
     };
-    let mut core: Vec<(usize, usize)> = marked(&band.mask, mask::SAT);
     let mut bled = Vec::new();
     for &(x, y) in &core {
         let up = (y + 1..height).take_while(|&y| band.mask.at(x, y) & mask::SAT == 0 && bleeds(x, y));

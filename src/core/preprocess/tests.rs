@@ -282,3 +282,26 @@ fn real_stars_are_no_cosmic_rays() {
         }
     }
 }
+
+/// Two bands are missing, a shape band among them; the others are what they are without them.
+#[test]
+fn a_band_that_was_not_taken_has_no_say_in_the_others() {
+    let whole = prepared(noise(128, 96, 3)).unwrap();
+    let mut frame = noise(128, 96, 3);
+    for b in [0, 3] {
+        frame.bands[b] = Band::absent(&frame.bands[2]);
+        frame.present[b] = false;
+    }
+    let p = prepared(frame).unwrap();
+    for b in [1, 2, 4] {
+        assert!(p.registered[b] == whole.registered[b] && p.sky[b] == whole.sky[b]);
+    }
+    for b in [0, 3] {
+        assert!(p.registered[b].pixels().iter().all(|v| *v == 0.0) && p.sky[b].sigma_nmgy == f32::INFINITY);
+        assert!(p.frame.bands[b].mask.pixels().iter().all(|m| m & mask::NO_DATA != 0));
+    }
+    assert!(p.bits == whole.bits, "the field has no hole where a band is missing");
+    assert_eq!(p.shape_bands(&real::sdss()), [1, 2]);
+    let weights = crate::detections::detection_weights(&p, &real::sdss());
+    assert!(weights[0] == 0.0 && weights[3] == 0.0 && (weights.iter().map(|w| w * w).sum::<f32>() - 1.0).abs() < 1e-6);
+}

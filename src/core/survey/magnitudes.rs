@@ -124,9 +124,11 @@ impl Magnitudes {
 }
 
 /// The section `simulated` of a survey's file: what `simulate` draws frames by, where it is not asked otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Simulated {
+    /// Id of a field, with `{run}` (six digits), `{camcol}` and `{field}` (four digits).
+    pub image: String,
     /// Pixels in a row of a frame.
     pub width_px: usize,
     /// Rows of a frame.
@@ -142,6 +144,7 @@ pub struct Simulated {
 impl Default for Simulated {
     fn default() -> Self {
         Self {
+            image: "{run}-{camcol}-{field}".to_owned(),
             width_px: 2048,
             height_px: 2048,
             median_fwhm_arcsec: None,

@@ -72,7 +72,7 @@ pub fn role(key: &str) -> Option<CardRole> {
         return Some(CardRole::Frame);
     }
     let by_axis = |stem: &&str| key.strip_prefix(*stem).is_some_and(|axis| axis == "1" || axis == "2");
-    let map = PLAIN.contains(&key) || BY_AXIS.iter().any(|stem| by_axis(stem)) || by_two(key).is_some() || table(key);
+    let map = PLAIN.contains(&key) || BY_AXIS.iter().any(by_axis) || by_two(key).is_some() || table(key);
     map.then_some(CardRole::Map)
 }
 

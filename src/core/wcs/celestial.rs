@@ -7,7 +7,7 @@
 
 use super::axes::Sky;
 use super::cards::{CardValue, Cards};
-use super::error::{WcsError, contradiction, not_read, unusable};
+use super::error::{WcsError, not_read, unusable};
 use super::vector::{IDENTITY, Matrix3, Vector, apply, dot, inverse, product, transpose, turned, unit};
 
 /// The header's frame of reference.
@@ -31,12 +31,9 @@ impl CelestialFrame {
         if sky == Sky::Galactic {
             return Ok(Self::rotated("", None, galactic_to_icrs()));
         }
-        let named = match (cards.text("RADESYS")?, cards.text("RADECSYS")?) {
-            (Some(new), Some(old)) if new != old => {
-                return Err(contradiction("RADESYS and RADECSYS", "they are two names of one card"));
-            }
-            (new, old) => new.or(old),
-        };
+        // RADECSYS is the name of an older draft: beside RADESYS it says nothing. DECam's headers have FK5 in the one and
+        // ICRS in the other.
+        let named = cards.text("RADESYS")?.or(cards.text("RADECSYS")?);
         if named == Some("ICRS") {
             return Ok(Self::rotated("ICRS", None, IDENTITY));
         }
@@ -78,7 +75,7 @@ impl CelestialFrame {
     }
 
     /// A direction of ICRS in this frame.
-    pub(super) fn from_icrs(&self, v: Vector) -> Vector {
+    pub(super) fn of_icrs(&self, v: Vector) -> Vector {
         match self.e_terms {
             None => unit(apply(&self.from_icrs, v)),
             Some(e) => {
@@ -132,7 +129,7 @@ fn fk5_to_icrs() -> Matrix3 {
 fn precession(t: f64) -> Matrix3 {
     let polynomial = |factors: [f64; 6]| factors.iter().rev().fold(0.0, |sum, c| sum * t + c) * ARCSEC;
     let eps0 = 84_381.406 * ARCSEC;
-    let psi = polynomial([0.0, 5038.481_507, -1.079_006_9, -0.001_140_45, 0.000_132_851, -0.000_000_095_1]);
+    let psi = polynomial([0.0, 5_038.481_507, -1.079_006_9, -0.001_140_45, 0.000_132_851, -0.000_000_095_1]);
     let omega = eps0 + polynomial([0.0, -0.025_754, 0.051_262_3, -0.007_725_03, -0.000_000_467, 0.000_000_333_7]);
     let chi = polynomial([0.0, 10.556_403, -2.381_429_2, -0.001_211_97, 0.000_170_663, -0.000_000_056_0]);
     let ecliptic = product(&turned(2, -psi), &turned(0, eps0));

@@ -102,7 +102,7 @@ impl System {
 
     /// The 0-based pixel of a direction of ICRS.
     pub(super) fn to_pixel(&self, icrs: Vector) -> Option<(f64, f64)> {
-        self.own_to_pixel(self.frame.from_icrs(icrs))
+        self.own_to_pixel(self.frame.of_icrs(icrs))
     }
 
     /// The 0-based pixel of a direction of the header's own frame.
@@ -272,14 +272,14 @@ fn written(
     let mut all = frame.cards();
     let mut put = |key: String, value: CardValue| all.push((key, value));
     let code = if has_tpv { "TPV" } else { &axes.code };
-    for axis in 0..2 {
+    for (axis, row) in by_axis.iter().enumerate() {
         let n = axis + 1;
         put(format!("CTYPE{n}"), CardValue::Text(axes.ctype(axis, code, has_sip)));
         put(format!("CUNIT{n}"), CardValue::Text("deg".into()));
         put(format!("CRPIX{n}"), CardValue::Real(cards.needed(&format!("CRPIX{n}"))?));
         put(format!("CRVAL{n}"), CardValue::Real(cards.needed(&format!("CRVAL{n}"))? * axes.unit_deg[axis]));
-        put(format!("CD{n}_1"), CardValue::Real(by_axis[axis][0]));
-        put(format!("CD{n}_2"), CardValue::Real(by_axis[axis][1]));
+        put(format!("CD{n}_1"), CardValue::Real(row[0]));
+        put(format!("CD{n}_2"), CardValue::Real(row[1]));
     }
     for key in ["LONPOLE", "LATPOLE"] {
         if let Some(value) = cards.number(key)? {

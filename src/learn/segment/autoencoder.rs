@@ -105,7 +105,10 @@ pub fn train_autoencoder<O: Objective>(
         weight_decay: 0.0,
         gradient_max: 1.0,
         seed: settings.seed,
-        inputs: inputs(&settings.told(objective.name()), frames.flat_map(|f| f.planes.iter().map(Plane::pixels))),
+        inputs: inputs(
+            &(settings.told(objective.name()) + &sampler.missing.told()),
+            frames.flat_map(|f| f.planes.iter().map(Plane::pixels)),
+        ),
     };
     let build = |tensors: &Tensors| Ok((Autoencoder::new(tensors, shape)?, objective.layers(tensors)?));
     let (mut parameters, curve) = run.descend(&trainer, &start, build, |(net, layers), _, rng| -> Step {

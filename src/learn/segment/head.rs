@@ -60,7 +60,7 @@ pub fn train_head(
         weight_decay: 1e-3,
         gradient_max: 10.0,
         seed: settings.seed + 1,
-        inputs: inputs(&settings.told(Reconstruction.name()), data),
+        inputs: inputs(&(settings.told(Reconstruction.name()) + &sampler.missing.told()), data),
     };
     let (head, curve) = run.descend(&trainer, &start, Head::new, |head, _, rng| -> Step {
         let (columns, classes) = tiles.draw(rng)?;

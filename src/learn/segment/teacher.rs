@@ -31,8 +31,9 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// For objects whose mean flux is as `sed` and bands with these noises (nMgy, any common unit).
-    pub fn new(sed: &PerBand<f64>, sigma: &PerBand<f64>, shape_bands: [usize; 3]) -> Self {
+    /// For objects whose mean flux is as `sed` and bands with these noises (nMgy, any common unit), infinite for one that
+    /// was not taken. `shape_bands` are those that were; without any nothing is taught to have an extent.
+    pub fn new(sed: &PerBand<f64>, sigma: &PerBand<f64>, shape_bands: &[usize]) -> Self {
         let signal: PerBand<f64> = std::array::from_fn(|b| sed[b] / sigma[b]);
         let norm = signal.iter().map(|s| s * s).sum::<f64>().sqrt();
         let shape_noise = shape_bands.iter().map(|&b| sigma[b].powi(2)).sum::<f64>().sqrt();
@@ -61,7 +62,7 @@ mod tests {
     /// frames.sed_weights and segment.extent_threshold of the reference, for field 1043-5-25's noise.
     #[test]
     fn weights_have_unit_norm() {
-        let weights = Weights::new(&[0.12, 0.45, 1.0, 1.38, 1.7], &[0.040, 0.017, 0.030, 0.052, 0.181], [1, 2, 3]);
+        let weights = Weights::new(&[0.12, 0.45, 1.0, 1.38, 1.7], &[0.040, 0.017, 0.030, 0.052, 0.181], &[1, 2, 3]);
         let expected = [0.058_684_85, 0.517_807_5, 0.652_053_8, 0.519_135_2, 0.183_727_88];
         for (w, e) in weights.weights.iter().zip(expected) {
             assert!((w - e).abs() < 1e-5, "{weights:?}");

@@ -26,7 +26,7 @@ pub fn field(seed: u64) -> TrainingFrame {
     }
     let planes: PerBand<_> = std::array::from_fn(|_| flux.map(|f| f + rng.sample::<f32, _>(StandardNormal)));
     let noise_only: PerBand<_> = std::array::from_fn(|_| flux.map(|_| rng.sample::<f32, _>(StandardNormal)));
-    let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], [1, 2, 3]);
+    let weights = teacher::Weights::new(&[1.0; BANDS], &[1.0; BANDS], &[1, 2, 3]);
     let pseudo_labels = teacher::teach(&planes, &weights, 2.355 * BLOB_PX);
     TrainingFrame { planes, noise_only, sky_share: 1.0, pseudo_labels }
 }

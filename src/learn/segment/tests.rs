@@ -9,7 +9,7 @@ fn the_net_finds_what_its_teacher_finds_on_a_field_it_never_saw() {
     let frames = [field(1), field(2)];
     let settings = Settings { steps: 150, head_steps: 120, batch: 16, ..Settings::default() };
     let run = Run { work_dir: None, checkpoint_steps: 1000, progress: &|_| () };
-    let trained = train(&frames, [1, 2, 3], &settings, &run).unwrap();
+    let trained = train(&frames, [1, 2, 3], &MissingBands::none(), &settings, &run).unwrap();
     assert!(trained.agreement > 0.93, "{}", trained.agreement);
     assert_eq!(trained.parameters.check(&settings.shape.parameters()), Ok(()));
 

@@ -1,11 +1,11 @@
 //! Which tiles are learned from: half anywhere, half near an object, because sky alone teaches nothing about
-//! objects; turned and flipped at random.
+//! objects; turned and flipped at random. Some lack a band, where images may.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainingFrame;
-use crate::LearnError;
+use crate::{LearnError, MissingBands};
 use twinpeak_core::filter::{Edge, Gaussian, weighted_sum};
 use twinpeak_core::frame::{BANDS, PerBand, Plane};
 use twinpeak_core::model::TILE;
@@ -25,6 +25,8 @@ pub struct Place {
     column: usize,
     row: usize,
     symmetry: usize,
+    /// The band that is left out.
+    without: Option<usize>,
 }
 
 /// Draws tiles from frames, and knows where on them there is something to see.
@@ -32,6 +34,7 @@ pub struct TileSampler<'a> {
     /// The frames that tiles are drawn from.
     pub frames: &'a [TrainingFrame],
     peaks: Vec<Vec<(usize, usize)>>,
+    pub(super) missing: MissingBands,
 }
 
 impl<'a> TileSampler<'a> {
@@ -42,7 +45,12 @@ impl<'a> TileSampler<'a> {
     pub fn new(frames: &'a [TrainingFrame], shape_bands: [usize; 3]) -> Result<Self, LearnError> {
         LearnError::unless_enough("segmenter", "frames", frames.len(), 1)?;
         let peaks = frames.iter().map(|f| bright_peaks(&f.planes, shape_bands)).collect();
-        Ok(Self { frames, peaks })
+        Ok(Self { frames, peaks, missing: MissingBands::none() })
+    }
+
+    /// The same, but some tiles lack a band.
+    pub fn lacking(self, missing: MissingBands) -> Self {
+        Self { missing, ..self }
     }
 
     /// A random place, near an object in half of the draws.
@@ -60,14 +68,15 @@ impl<'a> TileSampler<'a> {
         } else {
             (rng.random_range(0..=width - TILE), rng.random_range(0..=height - TILE))
         };
-        Place { frame, column, row, symmetry: rng.random_range(0..8) }
+        Place { frame, column, row, symmetry: rng.random_range(0..8), without: self.missing.draw(rng) }
     }
 }
 
 impl Place {
-    /// Appends this tile of five planes, NHWC.
+    /// Appends this tile of five planes, NHWC; 0 in a band that is left out.
     pub fn cut_bands(self, planes: &PerBand<Plane<f32>>, out: &mut Vec<f32>) {
-        self.each_pixel(|x, y| out.extend((0..BANDS).map(|b| planes[b].at(x, y))));
+        let value = |b: usize, x, y| if self.without == Some(b) { 0.0 } else { planes[b].at(x, y) };
+        self.each_pixel(|x, y| out.extend((0..BANDS).map(|b| value(b, x, y))));
     }
 
     /// Appends this tile of one plane.

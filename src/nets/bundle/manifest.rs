@@ -96,8 +96,19 @@ pub struct Training {
     pub segmenter_seed: u64,
     /// First seed of the classification nets.
     pub classifier_seed: u64,
+    /// Share of the segmenter's tiles that lacked a band, 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub segmenter_missing_band_share: f64,
+    /// Share of the classifier's objects that lacked a band, 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub classifier_missing_band_share: f64,
     /// The program that trained them.
     pub software_version: String,
+}
+
+/// A bundle that was trained on complete images alone says nothing of it, as before.
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// In a line: TOML's own report draws the line in question, which may hold thousands of numbers.

@@ -32,6 +32,8 @@ pub fn manifest() -> Manifest {
             data_sha256: "0".repeat(64),
             segmenter_seed: 1,
             classifier_seed: 2,
+            segmenter_missing_band_share: 0.0,
+            classifier_missing_band_share: 0.0,
             software_version: "0.0.0".to_owned(),
         },
         figures: [("auc_14_22".to_owned(), 0.5)].into(),

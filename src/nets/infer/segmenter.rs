@@ -1,14 +1,19 @@
 //! The segmentation net behind its port.
 
+use std::collections::HashMap;
+
 use tch::{Kind, TchError};
 
 use crate::bundle::{Bundle, SegmenterPart};
 use crate::cells::cells;
 use crate::device::{Chosen, Precision, model_error, start};
+use crate::infer::noise_levels::{NoiseLevels, TILES, noise_tiles};
 use crate::infer::{judge, pattern};
 use crate::parameters::{Parameters, Tensors};
 use crate::segmentation::{Autoencoder, Head, with_channels_last};
+use twinpeak_core::frame::{BANDS, PerBand};
 use twinpeak_core::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+use twinpeak_core::tile::bands_seen;
 
 /// The net on a device.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub struct TorchSegmenter {
     chosen: Chosen,
     batch: usize,
     expected: Vec<f32>,
+    /// What the score is on noise, by the bands that a tile has; as they are met.
+    levels: HashMap<PerBand<bool>, Option<NoiseLevels>>,
 }
 
 impl TorchSegmenter {
@@ -48,6 +55,7 @@ impl TorchSegmenter {
             chosen: chosen.clone(),
             batch: part.batch,
             expected: part.probe.clone(),
+            levels: HashMap::new(),
         };
         segmenter.probe()?;
         Ok(segmenter)
@@ -77,13 +85,48 @@ impl TorchSegmenter {
     }
 }
 
+impl TorchSegmenter {
+    /// The score's levels on noise in these bands.
+    fn levels(&mut self, seen: PerBand<bool>) -> Result<Option<NoiseLevels>, TchError> {
+        if let Some(known) = self.levels.get(&seen) {
+            return Ok(*known);
+        }
+        let mut scores = vec![0.0; TILES.next_multiple_of(self.batch) * TILE_PIXELS];
+        for (number, scores) in (0..).zip(scores.chunks_exact_mut(self.batch * TILE_PIXELS)) {
+            self.run(&noise_tiles(self.batch, number, seen), scores)?;
+        }
+        let levels = NoiseLevels::of(scores);
+        self.levels.insert(seen, levels);
+        Ok(levels)
+    }
+
+    /// The net's scores, each tile's on the scale of those that have all bands.
+    fn answer(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
+        self.run(tiles, scores)?;
+        let mut each = tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_PIXELS));
+        each.try_for_each(|(tile, scores)| self.rescale(tile, scores))
+    }
+
+    /// Brings the scores of a tile that lacks bands to the scale of those that have all; an empty tile stays as it is.
+    fn rescale(&mut self, tile: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
+        let (seen, all) = (bands_seen(tile), [true; BANDS]);
+        if seen == all || seen == [false; BANDS] {
+            return Ok(());
+        }
+        if let (Some(here), Some(all)) = (self.levels(seen)?, self.levels(all)?) {
+            scores.iter_mut().for_each(|score| *score = here.to(all, *score));
+        }
+        Ok(())
+    }
+}
+
 impl Segmenter for TorchSegmenter {
     fn batch(&self) -> usize {
         self.batch
     }
 
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
-        self.run(tiles, scores).map_err(|e| model_error(&self.chosen.name, &e))
+        self.answer(tiles, scores).map_err(|e| model_error(&self.chosen.name, &e))
     }
 
     /// The answer must be what the trainer got on a processor, within the tolerance.
@@ -143,6 +186,35 @@ mod tests {
         assert!(with(&probe).is_ok());
         probe[3] += 2.0 * BF16_TOLERANCE * probe[3].abs().max(1.0); // no processor's precision explains that
         assert!(matches!(with(&probe), Err(ModelError::DeviceLost { .. })));
+    }
+
+    /// Noise without a band reaches as high as noise with all of them, and a tile without anything stays as it is.
+    #[test]
+    fn a_tile_that_lacks_bands_is_scored_on_the_scale_of_the_others() {
+        let bundle = testing::bundle();
+        let mut segmenter = TorchSegmenter::new(&bundle, &choose(Wanted::Cpu).unwrap()).unwrap();
+        let mut sorted = |seen: PerBand<bool>| {
+            let mut scores = Vec::new();
+            for number in 100..132 {
+                scores.extend(answer(&mut segmenter, &noise_tiles(bundle.manifest().segmenter.batch, number, seen)));
+            }
+            scores.sort_by(f32::total_cmp);
+            scores
+        };
+        let all = sorted([true; BANDS]);
+        let at = |scores: &[f32], share: f64| scores[(share * scores.len() as f64) as usize];
+        let spread = at(&all, 0.999) - at(&all, 0.5);
+        for seen in [[true, true, true, false, true], [false, false, true, false, true]] {
+            let fewer = sorted(seen);
+            for share in [0.5, 0.999] {
+                let apart = (at(&fewer, share) - at(&all, share)).abs() / spread;
+                assert!(apart < 0.1, "{seen:?} at {share}: {apart}");
+            }
+        }
+        let empty = vec![0.0; bundle.manifest().segmenter.batch * TILE_LEN];
+        let mut plain = vec![0.0; bundle.manifest().segmenter.batch * TILE_PIXELS];
+        segmenter.run(&empty, &mut plain).unwrap();
+        assert_eq!(answer(&mut segmenter, &empty), plain);
     }
 
     #[test]

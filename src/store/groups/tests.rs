@@ -261,11 +261,12 @@ fn a_bad_table_is_a_rejection_that_names_the_line() {
     assert!(fields.next().is_none());
 }
 
-/// The headers of the Dark Energy Camera's three exposures of one patch, as astropy reads them: name, centre, middle.
+/// The headers of the Dark Energy Camera's three exposures of one patch, as astropy reads them: name, centre
+/// (FK5 made ICRS), middle.
 const DECAM: [(&str, (f64, f64), f64); 3] = [
-    ("c4d_141029_043225_ooi_g_ls9.N26.fits", (9.122_804_004_8, 3.397_484_496_2), 56_959.188_486_527_7),
-    ("c4d_141029_043420_ooi_r_ls9.N26.fits", (9.122_812_883_5, 3.397_532_213_4), 56_959.189_849_641_5),
-    ("c4d_131122_030338_ooi_z_ls9.S21.fits", (9.122_809_424_6, 3.397_521_497_4), 56_618.128_452_586_6),
+    ("c4d_141029_043225_ooi_g_ls9.N26.fits", (9.122_797_295_9, 3.397_482_876_9), 56_959.188_486_527_7),
+    ("c4d_141029_043420_ooi_r_ls9.N26.fits", (9.122_806_174_6, 3.397_530_594_0), 56_959.189_849_641_5),
+    ("c4d_131122_030338_ooi_z_ls9.S21.fits", (9.122_802_715_7, 3.397_519_878_1), 56_618.128_452_586_6),
 ];
 
 #[test]
@@ -284,7 +285,7 @@ fn real_exposures_under_three_names_are_one_field() {
     for (name, (ra_deg, dec_deg), mjd) in DECAM {
         let said = twinpeak_formats::fits::sightings(&by_sky, &root.join(name), &limits).unwrap();
         let (ra, dec) = said[0].centre_deg.unwrap();
-        assert!((ra - ra_deg).abs() < 1e-7 && (dec - dec_deg).abs() < 1e-7, "{name}: {ra} {dec}");
+        assert!((ra - ra_deg).abs() < 2.8e-7 && (dec - dec_deg).abs() < 2.8e-7, "{name}: {ra} {dec}");
         assert!((said[0].midpoint_mjd_tai.unwrap() - mjd).abs() < 1e-8, "{name}: {said:?}");
     }
 

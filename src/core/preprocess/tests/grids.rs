@@ -134,7 +134,7 @@ fn pulls(grid: Grid, flux: f64, seed: u64) -> ([(f64, f64); 2], [f64; 2], usize)
         }
         let mut pixels = [0.0; AREA];
         splines.cut(3, (x, y), RADIUS, &mut pixels);
-        let fit = fit_point_source(&pixels, &psf, &used, &noise);
+        let fit = fit_point_source(&pixels, &psf, &used, |_| noise);
         fits.push((fit.flux - flux) / fit.error);
         ratio[0] += fit.flux / flux;
         let circle = Ellipse::circle(4.0);

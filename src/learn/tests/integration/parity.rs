@@ -16,7 +16,7 @@ use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::*;
 use twinpeak_engine::{Device, Limits, Models, run};
-use twinpeak_learn::{classify, sample};
+use twinpeak_learn::{MissingBands, classify, sample};
 use twinpeak_sim::{Spec, simulate};
 
 type Seen = Arc<Mutex<Vec<Vec<u32>>>>;
@@ -126,7 +126,7 @@ fn trainer_and_daemon_see_the_same_tensors() {
     let found = sample::find(&prepared, &survey, &mut by).unwrap();
     let mut known = Vec::new();
     let mut taught = classify::TrainingSet::default();
-    sample::add_objects(&found, 1, &mut taught, &mut known);
+    sample::add_objects(&found, 1, &MissingBands::none(), &mut taught, &mut known);
 
     let tiles = tiles.lock().unwrap();
     assert!(tiles.len() >= 40 && *tiles == *taught_tiles.lock().unwrap(), "{} tiles", tiles.len());

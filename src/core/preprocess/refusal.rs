@@ -1,0 +1,141 @@
+//! Why a frame cannot be prepared, each reason with what was found.
+
+use super::Turn;
+
+/// Why a frame cannot be prepared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PreprocessError {
+    /// Smaller than a tile.
+    #[error("{width}x{height} px is smaller than the smallest frame, 64x64")]
+    TooSmall {
+        /// Width of the frame, px.
+        width: usize,
+        /// Height of the frame, px.
+        height: usize,
+    },
+    /// A band without anything to measure.
+    #[error("band {band}: {problem}")]
+    NoSignal {
+        /// Name of the band.
+        band: String,
+        /// What is wrong: all NaN, constant, or without noise.
+        problem: &'static str,
+    },
+    /// Most of a band is saturated.
+    #[error(
+        "band {band}: {percent:.0} % of its pixels are above saturation ({saturation_nmgy:.3} nMgy), their median is \
+         {level_nmgy:.3} nMgy: a pedestal was added, or unit or calibration are wrong"
+    )]
+    AboveSaturation {
+        /// Name of the band.
+        band: String,
+        /// Percentage of its pixels.
+        percent: f64,
+        /// The survey's limit of trusted pixels by this frame's calibration, nMgy.
+        saturation_nmgy: f64,
+        /// Median of all pixels, nMgy.
+        level_nmgy: f64,
+    },
+    /// The sky's noise is not that of its light.
+    #[error(
+        "band {band}: the sky's noise, {sigma_nmgy:.4} nMgy a pixel, is {ratio:.2} times what gain {gain_e_per_dn} e/DN \
+         and {nmgy_per_dn} nMgy/DN allow at {}: unit, zero point or gain are wrong, or no light came in", match removed_nmgy {
+            Some(sky) => format!("the {sky:.3} nMgy of sky that were subtracted"),
+            None => "the survey's typical sky, +-2 mag".to_owned(),
+        }
+    )]
+    Noise {
+        /// Name of the band.
+        band: String,
+        /// Noise of a pixel, nMgy.
+        sigma_nmgy: f64,
+        /// That over the nearest noise which would be right.
+        ratio: f64,
+        /// Gain, electrons per DN.
+        gain_e_per_dn: f64,
+        /// Calibration, nMgy per DN.
+        nmgy_per_dn: f64,
+        /// The sky that was subtracted before, nMgy, where it is known.
+        removed_nmgy: Option<f64>,
+    },
+    /// A band's pixels are another's.
+    #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
+    SamePixels {
+        /// Name of the band.
+        band: String,
+        /// Name of the band that has the same pixels.
+        other: String,
+    },
+    /// Stars are too sharp for the pixels.
+    #[error(
+        "band {band}: its stars are {fwhm_px:.1} px wide at half maximum, and below 1.6 px they cannot be told from cosmic rays"
+    )]
+    Undersampled {
+        /// Name of the band.
+        band: String,
+        /// Full width at half maximum of the sharpest stars, px.
+        fwhm_px: f64,
+    },
+    /// The bands do not overlap on the sky, or too little.
+    #[error("band {band} shows {:.0} % of the frame of band {reference}: their centres lie {distance_arcsec:.0} arcsec ({distance_px:.0} px) apart by their world coordinates", 100.0 * overlap)]
+    Misregistered {
+        /// Name of the band.
+        band: String,
+        /// Name of the reference band.
+        reference: String,
+        /// Part of the reference band's frame that it shows, 0..1.
+        overlap: f64,
+        /// Distance of the centres on the sky, arcsec.
+        distance_arcsec: f64,
+        /// The same in pixels of the reference band.
+        distance_px: f64,
+    },
+    /// A band's grid is not the reference band's but for a shift, and the band may not be resampled.
+    #[error("band {band} is {turn} against band {reference}: {why}")]
+    OtherGrid {
+        /// Name of the band.
+        band: String,
+        /// Name of the reference band.
+        reference: String,
+        /// Angle, mirror and scale.
+        turn: Turn,
+        /// Why it is not resampled.
+        why: &'static str,
+    },
+    /// A band whose centre has no place on the sky.
+    #[error("band {band}: its centre has no place on the sky by its world coordinates")]
+    OffTheSky {
+        /// Name of the band.
+        band: String,
+    },
+    /// Pixels of another size than the survey's.
+    #[error(
+        "pixels of band {band} are {found_arcsec:.3} arcsec wide by their world coordinates, and {wanted_arcsec:.3} by the survey's pixel_scale_arcsec"
+    )]
+    OtherScale {
+        /// Name of the reference band.
+        band: String,
+        /// Side of a pixel by the frame's world coordinates, arcsec.
+        found_arcsec: f64,
+        /// By the survey's description, arcsec.
+        wanted_arcsec: f64,
+    },
+}
+
+impl PreprocessError {
+    /// The band at fault, where one is.
+    pub fn band(&self) -> Option<&str> {
+        match self {
+            Self::TooSmall { .. } => None,
+            Self::NoSignal { band, .. }
+            | Self::AboveSaturation { band, .. }
+            | Self::Noise { band, .. }
+            | Self::SamePixels { band, .. }
+            | Self::Undersampled { band, .. }
+            | Self::Misregistered { band, .. }
+            | Self::OtherGrid { band, .. }
+            | Self::OffTheSky { band }
+            | Self::OtherScale { band, .. } => Some(band),
+        }
+    }
+}
