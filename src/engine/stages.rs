@@ -265,7 +265,7 @@ fn no_sky(prepared: &Prepared, survey: &Survey, measured: &[Measured]) -> Option
     }
     let fewest = survey.profile().typical.fewest_objects_deg2?;
     let seen = prepared.bits.pixels().iter().filter(|m| **m & mask::NO_DATA == 0).count() as f64;
-    let area_deg2 = seen * (survey.profile().pixel_scale_arcsec / 3600.0).powi(2);
+    let area_deg2 = seen * (prepared.pixel_scale_arcsec / 3600.0).powi(2);
     let expected = fewest * area_deg2;
     const ENOUGH: f64 = 20.0; // of which chance makes a fifth once in 10^6 frames
     (expected >= ENOUGH && (rows.len() as f64) < 0.2 * expected).then(|| {

@@ -203,6 +203,7 @@ mod tests {
             dark_variance_dn2: 1.0,
             saturation_nmgy: 6000.0,
             removed_sky_nmgy: None,
+            variance: None,
         };
         // Moffat stars; every fourth of the bright ones has its core filled.
         let mut stars = Vec::new();
