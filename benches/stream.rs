@@ -69,6 +69,7 @@ fn finished(image: &ImageId, sequence: u64) -> Finished {
         wcs: Wcs::tangent((64, 64), (10.0, 20.0), (32.0, 32.0), [[1e-4, 0.0], [0.0, 1e-4]]).unwrap(),
         picture: [(); 3].map(|()| Plane::filled(64, 64, 0.0)),
         quality: Default::default(),
+        reference: None,
         tiles: 1,
         device: "none".into(),
     };

@@ -18,10 +18,10 @@ command -v curl >/dev/null || packages+=(curl)
 # librdkafka is built from source, with TLS.
 command -v pkg-config >/dev/null || packages+=(pkg-config)
 pkg-config --exists openssl 2>/dev/null || packages+=(libssl-dev)
+command -v cmake >/dev/null || packages+=(cmake) # cfitsio is built from source
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 if [[ ${1-} == --tests ]]; then
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
-    command -v cmake >/dev/null || packages+=(cmake) # cfitsio, which reads back what we write
 fi
 
 say() { printf 'setup: %s\n' "$*" >&2; }

@@ -10,6 +10,8 @@ use twinpeak_config::exit::{exit_of, in_a_line};
 use twinpeak_nets::process;
 
 fn main() {
+    // Started by itself to decode one image apart: that, and nothing else.
+    twinpeak_cfitsio::child::serve_if_asked();
     let done = match Cli::parse().command {
         Command::Process(args) => commands::process::run(&args),
         Command::Run(args) => commands::run::run(&args),

@@ -29,9 +29,9 @@ pub struct SummaryArgs {
 /// `twinpeak evaluate`
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
-    /// A catalogue that this program wrote (IMAGE.catalog.parquet)
+    /// A catalogue that this program wrote (IMAGE.catalog.parquet, or .fits)
     pub catalog: PathBuf,
-    /// The truth: a table of `simulate` (truth-IMAGE.csv), or STEM of STEM_stars.csv and STEM_gals.csv with lines
+    /// The truth: a table of `simulate` (truth-IMAGE.csv), a FITS table with such columns (.fits), or STEM of STEM_stars.csv and STEM_gals.csv with lines
     /// `x,y` (0-based pixels of the reference band)
     pub truth: PathBuf,
     /// Folder of the field's frames: true objects without a magnitude get one, measured at their position

@@ -4,6 +4,7 @@
 pub(super) mod catalog;
 mod charts;
 mod table;
+mod truth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::FrameSource;
 use twinpeak_formats::fits;
 use twinpeak_sim::IGNORED;
-use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced, truth_files};
+use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced};
 use twinpeak_store as store;
 
 /// All metrics of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
@@ -51,7 +52,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let band = survey.band(survey.reference());
     let image = catalog::image_of(&args.catalog);
     let objects = catalog::read(&args.catalog, band)?;
-    let mut truth = truth_files::read(&args.truth, band)?;
+    let mut truth = truth::read(&args.truth, band)?;
     let forced_magnitudes = match &args.frames {
         Some(folder) => force(&mut truth, folder, &image, &config, &survey)?,
         None => 0,

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::serve::{ShutdownHooks, Watching, serve};
 use twinpeak_config::Config;
-use twinpeak_config::assemble::{assemble, ended, fits_limits, limits};
+use twinpeak_config::assemble::{assemble, ended, fits_reader, limits};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::causes::causes;
 use twinpeak_core::survey::Survey;
@@ -43,7 +43,7 @@ pub fn run(config: &Config, until_idle: bool) -> anyhow::Result<Exit> {
     let (mut source, mut sink, stream) = Stream::start(Parts {
         settings: config.kafka.clone(),
         survey: survey.profile().name.clone(),
-        intake: Box::new(MessageReader::new(&config.kafka, survey, remote.clone(), fits_limits(config))),
+        intake: Box::new(MessageReader::new(&config.kafka, survey, remote.clone(), fits_reader(config))),
         outflow: Arc::new(RecordWriter::new(
             wire,
             remote,

@@ -297,8 +297,8 @@ mod tests {
         assert_eq!((fields.len(), fields.passed_over()), (2, 1));
         let place = Place::Bucket { bucket: "night".into(), folder: "n 1/".into(), listed: true };
         let all: Vec<_> = fields.map(|(image, files)| Ok((files?, image))).collect::<Vec<Result<_, Box<_>>>>();
-        let (files, image) = all[0].as_ref().unwrap();
-        let message = place.message(image.clone(), files, &survey).unwrap();
+        let (files, id) = all[0].as_ref().unwrap();
+        let message = place.message(id.clone(), files, &survey).unwrap();
         assert_eq!(image(&message, 1), Uri::s3("night", &key("g")).unwrap());
         let incomplete: &twinpeak_core::outcome::Rejection = all[1].as_ref().unwrap_err();
         assert!(incomplete.message.contains("missing"), "{}", incomplete.message);

@@ -13,6 +13,7 @@ use tracing::Level;
 
 use crate::exit::Fault;
 use crate::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
+use twinpeak_cfitsio::decoder::{DecodeError, Decoder};
 use twinpeak_core::drift::Expected;
 use twinpeak_core::model::Segmenter;
 use twinpeak_core::outcome::ModelIdentity;
@@ -22,7 +23,7 @@ use twinpeak_engine::ports::PortError;
 use twinpeak_engine::{Device, EngineError, Limits, Models, Summary};
 use twinpeak_formats::avro::{AvroEncoder, Framing};
 use twinpeak_formats::ccds::text_table;
-use twinpeak_formats::fits;
+use twinpeak_formats::fits::{self, ForeignDecoder, ForeignError};
 use twinpeak_nets::bundle::Bundle;
 use twinpeak_nets::device::{Chosen, Wanted, choose};
 use twinpeak_nets::infer::{TorchClassifier, TorchSegmenter};
@@ -168,10 +169,28 @@ pub fn fits_limits(config: &Config) -> fits::Limits {
     }
 }
 
-/// How frames are read: from files, under the configured limits.
+/// How files are read: under the configured limits, and with a child of this program for foreign codings.
+pub fn fits_reader(config: &Config) -> fits::Reader {
+    fits::Reader { limits: fits_limits(config), foreign: Some(Arc::new(DecoderProcess(Decoder::this_program()))) }
+}
+
+/// Decodes foreign codings in a process of its own for each image.
+pub struct DecoderProcess(pub Decoder);
+
+impl ForeignDecoder for DecoderProcess {
+    fn decode(&self, file: &[u8], hdu: usize, size: [usize; 2]) -> Result<Vec<f32>, ForeignError> {
+        self.0.decode(file, hdu, size).map_err(|error| match error {
+            DecodeError::Refused(_) => ForeignError::Damaged(error.to_string()),
+            DecodeError::Broken(_) => ForeignError::Undecodable(error.to_string()),
+            DecodeError::Unavailable(_) => ForeignError::Unavailable(error.to_string()),
+        })
+    }
+}
+
+/// How frames are read: from files, by the reader of the configuration.
 pub fn loader(config: &Config, survey: &Arc<Survey>) -> Loader {
-    let (limits, survey) = (fits_limits(config), survey.clone());
-    Arc::new(move |image, files| fits::load(&survey, image, files, &limits))
+    let (reader, survey) = (fits_reader(config), survey.clone());
+    Arc::new(move |image, files| fits::load(&survey, image, files, &reader))
 }
 
 /// How a file's headers are asked of which field it is, under the configured limits.

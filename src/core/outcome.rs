@@ -53,6 +53,8 @@ pub enum Reason {
     Truncated,
     /// Not a FITS file, or not an image.
     NotFits,
+    /// The way in which a file's pixels are coded broke the process that was to decode them, which nothing else was in.
+    Undecodable,
     /// A file could not be opened or read.
     Unreadable,
     /// Larger than the configured limit, declared or unpacked.
@@ -87,9 +89,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Truncated,
         Self::NotFits,
+        Self::Undecodable,
         Self::Unreadable,
         Self::TooLarge,
         Self::TooSmall,
@@ -112,6 +115,7 @@ impl Reason {
         match self {
             Self::Truncated => "truncated",
             Self::NotFits => "not_fits",
+            Self::Undecodable => "undecodable",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::TooSmall => "too_small",

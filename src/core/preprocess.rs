@@ -189,7 +189,9 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         return Err(refusal);
     }
     no_data::mark_before_sky(band);
-    let dither = Dither::new(settings, b, band.nmgy_per_dn);
+    // Pixels whose noise is less than a count are no whole counts: coadds, in which a count is a unit of flux.
+    let step_nmgy = band.nmgy_per_dn.min(survey.profile().typical.sky_sigma_nmgy[b]);
+    let dither = Dither::new(settings, b, step_nmgy);
     let background = Background::measure(&band.pixels, &band.mask, settings.mesh_px, dither)
         .ok_or(no_signal("too few usable pixels to measure the sky"))?;
     background.subtract(&mut band.pixels);

@@ -58,8 +58,7 @@ pub(super) struct ToSegment<R> {
     pub tiling: Tiling,
 }
 
-/// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
-/// objects or without, which is how the batcher knows when the cycle is empty.
+/// A measured frame, on its way to the classifier, with objects or without.
 pub(super) struct ToClassify<R> {
     pub extracted: Extracted<R>,
     pub objects: batch::ObjectItems,

@@ -8,6 +8,8 @@ use twinpeak_lab::commands;
 use twinpeak_nets::process;
 
 fn main() {
+    // Started by itself to decode one image apart: that, and nothing else.
+    twinpeak_cfitsio::child::serve_if_asked();
     let done = match Cli::parse().command {
         Command::Study(args) => commands::study::run(&args),
         Command::Dataset(args) => commands::dataset::run(&args),

@@ -50,6 +50,8 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
     }
     defects::bleed(&mut dn, full_well_dn);
 
+    // A count that is more than the noise is a unit of flux, and no step of a converter: pixels of coadds are not whole.
+    let whole = |dn: f64| if sigma_dn > 1.0 { dn.round() } else { dn };
     let per_dn2 = band.nmgy_per_dn * band.nmgy_per_dn;
     let rows = dn.pixels_mut().par_chunks_mut(width).zip(variance.pixels_mut().par_chunks_mut(width));
     rows.enumerate().for_each(|(y, (row, variance))| {
@@ -60,11 +62,11 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
             *variance = (per_dn2 * (photons_dn / band.gain_e_per_dn + band.dark_variance_dn2)) as f32;
             let electrons = photons(&mut rng, f64::from(*pixel) * band.gain_e_per_dn);
             let read = read_noise_dn * rng.sample::<f64, _>(StandardNormal);
-            *pixel = (electrons / band.gain_e_per_dn + read).round() as f32;
+            *pixel = whole(electrons / band.gain_e_per_dn + read) as f32;
         }
     });
     for &(x, y, hit_dn) in &hits {
-        dn.set(x, y, dn.at(x, y) + hit_dn.round());
+        dn.set(x, y, dn.at(x, y) + whole(f64::from(hit_dn)) as f32);
         bits.set(x, y, bits.at(x, y) | mask::BAD);
     }
     let rows = dn.pixels_mut().par_chunks_mut(width).zip(bits.pixels_mut().par_chunks_mut(width));

@@ -110,7 +110,7 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
     let reference = survey.reference();
     let objects = population::draw(spec, survey, &conditions.bands[reference].wcs);
 
-    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(|m| nmgy_of_mag(m))).collect();
+    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(nmgy_of_mag)).collect();
     let scale = survey.profile().pixel_scale_arcsec;
 
     let shine = |b: usize| {

@@ -23,19 +23,20 @@ pub struct MessageReader {
     bands_wait: Duration,
 }
 
-/// Where files come from, and how large they may be.
+/// Where files come from, and how they are read.
 #[derive(Clone)]
 struct Files {
     survey: Arc<Survey>,
     store: Arc<ObjectStore>,
-    limits: fits::Limits,
+    reader: fits::Reader,
 }
 
 impl MessageReader {
-    /// Within the age, size and patience of `settings`; files come from `store` and are no larger than `limits`.
-    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, limits: fits::Limits) -> Self {
+    /// Within the age, size and patience of `settings`; files come from `store` and are read by
+    /// `reader`.
+    pub fn new(settings: &kafka::Settings, survey: Arc<Survey>, store: Arc<ObjectStore>, reader: fits::Reader) -> Self {
         Self {
-            files: Files { survey: survey.clone(), store, limits },
+            files: Files { survey: survey.clone(), store, reader },
             survey,
             max_age: settings.max_message_age_s.duration(),
             max_bytes: settings.max_message_bytes.get(),
@@ -134,7 +135,7 @@ impl Files {
             let BandFiles { image, mask, weight } = band?;
             Some(BandFiles { image: read(image), mask: mask.map(&mut read), weight: weight.map(&mut read) })
         });
-        fits::decode(&self.survey, image, files, &self.limits)
+        fits::decode(&self.survey, image, files, &self.reader)
     }
 
     fn unreachable(&self, file: Option<String>, error: &ObjectStoreError) -> Rejection {

@@ -1,7 +1,7 @@
 //! What must hold for any bytes: the bodies of the fuzz targets, which the tests also run, on the kept corpora.
 
 use std::path::{Component, Path};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use twinpeak_config::{Config, Layers};
 use twinpeak_core::files::{FieldFiles, Place, plain};
@@ -93,13 +93,18 @@ fn named_by_band(files: &FieldFiles<Uri>, image: &str) {
 
 /// Five files of these bytes are a frame no larger than the limits; or they are refused in one line.
 pub fn frame(name_ending: &str, bytes: &[u8]) {
+    frame_by(None, name_ending, bytes);
+}
+
+/// As [`frame`], where somebody decodes foreign codings.
+pub fn frame_by(foreign: Option<Arc<dyn fits::ForeignDecoder>>, name_ending: &str, bytes: &[u8]) {
     let limits = fits::Limits { max_file_bytes: 1 << 20, max_unpacked_bytes: 1 << 21, max_pixels: 1 << 16 };
     let file = |band: usize| NamedBytes {
         name: format!("frame-{}-003918-3-0213.fits{name_ending}", SURVEY.band(band)),
         bytes: bytes.to_vec(),
     };
     let image = ImageId::new("003918-3-0213").expect("an id");
-    match fits::decode(&SURVEY, &image, plain(std::array::from_fn(file)), &limits) {
+    match fits::decode(&SURVEY, &image, plain(std::array::from_fn(file)), &fits::Reader { limits, foreign }) {
         Ok(frame) => assert!(frame.bands.iter().all(|band| band.pixels.pixels().len() as u64 <= limits.max_pixels)),
         Err(refused) => one_line(&refused.to_string()),
     }

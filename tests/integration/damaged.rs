@@ -12,6 +12,8 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use twinpeak_cfitsio::decoder::Decoder;
+use twinpeak_config::assemble::DecoderProcess;
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::fits;
 use twinpeak_sim::{self, Spec};
@@ -106,6 +108,17 @@ fn frames_plain_and_packed() {
     let endings = ["", ".bz2", ".fz"];
     let sound = [plain.clone(), fits::pack("f.bz2", plain).unwrap(), rice];
     try_all("frames", &sound, inputs(3000), |kind, bytes| crate::laws::frame(endings[kind], bytes));
+}
+
+/// Each input is five children of the program, of which the damage may kill as many as it likes.
+#[test]
+fn frames_that_a_child_decodes() {
+    let child = Decoder::by(Path::new(env!("CARGO_BIN_EXE_twinpeak")));
+    let child: Arc<dyn fits::ForeignDecoder> = Arc::new(DecoderProcess(child));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/frame-r-hcompress.fits.fz");
+    let sound = std::fs::read(file).unwrap();
+    let read = crate::laws::frame_by;
+    try_all("frames of a foreign coding", &[sound], inputs(20), |_, bytes| read(Some(child.clone()), ".fz", bytes));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Dependencies that only some crates may have.
 const VENDORS: &[(&str, &[&str])] = &[
-    ("fitsio", &[]), // cfitsio checks ours, in tests; it is not in the programs
+    ("fitsio", &["cfitsio"]), // other crates' tests read by it what they have written
+    ("seccompiler", &["cfitsio"]),
     ("tch", &["nets", "learn", "lab"]),
     ("bhtsne", &["lab"]),
     ("zstd", &["lab"]),
@@ -46,7 +47,7 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Where `unsafe` may stand.
-const UNSAFE: &[&str] = &["nets"];
+const UNSAFE: &[&str] = &["nets", "cfitsio/library.rs"];
 
 /// Folders and files of the lab that learn: they know no more of the truth than `learn` does.
 const LEARNERS: &[&str] = &[
@@ -197,10 +198,11 @@ fn a_vendor_has_one_room_in_its_crate() {
 fn unsafe_code_stands_only_where_it_must_with_its_reason() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut uses = 0;
-    for Source { krate, path, code } in read() {
+    for Source { path, code, .. } in read() {
         let here = code.matches("unsafe {").count();
         let lifted = code.matches("allow(unsafe_code").count();
-        assert!(here + lifted == 0 || UNSAFE.contains(&krate.as_str()), "{}: unsafe is for {UNSAFE:?}", path.display());
+        let room = UNSAFE.iter().any(|room| path.starts_with(room));
+        assert!(here + lifted == 0 || room, "{}: unsafe is for {UNSAFE:?}", path.display());
         let reasons = fs::read_to_string(root.join(&path)).unwrap().matches("SAFETY").count();
         assert!(here <= reasons, "{}: {here} uses of unsafe, {reasons} SAFETY comments", path.display());
         uses += here;

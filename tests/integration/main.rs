@@ -11,6 +11,7 @@ mod kafka;
 #[path = "../fuzz/laws.rs"]
 mod laws;
 mod message;
+mod missing_band;
 mod models;
 mod process;
 #[path = "../../src/formats/tests/integration/products.rs"]

@@ -20,30 +20,35 @@ const FACTOR: f32 = 4.0;
 pub(super) fn leave_sky(band: &mut Band, includes_sources: bool, sigma_nmgy: f32) -> Result<(), &'static str> {
     let per_flux = if includes_sources { band.nmgy_per_electron() as f32 } else { 0.0 };
     let Some(variance) = &mut band.variance else { return Ok(()) };
-    let rows = variance.pixels_mut().par_chunks_mut(1 << 16).zip(band.pixels.pixels().par_chunks(1 << 16));
-    rows.for_each(|(variance, pixels)| variance.iter_mut().zip(pixels).for_each(|(v, p)| *v -= per_flux * p));
-    let median = sky_median(variance, &band.mask).ok_or("no usable pixel has a variance")?;
+    let median = sky_median(variance, band.pixels.pixels(), per_flux, &band.mask);
+    let median = median.ok_or("no usable pixel has a variance")?;
     let ratio = median.max(0.0).sqrt() / sigma_nmgy;
     if !(1.0 / FACTOR..FACTOR).contains(&ratio) {
         return Err("the survey's variances and the pixels' own noise differ by more than a factor of four");
     }
     let least = LEAST_SHARE * median;
-    variance.pixels_mut().par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = v.max(least)));
+    let rows = variance.pixels_mut().par_chunks_mut(1 << 16).zip(band.pixels.pixels().par_chunks(1 << 16));
+    rows.for_each(|(variance, pixels)| {
+        variance.iter_mut().zip(pixels).for_each(|(v, p)| *v = (*v - per_flux * p).max(least));
+    });
     Ok(())
 }
 
 /// Noise by the survey's variances over the noise that is measured, both of the sky's pixels; `None` where there is no
 /// variance. 1 where both are right; below 1 also where resampling has correlated the pixels.
 pub fn noise_ratio(band: &Band, sigma_nmgy: f32) -> Option<f32> {
-    Some(sky_median(band.variance.as_ref()?, &band.mask)?.max(0.0).sqrt() / sigma_nmgy)
+    let median = sky_median(band.variance.as_ref()?, band.pixels.pixels(), 0.0, &band.mask)?;
+    Some(median.max(0.0).sqrt() / sigma_nmgy)
 }
 
-/// Median over usable pixels, every third row and column.
-fn sky_median(variance: &Plane<f32>, bits: &Plane<u8>) -> Option<f32> {
+/// Median over usable pixels, every third row and column, of the variances less `per_flux` times the pixels.
+fn sky_median(variance: &Plane<f32>, pixels: &[f32], per_flux: f32, bits: &Plane<u8>) -> Option<f32> {
+    let width = variance.width();
     let mut sample: Vec<f32> = Vec::with_capacity(variance.pixels().len() / 9 + 1);
     for y in (0..variance.height()).step_by(3) {
-        let row = variance.row(y).iter().zip(bits.row(y)).step_by(3);
-        sample.extend(row.filter(|(v, m)| v.is_finite() && **m & mask::UNUSABLE == 0).map(|(v, _)| *v));
+        let row = variance.row(y).iter().zip(&pixels[y * width..]).zip(bits.row(y)).step_by(3);
+        let usable = row.filter(|((v, _), m)| v.is_finite() && **m & mask::UNUSABLE == 0);
+        sample.extend(usable.map(|((v, p), _)| v - per_flux * p));
     }
     upper_median(&mut sample, f32::total_cmp)
 }

@@ -264,7 +264,7 @@ mod tests {
         near(ZeroPoint::Mag(22.5).nmgy_per_count(), 1.0);
         near(ZeroPoint::Mag(27.5).nmgy_per_count(), 0.01);
         near(ZeroPoint::CountsOfMag0(1e11).nmgy_per_count(), 0.01); // magnitude 27.5
-        near(ZeroPoint::Njy(3630.780_547_701_014).nmgy_per_count(), 1.0);
+        near(ZeroPoint::Njy(3_630.780_547_701_014).nmgy_per_count(), 1.0);
         for holds in ["zero_point_mag", "counts_of_mag_0", "njy_per_count"] {
             for per_second in [true, false] {
                 let survey =

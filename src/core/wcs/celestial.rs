@@ -7,7 +7,7 @@
 
 use super::axes::Sky;
 use super::cards::{CardValue, Cards};
-use super::error::{WcsError, contradiction, not_read, unusable};
+use super::error::{WcsError, not_read, unusable};
 use super::vector::{IDENTITY, Matrix3, Vector, apply, dot, inverse, product, transpose, turned, unit};
 
 /// The header's frame of reference.
@@ -31,12 +31,9 @@ impl CelestialFrame {
         if sky == Sky::Galactic {
             return Ok(Self::rotated("", None, galactic_to_icrs()));
         }
-        let named = match (cards.text("RADESYS")?, cards.text("RADECSYS")?) {
-            (Some(new), Some(old)) if new != old => {
-                return Err(contradiction("RADESYS and RADECSYS", "they are two names of one card"));
-            }
-            (new, old) => new.or(old),
-        };
+        // RADECSYS is the name of an older draft: beside RADESYS it says nothing. DECam's headers have FK5 in the one and
+        // ICRS in the other.
+        let named = cards.text("RADESYS")?.or(cards.text("RADECSYS")?);
         if named == Some("ICRS") {
             return Ok(Self::rotated("ICRS", None, IDENTITY));
         }

@@ -30,6 +30,7 @@ fn coordinate_cards(header: &Header) -> Vec<(String, CardValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fits::shape::PixelKind;
 
     /// A primary HDU and an extension with the image, of these cards.
     fn position(primary: &[&str], extension: &[&str]) -> Result<(f64, f64), FileError> {
@@ -38,7 +39,7 @@ mod tests {
             Header::parse(text.as_bytes()).unwrap().0
         };
         let hdus = [primary, extension].map(|cards| Hdu { header: header(cards), data: &[] });
-        let wcs = read(&hdus, 1, Shape { width: 100, height: 80, double: false })?;
+        let wcs = read(&hdus, 1, Shape { width: 100, height: 80, kind: PixelKind::Float })?;
         Ok(wcs.pixel_to_sky(0.0, 0.0).unwrap())
     }
 

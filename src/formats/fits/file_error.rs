@@ -21,6 +21,8 @@ pub(super) enum FileError {
     Bomb { limit: u64 },
     #[error("the {packing} stream is cut short or damaged: {source}")]
     Damaged { packing: &'static str, source: std::io::Error },
+    #[error("is packed by {packing} in {members} pieces and more that hold next to nothing")]
+    Crumbs { packing: &'static str, members: u64 },
     #[error("is not a FITS file: it begins with {begins:?}")]
     NotFits { begins: String },
     #[error("a header has no END card: the file is cut short")]
@@ -61,10 +63,22 @@ pub(super) enum FileError {
     TooManyPixels { width: u64, height: u64, limit: u64 },
     #[error("{width}x{height} pixels are fewer than the 64x64 of the smallest frame")]
     TooSmall { width: u64, height: u64 },
+    #[error("compressed tiles lie over each other: together they are longer than the table's {present} bytes")]
+    TilesOverlap { present: usize },
     #[error("tile compression {name:?} is not supported")]
     Compression { name: String },
     #[error("compressed tile {tile} is damaged: {problem}")]
     BadTile { tile: usize, problem: &'static str },
+    #[error("HDU {hdu}, compressed with {coding}, is damaged: {problem}")]
+    BadCoding { hdu: usize, coding: String, problem: String },
+    #[error("HDU {hdu}, compressed with {coding}, cannot be decoded: {problem}")]
+    Undecodable { hdu: usize, coding: String, problem: String },
+    #[error("HDU {hdu} is compressed with {coding}, and {problem}")]
+    NoDecoder { hdu: usize, coding: String, problem: String },
+    #[error("tiles were quantised by a method of no standard: ZQUANTIZ is {method:?}")]
+    Quantised { method: String },
+    #[error("HDU keeps its missing pixels in a column NULL_PIXEL_MASK, which is not read")]
+    NullPixelMask,
     #[error("pixels are of type BITPIX {bitpix}, not floating-point fluxes")]
     PixelType { bitpix: i64 },
     #[error("pixels are in {found:?}, not {wanted:?}")]
@@ -121,16 +135,29 @@ impl FileError {
             Self::NoWeight { .. } => (Reason::NoSignal, "check kind in the survey's section weight"),
             Self::Unreadable { .. } => (Reason::Unreadable, "check that the file exists and may be read"),
             Self::NotAFile => (Reason::Unreadable, "give a file, not a folder, pipe or device"),
+            Self::Crumbs { .. } => (Reason::TooLarge, "pack the file anew, in one piece"),
             Self::FileTooLarge { .. } | Self::Bomb { .. } | Self::Huge { .. } | Self::TooManyPixels { .. } => {
                 (Reason::TooLarge, "raise the limits on files if it really is that large")
             }
-            Self::Empty | Self::Damaged { .. } | Self::NoEnd | Self::CutShort { .. } | Self::BadTile { .. } => {
-                (Reason::Truncated, "copy or fetch the file again")
+            Self::Empty
+            | Self::Damaged { .. }
+            | Self::NoEnd
+            | Self::CutShort { .. }
+            | Self::BadTile { .. }
+            | Self::TilesOverlap { .. }
+            | Self::BadCoding { .. } => (Reason::Truncated, "copy or fetch the file again"),
+            Self::Undecodable { .. } => {
+                (Reason::Undecodable, "fetch the file again; if it is whole, unpack it with funpack and send that")
+            }
+            Self::NoDecoder { .. } => {
+                (Reason::Internal, "see that the program may start a process and confine it, and report it")
             }
             Self::NotFits { .. } | Self::BadCard { .. } | Self::NoImage => {
                 (Reason::NotFits, "give a FITS image, plain or packed as .bz2, .gz or .fz")
             }
-            Self::Compression { .. } => (Reason::NotFits, "compress with fpack's Rice or gzip method"),
+            Self::Compression { .. } | Self::Quantised { .. } | Self::NullPixelMask => {
+                (Reason::NotFits, "compress with fpack's Rice or gzip method")
+            }
             Self::TooSmall { .. } => (Reason::TooSmall, "give frames of at least 64x64 pixels"),
             Self::PixelType { .. } => (
                 Reason::BadUnits,

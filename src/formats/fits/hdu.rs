@@ -10,6 +10,20 @@ pub(super) struct Hdu<'a> {
     pub data: &'a [u8],
 }
 
+/// A file, unpacked, and what it holds.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    /// All of it: what decodes foreign codings is given the whole.
+    pub bytes: &'a [u8],
+    pub hdus: Vec<Hdu<'a>>,
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, FileError> {
+        Ok(Self { bytes, hdus: Hdu::split(bytes)? })
+    }
+}
+
 impl<'a> Hdu<'a> {
     /// All HDUs of a file. What follows the last one, if it does not begin like an extension, is no FITS and
     /// is ignored, as the standard asks.

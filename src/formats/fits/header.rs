@@ -1,5 +1,7 @@
 //! A header unit: 80-character cards in blocks of 2880 bytes, up to `END`.
 
+use std::collections::HashMap;
+
 use super::file_error::FileError;
 use twinpeak_core::wcs::CardValue;
 
@@ -11,6 +13,8 @@ const CARD: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct Header {
     cards: Vec<(String, Value)>,
+    /// Where the first card of each name stands: a header may have as many cards as it likes.
+    first: HashMap<String, usize>,
 }
 
 /// A card's value as it stands; what it means depends on who asks.
@@ -23,23 +27,28 @@ enum Value {
 impl Header {
     /// Reads a header that begins at `bytes[0]`; returns it with its length in bytes, blocks filled.
     pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), FileError> {
-        let mut cards = Vec::new();
+        let mut header = Self::default();
         for (i, card) in bytes.chunks_exact(CARD).enumerate() {
             let key = String::from_utf8_lossy(&card[..8]).trim_end().to_owned();
             if key == "END" {
-                return Ok((Self { cards }, ((i + 1) * CARD).next_multiple_of(BLOCK)));
+                return Ok((header, ((i + 1) * CARD).next_multiple_of(BLOCK)));
             }
             if &card[8..10] == b"= " {
-                cards.push((key, Value::parse(&String::from_utf8_lossy(&card[10..]))));
+                header.add(key, Value::parse(&String::from_utf8_lossy(&card[10..])));
             } else if key == "HIERARCH" {
                 // The convention for names of more than eight characters: all up to the first `=`.
                 let text = String::from_utf8_lossy(&card[8..]);
                 if let Some((key, value)) = text.split_once('=') {
-                    cards.push((key.trim().to_owned(), Value::parse(value)));
+                    header.add(key.trim().to_owned(), Value::parse(value));
                 }
             }
         }
         Err(FileError::NoEnd)
+    }
+
+    fn add(&mut self, key: String, value: Value) {
+        self.first.entry(key.clone()).or_insert(self.cards.len());
+        self.cards.push((key, value));
     }
 
     /// The text of a card, as FITS writes it between quotes.
@@ -100,7 +109,7 @@ impl Header {
     }
 
     fn find(&self, key: &str) -> Option<&Value> {
-        self.cards.iter().find(|(k, _)| k == key).map(|(_, value)| value)
+        self.first.get(key).map(|at| &self.cards[*at].1)
     }
 }
 

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::calibration_header::CalibrationHeader;
 use super::file_error::FileError;
-use super::hdu::Hdu;
-use super::{Limits, choose, pixels, planes, unpack};
+use super::foreign::Reader;
+use super::hdu::Opened;
+use super::{choose, pixels, planes, unpack};
 use twinpeak_core::files::{BandFiles, FieldFiles, Place};
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, PerBand, Plane, mask};
 use twinpeak_core::outcome::{Reason, Rejection};
@@ -31,16 +32,22 @@ pub struct NamedBytes {
 ///
 /// # Errors
 /// [`Rejection`], naming the file at fault; where several are, the first in band order.
-pub fn load(survey: &Survey, image: &ImageId, files: &FieldFiles, limits: &Limits) -> Result<Frame, Rejection> {
+pub fn load(
+    survey: &Survey,
+    image: &ImageId,
+    files: &FieldFiles,
+    reader: impl Into<Reader>,
+) -> Result<Frame, Rejection> {
+    let reader = &reader.into();
     let bands = std::array::from_fn(|b| {
         let given = |place: &Place| {
             let Place { file, hdu } = place.clone();
-            let fetch = move || unpack::read(&file, survey.band(b), limits);
+            let fetch = move || unpack::read(&file, survey.band(b), &reader.limits);
             Given { name: place.file.display().to_string(), hdu, fetch }
         };
         files[b].as_ref().map(|files| each(files, given))
     });
-    assemble(survey, image, bands, limits)
+    assemble(survey, image, bands, reader)
 }
 
 /// Decodes the files of an image from memory, as [`load`] does from disk.
@@ -51,7 +58,7 @@ pub fn decode(
     survey: &Survey,
     image: &ImageId,
     files: FieldFiles<NamedBytes>,
-    limits: &Limits,
+    reader: impl Into<Reader>,
 ) -> Result<Frame, Rejection> {
     let given = |place: Place<NamedBytes>| {
         let Place { file: NamedBytes { name, bytes }, hdu } = place;
@@ -61,7 +68,7 @@ pub fn decode(
         let BandFiles { image, mask, weight } = files?;
         Some(Files { image: given(image), mask: mask.map(given), weight: weight.map(given) })
     });
-    assemble(survey, image, bands, limits)
+    assemble(survey, image, bands, &reader.into())
 }
 
 fn each<G>(files: &BandFiles, given: impl Fn(&Place) -> G) -> Files<G> {
@@ -105,12 +112,12 @@ fn assemble(
     survey: &Survey,
     image: &ImageId,
     files: PerBand<Option<Files<Given<impl FnOnce() -> Result<Vec<u8>, FileError> + Send>>>>,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Frame, Rejection> {
     let names = files.each_ref().map(|files| files.as_ref().map_or_else(String::new, |f| f.image.name.clone()));
     enough_bands(survey, image, &names)?;
     let ids = check_names(survey, &names)?;
-    let bands = files.into_par_iter().enumerate().map(|(b, files)| Some(decode_band(survey, &ids, b, files?, limits)));
+    let bands = files.into_par_iter().enumerate().map(|(b, files)| Some(decode_band(survey, &ids, b, files?, reader)));
     // All are awaited before the first fault in band order is taken: which one is told must not depend on time.
     let done: Vec<Option<Result<Decoded, Rejection>>> = bands.collect();
     let decoded: Vec<Option<Decoded>> = done.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
@@ -186,7 +193,7 @@ fn decode_band(
     ids: &FieldIds,
     b: usize,
     files: Files<Given<impl FnOnce() -> Result<Vec<u8>, FileError>>>,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Decoded, Rejection> {
     let image = fetch(files.image)?;
     // A plane's file that is away is told as such, not as a band.
@@ -206,7 +213,7 @@ fn decode_band(
         let all = std::iter::once(&files.image).chain(&files.mask).chain(&files.weight);
         all.map(|file| Sha256::digest(&file.packed).into()).collect()
     };
-    let (digests, decoded) = rayon::join(hash, || read_band(survey, ids, b, &files, limits));
+    let (digests, decoded) = rayon::join(hash, || read_band(survey, ids, b, &files, reader));
     decoded.map(|(band, facts)| Decoded { band, facts, digests })
 }
 
@@ -221,25 +228,26 @@ fn read_band(
     ids: &FieldIds,
     b: usize,
     files: &Files<Fetched>,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<(Band, CalibrationHeader), Rejection> {
     let file = &files.image;
-    let bytes = unpack::unpack(&file.packed, limits).map_err(|fault| fault.reject(&file.name))?;
-    let hdus = Hdu::split(&bytes).map_err(|fault| fault.reject(&file.name))?;
+    let bytes = unpack::unpack(&file.packed, &reader.limits).map_err(|fault| fault.reject(&file.name))?;
+    let opened = Opened::new(&bytes).map_err(|fault| fault.reject(&file.name))?;
+    let hdus = &opened.hdus;
     let image = || -> Result<_, FileError> {
-        let at = choose::image(&hdus, survey, b, file.hdu.as_deref())?;
-        let shape = pixels::shape(&hdus[at].header, limits, survey.nmgy_per_unit().is_none())?;
-        let facts = CalibrationHeader::read(survey, b, &file.name, &hdus, at, shape)?;
-        Ok((at, shape, facts, pixels::decode(&hdus[at], shape)?))
+        let at = choose::image(hdus, survey, b, file.hdu.as_deref())?;
+        let shape = pixels::shape(&hdus[at].header, &reader.limits, survey.nmgy_per_unit().is_none())?;
+        let facts = CalibrationHeader::read(survey, b, &file.name, hdus, at, shape)?;
+        Ok((at, shape, facts, pixels::decode(&opened, at, shape, reader.foreign.as_deref())?))
     };
     let (at, shape, facts, mut pixels) = image().map_err(|fault| fault.reject(&file.name))?;
 
     let belongs = planes::Image { shape, band: survey.band(b), ccd: choose::extname(&hdus[at]).unwrap_or_default() };
     let mut bits = no_data(&pixels);
-    if let Some(found) = read_mask(survey, &hdus, files, belongs, limits)? {
+    if let Some(found) = read_mask(survey, &opened, files, belongs, reader)? {
         bits.pixels_mut().iter_mut().zip(found.pixels()).for_each(|(m, found)| *m |= planes::gravest(*found));
     }
-    let mut variance = read_variance(survey, &hdus, files, belongs, &pixels, limits)?;
+    let mut variance = read_variance(survey, &opened, files, belongs, &pixels, reader)?;
     if let Some(variance) = &variance {
         planes::mark_weightless(&mut bits, variance);
     }
@@ -267,46 +275,46 @@ fn read_band(
 /// The survey's mask of an image, from the file that was given for it or the image's own.
 fn read_mask(
     survey: &Survey,
-    image_hdus: &[Hdu],
+    of_image: &Opened,
     files: &Files<Fetched>,
     image: planes::Image,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Option<Plane<u8>>, Rejection> {
     let described = survey.profile().mask.as_ref().map(|mask| (mask, &mask.place));
-    read_plane(survey, image_hdus, files, (image, PlaneKind::Mask), described, limits, |hdus, mask, given| {
+    read_plane(survey, of_image, files, (image, PlaneKind::Mask), described, reader, |opened, mask, given| {
         if let MaskCode::Tables(tables) = &mask.code {
-            return planes::spans(hdus, tables, image);
+            return planes::spans(&opened.hdus, tables, image);
         }
-        let at = planes::find(hdus, &mask.place, image, given)?;
-        planes::bits(hdus, at, &mask.code, image.shape)
+        let at = planes::find(&opened.hdus, &mask.place, image, given)?;
+        planes::bits(opened, at, &mask.code, image.shape, reader.foreign.as_deref())
     })
 }
 
 /// The survey's variance of an image, in the square of the pixels' unit.
 fn read_variance(
     survey: &Survey,
-    image_hdus: &[Hdu],
+    of_image: &Opened,
     files: &Files<Fetched>,
     image: planes::Image,
     pixels: &Plane<f32>,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Option<Plane<f32>>, Rejection> {
     let described = survey.profile().weight.as_ref().map(|weight| (weight, &weight.place));
-    read_plane(survey, image_hdus, files, (image, PlaneKind::Weight), described, limits, |hdus, weight, given| {
-        let at = planes::find(hdus, &weight.place, image, given)?;
-        planes::variance(hdus, at, weight.kind, pixels, limits)
+    read_plane(survey, of_image, files, (image, PlaneKind::Weight), described, reader, |opened, weight, given| {
+        let at = planes::find(&opened.hdus, &weight.place, image, given)?;
+        planes::variance(opened, at, weight.kind, pixels, reader)
     })
 }
 
 /// Finds the file of a plane and reads it: `None` where there is none and none is needed.
 fn read_plane<D, P>(
     survey: &Survey,
-    image_hdus: &[Hdu],
+    of_image: &Opened,
     files: &Files<Fetched>,
     (image, kind): (planes::Image, PlaneKind),
     described: Option<(&D, &PlanePlace)>,
-    limits: &Limits,
-    read: impl Fn(&[Hdu], &D, Option<&str>) -> Result<P, FileError>,
+    reader: &Reader,
+    read: impl Fn(&Opened, &D, Option<&str>) -> Result<P, FileError>,
 ) -> Result<Option<P>, Rejection> {
     let given = match kind {
         PlaneKind::Mask => files.mask.as_ref(),
@@ -324,8 +332,8 @@ fn read_plane<D, P>(
     let outcome = match given {
         Some(file) => {
             let all = || {
-                let bytes = unpack::unpack(&file.packed, limits)?;
-                read(&Hdu::split(&bytes)?, described, file.hdu.as_deref())
+                let bytes = unpack::unpack(&file.packed, &reader.limits)?;
+                read(&Opened::new(&bytes)?, described, file.hdu.as_deref())
             };
             all().map_err(|fault| fault.reject(&file.name))
         }
@@ -336,7 +344,7 @@ fn read_plane<D, P>(
             Err(FileError::MissingPlane { kind, band: band() }
                 .reject(&wanted.unwrap_or_else(|| files.image.name.clone())))
         }
-        None => match read(image_hdus, described, None) {
+        None => match read(of_image, described, None) {
             Err(FileError::NoHdu { .. }) if !place.required => return Ok(None),
             outcome => outcome.map_err(|fault| fault.reject(&files.image.name)),
         },

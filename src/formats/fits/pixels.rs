@@ -1,7 +1,8 @@
 //! The pixels of an image, plain or tile-compressed.
 
 use super::file_error::FileError;
-use super::hdu::{Hdu, axes};
+use super::foreign::{ForeignDecoder, ForeignImage};
+use super::hdu::{Opened, axes};
 use super::header::Header;
 use super::shape::{Linear, PixelKind, Shape, values};
 use super::table::Table;
@@ -30,11 +31,27 @@ pub(super) fn shape(header: &Header, limits: &Limits, counts: bool) -> Result<Sh
     Ok(Shape { width: width as usize, height: height as usize, kind })
 }
 
-/// The pixels of an image in the unit of its header.
-pub(super) fn decode(hdu: &Hdu, shape: Shape) -> Result<Plane<f32>, FileError> {
+/// The pixels of the image of HDU `image` of a file, in the unit of its header.
+pub(super) fn decode(
+    opened: &Opened,
+    image: usize,
+    shape: Shape,
+    foreign: Option<&dyn ForeignDecoder>,
+) -> Result<Plane<f32>, FileError> {
+    let hdu = &opened.hdus[image];
+    let table = Table::of(hdu)?;
+    if table.as_ref().is_some_and(|table| table.column("NULL_PIXEL_MASK").is_some()) {
+        return Err(FileError::NullPixelMask);
+    }
+    let of_others = table.as_ref().map(|table| ForeignImage::of(&opened.hdus, image, table)).transpose()?.flatten();
+    if let Some(of_others) = of_others {
+        // These are scaled already.
+        let pixels = of_others.decode(opened.bytes, shape, foreign)?;
+        return Ok(Plane::from_pixels(shape.width, shape.height, pixels));
+    }
     let number = |card: &str, absent| hdu.header.number(card).unwrap_or(absent);
     let written = Linear { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank: blank(&hdu.header, shape) };
-    let mut pixels = match Table::of(hdu)? {
+    let mut pixels = match table {
         Some(table) => tiles::decode(&hdu.header, &table, shape, written)?,
         None => values(hdu.data, shape.kind, written),
     };

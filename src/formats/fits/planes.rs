@@ -8,10 +8,11 @@ use rayon::prelude::*;
 
 use super::choose;
 use super::file_error::FileError;
-use super::hdu::{Hdu, axes};
+use super::foreign::{ForeignDecoder, ForeignImage, Reader};
+use super::hdu::{Hdu, Opened, axes};
 use super::shape::Shape;
 use super::table::Table;
-use super::{Limits, pixels, tiles};
+use super::{pixels, tiles};
 use twinpeak_core::frame::{Plane, mask};
 use twinpeak_core::median::upper_median;
 use twinpeak_core::survey::{MaskCode, PlaneKind, PlanePlace, WeightKind};
@@ -37,8 +38,15 @@ pub(super) fn find(hdus: &[Hdu], place: &PlanePlace, image: Image, given: Option
 }
 
 /// The bits of every pixel, from HDU `at`.
-pub(super) fn bits(hdus: &[Hdu], at: usize, code: &MaskCode, shape: Shape) -> Result<Plane<u8>, FileError> {
-    let hdu = hdus.get(at).ok_or(FileError::NoImage)?;
+pub(super) fn bits(
+    opened: &Opened,
+    at: usize,
+    code: &MaskCode,
+    shape: Shape,
+    foreign: Option<&dyn ForeignDecoder>,
+) -> Result<Plane<u8>, FileError> {
+    let hdu = opened.hdus.get(at).ok_or(FileError::NoImage)?;
+    let each = Each { opened, at, shape, foreign };
     let of_bits = |meaning: [u8; 64]| {
         move |value: i64| {
             let (mut rest, mut bits) = (value as u64, 0);
@@ -50,10 +58,10 @@ pub(super) fn bits(hdus: &[Hdu], at: usize, code: &MaskCode, shape: Shape) -> Re
         }
     };
     match code {
-        MaskCode::Bits(meaning) => each(hdu, at, shape, of_bits(*meaning)),
-        MaskCode::Names(names) => each(hdu, at, shape, of_bits(named_bits(hdu, at, names)?)),
+        MaskCode::Bits(meaning) => each.through(of_bits(*meaning)),
+        MaskCode::Names(names) => each.through(of_bits(named_bits(hdu, at, names)?)),
         MaskCode::Values(values) => {
-            each(hdu, at, shape, |value| if value == 0 { 0 } else { values.get(&value).copied().unwrap_or(0) })
+            each.through(|value| if value == 0 { 0 } else { values.get(&value).copied().unwrap_or(0) })
         }
         MaskCode::Tables(_) => Err(FileError::NoImage),
     }
@@ -75,32 +83,52 @@ fn named_bits(hdu: &Hdu, at: usize, names: &[(String, u8)]) -> Result<[u8; 64], 
     Ok(meaning)
 }
 
-/// The image of whole numbers in an HDU, each through `meaning`.
-fn each(hdu: &Hdu, at: usize, shape: Shape, meaning: impl Fn(i64) -> u8 + Sync) -> Result<Plane<u8>, FileError> {
-    let size = same_size(hdu, at, PlaneKind::Mask, (shape.width, shape.height))?;
-    let compressed = Table::of(hdu)?;
-    let card = if compressed.is_some() { "ZBITPIX" } else { "BITPIX" };
-    let bitpix = hdu.header.integer(card).ok_or_else(|| FileError::BadCard { card: card.into() })?;
-    let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));
-    if bitpix < 0 || scale != 1.0 || zero.fract() != 0.0 {
-        return Err(FileError::MaskType { hdu: at, bitpix, scale, zero });
-    }
-    let zero = zero as i64; // of unsigned numbers
-    let meaning = |stored: i64| meaning(stored.wrapping_add(zero));
-    let pixels: Vec<u8> = match compressed {
-        Some(table) => tiles::whole_numbers(&hdu.header, &table, size, meaning)?,
-        None => {
-            let wanted = size.0 * size.1 * (bitpix.unsigned_abs() as usize / 8);
-            let data = hdu.data.get(..wanted).ok_or_else(|| FileError::BadCard { card: "GCOUNT".into() })?;
-            match bitpix {
-                8 => data.iter().map(|&b| meaning(b.into())).collect(),
-                16 => data.as_chunks().0.iter().map(|b| meaning(i16::from_be_bytes(*b).into())).collect(),
-                32 => data.as_chunks().0.iter().map(|b| meaning(i32::from_be_bytes(*b).into())).collect(),
-                _ => data.as_chunks().0.iter().map(|b| meaning(i64::from_be_bytes(*b))).collect(),
-            }
+/// The image of whole numbers in HDU `at`.
+struct Each<'a> {
+    opened: &'a Opened<'a>,
+    at: usize,
+    shape: Shape,
+    foreign: Option<&'a dyn ForeignDecoder>,
+}
+
+impl Each<'_> {
+    /// Each of them through `meaning`.
+    fn through(&self, meaning: impl Fn(i64) -> u8 + Sync) -> Result<Plane<u8>, FileError> {
+        let Self { opened, at, shape, foreign } = *self;
+        let hdu = &opened.hdus[at];
+        let size = same_size(hdu, at, PlaneKind::Mask, (shape.width, shape.height))?;
+        let compressed = Table::of(hdu)?;
+        let card = if compressed.is_some() { "ZBITPIX" } else { "BITPIX" };
+        let bitpix = hdu.header.integer(card).ok_or_else(|| FileError::BadCard { card: card.into() })?;
+        let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));
+        if bitpix < 0 || scale != 1.0 || zero.fract() != 0.0 {
+            return Err(FileError::MaskType { hdu: at, bitpix, scale, zero });
         }
-    };
-    Ok(Plane::from_pixels(size.0, size.1, pixels))
+        let of_others =
+            compressed.as_ref().map(|table| ForeignImage::of(&opened.hdus, at, table)).transpose()?.flatten();
+        if let Some(of_others) = of_others {
+            // Scaled already; the numbers of these codings are below 2^24, which an f32 holds.
+            let pixels = of_others.decode(opened.bytes, shape, foreign)?;
+            let pixels = pixels.iter().map(|v| meaning(*v as i64)).collect();
+            return Ok(Plane::from_pixels(size.0, size.1, pixels));
+        }
+        let zero = zero as i64; // of unsigned numbers
+        let meaning = |stored: i64| meaning(stored.wrapping_add(zero));
+        let pixels: Vec<u8> = match compressed {
+            Some(table) => tiles::whole_numbers(&hdu.header, &table, size, meaning)?,
+            None => {
+                let wanted = size.0 * size.1 * (bitpix.unsigned_abs() as usize / 8);
+                let data = hdu.data.get(..wanted).ok_or_else(|| FileError::BadCard { card: "GCOUNT".into() })?;
+                match bitpix {
+                    8 => data.iter().map(|&b| meaning(b.into())).collect(),
+                    16 => data.as_chunks().0.iter().map(|b| meaning(i16::from_be_bytes(*b).into())).collect(),
+                    32 => data.as_chunks().0.iter().map(|b| meaning(i32::from_be_bytes(*b).into())).collect(),
+                    _ => data.as_chunks().0.iter().map(|b| meaning(i64::from_be_bytes(*b))).collect(),
+                }
+            }
+        };
+        Ok(Plane::from_pixels(size.0, size.1, pixels))
+    }
 }
 
 /// The size of an HDU's image, which must be the image's own.
@@ -162,15 +190,18 @@ pub(super) fn spans(
 
 /// Variance of every pixel in the square of the unit of `pixels`, infinite where it has no weight, from HDU `at`.
 pub(super) fn variance(
-    hdus: &[Hdu],
+    opened: &Opened,
     at: usize,
     kind: WeightKind,
     pixels: &Plane<f32>,
-    limits: &Limits,
+    reader: &Reader,
 ) -> Result<Plane<f32>, FileError> {
-    let hdu = hdus.get(at).ok_or(FileError::NoImage)?;
+    let hdu = opened.hdus.get(at).ok_or(FileError::NoImage)?;
     same_size(hdu, at, PlaneKind::Weight, (pixels.width(), pixels.height()))?;
-    let mut plane = pixels::decode(hdu, pixels::shape(&hdu.header, limits, true)?)?;
+    let mut plane = {
+        let shape = pixels::shape(&hdu.header, &reader.limits, true)?;
+        pixels::decode(opened, at, shape, reader.foreign.as_deref())?
+    };
     let of = move |v: f32| {
         let sound = v.is_finite() && v > 0.0;
         let variance = match kind {
@@ -180,8 +211,13 @@ pub(super) fn variance(
         };
         if sound && variance > 0.0 { variance } else { f32::INFINITY }
     };
-    plane.pixels_mut().par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = of(*v)));
-    if plane.pixels().par_iter().all(|v| v.is_infinite()) {
+    let chunks = plane.pixels_mut().par_chunks_mut(1 << 16).map(|chunk| {
+        chunk.iter_mut().fold(false, |any, v| {
+            *v = of(*v);
+            any | v.is_finite()
+        })
+    });
+    if !chunks.reduce(|| false, |a, b| a | b) {
         return Err(FileError::NoWeight { hdu: at });
     }
     if kind == WeightKind::Weight {

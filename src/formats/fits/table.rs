@@ -59,6 +59,11 @@ impl<'a> Table<'a> {
         self.rows
     }
 
+    /// Bytes of rows and heap together.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
     /// A column by its name, in any case.
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))

@@ -1,7 +1,8 @@
 //! A tile-compressed image (FITS standard 4.0, section 10.1), as fpack writes it: each row of a table holds one
 //! rectangle of the image, squeezed by Rice or gzip, usually after rounding to whole numbers.
 //!
-//! Done here and not by cfitsio because its Rice decoder (3.49) reads past the end of a damaged tile.
+//! Done here and not by cfitsio because its Rice decoder (3.49) reads past the end of a damaged tile. The other codings of
+//! the standard are the business of [`super::foreign`].
 
 use std::io::Read;
 
@@ -49,6 +50,8 @@ enum Coding {
     Gzip,
     /// Bytes of equal significance stand together.
     GzipShuffled,
+    /// Not squeezed at all.
+    Uncompressed,
 }
 
 /// A parameter that may differ by tile.
@@ -105,6 +108,7 @@ impl<'a> Layout<'a> {
             "RICE_1" | "RICE_ONE" => rice(header)?,
             "GZIP_1" => Coding::Gzip,
             "GZIP_2" => Coding::GzipShuffled,
+            "NOCOMPRESS" => Coding::Uncompressed,
             other => return Err(FileError::Compression { name: other.to_owned() }),
         };
         let source = |name: &str| match (table.column(name), header.number(name)) {
@@ -112,6 +116,15 @@ impl<'a> Layout<'a> {
             (None, Some(value)) => Source::Same(value),
             (None, None) => Source::Absent,
         };
+        let squeezed = table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?;
+        let [gzipped, plain] = ["GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"].map(|name| table.column(name));
+        // A tile may be long and hold nothing; so that time is bounded by the file, each byte is in one tile.
+        let columns = [Some(squeezed), gzipped, plain];
+        let arrays =
+            columns.into_iter().flatten().flat_map(|c| (0..table.rows()).filter_map(|row| table.array(row, c)));
+        if arrays.map(<[u8]>::len).try_fold(0_usize, usize::checked_add).is_none_or(|all| all > table.bytes()) {
+            return Err(FileError::TilesOverlap { present: table.bytes() });
+        }
         Ok(Self {
             table,
             shape,
@@ -122,15 +135,16 @@ impl<'a> Layout<'a> {
             method: match header.text("ZQUANTIZ") {
                 Some("SUBTRACTIVE_DITHER_1") => Method::Subtractive,
                 Some("SUBTRACTIVE_DITHER_2") => Method::SubtractiveKeepingZeros,
-                _ => Method::Plain,
+                None | Some("NO_DITHER" | "NONE" | "") => Method::Plain,
+                Some(method) => return Err(FileError::Quantised { method: method.to_owned() }),
             },
             seed: header.integer("ZDITHER0").unwrap_or(1).saturating_sub(1).rem_euclid(10_000) as usize,
             scale: source("ZSCALE"),
             zero: source("ZZERO"),
             blank: source("ZBLANK"),
-            squeezed: table.column("COMPRESSED_DATA").ok_or_else(|| bad("TTYPE1"))?,
-            gzipped: table.column("GZIP_COMPRESSED_DATA"),
-            plain: table.column("UNCOMPRESSED_DATA"),
+            squeezed,
+            gzipped,
+            plain,
         })
     }
 
@@ -163,6 +177,10 @@ impl<'a> Layout<'a> {
                 Coding::Rice { block, width } => rice::decompress(squeezed, n, block, width).ok_or(RICE),
                 Coding::Gzip => Ok(integers(&gunzip(squeezed, n, &[4, 2, 1])?, n)),
                 Coding::GzipShuffled => Ok(integers(&unshuffle(&gunzip(squeezed, n, &[4, 2, 1])?, n), n)),
+                Coding::Uncompressed if [4, 2, 1].iter().any(|size| squeezed.len() == n * size) => {
+                    Ok(integers(squeezed, n))
+                }
+                Coding::Uncompressed => Err(LENGTH),
             };
         }
         let raw = match (self.gzipped, self.plain) {
@@ -192,13 +210,17 @@ impl<'a> Layout<'a> {
                 rice::decompress(squeezed, n, block, width).ok_or(RICE)?
             }
             Coding::Rice { .. } => return Err("Rice codes whole numbers, and it has no scale"),
-            Coding::Gzip | Coding::GzipShuffled => {
+            Coding::Gzip | Coding::GzipShuffled | Coding::Uncompressed => {
                 let sizes: &[usize] = match (quantised, kind.is_whole()) {
                     (true, _) => &[4, 2, 1],
                     (false, true) => &[size, 4], // some writers widen before they pack
                     (false, false) => &[size],
                 };
-                let mut raw = gunzip(squeezed, n, sizes)?;
+                let mut raw = match self.coding {
+                    Coding::Uncompressed if sizes.iter().any(|size| squeezed.len() == n * size) => squeezed.to_vec(),
+                    Coding::Uncompressed => return Err(LENGTH),
+                    _ => gunzip(squeezed, n, sizes)?,
+                };
                 if self.coding == Coding::GzipShuffled {
                     raw = unshuffle(&raw, n);
                 }

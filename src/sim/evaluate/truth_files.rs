@@ -100,17 +100,23 @@ fn table(text: &str, band: &str) -> Result<Vec<TrueObject>, Malformed> {
     let object = |(i, text): (usize, &str)| {
         let (cells, line): (Vec<_>, _) = (text.split(',').map(str::trim).collect(), i + 1);
         let cell = |c: usize| cells.get(c).copied().ok_or(Malformed::TooFewColumns { line });
-        let star = match cell(class)? {
-            "star" | "qso" | "6" => true,
-            "galaxy" | "3" => false,
-            other => return Err(Malformed::Class { line, class: other.to_owned() }),
-        };
+        let class = cell(class)?;
+        let star = is_star(class).ok_or_else(|| Malformed::Class { line, class: class.to_owned() })?;
         let value = |c: usize| number(cell(c)?, line);
         // An object without light in the band has no magnitude there.
         let mag = mag.map(value).transpose()?.filter(|m| m.is_finite());
         Ok(TrueObject { x: value(x)?, y: value(y)?, star, mag })
     };
     lines.map(object).collect()
+}
+
+/// Whether a class's name or number is one of points; `None` for no class that is known.
+pub fn is_star(class: &str) -> Option<bool> {
+    match class {
+        "star" | "qso" | "6" => Some(true),
+        "galaxy" | "3" => Some(false),
+        _ => None,
+    }
 }
 
 /// Lines `x,y` without a header.

@@ -153,7 +153,7 @@ fn tile_compressed_images_are_read_as_astropy_reads_them() {
         assert!(wanted.len() == 300 * 201 && frame.bands[2].mask.at(5, 7) == mask::NO_DATA);
         variants += 1;
     }
-    assert_eq!(variants, 10);
+    assert_eq!(variants, 12);
 }
 
 const COMPRESS: &str = r#"
@@ -175,6 +175,8 @@ for method in [-1, 1, 2]:
 write('tiles', compression_type='RICE_1', tile_shape=(64, 77), quantize_method=1, dither_seed=1)
 write('shuffled', compression_type='GZIP_2', quantize_method=1, dither_seed=1)
 write('lossless', compression_type='GZIP_1', quantize_level=0)
+write('plain', compression_type='NOCOMPRESS', quantize_method=1, dither_seed=5)
+write('plain-reals', compression_type='NOCOMPRESS', quantize_level=0, tile_shape=(64, 77))
 write('double', data=img.astype('f8'), compression_type='GZIP_2', quantize_level=0)
 "#;
 
