@@ -215,13 +215,13 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     }
     let rays = if search { cosmic::cosmic_rays(band, sky.sigma_nmgy) } else { TooSharp::default() };
     let steps = SkySteps::of(&band.pixels, &band.mask, sky.sigma_nmgy);
-    if let Some(floor_dn) = survey.profile().saturation.replaced_core_dn {
+    if let Some(floor_dn) = survey.profile().saturation.replaced_core_dn.filter(|_| search) {
         let floor = (floor_dn * band.nmgy_per_dn) as f32;
         let cores = saturation::filled_cores(band, &rays, sky.sigma_nmgy, floor);
         saturation::mark(band, &cores);
         defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
     }
-    let streaks = streaks::find(band, sky.sigma_nmgy);
+    let streaks = if search { streaks::find(band, sky.sigma_nmgy) } else { Vec::new() };
     Ok(Cleaned { sky, rays, streaks, steps })
 }
 

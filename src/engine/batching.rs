@@ -35,10 +35,11 @@ pub(super) enum BatchEvent<R> {
     Answer { stage: Stage, slots: Vec<Slot>, values: Vec<f32>, width: usize },
 }
 
-/// Hands out batches, classification first, until no frame can come any more.
+/// Hands out batches, classification first, until no frame can come any more. From extraction each frame comes back once:
+/// with its objects, or as `None` where it was refused there.
 pub(super) fn batcher<R>(
     segment: Receiver<ToSegment<R>>,
-    classify: Receiver<ToClassify<R>>,
+    classify: Receiver<Option<ToClassify<R>>>,
     work: Sender<Batch>,
     events: Sender<BatchEvent<R>>,
     sizes: (usize, usize),
@@ -89,7 +90,11 @@ struct Gone;
 
 impl<R> Waiting<R> {
     /// Takes in all that waits, so that a batch fills across frames.
-    fn take_in(&mut self, segment: &Receiver<ToSegment<R>>, classify: &Receiver<ToClassify<R>>) -> Result<(), Gone> {
+    fn take_in(
+        &mut self,
+        segment: &Receiver<ToSegment<R>>,
+        classify: &Receiver<Option<ToClassify<R>>>,
+    ) -> Result<(), Gone> {
         loop {
             match classify.try_recv() {
                 Ok(job) => {
@@ -119,8 +124,9 @@ impl<R> Waiting<R> {
         Ok(())
     }
 
-    fn classify(&mut self, job: ToClassify<R>) -> Result<(), Gone> {
+    fn classify(&mut self, job: Option<ToClassify<R>>) -> Result<(), Gone> {
         self.in_cycle -= 1;
+        let Some(job) = job else { return Ok(()) };
         let sequence = job.extracted.frame.sequence;
         let begin = BatchEvent::Classifying { extracted: job.extracted, objects: job.objects.count() };
         self.events.send(begin).map_err(|_| Gone)?;

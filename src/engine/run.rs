@@ -61,7 +61,12 @@ pub fn run<S: FrameSource + ?Sized, K: CatalogSink<Receipt = S::Receipt>>(
             let (from, to, refused) = (from_ingest.clone(), to_segment.clone(), to_encode.clone());
             threads.spawn("prepare", move || each(from, &to, &refused, |a| stages::prepare(a, models, probe)));
             let (from, to, refused) = (scored.clone(), to_classify.clone(), to_encode.clone());
-            threads.spawn("extract", move || each(from, &to, &refused, |f| stages::extract(f, models, probe)));
+            threads.spawn("extract", move || {
+                each(from, &to, &refused, |scored| {
+                    // The batcher counts whom it waits for: who is refused here does not come back to it.
+                    stages::extract(scored, models, probe).map(Some).inspect_err(|_| drop(to.send(None)))
+                });
+            });
         }
         drop((to_segment, to_classify));
         let (from, back, to) = (prepared.clone(), extracted.clone(), to_collector.clone());

@@ -58,8 +58,7 @@ pub(super) struct ToSegment<R> {
     pub tiling: Tiling,
 }
 
-/// A measured frame, on its way to the classifier; every frame that was segmented comes by here once, with
-/// objects or without, which is how the batcher knows when the cycle is empty.
+/// A measured frame, on its way to the classifier, with objects or without.
 pub(super) struct ToClassify<R> {
     pub extracted: Extracted<R>,
     pub objects: batch::ObjectItems,
@@ -265,7 +264,7 @@ fn no_sky(prepared: &Prepared, survey: &Survey, measured: &[Measured]) -> Option
     }
     let fewest = survey.profile().typical.fewest_objects_deg2?;
     let seen = prepared.bits.pixels().iter().filter(|m| **m & mask::NO_DATA == 0).count() as f64;
-    let area_deg2 = seen * (survey.profile().pixel_scale_arcsec / 3600.0).powi(2);
+    let area_deg2 = seen * (prepared.pixel_scale_arcsec / 3600.0).powi(2);
     let expected = fewest * area_deg2;
     const ENOUGH: f64 = 20.0; // of which chance makes a fifth once in 10^6 frames
     (expected >= ENOUGH && (rows.len() as f64) < 0.2 * expected).then(|| {

@@ -296,6 +296,25 @@ fn bad_frames_are_rejected_with_their_reason_and_harm_no_other() {
     assert!(published[2].1.contains("a fault in the reader"));
 }
 
+#[test]
+fn a_frame_that_is_refused_after_segmentation_holds_nobody_up() {
+    let mut models = models();
+    let text = include_str!("../../../../config/surveys/sdss.toml");
+    let wants_more = text.replacen("fewest_objects_deg2 = 3000.0", "fewest_objects_deg2 = 1e9", 1);
+    models.survey = Arc::new(Survey::parse(&wants_more).unwrap());
+    let (done, waits) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let shelf = Shelf::default();
+        let kinds = [Kind::Good { seed: 1, width: 80, height: 70 }; 5];
+        let devices = vec![device(SumSegmenter)];
+        let summary = run(&mut night(&kinds), &models, devices, &shelf, &limits(2, 2), &Stop::default(), &NoProbe);
+        done.send((summary.unwrap(), shelf.published.into_inner().unwrap())).unwrap();
+    });
+    let (summary, published) = waits.recv_timeout(Duration::from_mins(5)).expect("the run ends");
+    assert_eq!(summary, Summary { processed: 0, rejected: 5 });
+    assert!(published.iter().all(|p| p.1.contains("NoSignal") && p.1.contains("stage: Extract")), "{published:?}");
+}
+
 fn fails(after: usize, times: usize, error: Option<ModelError>) -> (Result<Summary, EngineError>, usize, usize) {
     let (shelf, asked) = (Shelf::default(), Arc::new(AtomicUsize::new(0)));
     let devices =
