@@ -17,9 +17,24 @@ pub(super) struct Field {
     fault: Option<Rejection>,
 }
 
+/// One band's files, and what must lie beside them and does not: what each is, and where it should be.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) files: BandFiles,
+    pub(super) lacking: Vec<(String, PathBuf)>,
+}
+
+impl From<BandFiles> for Given {
+    fn from(files: BandFiles) -> Self {
+        Self { files, lacking: Vec::new() }
+    }
+}
+
 impl Field {
-    pub(super) fn add(&mut self, band: usize, files: BandFiles) {
+    pub(super) fn add(&mut self, band: usize, given: impl Into<Given>) {
+        let Given { files, lacking } = given.into();
         self.files[band].push(files);
+        self.wanting.extend(lacking);
     }
 
     /// Notes a file without which it is incomplete: `what` it is, and where it should be.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::field::Field;
+use super::field::{Field, Given};
 use super::sky::{self, Exposure};
 use super::table::{self, TableRow};
 use twinpeak_core::files::{BandFiles, Place, Sighting};
@@ -149,8 +149,8 @@ impl<L: Look> Grouping<'_, L> {
                 field.lacks(format!("the {what} of band {}", self.survey.band(band)), place.file.clone());
             }
         }
-        let files = self.complete(image, band, files);
-        self.groups.fields.entry(image.clone()).or_default().add(band, files);
+        let given = self.complete(band, files);
+        self.groups.fields.entry(image.clone()).or_default().add(band, given);
     }
 
     fn file(&mut self, path: &Path) {
@@ -170,7 +170,7 @@ impl<L: Look> Grouping<'_, L> {
                         self.groups.fields.entry(name.image.clone()).or_default().lacks(what, path.to_owned());
                         continue;
                     }
-                    let files = self.complete(&name.image, band, BandFiles::from(path.to_owned()));
+                    let files = self.complete(band, BandFiles::from(path.to_owned()));
                     self.groups.fields.entry(name.image.clone()).or_default().add(band, files);
                 }
             }
@@ -213,37 +213,34 @@ impl<L: Look> Grouping<'_, L> {
             };
             for band in bands {
                 let place = Place { file: path.to_owned(), hdu: sighting.ccd.clone() };
-                let files = BandFiles { image: place, mask: None, weight: None };
+                let given = self.complete(band, BandFiles { image: place, mask: None, weight: None });
                 if self.survey.group() == Group::Sky {
                     let sighting = sighting.clone();
-                    self.exposures.push(Exposure { image: image.clone(), band, files, sighting });
+                    self.exposures.push(Exposure { image: image.clone(), band, given, sighting });
                 } else {
-                    let files = self.complete(&image, band, files);
-                    self.groups.fields.entry(image.clone()).or_default().add(band, files);
+                    self.groups.fields.entry(image.clone()).or_default().add(band, given);
                 }
             }
         }
     }
 
     /// Adds the masks and weights that lie beside an image, where they are; notes those that must be and are not.
-    fn complete(&mut self, image: &ImageId, band: usize, mut files: BandFiles) -> BandFiles {
+    fn complete(&self, band: usize, files: BandFiles) -> Given {
+        let mut given = Given::from(files);
         for kind in [PlaneKind::Mask, PlaneKind::Weight] {
-            let given = match kind {
-                PlaneKind::Mask => &mut files.mask,
-                PlaneKind::Weight => &mut files.weight,
+            let beside = companion(self.survey, &given.files.image.file, kind);
+            let place = match kind {
+                PlaneKind::Mask => &mut given.files.mask,
+                PlaneKind::Weight => &mut given.files.weight,
             };
-            let Some((path, required)) = companion(self.survey, &files.image.file, kind).filter(|_| given.is_none())
-            else {
-                continue;
-            };
+            let Some((path, required)) = beside.filter(|_| place.is_none()) else { continue };
             if self.look.exists(&path) {
-                *given = Some(path.into());
+                *place = Some(path.into());
             } else if required {
-                let what = format!("the {} of band {}", kind.name(), self.survey.band(band));
-                self.groups.fields.entry(image.clone()).or_default().lacks(what, path);
+                given.lacking.push((format!("the {} of band {}", kind.name(), self.survey.band(band)), path));
             }
         }
-        files
+        given
     }
 }
 

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::field::Field;
+use super::field::{Field, Given};
 use super::groups::refusal;
-use twinpeak_core::files::{BandFiles, Sighting};
+use twinpeak_core::files::Sighting;
 use twinpeak_core::frame::ImageId;
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::survey::Survey;
@@ -18,7 +18,7 @@ use twinpeak_core::survey::Survey;
 pub(super) struct Exposure {
     pub image: ImageId,
     pub band: usize,
-    pub files: BandFiles,
+    pub given: Given,
     pub sighting: Sighting,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn group(exposures: Vec<Exposure>, survey: &Survey, fields: &mut BTre
             (centre, _) => {
                 let lacking = if centre.is_none() { "coordinates" } else { "time" };
                 let why = refusal(
-                    &exposure.files.image.file,
+                    &exposure.given.files.image.file,
                     format!("its headers give no {lacking}, by which its field is to be found"),
                     "write the cards, or name the file in a table of fields",
                 );
@@ -64,37 +64,37 @@ pub(super) fn group(exposures: Vec<Exposure>, survey: &Survey, fields: &mut BTre
         }
     }
     let ids: Vec<ImageId> = references.iter().map(|reference| reference.exposure.image.clone()).collect();
-    let paths: Vec<_> = references.iter().map(|reference| reference.exposure.files.image.file.clone()).collect();
+    let paths: Vec<_> = references.iter().map(|reference| reference.exposure.given.files.image.file.clone()).collect();
     for Placed { exposure, .. } in references {
-        fields.entry(exposure.image).or_default().add(exposure.band, exposure.files);
+        fields.entry(exposure.image).or_default().add(exposure.band, exposure.given);
     }
-    let mut chosen: BTreeMap<(usize, usize), Vec<BandFiles>> = BTreeMap::new();
-    for Placed { exposure: Exposure { image, band, files, .. }, fits, .. } in others {
+    let mut chosen: BTreeMap<(usize, usize), Vec<Given>> = BTreeMap::new();
+    for Placed { exposure: Exposure { image, band, given, .. }, fits, .. } in others {
         match fits[..] {
-            [] => alone(image, band, files, survey, fields),
-            [field] => chosen.entry((field, band)).or_default().push(files),
+            [] => alone(image, band, given, survey, fields),
+            [field] => chosen.entry((field, band)).or_default().push(given),
             [first, second, ..] => {
-                let why = ambiguous(&files.image.file, "fits two fields", &paths[first], &paths[second]);
+                let why = ambiguous(&given.files.image.file, "fits two fields", &paths[first], &paths[second]);
                 fits.iter().for_each(|&n| fields.entry(ids[n].clone()).or_default().refuse(why.clone()));
             }
         }
     }
-    for ((n, band), mut files) in chosen {
+    for ((n, band), mut given) in chosen {
         let field = fields.entry(ids[n].clone()).or_default();
-        if let [first, second, ..] = &files[..] {
+        if let [first, second, ..] = &given[..] {
             let says = format!("has two files of band {} near it", survey.band(band));
-            field.refuse(ambiguous(&paths[n], &says, &first.image.file, &second.image.file));
+            field.refuse(ambiguous(&paths[n], &says, &first.files.image.file, &second.files.image.file));
         }
-        files.drain(..).for_each(|files| field.add(band, files));
+        given.drain(..).for_each(|given| field.add(band, given));
     }
 }
 
 /// An exposure without a reference near it: a field that lacks it.
-fn alone(image: ImageId, band: usize, files: BandFiles, survey: &Survey, fields: &mut BTreeMap<ImageId, Field>) {
+fn alone(image: ImageId, band: usize, given: Given, survey: &Survey, fields: &mut BTreeMap<ImageId, Field>) {
     match fields.get_mut(&image) {
-        None => fields.entry(image).or_default().add(band, files),
+        None => fields.entry(image).or_default().add(band, given),
         Some(field) => field.refuse(refusal(
-            &files.image.file,
+            &given.files.image.file,
             format!("band {} has the name of image {image}, but shows another sky or time", survey.band(band)),
             "widen files.group_arcsec or files.group_days, or name the files in a table of fields",
         )),

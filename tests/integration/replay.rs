@@ -148,9 +148,9 @@ fn what_is_submitted_and_refused_is_replayed_as_it_was_wished() {
     for Seen { key, payload, .. } in &submitted {
         let Message::NewImage(image) = message::parse(payload, &survey).unwrap() else { panic!("another message") };
         assert_eq!(image.image_id.as_str(), key);
-        for (band, uri) in BANDS.iter().zip(&image.bands) {
+        for (band, files) in BANDS.iter().zip(&image.bands) {
             let path = path_of(&std::fs::canonicalize(night.path()).unwrap(), band, key);
-            assert_eq!(*uri, Uri::File(path));
+            assert_eq!(files.as_ref().map(|files| &files.image.file), Some(&Uri::File(path)));
         }
     }
     run(&["submit", incomplete.to_str().unwrap()]).assert_code(4);

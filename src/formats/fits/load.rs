@@ -170,7 +170,9 @@ fn check_names(survey: &Survey, names: &PerBand<String>) -> Result<FieldIds, Rej
     let mut ids = FieldIds::default();
     for (b, path) in names.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let name = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(said) = survey.file_name(&name) else { continue };
+        // As it is on a disk, or with a URI's escapes.
+        let said = survey.file_name(&name).or_else(|| survey.file_name(&unescaped(&name)));
+        let Some(said) = said else { continue };
         if b == survey.reference() {
             ids = said.ids;
         }
@@ -185,6 +187,20 @@ fn check_names(survey: &Survey, names: &PerBand<String>) -> Result<FieldIds, Rej
         return Err(FileError::OtherBand { found, wanted }.reject(&names[*b]));
     }
     Ok(ids)
+}
+
+/// A name as it is without the percent-escapes of a URI; what is no escape stays.
+fn unescaped(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let digits = digits.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let escaped = digits.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Fetches, hashes and decodes one band's files; hashing costs about as much as decoding a plain one.

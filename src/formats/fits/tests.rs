@@ -202,6 +202,9 @@ fn bands_must_be_those_of_one_field() {
     grouped_by_a_table[0].name = "u[1][col x].fits".into();
     grouped_by_a_table[1].name = "frame-g-003918-3-0214.fits".into();
     assert_eq!(read(grouped_by_a_table).unwrap().id, image(), "whoever grouped them knows what is one field");
+    let mut escaped = FILES.clone();
+    escaped[2].name = "s3://night/frame%2Dr-003918-3-0213.fits".into();
+    assert_eq!(read(escaped).unwrap().ids.camcol, Some(3), "a URI says as much as a name");
 }
 
 #[test]

@@ -260,3 +260,60 @@ fn a_bad_table_is_a_rejection_that_names_the_line() {
     assert!(says.contains("line 2: 2 values stand under 3 columns (bad_message; correct the table"), "{says}");
     assert!(fields.next().is_none());
 }
+
+/// The headers of the Dark Energy Camera's three exposures of one patch, as astropy reads them: name, centre
+/// (FK5 made ICRS), middle.
+const DECAM: [(&str, (f64, f64), f64); 3] = [
+    ("c4d_141029_043225_ooi_g_ls9.N26.fits", (9.122_797_295_9, 3.397_482_876_9), 56_959.188_486_527_7),
+    ("c4d_141029_043420_ooi_r_ls9.N26.fits", (9.122_806_174_6, 3.397_530_594_0), 56_959.189_849_641_5),
+    ("c4d_131122_030338_ooi_z_ls9.S21.fits", (9.122_802_715_7, 3.397_519_878_1), 56_618.128_452_586_6),
+];
+
+#[test]
+fn real_exposures_under_three_names_are_one_field() {
+    let root = std::env::var_os("TWINPEAK_DATA").map(PathBuf::from);
+    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")).join("decam");
+    if !root.exists() {
+        return eprintln!("SKIPPED: no real frames at {}", root.display());
+    }
+    let decam = |group: &str| {
+        let text = include_str!("../../../config/surveys/decam.toml");
+        Arc::new(Survey::parse(&format!("{text}\n[files]\n{group}")).unwrap())
+    };
+    let limits = twinpeak_formats::fits::Limits::default();
+    let by_sky = decam("group = 'sky'\ngroup_arcsec = 5.0\ngroup_days = 400.0");
+    for (name, (ra_deg, dec_deg), mjd) in DECAM {
+        let said = twinpeak_formats::fits::sightings(&by_sky, &root.join(name), &limits).unwrap();
+        let (ra, dec) = said[0].centre_deg.unwrap();
+        assert!((ra - ra_deg).abs() < 2.8e-7 && (dec - dec_deg).abs() < 2.8e-7, "{name}: {ra} {dec}");
+        assert!((said[0].midpoint_mjd_tai.unwrap() - mjd).abs() < 1e-8, "{name}: {said:?}");
+    }
+
+    let survey = by_sky.clone();
+    let headers: HeaderReader = Arc::new(move |file| twinpeak_formats::fits::sightings(&survey, file, &limits));
+    let mut fields = Fields::new(std::slice::from_ref(&root), &[], by_sky.clone(), &headers);
+    let (image, files) = fields.next().unwrap();
+    assert!(fields.next().is_none(), "one patch is one field");
+    assert_eq!(image.as_str(), "141029_043420.N26", "the reference band's exposure names it");
+    let files = files.unwrap();
+    let ccds = files.each_ref().map(|band| band.as_ref().and_then(|band| band.image.hdu.clone()));
+    assert_eq!(ccds, [None, Some("N26".into()), Some("N26".into()), None, Some("S21".into())]);
+    let beside = |band: &BandFiles| band.mask.is_some() && band.weight.is_some();
+    assert!(files.iter().flatten().all(beside), "{files:?}");
+    let frame = twinpeak_formats::fits::load(&by_sky, &image, &files, &limits).unwrap();
+    assert_eq!(frame.present, [false, true, true, false, true]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("list.csv");
+    let hdu = |name: &str| name.rsplit('.').nth(1).unwrap().to_owned();
+    let line = |(name, ..): &(&str, _, _)| {
+        let (band, path) = (name.split('_').nth(4).unwrap(), root.join(name));
+        format!("0009p034,{band},{},{}\n", path.display(), hdu(name))
+    };
+    fs::write(&table, format!("id,band,path,hdu\n{}", DECAM.iter().map(line).collect::<String>())).unwrap();
+    let mut fields = Fields::new(&[], &[table], decam("group = 'table'"), &headers);
+    let (image, by_table) = fields.next().unwrap();
+    assert_eq!(image.as_str(), "0009p034");
+    let by_table = twinpeak_formats::fits::load(&by_sky, &image, &by_table.unwrap(), &limits).unwrap();
+    assert_eq!(by_table.input_hash, frame.input_hash, "the same files, masks and weights among them");
+}

@@ -47,16 +47,15 @@ fn files(survey: &Survey, frame: &twinpeak_core::frame::Frame) -> FieldFiles<Nam
 /// From a survey's files to rows: each saturated star that the mask knows is flagged, and the noise is the map's.
 #[test]
 fn what_a_mask_says_is_on_the_rows() {
-    // Wells that are a tenth as deep: a small field has few bright stars.
-    for (text, full_well_dn) in [
-        (include_str!("../../../../config/surveys/hsc.toml"), "280.0"),
-        (include_str!("../../../../config/surveys/lsst.toml"), "50000.0"),
-        (include_str!("../../../../config/surveys/decam.toml"), "46000.0"),
+    // Shallow wells: a small field has few bright stars.
+    for (text, full_well_dn, shallow_dn) in [
+        (include_str!("../../../../config/surveys/hsc.toml"), "280.0", "140.0"),
+        (include_str!("../../../../config/surveys/lsst.toml"), "50000.0", "5000.0"),
+        (include_str!("../../../../config/surveys/decam.toml"), "46000.0", "4600.0"),
     ] {
-        let from = format!("full_well_dn = {full_well_dn}");
-        let shallow = full_well_dn.parse::<f64>().unwrap() / 10.0;
-        assert!(text.contains(&from));
-        let survey = Survey::parse(&text.replacen(&from, &format!("full_well_dn = {shallow:?}"), 1)).unwrap();
+        let well = |dn: &str| format!("full_well_dn = {dn}");
+        assert!(text.contains(&well(full_well_dn)));
+        let survey = Survey::parse(&text.replacen(&well(full_well_dn), &well(shallow_dn), 1)).unwrap();
         let name = &survey.profile().name;
         let spec = Spec { width: 700, height: 500, density: 4.0, seed: 11, ..Spec::default() };
         let made = simulate(&spec, &survey).unwrap();

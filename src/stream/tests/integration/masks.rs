@@ -97,7 +97,7 @@ fn reader(moto: &Moto) -> MessageReader {
         ..Settings::default()
     };
     let store = Arc::new(ObjectStore::new(&settings, 1 << 20).unwrap());
-    MessageReader::new(&kafka::Settings::default(), Arc::new(survey()), store, fits::Limits::default())
+    MessageReader::new(&kafka::Settings::default(), Arc::new(survey()), store, fits::Reader::default())
 }
 
 fn take(reader: &MessageReader, message: &Value) -> Result<Option<Frame>, Rejection> {
