@@ -111,7 +111,7 @@ fn doubled(bright: &[&Row], reference: usize) -> Option<StarImages> {
     // What chance gives to nine cells, were the pairs spread over all of them.
     let pairs: usize = count.values().sum();
     let chance = 9.0 * pairs as f64 * CELL_PX * CELL_PX / (2.0 * REACH_PX * REACH_PX);
-    (frequent && doubled as f64 > 5.0 * chance + 3.0).then(|| StarImages::Doubled {
+    (frequent && doubled as f64 > 5.0 * chance + 3.0).then_some(StarImages::Doubled {
         objects,
         doubled,
         x_px: cell.0 as f64 * CELL_PX,
