@@ -5,7 +5,7 @@ use serde::Serialize;
 use twinpeak_core::aperture::gaussian_fwhm_px;
 use twinpeak_core::detections::{Detections, detection_weights};
 use twinpeak_core::extract;
-use twinpeak_core::filter::{detection_image, matched_filter};
+use twinpeak_core::filter::{matched_filter, weighted_sum};
 use twinpeak_core::frame::{BANDS, PerBand, mask};
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::psf::PsfQuality;
@@ -45,8 +45,9 @@ pub struct Sources {
 /// Finds them.
 pub fn find(prepared: &Prepared, survey: &Survey) -> Sources {
     let scale_arcsec = prepared.frame.bands[survey.reference()].wcs.pixel_scale_arcsec();
-    let detection = detection_image(&prepared.registered, &detection_weights(prepared, survey));
-    let score = matched_filter(&detection, SEEING_ARCSEC / scale_arcsec);
+    // Of the white sum, since the detection image is smoothed already.
+    let sum = weighted_sum(&prepared.registered, &detection_weights(prepared, survey));
+    let score = matched_filter(&sum, SEEING_ARCSEC / scale_arcsec);
     let settings = extract::Settings {
         detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
         extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
