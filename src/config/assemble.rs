@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use tracing::Level;
 
 use crate::exit::Fault;
+pub use crate::survey_file::survey_of;
 use crate::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
 use twinpeak_cfitsio::decoder::{DecodeError, Decoder};
 use twinpeak_core::drift::Expected;
@@ -22,7 +23,6 @@ use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_engine::ports::PortError;
 use twinpeak_engine::{Device, EngineError, Limits, Models, Summary};
 use twinpeak_formats::avro::{AvroEncoder, Framing};
-use twinpeak_formats::ccds::text_table;
 use twinpeak_formats::fits::{self, ForeignDecoder, ForeignError};
 use twinpeak_nets::bundle::Bundle;
 use twinpeak_nets::device::{Chosen, Wanted, choose};
@@ -94,24 +94,6 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
 /// With [`Fault::Config`], naming the file.
 pub fn survey(config: &Config) -> anyhow::Result<Survey> {
     survey_of(&config.survey.file)
-}
-
-/// Reads a survey's file.
-///
-/// # Errors
-/// The file cannot be read, or something in it is wrong.
-pub fn survey_of(file: &Path) -> anyhow::Result<Survey> {
-    let named = || format!("survey.file {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(named).context(Fault::Config)?;
-    let survey = Survey::parse(&text).with_context(named).context(Fault::Config)?;
-    let Some(ccds) = survey.profile().calibration.table.as_ref().map(|table| table.file.clone()) else {
-        return Ok(survey);
-    };
-    let ccds = file.parent().unwrap_or(Path::new("")).join(ccds);
-    let table = || format!("calibration.table {}", ccds.display());
-    let bytes = std::fs::read(&ccds).with_context(table).with_context(named).context(Fault::Config)?;
-    let read = text_table(&bytes).with_context(table).with_context(named).context(Fault::Config)?;
-    survey.with_zero_points(&read).with_context(named).context(Fault::Config)
 }
 
 /// The bundle that the configuration names, checked for the survey.

@@ -47,6 +47,7 @@ pub mod exit;
 mod layers;
 mod reference;
 mod sections;
+mod survey_file;
 
 use std::path::PathBuf;
 

@@ -1,13 +1,15 @@
 //! Section `[reference]`: known stars that frames are compared with.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use twinpeak_core::frame::BANDS;
 use twinpeak_core::reference::{ReferenceCatalog, ReferenceStar};
 use twinpeak_core::survey::Survey;
-use twinpeak_formats::parquet::{TableError, read_numbers};
+use twinpeak_formats::parquet;
 
 /// Section `[reference]`: a table of known stars, and the names of its columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,9 +86,20 @@ pub enum ReferenceError {
         /// Name of the survey.
         survey: String,
     },
-    /// The table cannot be read.
+    /// The table cannot be opened.
+    #[error("reference.catalog {path:?}: cannot be opened: {source}")]
+    Open {
+        /// The table.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The Parquet file cannot be read.
     #[error("reference.catalog: {0}")]
-    Table(#[from] TableError),
+    Parquet(#[from] parquet::TableError),
+    /// The FITS table cannot be read.
+    #[error("reference.catalog: {0}")]
+    Fits(#[from] twinpeak_cfitsio::table::TableError),
     /// No row has a position.
     #[error("reference.catalog {path:?}: none of {rows} rows has a position in degrees in columns {ra} and {dec}")]
     Empty {
@@ -110,30 +123,32 @@ impl Reference {
         if self.catalog.as_os_str().is_empty() {
             return Ok(None);
         }
-        let mut names = vec![self.ra.as_str(), self.dec.as_str()];
-        let optional = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-        let motions = [optional(&self.pm_ra), optional(&self.pm_dec)];
-        let mut columns: Vec<String> = motions.iter().flatten().cloned().collect();
-        let mut bands = [None; BANDS];
-        for BandColumn { band, column } in &self.magnitudes {
-            let unknown = || ReferenceError::UnknownBand { band: band.clone(), survey: survey.profile().name.clone() };
-            bands[survey.plane_of(band).ok_or_else(unknown)?] = Some(columns.len());
-            columns.push(column.clone());
-        }
-        names.extend(columns.iter().map(String::as_str));
-        let table = read_numbers(&self.catalog, &names)?; // NaN for null
-        let rows = table[0].len();
-        let motion = |which: usize, row: usize| {
-            let at = motions[..which].iter().flatten().count();
-            motions[which].as_ref().map_or(f64::NAN, |_| table[2 + at][row])
+        let mut names = Vec::new();
+        let mut column = |name: &str| {
+            (!name.is_empty()).then(|| {
+                names.push(name.to_owned());
+                names.len() - 1
+            })
         };
-        let star = |row: usize| ReferenceStar {
-            ra_deg: table[0][row],
-            dec_deg: table[1][row],
-            pm_ra_mas_yr: motion(0, row),
-            pm_dec_mas_yr: motion(1, row),
-            epoch_year: self.epoch_year,
-            mag: bands.map(|b| b.map_or(f32::NAN, |b| table[2 + b][row] as f32)),
+        let (ra, dec) = (column(&self.ra), column(&self.dec));
+        let (pm_ra, pm_dec) = (column(&self.pm_ra), column(&self.pm_dec));
+        let mut bands = [None; BANDS];
+        for BandColumn { band, column: name } in &self.magnitudes {
+            let unknown = || ReferenceError::UnknownBand { band: band.clone(), survey: survey.profile().name.clone() };
+            bands[survey.plane_of(band).ok_or_else(unknown)?] = column(name);
+        }
+        let table = numbers(&self.catalog, &names)?;
+        let rows = table.first().map_or(0, Vec::len);
+        let star = |row: usize| {
+            let cell = |column: Option<usize>| column.map_or(f64::NAN, |column| table[column][row]);
+            ReferenceStar {
+                ra_deg: cell(ra),
+                dec_deg: cell(dec),
+                pm_ra_mas_yr: cell(pm_ra),
+                pm_dec_mas_yr: cell(pm_dec),
+                epoch_year: self.epoch_year,
+                mag: bands.map(|b| cell(b) as f32),
+            }
         };
         let catalog = ReferenceCatalog::new((0..rows).map(star).collect());
         if catalog.is_empty() {
@@ -142,6 +157,20 @@ impl Reference {
         }
         Ok(Some(catalog))
     }
+}
+
+/// The table's columns of numbers, one after another, NaN for null: of a Parquet file by its first bytes, else of a FITS
+/// table, which is on our own side and may be read by cfitsio.
+fn numbers(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>, ReferenceError> {
+    let mut magic = [0; 4];
+    let open = || File::open(path)?.read(&mut magic);
+    open().map_err(|source| ReferenceError::Open { path: path.to_owned(), source })?;
+    if &magic == b"PAR1" {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        return Ok(parquet::read_numbers(path, &names)?);
+    }
+    let mut table = twinpeak_cfitsio::table::Table::open(path, None)?;
+    Ok(names.iter().map(|name| table.reals(name)).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
@@ -163,5 +192,30 @@ mod tests {
         for bad in ["r", "=mag", "r="] {
             assert!(BandColumn::try_from(bad.to_owned()).unwrap_err().contains("band=column"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_fits_table_and_a_parquet_file_give_the_same_stars() {
+        let folder = tempfile::tempdir().unwrap();
+        let survey = Survey::parse(include_str!("../../config/surveys/sdss.toml")).unwrap();
+        // A catalogue of ours has positions and fluxes; any numbers do.
+        let catalog = twinpeak_core::testing::catalog_of(50);
+        let columns = twinpeak_core::catalog::columns(&survey);
+        let (parquet, fits) = (folder.path().join("stars.parquet"), folder.path().join("stars.fits"));
+        std::fs::write(&parquet, twinpeak_formats::parquet::parquet_table(&catalog, &columns).unwrap()).unwrap();
+        let quality = Default::default();
+        let table = twinpeak_formats::fits::catalog_table(&catalog, &columns, &survey, &quality).unwrap();
+        std::fs::write(&fits, table).unwrap();
+        let load = |file: &PathBuf| {
+            let reference = Reference {
+                catalog: file.clone(),
+                magnitudes: vec![BandColumn::try_from("r=psfMag_r".to_owned()).unwrap()],
+                ..Reference::default()
+            };
+            reference.load(&survey).unwrap().unwrap()
+        };
+        assert_eq!((load(&parquet).len(), load(&fits).len()), (50, 50));
+        let none = Reference { catalog: fits, ra: "nowhere".into(), ..Reference::default() };
+        assert!(none.load(&survey).unwrap_err().to_string().contains("nowhere"));
     }
 }

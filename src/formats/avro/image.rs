@@ -4,11 +4,15 @@
 use apache_avro::types::Value;
 
 use twinpeak_core::outcome::{BandQuality, Finished, Products};
+use twinpeak_core::reference::Agreement;
 
 pub(super) fn record(finished: &Finished, products: &Products, masks: usize) -> Value {
     let p = &products.catalog.provenance;
     let counts = products.catalog.counts();
     let text = |value: &str| Value::from(value);
+    let known = products.reference.as_ref();
+    let count = |of: fn(&Agreement) -> usize| Value::from(known.map(|k| of(k) as i64));
+    let offset = |of: fn(&Agreement) -> f64| known.map_or(Value::from(None::<f64>), |k| measured(of(k)));
     let of_survey = products.quality.iter().filter(|q| !q.band.is_empty());
     let timings = finished.timings_s.iter().map(|(stage, &s)| (stage.name().to_owned(), Value::Double(s)));
     Value::Record(vec![
@@ -22,6 +26,12 @@ pub(super) fn record(finished: &Finished, products: &Products, masks: usize) -> 
         ("masks".into(), number(masks)),
         ("tiles".into(), number(products.tiles)),
         ("quality".into(), Value::Array(of_survey.map(band).collect())),
+        ("streaks".into(), Value::from(Some(products.quality.iter().map(|q| q.streaks).sum::<usize>() as i64))),
+        ("referenceStars".into(), count(|k| k.stars)),
+        ("referenceMatched".into(), count(|k| k.matched)),
+        ("referenceOffsetRaArcsec".into(), offset(|k| k.offset_ra_arcsec)),
+        ("referenceOffsetDecArcsec".into(), offset(|k| k.offset_dec_arcsec)),
+        ("referenceScatterArcsec".into(), offset(|k| k.scatter_arcsec)),
         ("timings".into(), Value::Map(timings.collect())),
         ("device".into(), text(&products.device)),
         ("modelVersion".into(), text(&p.model_version)),
@@ -42,6 +52,7 @@ fn band(quality: &BandQuality) -> Value {
         ("psfStars".into(), number(quality.psf_stars)),
         ("psfFallback".into(), quality.psf_fallback.into()),
         ("registrationResidualPx".into(), measured(quality.registration_residual_px)),
+        ("zeroPointOffsetMag".into(), measured(quality.zero_point_offset_mag)),
     ])
 }
 
