@@ -163,8 +163,8 @@ impl Reference {
 /// table, which is on our own side and may be read by cfitsio.
 fn numbers(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>, ReferenceError> {
     let mut magic = [0; 4];
-    let open = || File::open(path)?.read(&mut magic);
-    open().map_err(|source| ReferenceError::Open { path: path.to_owned(), source })?;
+    let read = File::open(path).and_then(|mut file| file.read(&mut magic));
+    read.map_err(|source| ReferenceError::Open { path: path.to_owned(), source })?;
     if &magic == b"PAR1" {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         return Ok(parquet::read_numbers(path, &names)?);

@@ -82,6 +82,8 @@ pub struct Cutout {
     pub point_source: PerBand<PointSource>,
     /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has.
     pub shape_bands: Vec<usize>,
+    /// The planes that the survey has.
+    pub planes: PerBand<bool>,
 }
 
 impl Cutout {
@@ -96,6 +98,7 @@ impl Cutout {
             sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; crate::frame::BANDS],
             shape_bands: view.prepared.shape_bands(view.survey),
+            planes: std::array::from_fn(|b| !view.survey.band(b).is_empty()),
         });
         for b in 0..crate::frame::BANDS {
             let in_band = view.prepared.to_band[b].apply(at.0, at.1);

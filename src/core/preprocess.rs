@@ -203,10 +203,10 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
-    // The survey's own variances know more of its noise than its gain does.
     let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
-    variance::leave_sky(band, with_sources, sky.sigma_nmgy).map_err(no_signal)?;
-    if let Some(refusal) = wrong_noise(band, b, &sky, survey).filter(|_| band.variance.is_none()) {
+    variance::leave_sky(band, with_sources, sky.sigma_nmgy)
+        .map_err(|problem| PreprocessError::Variance { band: survey.band(b).to_owned(), problem })?;
+    if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
         return Err(refusal);
     }
     if search {
@@ -253,7 +253,7 @@ fn wrong_noise(band: &Band, b: usize, sky: &Sky, survey: &Survey) -> Option<Prep
         ratio: found.ratio,
         gain_e_per_dn: band.gain_e_per_dn,
         nmgy_per_dn: band.nmgy_per_dn,
-        removed_nmgy: band.removed_sky_nmgy,
+        sky: facts.known(),
     })
 }
 

@@ -151,10 +151,13 @@ pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>
         PreprocessError::Noise { .. } => {
             (Reason::BadUnits, "check BUNIT, the calibration card, and the survey's zero_point_mag and gain_e_per_dn")
         }
+        PreprocessError::Variance { .. } => {
+            (Reason::BadUnits, "check weight.kind and weight.includes_sources in the survey file")
+        }
         PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
         PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
         PreprocessError::Misregistered { .. } => {
-            (Reason::BandMismatch, "check that the five files show the same field and have the right coordinates")
+            (Reason::BandMismatch, "check that the files show the same field and have the right coordinates")
         }
         PreprocessError::OtherGrid { .. } => (
             Reason::BandMismatch,

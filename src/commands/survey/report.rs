@@ -133,8 +133,8 @@ impl Report {
             }
             if let Some(ratio) = band.noise_ratio.filter(|r| (r - 1.0).abs() > 0.25) {
                 self.warnings.push(format!(
-                    "band {name}: the noise is {ratio:.2} times what gain and zero point allow: beyond 2, or below .5, \
-                     frames are refused"
+                    "band {name}: the noise is {ratio:.2} times what gain and zero point allow (a gain that is off by two \
+                     makes it 1.4 or .7): beyond 2, or below .5, frames are refused"
                 ));
             }
             if let Some(ratio) = band.variance_ratio.filter(|r| !(0.5..=2.0).contains(r)) {
@@ -287,7 +287,7 @@ impl fmt::Display for BandReport {
         )?;
         writeln!(
             f,
-            "     one count is {:.5} nMgy (mag {:.3}), gain {} e/count, saturation {:.0} counts",
+            "     one count is {:.3e} nMgy (mag {:.3}), gain {:.3} e/count, saturation {:.0} counts",
             self.nmgy_per_dn, self.zero_point_mag, self.gain_e_per_dn, self.saturation_dn
         )?;
         writeln!(

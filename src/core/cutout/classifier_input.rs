@@ -1,6 +1,6 @@
 //! What an object's class is derived from: its stamp, and what was measured of it.
 
-use super::{Cutout, MODELS, ProfileFit, Profiles};
+use super::{Cutout, MODELS, Profiles};
 use crate::frame::BANDS;
 use crate::model::{COLOUR_LEN, OBJECT_LEN, STAMP_LEN};
 
@@ -20,9 +20,9 @@ pub struct Measurements {
     pub mag: f32,
     /// Signal to noise over the shape bands that the frame has.
     pub sn: f32,
-    /// chi^2 of the point source and of each galaxy ([`ProfileFit::chi2`]); NaN without a fit.
+    /// chi^2 of the point source and of each galaxy ([`super::ProfileFit::chi2`]); NaN without a fit.
     pub chi2: [f32; MODELS],
-    /// Colours of neighbouring bands, asinh mag ([`ProfileFit::colours`]); NaN where a band has none.
+    /// Colours of neighbouring bands, asinh mag ([`super::ProfileFit::colours`]); NaN where a band has none.
     pub colours: [f32; BANDS - 1],
 }
 
@@ -35,7 +35,7 @@ impl Cutout {
             mag,
             sn: self.sn() as f32,
             chi2: fit.as_ref().map_or([f32::NAN; MODELS], |f| f.chi2),
-            colours: fit.as_ref().map_or([f32::NAN; BANDS - 1], ProfileFit::colours),
+            colours: fit.as_ref().map_or([f32::NAN; BANDS - 1], |fit| fit.colours(&self.planes)),
         };
         ClassifierInput { stamp: self.stamp(), measured }
     }

@@ -26,13 +26,17 @@ pub struct ProfileFit {
 
 impl ProfileFit {
     /// The colours of neighbouring bands from the best galaxy's fluxes, asinh mag (Lupton, Gunn & Szalay 1999), each
-    /// band softened by 1.3 of its own error: a number at any flux. NaN where a band has none.
-    pub fn colours(&self) -> [f32; BANDS - 1] {
+    /// band softened by 1.3 of its own error: a number at any flux. Neighbours are those of the survey's `planes`; the
+    /// colour of a plane that it has not, or that has none behind it, is 0. NaN where a band has no flux.
+    pub fn colours(&self, planes: &PerBand<bool>) -> [f32; BANDS - 1] {
         let magnitude: PerBand<f32> = std::array::from_fn(|b| {
             let softening = 1.3 * self.best_flux_error[b];
             -2.5 * std::f32::consts::LOG10_E * ((self.best_flux[b] / (2.0 * softening)).asinh() + softening.ln())
         });
-        std::array::from_fn(|b| magnitude[b] - magnitude[b + 1])
+        std::array::from_fn(|b| match (b + 1..BANDS).find(|&next| planes[next]) {
+            Some(next) if planes[b] => magnitude[b] - magnitude[next],
+            _ => 0.0,
+        })
     }
 }
 

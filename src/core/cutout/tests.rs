@@ -163,6 +163,7 @@ fn references_cutouts() -> Option<(Vec<Cutout>, impl Fn(&str) -> Vec<f64>)> {
             sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; BANDS],
             shape_bands: vec![1, 2, 3],
+            planes: [true; BANDS],
         }
     };
     let cutouts = (0..sigmas.len() / BANDS).map(cutout).collect();
@@ -310,10 +311,16 @@ fn colours_are_defined_at_any_flux() {
         best_flux: [-0.2, 1.0, 3.0, 0.0, 50.0],
         best_flux_error: [0.4, 0.2, 0.1, 0.3, 2.0],
     };
-    for (colour, expected) in fit.colours().into_iter().zip(REFERENCE_COLOURS) {
+    for (colour, expected) in fit.colours(&[true; BANDS]).into_iter().zip(REFERENCE_COLOURS) {
         assert!((colour - expected).abs() < 1e-5, "{colour} is not {expected}");
     }
     let missing = ProfileFit { best_flux: [1.0, f32::NAN, 3.0, 1.0, 2.0], ..fit };
-    assert!(missing.colours()[0].is_nan() && missing.colours()[1].is_nan() && missing.colours()[2].is_finite());
+    let colours = missing.colours(&[true; BANDS]);
+    assert!(colours[0].is_nan() && colours[1].is_nan() && colours[2].is_finite());
+    // A survey without u and i: its neighbours are g, r and r, z.
+    let few = fit.colours(&[false, true, true, false, true]);
+    let all = fit.colours(&[true; BANDS]);
+    assert_eq!((few[0], few[1], few[3]), (0.0, all[1], 0.0));
+    assert!((few[2] - all[2] - all[3]).abs() < 1e-5, "{few:?} {all:?}");
 }
 const REFERENCE_COLOURS: [f32; 4] = [0.984_426, 1.127_931, -2.217_175, 5.272_687];

@@ -1,5 +1,7 @@
 //! Whether what a band says of itself can be true: its noise is that of its own sky, and its pixels are its own.
 
+use std::fmt;
+
 use super::Sky;
 use crate::frame::{Band, Plane, mask};
 use crate::median::upper_median;
@@ -9,6 +11,8 @@ use crate::survey::Survey;
 pub const NOISE_FACTOR: f64 = 2.0;
 /// How far the sky may be from the survey's typical one, where the frame does not tell: a full moon's, mag.
 pub const SKY_RANGE_MAG: f64 = 2.0;
+/// A sky that is brighter than the survey's typical one by more than this is none, mag: twilight, or a wrong zero point.
+pub const BRIGHTEST_MAG: f64 = 3.0;
 /// Bands whose noise has a higher correlation were not exposed one by one.
 const SAME_PIXELS: f64 = 0.5;
 /// Pixels that are compared, about.
@@ -23,6 +27,8 @@ pub struct SkyFacts {
     pub level_nmgy: f64,
     /// The sky that was subtracted before, where that is known.
     pub removed_nmgy: Option<f64>,
+    /// Whether the survey leaves the sky in its pixels: the level is then sky and nothing else.
+    pub sky_left_in: bool,
     /// The survey's typical sky.
     pub typical_nmgy: f64,
     /// Flux of one count.
@@ -43,10 +49,43 @@ impl SkyFacts {
             sigma_nmgy: f64::from(sky.sigma_nmgy),
             level_nmgy: f64::from(sky.level_nmgy),
             removed_nmgy: band.removed_sky_nmgy,
+            sky_left_in: profile.image.sky_left_in,
             typical_nmgy: typical,
             nmgy_per_dn: band.nmgy_per_dn,
             gain_e_per_dn: band.gain_e_per_dn,
             dark_variance_dn2: band.dark_variance_dn2,
+        }
+    }
+}
+
+/// What is known of a band's sky, nMgy a pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum KnownSky {
+    /// So much was subtracted before.
+    Removed(f64),
+    /// So much is in the pixels.
+    LeftIn(f64),
+    /// Nothing but what is typical of the survey.
+    Typical,
+}
+
+impl fmt::Display for KnownSky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed(sky) => write!(f, "the {sky:.3} nMgy of sky that were subtracted"),
+            Self::LeftIn(sky) => write!(f, "the {sky:.3} nMgy of sky in its pixels"),
+            Self::Typical => write!(f, "the survey's typical sky, +-{SKY_RANGE_MAG} mag"),
+        }
+    }
+}
+
+impl SkyFacts {
+    /// Which sky the noise is held against.
+    pub fn known(&self) -> KnownSky {
+        match self.removed_nmgy {
+            _ if self.sky_left_in => KnownSky::LeftIn(self.level_nmgy),
+            Some(removed) => KnownSky::Removed(removed),
+            None => KnownSky::Typical,
         }
     }
 }
@@ -69,16 +108,18 @@ impl NoiseAgainstGain {
     }
 }
 
-/// Holds a sky's noise against the Poisson noise of its electrons and the detector's own. Where the frame tells what sky
-/// was removed, that and what is left decide; else the typical sky, [`SKY_RANGE_MAG`] brighter or fainter. A pedestal
-/// adds to the level and not to the noise, so what is left in the pixels only allows more.
+/// Holds a sky's noise against the Poisson noise of its electrons and the detector's own. Where the survey leaves its sky
+/// in the pixels, that is the sky, and it must be a sky: at most [`BRIGHTEST_MAG`] brighter or fainter than the typical one,
+/// which also tells a zero point that is consistent and wrong. Else, where the frame tells what sky was removed, that and
+/// what is left decide; else the typical sky, [`SKY_RANGE_MAG`] brighter or fainter. A pedestal adds to the level and not
+/// to the noise, so what is left only allows more there.
 ///
 /// ```
 /// use twinpeak_core::preprocess::plausible::{SkyFacts, noise_against_gain};
 /// // 120 DN of sky at 4 e/DN: 5.5 DN of noise.
 /// let facts = SkyFacts {
 ///     sigma_nmgy: 0.0275, level_nmgy: 0.0, removed_nmgy: Some(0.6), typical_nmgy: 0.7,
-///     nmgy_per_dn: 0.005, gain_e_per_dn: 4.0, dark_variance_dn2: 1.0,
+///     nmgy_per_dn: 0.005, gain_e_per_dn: 4.0, dark_variance_dn2: 1.0, sky_left_in: false,
 /// };
 /// assert!((noise_against_gain(&facts).ratio - 1.0).abs() < 0.02);
 /// // The same pixels with a calibration that is a hundred times too large.
@@ -87,8 +128,14 @@ impl NoiseAgainstGain {
 /// ```
 pub fn noise_against_gain(facts: &SkyFacts) -> NoiseAgainstGain {
     let range = 10f64.powf(0.4 * SKY_RANGE_MAG);
-    let left = facts.level_nmgy.max(0.0);
+    let brightest = facts.typical_nmgy * 10f64.powf(0.4 * BRIGHTEST_MAG);
+    let left = facts.level_nmgy.clamp(0.0, brightest);
     let (least, most) = match facts.removed_nmgy {
+        removed if facts.sky_left_in => {
+            let faintest = facts.typical_nmgy / 10f64.powf(0.4 * BRIGHTEST_MAG);
+            let sky = (left + removed.unwrap_or(0.0)).clamp(faintest, brightest);
+            (sky, sky)
+        }
         Some(removed) => (removed.max(0.0), removed.max(0.0) + left),
         None => (facts.typical_nmgy / range, facts.typical_nmgy * range + left),
     };
@@ -169,6 +216,7 @@ mod tests {
         sigma_nmgy: 0.0283,
         level_nmgy: 0.0,
         removed_nmgy: None,
+        sky_left_in: false,
         typical_nmgy: 0.711,
         nmgy_per_dn: 0.0051,
         gain_e_per_dn: 4.72,
@@ -193,6 +241,24 @@ mod tests {
         for (slip, low, high) in [(10.0, 0.0, 0.2), (0.1, 5.0, 20.0)] {
             let facts = SkyFacts { nmgy_per_dn: 0.0051 * slip, removed_nmgy: Some(0.7 * slip), ..R };
             assert!((low..high).contains(&ratio(facts)), "{}", ratio(facts));
+        }
+    }
+
+    /// A survey that leaves its sky in knows it: a gain or a zero point is told that hides behind the typical sky's range.
+    #[test]
+    fn a_sky_that_is_left_in_tells_a_wrong_gain_and_a_wrong_zero_point() {
+        let left = SkyFacts { sky_left_in: true, level_nmgy: 0.711, ..R };
+        let ratio = |facts| noise_against_gain(&facts).ratio;
+        assert!((ratio(left) - 1.0).abs() < 0.05, "{}", ratio(left));
+        for (gain, noise) in [(5.0, 5f64.sqrt()), (0.2, 0.2f64.sqrt())] {
+            let found = ratio(SkyFacts { gain_e_per_dn: gain * R.gain_e_per_dn, ..left });
+            assert!((found / noise - 1.0).abs() < 0.15 && !(0.5..=2.0).contains(&found), "{gain}: {found}");
+        }
+        for scale in [90.0, 1.0 / 90.0] {
+            // All fluxes are off by one factor, so that they agree with each other.
+            let (sigma_nmgy, level_nmgy) = (scale * left.sigma_nmgy, scale * left.level_nmgy);
+            let wrong = SkyFacts { sigma_nmgy, level_nmgy, nmgy_per_dn: scale * R.nmgy_per_dn, ..left };
+            assert!(!(0.5..=2.0).contains(&ratio(wrong)), "{scale}: {}", ratio(wrong));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Why a frame cannot be prepared, each reason with what was found.
 
 use super::Turn;
+use super::plausible::KnownSky;
 
 /// Why a frame cannot be prepared.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -39,10 +40,7 @@ pub enum PreprocessError {
     /// The sky's noise is not that of its light.
     #[error(
         "band {band}: the sky's noise, {sigma_nmgy:.4} nMgy a pixel, is {ratio:.2} times what gain {gain_e_per_dn} e/DN \
-         and {nmgy_per_dn} nMgy/DN allow at {}: unit, zero point or gain are wrong, or no light came in", match removed_nmgy {
-            Some(sky) => format!("the {sky:.3} nMgy of sky that were subtracted"),
-            None => "the survey's typical sky, +-2 mag".to_owned(),
-        }
+         and {nmgy_per_dn} nMgy/DN allow at {sky}: unit, zero point or gain are wrong, or no light came in"
     )]
     Noise {
         /// Name of the band.
@@ -55,8 +53,16 @@ pub enum PreprocessError {
         gain_e_per_dn: f64,
         /// Calibration, nMgy per DN.
         nmgy_per_dn: f64,
-        /// The sky that was subtracted before, nMgy, where it is known.
-        removed_nmgy: Option<f64>,
+        /// The sky that it was held against.
+        sky: KnownSky,
+    },
+    /// The survey's variances are not those of the pixels.
+    #[error("band {band}: {problem}")]
+    Variance {
+        /// Name of the band.
+        band: String,
+        /// What is wrong with them.
+        problem: &'static str,
     },
     /// A band's pixels are another's.
     #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
@@ -130,6 +136,7 @@ impl PreprocessError {
             Self::NoSignal { band, .. }
             | Self::AboveSaturation { band, .. }
             | Self::Noise { band, .. }
+            | Self::Variance { band, .. }
             | Self::SamePixels { band, .. }
             | Self::Undersampled { band, .. }
             | Self::Misregistered { band, .. }

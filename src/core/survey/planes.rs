@@ -22,8 +22,8 @@ pub struct ImageHdu {
     pub ccds: Option<CcdNames>,
     /// EXTNAME of the extension into which `simulate` writes pixels; without it they are in the primary HDU.
     pub written_hdu: Option<String>,
-    /// Whether `simulate` leaves the sky in.
-    pub written_sky: bool,
+    /// Whether the sky is left in the pixels: their level is then that of the sky, and tells what its noise must be.
+    pub sky_left_in: bool,
 }
 
 /// EXTNAME or number of an HDU, with `{band}` and, for masks and weights, `{ccd}`.

@@ -34,7 +34,7 @@ pub fn encode_band(survey: &Survey, frame: &Frame, b: usize) -> Result<Vec<u8>, 
     bytes.extend(cards.finish()?);
     bytes.reserve(band.pixels.pixels().len() * 4);
     let nmgy_per_unit = nmgy_per_unit(survey, frame, b)? as f32;
-    let sky = if profile.image.written_sky { band.removed_sky_nmgy.unwrap_or(0.0) as f32 } else { 0.0 };
+    let sky = if profile.image.sky_left_in { band.removed_sky_nmgy.unwrap_or(0.0) as f32 } else { 0.0 };
     bytes.extend(band.pixels.pixels().iter().flat_map(|v| ((v + sky) / nmgy_per_unit).to_be_bytes()));
     fill_block(&mut bytes);
     for kind in [PlaneKind::Mask, PlaneKind::Weight] {

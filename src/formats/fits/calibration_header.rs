@@ -53,6 +53,10 @@ impl CalibrationHeader {
             None => zero_point::counts(survey, band, &headers, file, exposure_s)?,
         };
         if !CALIBRATION_PER_USUAL.contains(&(nmgy_per_dn / usual)) {
+            if survey.nmgy_per_unit().is_none() {
+                let source_of = profile.calibration.card.clone().unwrap_or_else(|| "zero_point_mag".to_owned());
+                return Err(FileError::ZeroPoint { source_of, nmgy: nmgy_per_dn, usual });
+            }
             let card = profile.cards.nmgy_per_dn.as_ref().or(profile.calibration.card.as_ref());
             let value = survey.nmgy_per_unit().map_or(nmgy_per_dn, |nmgy_per_unit| nmgy_per_dn / nmgy_per_unit);
             return Err(FileError::Calibration { card: card.cloned().unwrap_or_default(), value });

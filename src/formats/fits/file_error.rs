@@ -85,6 +85,8 @@ pub(super) enum FileError {
     Unit { found: String, wanted: String },
     #[error("the calibration {card} = {value} makes no sense")]
     Calibration { card: String, value: f64 },
+    #[error("by the zero point of {source_of} one count is {nmgy:.3e} nMgy, where some {usual:.3e} are usual")]
+    ZeroPoint { source_of: String, nmgy: f64, usual: f64 },
     #[error("pixels are counts, and their zero point ({source_of}) is missing")]
     NoZeroPoint { source_of: String },
     #[error("the zero point is of counts a second, and {card} gives no exposure time in seconds")]
@@ -167,6 +169,10 @@ impl FileError {
                 Reason::BadUnits,
                 "write the card or the table's row, or give calibration.zero_point_mag in the survey file",
             ),
+            Self::ZeroPoint { .. } => (
+                Reason::BadUnits,
+                "see calibration.card_holds, per_second and zero_point_mag in the survey file, or correct the card",
+            ),
             Self::NoExposure { .. } => {
                 (Reason::BadUnits, "write the exposure time, or name its card in cards.exposure_s")
             }
@@ -177,9 +183,7 @@ impl FileError {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
-            Self::OtherBand { .. } | Self::Twice { .. } => {
-                (Reason::BandMismatch, "give the five bands of one field, each once")
-            }
+            Self::OtherBand { .. } | Self::Twice { .. } => (Reason::BandMismatch, "give each band of one field once"),
         }
     }
 }

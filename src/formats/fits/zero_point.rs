@@ -41,7 +41,11 @@ pub(super) fn counts(
     let zero = zero.ok_or_else(|| FileError::NoZeroPoint { source_of: source.clone() })?;
     let nmgy = zero.nmgy_per_count();
     if !(nmgy.is_finite() && nmgy > 0.0) {
-        return Err(FileError::Calibration { card: source, value: nmgy });
+        return Err(FileError::ZeroPoint {
+            source_of: source,
+            nmgy,
+            usual: survey.profile().typical.nmgy_per_dn[band],
+        });
     }
     let exposure_card = || survey.profile().cards.exposure_s.clone().unwrap_or_else(|| "EXPTIME".to_owned());
     let flux = calibration.pixel_flux(zero, &survey.profile().unit, exposure_s);

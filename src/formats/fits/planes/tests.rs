@@ -308,7 +308,7 @@ fn simulated_frames_of_the_shipped_surveys_are_read_back() {
         assert_eq!(read.present, made.present, "{name}");
         for b in survey.planes() {
             let (found, wanted) = (&read.bands[b], &made.bands[b]);
-            let sky = if survey.profile().image.written_sky { wanted.removed_sky_nmgy.unwrap() } else { 0.0 };
+            let sky = if survey.profile().image.sky_left_in { wanted.removed_sky_nmgy.unwrap() } else { 0.0 };
             let noise = survey.profile().typical.sky_sigma_nmgy[b];
             for (f, w) in found.pixels.pixels().iter().zip(wanted.pixels.pixels()) {
                 let off = f64::from(*f) - f64::from(*w) - sky;
