@@ -20,6 +20,7 @@
 //! # A field, written and read back
 //!
 //! ```
+//! use twinpeak_core::files::plain;
 //! use twinpeak_core::survey::Survey;
 //! use twinpeak_formats::fits::{self, Limits, NamedBytes};
 //! use twinpeak_sim::{Spec, simulate};
@@ -31,7 +32,7 @@
 //!     name: format!("frame-{}-{}.fits", survey.band(b), made.id),
 //!     bytes: fits::encode_band(&survey, &made, b).expect("the survey's names are ASCII"),
 //! });
-//! let read = fits::decode(&survey, &made.id, files, &Limits::default()).map_err(|rejection| rejection.to_string())?;
+//! let read = fits::decode(&survey, &made.id, plain(files), &Limits::default()).map_err(|refused| refused.to_string())?;
 //! assert_eq!(read.bands[2].pixels, made.bands[2].pixels);
 //! assert_eq!(read.midpoint_mjd_tai.map(f64::round), made.midpoint_mjd_tai.map(f64::round));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

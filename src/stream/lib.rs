@@ -37,7 +37,8 @@
 //! let Message::NewImage(image) = message::parse(text.as_bytes(), &survey)? else { panic!("it names a field") };
 //! assert_eq!(image.image_id.as_str(), "003918-3-0213");
 //!
-//! let Uri::S3 { bucket, key } = &image.bands[2] else { panic!("it lies in a bucket") };
+//! let r = image.bands[2].as_ref().expect("it names five bands");
+//! let Uri::S3 { bucket, key } = &r.image.file else { panic!("it lies in a bucket") };
 //! assert_eq!((bucket.as_str(), key.as_str()), ("night", "frame-r-003918-3-0213.fits.bz2"));
 //! assert!(matches!("https://night/frame.fits".parse::<Uri>(), Err(UriError::Scheme { .. })));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -37,6 +37,8 @@ const EVEN: f32 = 0.3;
 /// A trail is masked until its profile is below this, sigma of a pixel, and at most so far, px.
 const FAINTEST_SIGMA: f32 = 0.3;
 const WIDEST_PX: isize = 60;
+/// A trail's light, summed over its profile, is at least so many sigma of that sum.
+const LEAST_LIGHT_SIGMA: f32 = 8.0;
 /// Lines of two bands are one if they lie so near to each other, px.
 const SAME_PX: f32 = 10.0;
 
@@ -331,7 +333,10 @@ fn measured(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), block_px: usi
     let middle = reach as usize;
     let dark = |i: &usize| typical[middle + i] < FAINTEST_SIGMA && typical[middle - i] < FAINTEST_SIGMA;
     let half_width = (0..=middle).find(dark).unwrap_or(middle);
-    if half_width == 0 {
+    // The line was chosen as the brightest of many: its light must stand out of what medians of noise sum up to.
+    let sum: f32 = typical[middle - half_width..=middle + half_width].iter().sum();
+    let median_sigma = 1.57 / ((segments * SEGMENT_PX) as f32).sqrt();
+    if half_width == 0 || sum < LEAST_LIGHT_SIGMA * median_sigma * ((2 * half_width + 1) as f32).sqrt() {
         return None;
     }
     let mut light: Vec<f32> =

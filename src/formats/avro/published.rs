@@ -18,6 +18,7 @@ use super::{RecordSchema, Schemas};
 /// and no line ever changes.
 const PUBLISHED: &[(&str, &str)] = &[
     ("image-v1.0.avsc", "e7c3cf5e61813bf5"),
+    ("image-v1.1.avsc", "306b18ab0eedd30e"),
     ("mask-v1.0.avsc", "ac29c4727a2ff2a9"),
     ("source-v1.0.avsc", "d710e060b22b5f42"),
 ];
