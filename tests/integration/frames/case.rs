@@ -55,6 +55,8 @@ pub struct Read {
     pub middle: fn(f64) -> Option<f64>,
     /// Largest median change of a band's fluxes, mag.
     pub mag: f64,
+    /// Whether astropy reads such a header as the standard says.
+    pub astropy_reads: bool,
 }
 
 /// Half of the exposure, days.
@@ -62,7 +64,7 @@ pub const HALF_DAYS: f64 = 53.9 / 2.0 / 86_400.0;
 
 impl Default for Read {
     fn default() -> Self {
-        Self { place: |usual| usual, middle: |start| Some(start + HALF_DAYS), mag: 2e-3 }
+        Self { place: |usual| usual, middle: |start| Some(start + HALF_DAYS), mag: 5e-3, astropy_reads: true }
     }
 }
 

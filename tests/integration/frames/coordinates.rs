@@ -1,6 +1,6 @@
 //! World coordinates in the ways in which observatories write them.
 
-use super::case::{Case, File, each, each_band, one, placed, refused, same};
+use super::case::{Case, File, Read, Right, each, each_band, one, placed, refused, same};
 use super::image::{Hdu, Image};
 use super::sky::{Pair, Place, Sky, b1950_to_j2000, j1975_to_j2000};
 
@@ -77,14 +77,18 @@ fn matrices() -> Vec<Case> {
                 }
             })
         }),
-        same("exponents with D, comments with a slash", |sky| {
-            each(sky, |image| {
-                for key in CD.into_iter().chain(["CRVAL1", "CRVAL2"]) {
-                    let value = format!("{:+.15E}", image.number(key)).replace('E', "D");
-                    image.set(key, format!("{value} /deg 'x/y'"));
-                }
-            })
-        }),
+        Case {
+            name: "exponents with D, comments with a slash",
+            files: |sky| {
+                each(sky, |image| {
+                    for key in CD.into_iter().chain(["CRVAL1", "CRVAL2"]) {
+                        let value = format!("{:+.15E}", image.number(key)).replace('E', "D");
+                        image.set(key, format!("{value} /deg 'x/y'"));
+                    }
+                })
+            },
+            right: Right::Same(Read { astropy_reads: false, ..Read::default() }),
+        },
         same("coordinates in the primary header alone", |sky| {
             let file = |(b, image): (usize, &Image)| {
                 let mut bytes = super::image::hdu(Hdu::Primary, 8, &[], image.cards(), Vec::new());

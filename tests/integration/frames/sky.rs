@@ -23,7 +23,7 @@ pub struct Sky {
 }
 
 impl Sky {
-    /// A field of 170 objects, seen with this FWHM.
+    /// A field of so many objects, seen with this FWHM.
     pub fn simulated(fwhm_arcsec: f64, sources: usize) -> Self {
         let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
         let seeing = Seeing { median_fwhm_arcsec: fwhm_arcsec, sigma_ln: 0.0, ..Spec::of(&survey).seeing };
@@ -46,7 +46,7 @@ impl Sky {
     /// The sky of most cases.
     pub fn usual() -> &'static Self {
         static USUAL: OnceLock<Sky> = OnceLock::new();
-        USUAL.get_or_init(|| Self::simulated(1.3, 170))
+        USUAL.get_or_init(|| Self::simulated(1.3, 90))
     }
 
     /// The matrix, degrees per pixel, row by row.
