@@ -128,7 +128,7 @@ fn two_ccds_in_a_file_are_two_fields_where_the_survey_says_so() {
     let frames = night.path().join("frames");
     fs::create_dir(&frames).unwrap();
     write(&frames, CONTROL, files::two_ccds(Sky::usual()));
-    let paths = [&frames, &out.path().to_owned(), &survey].map(|path| path.to_str().unwrap());
+    let paths = [frames.as_path(), out.path(), survey.as_path()].map(|path| path.to_str().unwrap());
     run(&["process", paths[0], "--out", paths[1], "--survey", paths[2]]).assert_code(0);
     let ids = ["CCD1", "CCD2"].map(|ccd| format!("{CONTROL}.{ccd}"));
     assert_eq!(results::done(out.path()), ids);

@@ -95,7 +95,7 @@ impl Row {
     }
 
     /// The row of the same place.
-    fn nearest<'a>(&self, rows: &'a [Self]) -> Option<&'a Self> {
+    pub fn nearest<'a>(&self, rows: &'a [Self]) -> Option<&'a Self> {
         const NEAR_PX: f64 = 1.0;
         let off = |r: &Self| (r.at.0 - self.at.0).hypot(r.at.1 - self.at.1);
         rows.iter().min_by(|a, b| off(a).total_cmp(&off(b))).filter(|r| off(r) < NEAR_PX)
