@@ -66,9 +66,11 @@ fn hold(cases: &[Case]) {
 
     let read = |case: &Case| matches!(&case.right, Right::Same(read) if read.astropy_reads);
     let ids: Vec<String> = (0..cases.len()).filter(|n| read(&cases[*n])).map(id).collect();
-    fs::write(out.path().join("judged.txt"), ids.join("\n")).unwrap();
-    let judged = python("astropy, pyarrow", PLACES, &[night.path(), out.path()]);
-    eprintln!("places of {} cases, judged by astropy: {judged}", ids.len());
+    if !ids.is_empty() {
+        fs::write(out.path().join("judged.txt"), ids.join("\n")).unwrap();
+        let judged = python("astropy, pyarrow", PLACES, &[night.path(), out.path()]);
+        eprintln!("places of {} cases, judged by astropy: {judged}", ids.len());
+    }
 }
 
 /// Where astropy says that each row's pixel of the reference band lies, by the same file.

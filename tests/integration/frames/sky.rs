@@ -163,7 +163,7 @@ pub fn b1950_to_j2000(v: [f64; 3]) -> [f64; 3] {
     turned.map(|c| c / length)
 }
 
-/// The mean equator and equinox of J1975 to J2000: Lieske's angles (1977), good to .01 arcsec over so short a time.
+/// The mean equator and equinox of J1975 to J2000 by Lieske's angles (1977), whose rate is .3 arcsec a century off.
 pub fn j1975_to_j2000(v: [f64; 3]) -> [f64; 3] {
     let t: f64 = -0.25; // centuries from J2000 to J1975; the turn back is its transpose
     let angle = |a: f64, b: f64, c: f64| ((a * t + b * t * t + c * t * t * t) / 3600.0).to_radians();
