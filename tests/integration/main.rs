@@ -6,6 +6,7 @@ mod bad_input;
 mod common;
 mod daemon;
 mod damaged;
+mod frames;
 mod house;
 mod kafka;
 #[path = "../fuzz/laws.rs"]

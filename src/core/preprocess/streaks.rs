@@ -26,12 +26,16 @@ const BESIDE: f32 = 4.0;
 const SEGMENT_PX: usize = 64;
 /// Contrast of a segment that is lit, sigma of a block.
 const LIT_SIGMA: f32 = 1.5;
+/// What a quarter of the blocks of empty sky are below, sigma of a block.
+const QUARTER_OF_SKY: f32 = -0.67;
 /// Segments in a row that may be dark: a star, a defect.
 const GAP: usize = 2;
 /// Shortest trail, px.
 const SHORTEST_PX: f32 = 384.0;
 /// A line crosses the frame if this share of its way through it is lit.
 const CROSSES: f32 = 0.9;
+/// Of every 16 px along a trail, this share is lit.
+const FILLED: f32 = 0.8;
 /// A quarter of the segments may be fainter than this share of what a quarter is brighter than.
 const EVEN: f32 = 0.3;
 /// A trail is masked until its profile is below this, sigma of a pixel, and at most so far, px.
@@ -264,13 +268,14 @@ fn lit_part(blocks: &Plane<f32>, line: &Line, segment: usize) -> Option<(f32, f3
     let lit: Vec<bool> = (0..((to - from) / step) as usize)
         .map(|s| {
             let places = || (0..segment.max(4)).map(|i| from + step * (s as f32 + i as f32 / segment.max(4) as f32));
-            let middle = |beside: f32| {
+            // A trail lights all of its way, stars and galaxies in a row only a part.
+            let quarter = |beside: f32| {
                 let mut values: Vec<f32> = places().map(|along| value(along, beside)).collect();
-                let half = values.len() / 2;
-                *values.select_nth_unstable_by(half, f32::total_cmp).1
+                let quarter = values.len() / 4;
+                *values.select_nth_unstable_by(quarter, f32::total_cmp).1
             };
-            let on = [-0.7, 0.0, 0.7].map(middle).into_iter().fold(f32::MIN, f32::max);
-            on - middle(-BESIDE).max(middle(BESIDE)).max(0.0) > LIT_SIGMA
+            let on = [-0.7, 0.0, 0.7].map(quarter).into_iter().fold(f32::MIN, f32::max);
+            on - quarter(-BESIDE).max(quarter(BESIDE)).max(QUARTER_OF_SKY) > LIT_SIGMA
         })
         .collect();
     let (mut best, mut start, mut last): ((usize, usize), Option<usize>, usize) = ((0, 0), None, 0);
@@ -336,7 +341,8 @@ fn measured(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), block_px: usi
     // The line was chosen as the brightest of many: its light must stand out of what medians of noise sum up to.
     let sum: f32 = typical[middle - half_width..=middle + half_width].iter().sum();
     let median_sigma = 1.57 / ((segments * SEGMENT_PX) as f32).sqrt();
-    if half_width == 0 || sum < LEAST_LIGHT_SIGMA * median_sigma * ((2 * half_width + 1) as f32).sqrt() {
+    let stands_out = sum > LEAST_LIGHT_SIGMA * median_sigma * ((2 * half_width + 1) as f32).sqrt();
+    if half_width == 0 || !stands_out || !is_filled(band, sigma, &line, lit, half_width, typical[middle]) {
         return None;
     }
     let mut light: Vec<f32> =
@@ -352,6 +358,35 @@ fn measured(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), block_px: usi
     let end = if to - lit.1 < margin { to + beyond } else { lit.1 + SEGMENT_PX as f32 };
     let ends = (start, end);
     Some(Streak { line, ends, half_width_px, crosses, even })
+}
+
+/// Whether a line is lit all along, as a trail is: where stars and galaxies happen to stand in a row, the way between them
+/// is dark. `peak` is the typical light of its middle, sigma.
+fn is_filled(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), half_width: usize, peak: f32) -> bool {
+    const STEP_PX: usize = 16;
+    let core = half_width as isize / 2;
+    let median = |step: usize, beside: isize| {
+        let places = (0..STEP_PX).flat_map(|i| (-core..=core).map(move |d| (i, d)));
+        let mut values: Vec<f32> = places
+            .filter_map(|(i, d)| {
+                let (x, y) = line.at(lit.0 + (step * STEP_PX + i) as f32, (beside + d) as f32);
+                let (x, y) = (x.round() as isize, y.round() as isize);
+                let usable = band.mask.get(x, y).is_some_and(|m| m & mask::UNUSABLE == 0);
+                usable.then(|| band.pixels.at(x as usize, y as usize) / sigma)
+            })
+            .collect();
+        let half = values.len() / 2;
+        (values.len() >= STEP_PX / 2).then(|| *values.select_nth_unstable_by(half, f32::total_cmp).1)
+    };
+    let side = half_width as isize + core + 2;
+    let (mut asked, mut filled) = (0usize, 0usize);
+    for step in 0..((lit.1 - lit.0) / STEP_PX as f32) as usize {
+        let Some(on) = median(step, 0) else { continue };
+        let around = [-side, side].iter().filter_map(|d| median(step, *d)).fold(f32::INFINITY, f32::min);
+        asked += 1;
+        filled += usize::from(on - if around.is_finite() { around.max(0.0) } else { 0.0 } > 0.5 * peak);
+    }
+    asked > 0 && filled as f32 >= FILLED * asked as f32
 }
 
 /// Whether a line runs along rows or columns through saturated pixels.

@@ -1,6 +1,6 @@
 //! Trails on made-up noise, and none in real fields.
 
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -69,6 +69,29 @@ fn trails_are_found_at_any_angle_and_masked_to_their_wings() {
     }
     assert!(find(&noise((700, 600), 99), 1.0).is_empty());
     assert!(find(&noise((64, 64), 98), 1.0).is_empty());
+}
+
+#[test]
+fn objects_that_happen_to_stand_in_a_row_are_no_trail() {
+    let (mut lines, size) = (0, 512);
+    for seed in 0..8 {
+        let mut band = noise((size, size), 200 + seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for _ in 0..170 {
+            let [x, y] = [(); 2].map(|()| rng.random_range(0.0..size as f32));
+            let (width, peak) = (rng.random_range(1.4f32..5.0), 10f32.powf(rng.random_range(0.5..3.0)));
+            let reach = (4.0 * width) as isize;
+            for (dx, dy) in (-reach..=reach).flat_map(|dx| (-reach..=reach).map(move |dy| (dx, dy))) {
+                let (px, py) = (x as isize + dx, y as isize + dy);
+                if let Some(value) = band.pixels.get(px, py) {
+                    let r2 = (px as f32 - x).powi(2) + (py as f32 - y).powi(2);
+                    band.pixels.set(px as usize, py as usize, value + peak * (-0.5 * r2 / width.powi(2)).exp());
+                }
+            }
+        }
+        lines += find(&band, 1.0).iter().filter(|line| line.is_trail([])).count();
+    }
+    assert_eq!(lines, 0);
 }
 
 #[test]

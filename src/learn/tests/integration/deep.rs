@@ -46,7 +46,13 @@ fn a_deep_survey_is_taught_to_its_depth_and_nothing_sits_at_the_end_of_a_range()
         let found =
             sample::find(&prepared, &survey, &mut sample::ObjectFinder { segmenter: &mut filter, recipe: &recipe });
         let found = found.unwrap();
-        assert!(!found.quality[survey.reference()].fallback, "field {field} has a PSF of its own");
+        let psf = &found.quality[survey.reference()];
+        assert!(
+            !psf.fallback,
+            "field {field} has a PSF of its own: {psf:?}, {} objects, sky {:?}",
+            found.footprints.objects.len(),
+            prepared.sky
+        );
         sample::add_objects(&found, u64::from(field), &twinpeak_learn::MissingBands::none(), &mut taught, &mut known);
     }
     assert_eq!(taught.mag.len(), known.len());
