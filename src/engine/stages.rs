@@ -157,7 +157,7 @@ pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>
         PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
         PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
         PreprocessError::Misregistered { .. } => {
-            (Reason::BandMismatch, "check that the files show the same field and have the right coordinates")
+            (Reason::BandMismatch, "check that all files show the same field and have the right coordinates")
         }
         PreprocessError::OtherGrid { .. } => (
             Reason::BandMismatch,

@@ -1,12 +1,16 @@
 //! What must hold for any bytes: the bodies of the fuzz targets, which the tests also run, on the kept corpora.
 
+pub mod headers;
+
 use std::path::{Component, Path};
 use std::sync::{Arc, LazyLock};
 
 use twinpeak_config::{Config, Layers};
 use twinpeak_core::files::{FieldFiles, Place, plain};
 use twinpeak_core::frame::ImageId;
+use twinpeak_core::preprocess::{Settings, prepare};
 use twinpeak_core::survey::Survey;
+use twinpeak_core::wcs::Wcs;
 use twinpeak_formats::fits;
 use twinpeak_formats::fits::NamedBytes;
 use twinpeak_nets::bundle;
@@ -106,6 +110,37 @@ pub fn frame_by(foreign: Option<Arc<dyn fits::ForeignDecoder>>, name_ending: &st
     let image = ImageId::new("003918-3-0213").expect("an id");
     match fits::decode(&SURVEY, &image, plain(std::array::from_fn(file)), &fits::Reader { limits, foreign }) {
         Ok(frame) => assert!(frame.bands.iter().all(|band| band.pixels.pixels().len() as u64 <= limits.max_pixels)),
+        Err(refused) => one_line(&refused.to_string()),
+    }
+}
+
+/// A frame with a header of these bytes is refused in one line; or every pixel has a place on the sky of its own, the same
+/// in all bands and by the cards that are written of it. Prepared, it is refused in one line or has its noise.
+pub fn header(bytes: &[u8]) {
+    let drawn = headers::draw(bytes);
+    let frame = match drawn.read(&SURVEY) {
+        Ok(frame) => frame,
+        Err(refused) => {
+            assert!(refused.file.is_some() && !refused.advice.is_empty(), "{refused}");
+            return one_line(&refused.to_string());
+        }
+    };
+    assert!(drawn.image.is_some(), "one of two images was taken");
+    let own = &frame.bands[0].wcs;
+    let again = Wcs::from_cards(own.cards(), (headers::WIDTH, headers::HEIGHT)).expect("what is written is read");
+    for (x, y) in headers::POINTS {
+        let (ra, dec) = own.pixel_to_sky(x, y).expect("the whole frame is on the sky");
+        assert!((0.0..=360.0).contains(&ra) && dec.abs() <= 90.0, "{ra} {dec}");
+        assert!(frame.bands.iter().all(|band| band.wcs.pixel_to_sky(x, y) == Some((ra, dec))));
+        let (back_x, back_y) = own.sky_to_pixel(ra, dec).expect("it came from there");
+        assert!((back_x - x).abs() < 1e-3 && (back_y - y).abs() < 1e-3, "{back_x} {back_y} for {x} {y}");
+        let (ra_again, dec_again) = again.pixel_to_sky(x, y).expect("it is the same map");
+        let around = (ra - ra_again + 540.0).rem_euclid(360.0) - 180.0;
+        let apart_deg = (around * dec.to_radians().cos()).hypot(dec - dec_again);
+        assert!(apart_deg < 1e-9, "{apart_deg} deg between {own:?} and what is written of it");
+    }
+    match prepare(frame, &SURVEY, &Settings::default()) {
+        Ok(prepared) => assert!(prepared.sky.iter().all(|sky| sky.sigma_nmgy > 0.0)),
         Err(refused) => one_line(&refused.to_string()),
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes what reads strangers' bytes: [KEEP=1] tests/fuzz/run.sh [SECONDS [TARGET...]]
 #
-# Runs each target (message, notification, uri, configuration; all of them, one after the other, where none is named)
+# Runs each target (message, notification, uri, configuration, header, frame; all of them, one after the other, where none is named)
 # for SECONDS, 60 by default. Exits non-zero where one finds bytes that break a law (laws.rs), and says where they lie.
 # What it finds interesting stays in target/corpus for the next run; with KEEP=1, the fewest of these that reach what
 # the kept corpus does not are added to corpus/, which every `cargo test` runs. Interrupt it when you like.
@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
-((${#targets[@]})) || targets=(message notification uri configuration)
+((${#targets[@]})) || targets=(message notification uri configuration header frame)
 
 LIBTORCH=${LIBTORCH:-$(cd ../.. && pwd)/.libtorch}
 export LIBTORCH LD_LIBRARY_PATH="$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"

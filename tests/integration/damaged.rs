@@ -110,6 +110,13 @@ fn frames_plain_and_packed() {
     try_all("frames", &sound, inputs(3000), |kind, bytes| crate::laws::frame(endings[kind], bytes));
 }
 
+#[test]
+fn headers_of_any_kind() {
+    let seed: Vec<u8> = (0..600u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sound: Vec<Vec<u8>> = (0..8).map(|layout| [&[layout], &seed[..]].concat()).collect();
+    try_all("headers", &sound, inputs(400), |_, bytes| crate::laws::header(bytes));
+}
+
 /// Each input is five children of the program, of which the damage may kill as many as it likes.
 #[test]
 fn frames_that_a_child_decodes() {

@@ -153,4 +153,6 @@ fn the_fuzzers_corpora_hold_the_laws() {
     corpus("notification").iter().for_each(|bytes| crate::laws::notification(bytes));
     corpus("uri").iter().for_each(|bytes| crate::laws::uri(bytes));
     corpus("configuration").iter().for_each(|bytes| crate::laws::configuration(bytes));
+    corpus("header").iter().for_each(|bytes| crate::laws::header(bytes));
+    corpus("frame").iter().for_each(|bytes| crate::laws::frame(".fz", bytes));
 }

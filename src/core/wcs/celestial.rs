@@ -7,7 +7,7 @@
 
 use super::axes::Sky;
 use super::cards::{CardValue, Cards};
-use super::error::{WcsError, not_read, unusable};
+use super::error::{WcsError, contradiction, not_read, unusable};
 use super::vector::{IDENTITY, Matrix3, Vector, apply, dot, inverse, product, transpose, turned, unit};
 
 /// The header's frame of reference.
@@ -38,7 +38,7 @@ impl CelestialFrame {
             return Ok(Self::rotated("ICRS", None, IDENTITY));
         }
         let card = ["EQUINOX", "EPOCH"].into_iter().find(|card| cards.has(card) && !is_blank(cards, card));
-        let year = card.map(|card| cards.needed(card)).transpose()?;
+        let year = card.map(|card| equinox(cards, card, named)).transpose()?;
         if let (Some(card), Some(year)) = (card, year)
             && !(1800.0..2200.0).contains(&year)
         {
@@ -112,6 +112,26 @@ impl CelestialFrame {
         let rotated = Self::rotated(name, Some(equinox), product(&fk5_to_icrs(), &to_j2000));
         // Without its E-terms FK4 still is no pure rotation, so lengths are made good there as well.
         Self { e_terms: Some(if with_e_terms { e_terms(jd) } else { [0.0; 3] }), ..rotated }
+    }
+}
+
+/// The year of the equinox. As text it is no number by the standard, and other readers pass it over; it is taken where it
+/// says what they then take by default, `J2000` for FK5 and `B1950` for FK4.
+fn equinox(cards: &Cards<'_>, card: &str, named: Option<&str>) -> Result<f64, WcsError> {
+    let Ok(Some(text)) = cards.text(card) else { return cards.needed(card) };
+    let (letter, default) = match named {
+        Some("FK5") => ('J', 2000.0),
+        Some("FK4" | "FK4-NO-E") => ('B', 1950.0),
+        _ => return Err(unusable(card, text, "is text: write the year as a number, and RADESYS beside it")),
+    };
+    let own = text.chars().next().filter(|first| matches!(first, 'J' | 'B'));
+    if own.is_some_and(|own| own != letter) {
+        let problem = format!("years of FK5 are J, of FK4 B, and it is {text:?}");
+        return Err(contradiction(&format!("RADESYS and {card}"), &problem));
+    }
+    match text.trim_start_matches(letter).parse::<f64>() {
+        Ok(year) if year == default => Ok(year),
+        _ => Err(unusable(card, text, "is text, which readers pass over: write the year as a number")),
     }
 }
 

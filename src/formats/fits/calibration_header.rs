@@ -47,7 +47,7 @@ impl CalibrationHeader {
         let PixelFlux { nmgy_per_unit, nmgy_per_dn } = match survey.nmgy_per_unit() {
             Some(nmgy_per_unit) => {
                 let card = profile.cards.nmgy_per_dn.as_deref();
-                let units = card.and_then(|card| headers.iter().find_map(|h| h.number(card))).filter(|v| v.is_finite());
+                let units = card.map(|card| zero_point::finite(&headers, card)).transpose()?.flatten();
                 PixelFlux { nmgy_per_unit, nmgy_per_dn: units.map_or(usual, |units| units * nmgy_per_unit) }
             }
             None => zero_point::counts(survey, band, &headers, file, exposure_s)?,

@@ -81,8 +81,10 @@ pub(super) enum FileError {
     NullPixelMask,
     #[error("pixels are of type BITPIX {bitpix}, not floating-point fluxes")]
     PixelType { bitpix: i64 },
-    #[error("pixels are in {found:?}, not {wanted:?}")]
+    #[error("BUNIT = {found:?}: pixels are not in {wanted:?}")]
     Unit { found: String, wanted: String },
+    #[error("{card} = {value:?} is no finite number")]
+    NoNumber { card: String, value: String },
     #[error("the calibration {card} = {value} makes no sense")]
     Calibration { card: String, value: f64 },
     #[error("by the zero point of {source_of} one count is {nmgy:.3e} nMgy, where some {usual:.3e} are usual")]
@@ -93,6 +95,8 @@ pub(super) enum FileError {
     NoExposure { card: String },
     #[error("{card} = {value:?} is no time between 1980 and 2100 in a scale that is known")]
     Time { card: String, value: String },
+    #[error("TIMESYS = {name:?} is no time scale that is known")]
+    TimeScale { name: String },
     #[error("world coordinates of HDU {hdu}: {source}")]
     Wcs { hdu: usize, source: WcsError },
     #[error("is band {found}, given as band {wanted}")]
@@ -179,11 +183,15 @@ impl FileError {
             Self::Time { .. } => {
                 (Reason::BadUnits, "write DATE-OBS or MJD-OBS as the standard asks, with TIMESYS, or none")
             }
+            Self::NoNumber { .. } => (Reason::BadUnits, "write the number, or remove the card"),
+            Self::TimeScale { .. } => (Reason::BadUnits, "write one of the standard's, as UTC, TAI or TT, or none"),
             Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
-            Self::OtherBand { .. } | Self::Twice { .. } => (Reason::BandMismatch, "give each band of one field once"),
+            Self::OtherBand { .. } | Self::Twice { .. } => {
+                (Reason::BandMismatch, "give each of the field's bands once, as its own")
+            }
         }
     }
 }

@@ -64,6 +64,17 @@ impl Header {
         number(self.find(key)?)
     }
 
+    /// The finite number of a card that may be absent or without a value; a fault where it has another one.
+    pub(super) fn finite(&self, key: &str) -> Result<Option<f64>, FileError> {
+        let Some(value) = self.find(key) else { return Ok(None) };
+        let (Value::Quoted(text) | Value::Bare(text)) = value;
+        match number(value) {
+            Some(number) if number.is_finite() => Ok(Some(number)),
+            _ if text.trim().is_empty() => Ok(None),
+            _ => Err(FileError::NoNumber { card: key.to_owned(), value: text.clone() }),
+        }
+    }
+
     /// A card that must be a whole number.
     pub(super) fn integer(&self, key: &str) -> Option<i64> {
         match self.find(key)? {

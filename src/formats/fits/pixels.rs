@@ -49,8 +49,9 @@ pub(super) fn decode(
         let pixels = of_others.decode(opened.bytes, shape, foreign)?;
         return Ok(Plane::from_pixels(shape.width, shape.height, pixels));
     }
-    let number = |card: &str, absent| hdu.header.number(card).unwrap_or(absent);
-    let written = Linear { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank: blank(&hdu.header, shape) };
+    let number = |card: &str, absent| hdu.header.finite(card).map(|value| value.unwrap_or(absent));
+    let written =
+        Linear { scale: number("BSCALE", 1.0)?, zero: number("BZERO", 0.0)?, blank: blank(&hdu.header, shape)? };
     let mut pixels = match table {
         Some(table) => tiles::decode(&hdu.header, &table, shape, written)?,
         None => values(hdu.data, shape.kind, written),
@@ -64,9 +65,12 @@ pub(super) fn decode(
 }
 
 /// The number that stands for no measurement, in images of whole numbers.
-fn blank(header: &Header, shape: Shape) -> Option<i64> {
+fn blank(header: &Header, shape: Shape) -> Result<Option<i64>, FileError> {
     let card = if header.has("ZBLANK") { "ZBLANK" } else { "BLANK" };
-    header.integer(card).filter(|_| shape.kind.is_whole())
+    if !shape.kind.is_whole() || header.literal(card).is_none_or(|value| value.trim().is_empty()) {
+        return Ok(None);
+    }
+    header.integer(card).map(Some).ok_or_else(|| FileError::BadCard { card: card.to_owned() })
 }
 
 fn is_compressed(header: &Header) -> bool {

@@ -100,7 +100,8 @@ impl Each<'_> {
         let compressed = Table::of(hdu)?;
         let card = if compressed.is_some() { "ZBITPIX" } else { "BITPIX" };
         let bitpix = hdu.header.integer(card).ok_or_else(|| FileError::BadCard { card: card.into() })?;
-        let (scale, zero) = (hdu.header.number("BSCALE").unwrap_or(1.0), hdu.header.number("BZERO").unwrap_or(0.0));
+        let number = |card: &str, absent| hdu.header.finite(card).map(|value| value.unwrap_or(absent));
+        let (scale, zero) = (number("BSCALE", 1.0)?, number("BZERO", 0.0)?);
         if bitpix < 0 || scale != 1.0 || zero.fract() != 0.0 {
             return Err(FileError::MaskType { hdu: at, bitpix, scale, zero });
         }

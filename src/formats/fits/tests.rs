@@ -1,5 +1,7 @@
 //! What bad files do: each is refused for its own reason, naming the file, and none can do worse.
 
+mod refusals;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -168,6 +170,7 @@ fn sizes_are_judged_before_anything_is_allocated() {
     refused(size(4_000_000_000, 4_000_000_000), Reason::TooLarge, R, "");
     refused(size(i64::MAX as u64, i64::MAX as u64), Reason::TooLarge, R, "");
     refused(size(70, 200), Reason::Truncated, R, "declares");
+    assert_eq!(size(64, 65).unwrap().bands[2].pixels.width(), 64, "bands of other sizes are ordinary");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl TimeCards<'_> {
         };
         let scale = TimeScale::named(&name);
         if scale.is_none() {
-            self.note("TIMESYS", &name);
+            self.absurd.get_or_insert(FileError::TimeScale { name });
         }
         scale
     }

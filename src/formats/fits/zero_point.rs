@@ -27,7 +27,7 @@ pub(super) fn counts(
     let calibration = &survey.profile().calibration;
     let own = || calibration.zero_point_mag.get(survey.band(band)).map(|mag| ZeroPoint::Mag(*mag));
     let (zero, source) = match (&calibration.card, &calibration.table) {
-        (Some(card), _) => match headers.iter().find_map(|h| h.number(card)) {
+        (Some(card), _) => match finite(headers, card)? {
             Some(value) => (Some(calibration.zero_point_of_card(value)), card.clone()),
             None => (own(), card.clone()),
         },
@@ -58,8 +58,8 @@ pub(super) fn detector(survey: &Survey, headers: &[&Header; 2]) -> Result<Detect
     let values = |cards: &[String]| -> Result<Vec<f64>, FileError> {
         let mut found = Vec::new();
         for card in cards {
-            let Some(value) = headers.iter().find_map(|h| h.number(card)) else { continue };
-            if !(value.is_finite() && value > 0.0) {
+            let Some(value) = finite(headers, card)? else { continue };
+            if value <= 0.0 {
                 return Err(FileError::Calibration { card: card.clone(), value });
             }
             found.push(value);
@@ -70,11 +70,16 @@ pub(super) fn detector(survey: &Survey, headers: &[&Header; 2]) -> Result<Detect
     let gain_e_per_dn = mean(&values(&calibration.gain_cards)?);
     let variances: Vec<f64> = values(&calibration.read_noise_cards)?.iter().map(|noise_e| noise_e * noise_e).collect();
     let saturation_dn = values(&calibration.saturation_cards)?.into_iter().reduce(f64::min);
-    let removed_sky = calibration.removed_sky_card.as_deref();
+    let removed_sky = calibration.removed_sky_card.as_deref().map(|card| finite(headers, card)).transpose()?;
     Ok(DetectorCards {
         gain_e_per_dn,
         dark_variance_dn2: mean(&variances).zip(gain_e_per_dn).map(|(e2, gain)| e2 / (gain * gain)),
         saturation_dn,
-        removed_sky: removed_sky.and_then(|card| headers.iter().find_map(|h| h.number(card))).filter(|v| v.is_finite()),
+        removed_sky: removed_sky.flatten(),
     })
+}
+
+/// The number of a card of the image or, without it, of the file's first header.
+pub(super) fn finite(headers: &[&Header; 2], card: &str) -> Result<Option<f64>, FileError> {
+    Ok(headers[0].finite(card)?.or(headers[1].finite(card)?))
 }

@@ -151,6 +151,27 @@ fn what_is_said_twice_alike_is_no_fault() {
     same(with(&[text("EQUINOX", ""), text("RADESYS", "ICRS"), real("EPOCH", 1950.0)]), with(&[]));
 }
 
+/// Text in the place of a year: what every reader understands alike is read.
+#[test]
+fn an_equinox_that_is_text_is_read_where_it_is_the_default() {
+    let of = |system: &str, equinox: &str| with(&[text("RADESYS", system), text("EQUINOX", equinox)]);
+    for text in ["B1950", "J2000.0", "today"] {
+        same(of("ICRS", text), with(&[]));
+    }
+    for text in ["J2000", "J2000.0", "2000.0", "2000"] {
+        same(of("FK5", text), with(&[self::text("RADESYS", "FK5"), real("EQUINOX", 2000.0)]));
+    }
+    for system in ["FK4", "FK4-NO-E"] {
+        same(of(system, "B1950.0"), with(&[text("RADESYS", system), real("EQUINOX", 1950.0)]));
+        refused(of(system, "J2000"), "RADESYS and EQUINOX contradict each other");
+    }
+    refused(of("FK5", "B1950"), "RADESYS and EQUINOX contradict each other");
+    refused(of("FK5", "J1975"), "EQUINOX = \"J1975\" is text");
+    refused(of("FK5", "JJ"), "EQUINOX = \"JJ\" is text");
+    refused(with(&[text("EQUINOX", "J2000")]), "write the year as a number, and RADESYS beside it");
+    refused(with(&[text("EPOCH", "B1950")]), "EPOCH = \"B1950\" is text");
+}
+
 #[test]
 fn absent_cards_have_the_standards_values() {
     same(without_cd(&[real("CDELT1", -1e-4), real("CDELT2", 1e-4)]), with(&[]));

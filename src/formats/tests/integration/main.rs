@@ -4,5 +4,6 @@
 mod fits_astropy;
 mod fits_cfitsio;
 mod fits_counts;
+mod header_law;
 mod planes;
 mod products;
