@@ -28,7 +28,7 @@ for target in "${targets[@]}"; do
     printf '\n== %s, %s s\n' "$target" "$seconds"
     program=target/$host/release/$target log=target/$target.log found=target/corpus/$target kept=corpus/$target
     mkdir -p "$found" "$kept"
-    if ! "$program" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    if ! "$program" -max_total_time="$seconds" -max_len=32768 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="target/$target-" "$found" "$kept" >"$log" 2>&1; then
         grep -hE 'panicked|^ERROR|SUMMARY|Test unit written' -A1 "$log" >&2 || tail -n 20 "$log" >&2
         echo "$target: a law is broken; the whole report is tests/fuzz/$log" >&2

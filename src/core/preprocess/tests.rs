@@ -9,6 +9,7 @@ use crate::frame::{FieldIds, ImageId};
 use crate::wcs::Wcs;
 
 mod grids;
+mod refusals;
 
 const SCALE_DEG: f64 = 0.396 / 3600.0;
 

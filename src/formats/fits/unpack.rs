@@ -116,7 +116,8 @@ mod tests {
         packer.finish().unwrap()
     }
 
-    const PACKERS: [fn(&[u8]) -> Vec<u8>; 2] = [gzip, bzip2];
+    type Packer = fn(&[u8]) -> Vec<u8>;
+    const PACKERS: [Packer; 2] = [gzip, bzip2];
 
     #[test]
     fn files_are_unpacked_as_by_gunzip_and_bunzip2() {
