@@ -42,7 +42,7 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
     ("formats", "apache_avro", &["formats/avro"]),
     ("formats", "plotters", &["formats/picture"]),
     ("formats", "png", &["formats/picture"]),
-    ("config", "anyhow", &["config/assemble.rs", "config/exit.rs"]),
+    ("config", "anyhow", &["config/assemble.rs", "config/exit.rs", "config/survey_file.rs"]),
     ("lab", "anyhow", &["lab/commands"]),
 ];
 

@@ -201,7 +201,7 @@ fn units() -> Vec<Case> {
                 image.map(|_, _, v| v / dn + 100.0).remove(&["BUNIT"]);
             })
         }),
-        refused("BUNIT is another", "bad_units", &["pixels are in", "adu", "nanomaggy"], |sky| {
+        refused("BUNIT is another", "bad_units", &["BUNIT", "adu", "nanomaggy"], |sky| {
             one(sky, "i", |image| {
                 image.text("BUNIT", "adu");
             })
