@@ -1,5 +1,5 @@
 //! One file a subcommand: each wires the parts and runs. Errors are `anyhow` here and nowhere below; one that
-//! has an exit code of its own carries a [`Fault`](twinpeak_config::exit::Fault) as context.
+//! has an exit code of its own carries a [`Fault`] as context.
 
 pub mod check;
 pub mod evaluate;

@@ -23,7 +23,7 @@
 //! | [`star_images`] | whether stars are single and round, or the frame is trailed or doubled |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
 //! | [`catalog`], [`outcome`] | the published columns; products, or the reason why there are none |
-//! | [`drift`], [`reference`] | whether frames are still what the model was made for; whether the sky is where they say |
+//! | [`drift`], [`mod@reference`] | whether frames are still what the model was made for; whether the sky is where they say |
 //! | [`units`], [`median`], [`hex`], [`causes`] | shares and seconds that hold only sense; what all need once |
 //! | [`atomic_write`] | a file that appears whole or not at all, for all who write one |
 //!

@@ -7,13 +7,13 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`cards`], [`axes`], [`error`] | the header's cards, each once; what the two axes are; what is refused |
-//! | [`matrix`] | CD, or CDELT with PC or CROTA |
-//! | [`distortion`] | SIP before the matrix, TPV after it |
-//! | [`projection`] | TAN, SIN, ARC, ZEA, STG, ZPN, CAR |
-//! | [`native`] | CRVAL, LONPOLE, LATPOLE and PV: how the projection's sphere lies on the sky |
-//! | [`celestial`] | RADESYS and EQUINOX: ICRS, FK5, FK4, galactic |
-//! | [`system`] | a header's cards made into these |
+//! | `cards`, `axes`, `error` | the header's cards, each once; what the two axes are; what is refused |
+//! | `matrix` | CD, or CDELT with PC or CROTA |
+//! | `distortion` | SIP before the matrix, TPV after it |
+//! | `projection` | TAN, SIN, ARC, ZEA, STG, ZPN, CAR |
+//! | `native` | CRVAL, LONPOLE, LATPOLE and PV: how the projection's sphere lies on the sky |
+//! | `celestial` | RADESYS and EQUINOX: ICRS, FK5, FK4, galactic |
+//! | `system` | a header's cards made into these |
 //!
 //! Crates that do this (`wcs` 0.4 over `mapproj` 0.4) were used before and are not any more: they take SCAMP's PV of a
 //! TAN for the fiducial point, do not see PC001001 nor SIP without its suffix, square SIP's terms, are right in CROTA2
