@@ -62,13 +62,18 @@ def read(folder, topic):
 
 
 def decoder(name):
-    """Of a topic's values: Avro with the single-object encoding's ten bytes before it."""
-    schema = fastavro.parse_schema(json.loads((ROOT / "deploy" / "schemas" / f"{name}-v1.0.avsc").read_text()))
+    """Of a topic's values: Avro with the single-object encoding's ten bytes before it, the last eight of which say by
+    which published schema it was written."""
+    schemas = {}
+    for file in (ROOT / "deploy" / "schemas").glob(f"{name}-v1.*.avsc"):
+        schema = json.loads(file.read_text())
+        crc = fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "CRC-64-AVRO")
+        schemas[bytes.fromhex(crc)] = fastavro.parse_schema(schema)
 
     def decode(value):
         if value[:2] != b"\xc3\x01":
             raise ValueError(f"a value on the topic of {name}s is not in the single-object encoding")
-        return fastavro.schemaless_reader(io.BytesIO(value[10:]), schema)
+        return fastavro.schemaless_reader(io.BytesIO(value[10:]), schemas[value[2:10]])
 
     return decode
 

@@ -158,10 +158,17 @@ pub fn datum(record: &Seen) -> &[u8] {
     &record.payload[10..]
 }
 
-/// A record as apache-avro reads it by the published schema `deploy/schemas/NAME-v1.0.avsc`.
+/// A record as apache-avro reads it by the published schema `deploy/schemas/NAME-v1.N.avsc` whose fingerprint it bears.
 pub fn decoded(record: &Seen, name: &str) -> Value {
-    let file = format!("{}/deploy/schemas/{name}-v1.0.avsc", env!("CARGO_MANIFEST_DIR"));
-    let schema = apache_avro::Schema::parse_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let files = fs::read_dir(format!("{}/deploy/schemas", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let mut versions = files
+        .filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}-v1.")))
+        .map(|file| apache_avro::Schema::parse_str(&fs::read_to_string(file).unwrap()).unwrap());
+    let bears = |schema: &apache_avro::Schema| {
+        schema.fingerprint::<apache_avro::rabin::Rabin>().bytes[..] == record.payload[2..10]
+    };
+    let schema = versions.find(bears).unwrap();
     let value = GenericDatumReader::builder(&schema).build().unwrap().read_value(&mut datum(record)).unwrap();
     value.try_into().unwrap()
 }
