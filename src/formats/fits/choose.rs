@@ -74,7 +74,11 @@ fn images(hdus: &[Hdu]) -> Vec<usize> {
     let image = all(hdus).into_iter().filter(|&i| hdus[i].is_image());
     let (with_pixels, without): (Vec<usize>, Vec<usize>) = image.partition(|&i| !hdus[i].data.is_empty());
     let (planes, others): (Vec<usize>, Vec<usize>) = with_pixels.into_iter().partition(|&i| is_plane(&hdus[i]));
-    let Some(&first) = others.first().or(planes.first()).or(without.first()) else { return Vec::new() };
+    // A picture or raw counts may come before the image itself.
+    let is_sky = |i: &&usize| hdus[**i].is_real() && hdus[**i].header.has("CTYPE1");
+    let Some(&first) = others.iter().find(is_sky).or(others.first()).or(planes.first()).or(without.first()) else {
+        return Vec::new();
+    };
     let is_equal = |hdu: &Hdu| hdu.is_real() == hdus[first].is_real() && hdu.header.has("CTYPE1");
     others.into_iter().filter(|&i| i != first && is_equal(&hdus[i])).fold(vec![first], |mut all, i| {
         all.push(i);

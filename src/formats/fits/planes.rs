@@ -61,7 +61,9 @@ pub(super) fn bits(
         MaskCode::Bits(meaning) => each.through(of_bits(*meaning)),
         MaskCode::Names(names) => each.through(of_bits(named_bits(hdu, at, names)?)),
         MaskCode::Values(values) => {
-            each.through(|value| if value == 0 { 0 } else { values.get(&value).copied().unwrap_or(0) })
+            // Most pixels are 0, which may mean something too.
+            let of_zero = values.get(&0).copied().unwrap_or(0);
+            each.through(|value| if value == 0 { of_zero } else { values.get(&value).copied().unwrap_or(0) })
         }
         MaskCode::Tables(_) => Err(FileError::NoImage),
     }
