@@ -9,7 +9,7 @@ use crate::median::upper_median;
 /// taken off, is the noise of taking off.
 const LEAST_SHARE: f32 = 0.25;
 /// Variances whose noise is farther than this factor from that of the pixels are those of something else.
-const FACTOR: f32 = 1.6;
+const FACTOR: f32 = 2.5;
 
 /// Takes the sources' own photons off a background-subtracted band's variances, where they are in them. Their variance
 /// is what a pixel is above the sky, over the gain, whether the survey took it from the pixel itself or from a model:
@@ -24,7 +24,7 @@ pub(super) fn leave_sky(band: &mut Band, includes_sources: bool, sigma_nmgy: f32
     let median = median.ok_or("no usable pixel has a variance")?;
     let ratio = median.max(0.0).sqrt() / sigma_nmgy;
     if !(1.0 / FACTOR..FACTOR).contains(&ratio) {
-        return Err("the survey's variances and the pixels' own noise differ by more than a factor of 1.6");
+        return Err("the survey's variances and the pixels' own noise differ by more than a factor of 2.5");
     }
     let least = LEAST_SHARE * median;
     let rows = variance.pixels_mut().par_chunks_mut(1 << 16).zip(band.pixels.pixels().par_chunks(1 << 16));
