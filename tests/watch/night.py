@@ -11,6 +11,8 @@ import time
 import urllib.request
 
 import confluent_kafka
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shipped import ROOT
 
@@ -76,6 +78,7 @@ class Night:
         size = ["--width", SIDE_PX, "--height", SIDE_PX, "--seed", 6, "--flat", "--sources", 160]  # bright stars too
         run(os.environ["TWINPEAK"], "simulate", "--plain", "--out", self.sky, "--fields", FIELDS, *size, quiet=True)
         self.bundle()
+        self.known_stars()
         self.images = sorted(re.search(r"frame-r-(.*)\.fits", f.name)[1] for f in self.sky.glob("frame-r-*.fits"))
         self.broker("start")
         run("deploy/kafka.sh", "topics", "sdss", 4, "--dir", folder / "kafka")
@@ -90,6 +93,8 @@ class Night:
             "shadow.report": folder / "shadow.json",
             "remote.file_roots": folder,
             "remote.objects": f"file://{folder}/objects",
+            "reference.catalog": folder / "known.parquet",
+            "reference.magnitudes": "r=psfMag_r",
         }
         self.on_broker = Daemon("daemon", folder, ports[0], ["--kafka", self.bootstrap], settings)
         self.inbox.mkdir()
@@ -102,6 +107,12 @@ class Night:
         shutil.copytree(MODEL, model)
         run(os.environ["TWINPEAK"], "process", self.sky, "--out", out, quiet=True)
         run(os.environ["TWINPEAK"], "summary", out, "--expect", model)
+
+    def known_stars(self):
+        """What is found in these fields, as a reference catalogue of them: all is where it should be."""
+        columns = ["ra", "dec", "psfMag_r"]
+        found = [pq.read_table(file, columns=columns) for file in (self.folder / "processed").glob("*.catalog.parquet")]
+        pq.write_table(pa.concat_tables(found), self.folder / "known.parquet")
 
     def broker(self, what):
         """Starts it, always at the same address, or stops it."""
