@@ -11,9 +11,8 @@ use clap::{Args, Subcommand};
 
 use report::Report;
 use twinpeak_config::Layers;
-use twinpeak_config::assemble::{headers, loader, survey_of};
+use twinpeak_config::assemble::{fields, loader, survey_of};
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_store::Fields;
 
 /// `twinpeak survey`
 #[derive(Args, Debug)]
@@ -56,7 +55,7 @@ pub fn run(args: &SurveyCommand) -> anyhow::Result<Exit> {
     let survey = Arc::new(survey_of(&args.survey)?);
     let config = Layers::from_text(PathBuf::new(), String::new()).load().context(Fault::Config)?;
     let loader = loader(&config, &survey);
-    let fields = Fields::new(&args.frames, &args.tables, survey.clone(), &headers(&config, &survey));
+    let fields = fields(&config, &survey, &args.frames, &args.tables);
     let passed_over = fields.notes();
     let (mut sound, mut refused) = (0, 0);
     for (image, files) in fields {

@@ -99,7 +99,7 @@ impl ReferenceCatalog {
     /// known.
     pub fn compare(&self, rows: &[Row], wcs: &Wcs, size: (usize, usize), mjd: Option<f64>) -> Option<Agreement> {
         let (width, height) = (size.0 as f64, size.1 as f64);
-        let plane = TangentPlane::at(wcs.pixel_to_sky(width / 2.0, height / 2.0)?);
+        let plane = TangentPlane::at(wcs.pixel_to_sky(width / 2.0, height / 2.0)?)?;
         let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)];
         let reach = |(x, y)| wcs.pixel_to_sky(x, y).and_then(|at| plane.project(at)).map(|(x, y)| x.hypot(y));
         let radius_arcsec = corners.into_iter().filter_map(reach).fold(0.0, f64::max) + SEARCH_ARCSEC;
@@ -277,22 +277,20 @@ fn zero_point_offset(b: usize, pairs: &[(usize, usize)], found: &[Found], near: 
 
 /// The gnomonic projection about a point, arcsec.
 struct TangentPlane {
-    ra_deg: f64,
     dec_deg: f64,
+    wcs: Wcs,
 }
 
 impl TangentPlane {
-    fn at((ra_deg, dec_deg): (f64, f64)) -> Self {
-        Self { ra_deg, dec_deg }
+    fn at(centre_deg: (f64, f64)) -> Option<Self> {
+        const ARCSEC_DEG: f64 = 1.0 / 3600.0;
+        let cd = [[ARCSEC_DEG, 0.0], [0.0, ARCSEC_DEG]];
+        Some(Self { dec_deg: centre_deg.1, wcs: Wcs::tangent((1, 1), centre_deg, (0.0, 0.0), cd).ok()? })
     }
 
     /// East and north of the point; `None` on the other half of the sky.
     fn project(&self, (ra_deg, dec_deg): (f64, f64)) -> Option<(f64, f64)> {
-        let (d, dec, dec0) = ((ra_deg - self.ra_deg).to_radians(), dec_deg.to_radians(), self.dec_deg.to_radians());
-        let depth = dec0.sin() * dec.sin() + dec0.cos() * dec.cos() * d.cos();
-        let x = dec.cos() * d.sin() / depth;
-        let y = (dec0.cos() * dec.sin() - dec0.sin() * dec.cos() * d.cos()) / depth;
-        (depth > 0.0 && x.is_finite() && y.is_finite()).then(|| (x.to_degrees() * 3600.0, y.to_degrees() * 3600.0))
+        self.wcs.sky_to_pixel(ra_deg, dec_deg)
     }
 }
 

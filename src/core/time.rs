@@ -116,6 +116,11 @@ pub fn day_of(date: &str) -> Option<i64> {
         Some([year, month, day]) => (year, month, day),
         None => whole_numbers(date, '/', [2, 2, 2]).map(|[day, month, year]| (1900 + year, month, day))?,
     };
+    mjd_of_date(year, month, day)
+}
+
+/// MJD of a day of the Gregorian calendar; `None` where there is no such day.
+pub fn mjd_of_date(year: i64, month: i64, day: i64) -> Option<i64> {
     ((1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day)).then(|| mjd_of(year, month, day))
 }
 
@@ -133,8 +138,8 @@ pub fn second_of(time: &str) -> Option<f64> {
     sound.then(|| f64::from(hour * 3600 + minute * 60) + second)
 }
 
-/// Numbers of so many digits each, a sign between them.
-fn whole_numbers<const N: usize>(text: &str, sign: char, digits: [usize; N]) -> Option<[i64; N]> {
+/// Numbers of so many digits each, a sign between them, and nothing else.
+pub fn whole_numbers<const N: usize>(text: &str, sign: char, digits: [usize; N]) -> Option<[i64; N]> {
     let mut numbers = [0; N];
     let mut parts = text.split(sign);
     for (number, digits) in numbers.iter_mut().zip(digits) {

@@ -9,7 +9,8 @@ use twinpeak_core::files::FieldFiles;
 use twinpeak_core::frame::{Frame, ImageId, mask};
 use twinpeak_core::outcome::Rejection;
 use twinpeak_core::preprocess::plausible::{NoiseAgainstGain, SkyFacts, noise_against_gain};
-use twinpeak_core::preprocess::{self, Prepared, prepare};
+use twinpeak_core::preprocess::{Prepared, noise_ratio, prepare};
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::fits::{self, HduKind, HduSummary, Limits};
 use twinpeak_store::Loader;
@@ -113,7 +114,7 @@ impl Report {
         }
         let read: Vec<BandReport> = present(&frame).map(|b| BandReport::read(&frame, b, survey)).collect();
         let names = frame.files.clone();
-        match prepare(frame, survey, &preprocess::Settings::default()) {
+        match prepare(frame, survey, &Recipe::for_survey(survey).preprocess) {
             Ok(prepared) => report.prepared(read, &prepared, survey),
             Err(error) => {
                 report.bands = read;
@@ -187,12 +188,7 @@ impl BandReport {
     fn prepared(self, prepared: &Prepared, b: usize, survey: &Survey) -> Self {
         let (band, sky) = (&prepared.frame.bands[b], &prepared.sky[b]);
         let NoiseAgainstGain { ratio, .. } = noise_against_gain(&SkyFacts::of(band, b, sky, survey));
-        let variance_ratio = band.variance.as_ref().and_then(|variance| {
-            let mut usable: Vec<f32> =
-                variance.pixels().iter().copied().filter(|v| v.is_finite() && *v > 0.0).collect();
-            let middle = twinpeak_core::median::upper_median(&mut usable, f32::total_cmp)?;
-            Some(f64::from(middle).sqrt() / f64::from(sky.sigma_nmgy))
-        });
+        let variance_ratio = noise_ratio(band, sky.sigma_nmgy).map(f64::from);
         Self {
             shift_px: Some(prepared.shift_px[b]),
             sky_nmgy: Some(f64::from(sky.level_nmgy)),

@@ -4,13 +4,12 @@ use serde::Serialize;
 
 use twinpeak_core::aperture::gaussian_fwhm_px;
 use twinpeak_core::detections::{Detections, detection_weights};
-use twinpeak_core::extract;
 use twinpeak_core::filter::{matched_filter, weighted_sum};
 use twinpeak_core::frame::{BANDS, PerBand, mask};
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::psf::PsfQuality;
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
-use twinpeak_core::threshold::ThresholdSegmenter;
 
 /// Seeing that the filter is made for, arcsec: ordinary; it costs little to be off.
 const SEEING_ARCSEC: f64 = 1.2;
@@ -48,15 +47,7 @@ pub fn find(prepared: &Prepared, survey: &Survey) -> Sources {
     // Of the white sum, since the detection image is smoothed already.
     let sum = weighted_sum(&prepared.registered, &detection_weights(prepared, survey));
     let score = matched_filter(&sum, SEEING_ARCSEC / scale_arcsec);
-    let settings = extract::Settings {
-        detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
-        extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
-        min_area_px: 5,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
-        max_children: extract::Settings::MAX_CHILDREN,
-        max_component_px: extract::Settings::MAX_COMPONENT_PX,
-    };
+    let settings = Recipe::for_survey(survey).extract;
     let found = Detections::find(prepared, survey, &score, &settings, &[SEEING_ARCSEC; BANDS]);
     let mut shapes: Vec<_> = found.shapes().iter().filter(|s| s.windowed && is_clean(prepared, (s.x, s.y))).collect();
     shapes.sort_by(|a, b| b.flux_4px.total_cmp(&a.flux_4px));

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Sky;
 use crate::frame::{Band, Plane, mask};
 use crate::median::upper_median;
-use crate::survey::Survey;
+use crate::survey::{Survey, nmgy_of_mag};
 
 /// A frame is refused whose noise contradicts gain and zero point by more than this factor.
 pub const NOISE_FACTOR: f64 = 2.0;
@@ -43,8 +43,7 @@ impl SkyFacts {
     /// Of band `b`, whose `sky` was measured.
     pub fn of(band: &Band, b: usize, sky: &Sky, survey: &Survey) -> Self {
         let profile = survey.profile();
-        let typical =
-            10f64.powf(0.4 * (22.5 - profile.typical.sky_mag_arcsec2[b])) * profile.pixel_scale_arcsec.powi(2);
+        let typical = nmgy_of_mag(profile.typical.sky_mag_arcsec2[b]) * profile.pixel_scale_arcsec.powi(2);
         Self {
             sigma_nmgy: f64::from(sky.sigma_nmgy),
             level_nmgy: f64::from(sky.level_nmgy),

@@ -6,7 +6,7 @@ use super::{AREA, DISTANCE_SQUARED, RADIUS, Splines, Stamp};
 use crate::aperture::{HALF_LIGHT_PER_SIGMA, Shape, windowed_centroid};
 use crate::frame::mask;
 use crate::preprocess::Prepared;
-use crate::survey::Survey;
+use crate::survey::{Survey, nmgy_of_mag};
 
 /// Stars keep this far from the frame's edge, px.
 const EDGE_PX: f64 = 20.0;
@@ -61,9 +61,8 @@ pub(super) struct Seen {
 /// Isolated objects of the survey's magnitudes for PSF stars whose half-light radius lies near its mode.
 pub(super) fn select(shapes: &[Shape], survey: &Survey, frame_size: (usize, usize)) -> Selected {
     let limits = &survey.profile().psf_stars;
-    let flux = |mag: f64| 10f64.powf(0.4 * (22.5 - mag)); // nMgy
     let (faintest, mode_faintest, brightest) =
-        (flux(limits.faintest_mag), flux(limits.mode_faintest_mag), flux(limits.brightest_mag));
+        (nmgy_of_mag(limits.faintest_mag), nmgy_of_mag(limits.mode_faintest_mag), nmgy_of_mag(limits.brightest_mag));
     let (width, height) = (frame_size.0 as f64, frame_size.1 as f64);
     let possible = |s: &Shape| {
         s.x > EDGE_PX

@@ -14,34 +14,29 @@ fn real(key: &str, value: f64) -> (String, CardValue) {
     (key.to_owned(), CardValue::Real(value))
 }
 
-/// A plain TAN frame, and what is put in place of its cards or beside them.
-fn with(changes: &[(String, CardValue)]) -> Result<Wcs, WcsError> {
-    let mut cards = vec![
+/// A plain TAN frame but for its matrix.
+fn placed() -> Vec<(String, CardValue)> {
+    vec![
         text("CTYPE1", "RA---TAN"),
         text("CTYPE2", "DEC--TAN"),
         real("CRVAL1", 150.0),
         real("CRVAL2", 2.0),
         real("CRPIX1", 500.5),
         real("CRPIX2", 400.5),
-        real("CD1_1", -1e-4),
-        real("CD1_2", 0.0),
-        real("CD2_1", 0.0),
-        real("CD2_2", 1e-4),
-    ];
+    ]
+}
+
+/// A plain TAN frame, and what is put in place of its cards or beside them.
+fn with(changes: &[(String, CardValue)]) -> Result<Wcs, WcsError> {
+    let mut cards = placed();
+    cards.extend([real("CD1_1", -1e-4), real("CD1_2", 0.0), real("CD2_1", 0.0), real("CD2_2", 1e-4)]);
     cards.retain(|(key, _)| !changes.iter().any(|(other, _)| other == key));
     cards.extend(changes.iter().cloned());
     Wcs::from_cards(&cards, SIZE)
 }
 
 fn without_cd(more: &[(String, CardValue)]) -> Result<Wcs, WcsError> {
-    let mut cards = vec![
-        text("CTYPE1", "RA---TAN"),
-        text("CTYPE2", "DEC--TAN"),
-        real("CRVAL1", 150.0),
-        real("CRVAL2", 2.0),
-        real("CRPIX1", 500.5),
-        real("CRPIX2", 400.5),
-    ];
+    let mut cards = placed();
     cards.extend(more.iter().cloned());
     Wcs::from_cards(&cards, SIZE)
 }
