@@ -2,6 +2,7 @@
 //! registration. The trainer and the daemon both come through here, with the bundle's [`Settings`].
 
 mod background;
+mod clipped;
 mod constant;
 mod cosmic;
 mod defects;
@@ -188,7 +189,10 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     if let Some(refusal) = above_saturation(band, survey.band(b)) {
         return Err(refusal);
     }
-    no_data::mark_before_sky(band);
+    let rough = no_data::mark_before_sky(band);
+    if let Some(rough) = rough.filter(|_| search) {
+        clipped::mark(band, rough);
+    }
     // Pixels whose noise is less than a count are no whole counts: coadds, in which a count is a unit of flux.
     let step_nmgy = band.nmgy_per_dn.min(survey.profile().typical.sky_sigma_nmgy[b]);
     let dither = Dither::new(settings, b, step_nmgy);

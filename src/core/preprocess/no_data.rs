@@ -29,9 +29,9 @@ const SKY_SIGMA: f64 = 4.0;
 
 /// Level and scatter of a frame's pixels before anything is known of its sky.
 #[derive(Clone, Copy, Debug)]
-struct Rough {
-    level: f32,
-    sigma: f32,
+pub(super) struct Rough {
+    pub(super) level: f32,
+    pub(super) sigma: f32,
 }
 
 impl Rough {
@@ -49,19 +49,20 @@ impl Rough {
     }
 }
 
-/// Marks what can be told before the sky is measured, and must be, since it would spoil that.
-pub(super) fn mark_before_sky(band: &mut Band) {
+/// Marks what can be told before the sky is measured, and must be, since it would spoil that. Returns what the rest of
+/// the pixels are like; `None` where none is left.
+pub(super) fn mark_before_sky(band: &mut Band) -> Option<Rough> {
     let ceiling = if band.saturation_nmgy > 0.0 { ABSURD_SATURATION * band.saturation_nmgy as f32 } else { f32::MAX };
-    let Some(rough) = Rough::of(&band.pixels, &band.mask) else { return };
+    let rough = Rough::of(&band.pixels, &band.mask)?;
     let floor = if rough.sigma > 0.0 { rough.level - ABSURD_SIGMA * rough.sigma } else { f32::MIN };
     for (p, m) in band.pixels.pixels().iter().zip(band.mask.pixels_mut()) {
         *m |= if (*p < floor) | (*p > ceiling) { mask::NO_DATA } else { 0 };
     }
-    constant::mark_constant_blocks(&band.pixels, &mut band.mask, rough.level + constant::CLIPPED_SIGMA * rough.sigma);
+    constant::mark_constant_blocks(&band.pixels, &mut band.mask, rough.level, rough.sigma);
     // A dead half would have been the median.
-    if let Some(rough) = Rough::of(&band.pixels, &band.mask) {
-        mark_without_sky(band, rough);
-    }
+    let rough = Rough::of(&band.pixels, &band.mask)?;
+    mark_without_sky(band, rough);
+    Some(rough)
 }
 
 /// Marks areas, of blocks of 8x8 px, whose level shows that no sky fell on them.

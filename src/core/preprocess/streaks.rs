@@ -401,4 +401,4 @@ fn bleeds(band: &Band, streak: &Streak) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
