@@ -5,6 +5,7 @@ mod background;
 mod clipped;
 mod constant;
 mod cosmic;
+mod dead;
 mod defects;
 mod no_data;
 mod noise;
@@ -189,7 +190,7 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     if let Some(refusal) = above_saturation(band, survey.band(b)) {
         return Err(refusal);
     }
-    let rough = no_data::mark_before_sky(band);
+    let rough = no_data::mark_before_sky(band, plausible::allowed_noise(band, b, survey));
     if let Some(rough) = rough.filter(|_| search) {
         clipped::mark(band, rough);
     }
