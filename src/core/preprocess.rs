@@ -7,6 +7,8 @@ mod constant;
 mod cosmic;
 mod dead;
 mod defects;
+mod focus;
+mod inverted;
 mod no_data;
 mod noise;
 pub mod plausible;
@@ -206,6 +208,9 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         return Err(no_signal("the sky has no noise"));
     }
     let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
+    if let Some((dark, bright)) = inverted::is_negative(band, &background, sky.sigma_nmgy) {
+        return Err(PreprocessError::Negative { band: survey.band(b).to_owned(), dark, bright });
+    }
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
     let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
@@ -213,6 +218,9 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         .map_err(|problem| PreprocessError::Variance { band: survey.band(b).to_owned(), problem })?;
     if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
         return Err(refusal);
+    }
+    if let Some((rings, objects)) = focus::rings(band, sky.sigma_nmgy) {
+        return Err(PreprocessError::OutOfFocus { band: survey.band(b).to_owned(), rings, objects });
     }
     if search {
         defects::mark_bleeding(band, sky.sigma_nmgy);

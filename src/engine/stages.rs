@@ -155,6 +155,8 @@ pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>
             (Reason::BadUnits, "check weight.kind and weight.includes_sources in the survey file")
         }
         PreprocessError::SamePixels { .. } => (Reason::BadImage, "deliver each band's own exposure"),
+        PreprocessError::Negative { .. } => (Reason::BadImage, "deliver the image with light as positive numbers"),
+        PreprocessError::OutOfFocus { .. } => (Reason::BadImage, "look at the frame: the telescope's focus"),
         PreprocessError::Undersampled { .. } => (Reason::BadImage, "give frames whose stars are at least 1.6 px wide"),
         PreprocessError::Misregistered { .. } => {
             (Reason::BandMismatch, "check that all files show the same field and have the right coordinates")

@@ -72,6 +72,26 @@ pub enum PreprocessError {
         /// Name of the band that has the same pixels.
         other: String,
     },
+    /// A negative.
+    #[error("band {band}: {dark} objects lie below the sky and {bright} above it: the image is a negative")]
+    Negative {
+        /// Name of the band.
+        band: String,
+        /// Objects below the sky.
+        dark: usize,
+        /// Objects above it.
+        bright: usize,
+    },
+    /// Stars are rings.
+    #[error("band {band}: {rings} of its {objects} round objects are rings, dark in the middle: it is out of focus")]
+    OutOfFocus {
+        /// Name of the band.
+        band: String,
+        /// Objects that are rings.
+        rings: usize,
+        /// Objects that were asked.
+        objects: usize,
+    },
     /// Stars are too sharp for the pixels.
     #[error(
         "band {band}: its stars are {fwhm_px:.1} px wide at half maximum, and below 1.6 px they cannot be told from cosmic rays"
@@ -138,6 +158,8 @@ impl PreprocessError {
             | Self::Noise { band, .. }
             | Self::Variance { band, .. }
             | Self::SamePixels { band, .. }
+            | Self::Negative { band, .. }
+            | Self::OutOfFocus { band, .. }
             | Self::Undersampled { band, .. }
             | Self::Misregistered { band, .. }
             | Self::OtherGrid { band, .. }

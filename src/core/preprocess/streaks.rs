@@ -171,7 +171,7 @@ pub(super) fn find(band: &Band, sigma: f32) -> Vec<Streak> {
 }
 
 /// Blocks in units of their own noise; 0 where fewer than half of a block's pixels are usable.
-fn averaged(band: &Band, sigma: f32, block_px: usize) -> Plane<f32> {
+pub(super) fn averaged(band: &Band, sigma: f32, block_px: usize) -> Plane<f32> {
     let (columns, rows) = (band.pixels.width() / block_px, band.pixels.height() / block_px);
     let mut blocks = Plane::filled(columns, rows, 0.0);
     let mut count = vec![0u16; columns];
