@@ -35,6 +35,7 @@ pub use registration::Turn;
 
 use serde::{Deserialize, Serialize};
 use streaks::Streak;
+use streaks::alone::Path;
 pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
@@ -130,13 +131,21 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places, survey)?;
     let trails: PerBand<Vec<Streak>> = std::array::from_fn(|b| trails(&cleaned, b));
-    let streaks = trails.each_ref().map(Vec::len);
-    frame.bands.par_iter_mut().zip(&cleaned).zip(&trails).for_each(|((band, cleaned), trails)| {
-        cleaned.rays.mark(&mut band.mask);
-        trails.iter().for_each(|trail| trail.mark(&mut band.mask));
-        empty(band);
-        defects::mark_rim(&mut band.mask);
-    });
+    let short: PerBand<Vec<Path>> =
+        std::array::from_fn(|b| short_trails(&frame.bands, &cleaned, &places, b, &trails[b]));
+    let streaks = std::array::from_fn(|b| trails[b].len() + short[b].len());
+    frame.bands.par_iter_mut().zip(&cleaned).zip(trails.par_iter().zip(&short)).for_each(
+        |((band, cleaned), (trails, short))| {
+            cleaned.rays.mark(&mut band.mask);
+            trails.iter().for_each(|trail| trail.mark(&mut band.mask));
+            let size = (band.mask.width(), band.mask.height());
+            for (x, y) in short.iter().flat_map(|path| path.pixels(size)) {
+                band.mask.row_mut(y)[x] |= mask::BAD;
+            }
+            empty(band);
+            defects::mark_rim(&mut band.mask);
+        },
+    );
     let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
     onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
     let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
@@ -173,6 +182,7 @@ struct Cleaned {
     sky: Sky,
     rays: TooSharp,
     streaks: Vec<Streak>,
+    paths: Vec<Path>,
     steps: SkySteps,
 }
 
@@ -234,8 +244,11 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         saturation::mark(band, &cores);
         defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
     }
-    let streaks = if search { streaks::find(band, sky.sigma_nmgy) } else { Vec::new() };
-    Ok(Cleaned { sky, rays, streaks, steps })
+    let (streaks, paths) = match search {
+        true => (streaks::find(band, sky.sigma_nmgy), streaks::alone::paths(band, sky.sigma_nmgy)),
+        false => (Vec::new(), Vec::new()),
+    };
+    Ok(Cleaned { sky, rays, streaks, paths, steps })
 }
 
 /// The refusal of a band that is saturated for the most part.
@@ -301,13 +314,47 @@ fn compare(
 fn leave_out(band: &mut Band) -> Cleaned {
     band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), streaks: Vec::new(), steps: SkySteps::default() }
+    Cleaned {
+        sky: Sky::ABSENT,
+        rays: TooSharp::default(),
+        streaks: Vec::new(),
+        paths: Vec::new(),
+        steps: SkySteps::default(),
+    }
 }
 
 /// The lines of band `b` that are trails.
 fn trails(cleaned: &[Cleaned], b: usize) -> Vec<Streak> {
     let others = || cleaned.iter().enumerate().filter(|other| other.0 != b).flat_map(|other| &other.1.streaks);
     cleaned[b].streaks.iter().copied().filter(|streak| streak.is_trail(others())).collect()
+}
+
+/// The paths of band `b` that no other band shows, and that are no part of one of its straight trails.
+fn short_trails(
+    bands: &PerBand<Band>,
+    cleaned: &[Cleaned],
+    places: &PerBand<Place>,
+    b: usize,
+    trails: &[Streak],
+) -> Vec<Path> {
+    if cleaned[b].paths.is_empty() || !places[b].is_shift() {
+        return Vec::new();
+    }
+    let (width, height) = (bands[b].mask.width(), bands[b].mask.height());
+    let mut masked = Plane::filled(width, height, 0);
+    trails.iter().for_each(|trail| trail.mark(&mut masked));
+    let own = (&bands[b], cleaned[b].sky.sigma_nmgy);
+    let from = places[b].whole();
+    let is_other = |c: &usize| *c != b && cleaned[*c].sky.sigma_nmgy.is_finite() && places[*c].is_shift();
+    let others: Vec<_> = (0..BANDS)
+        .filter(is_other)
+        .map(|c| (&bands[c], cleaned[c].sky.sigma_nmgy, (places[c].whole().0 - from.0, places[c].whole().1 - from.1)))
+        .collect();
+    let is_new = |path: &&Path| {
+        let pixels = path.pixels((width, height));
+        2 * pixels.iter().filter(|(x, y)| masked.at(*x, *y) != 0).count() < pixels.len()
+    };
+    cleaned[b].paths.iter().filter(is_new).filter(|path| path.is_alone(own, &others)).cloned().collect()
 }
 
 /// Sets pixels without a measurement to 0.
