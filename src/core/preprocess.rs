@@ -212,7 +212,7 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
     let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
-    variance::leave_sky(band, with_sources, sky.sigma_nmgy)
+    variance::leave_sky(band, with_sources)
         .map_err(|problem| PreprocessError::Variance { band: survey.band(b).to_owned(), problem })?;
     if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
         return Err(refusal);

@@ -62,7 +62,7 @@ pub enum PreprocessError {
         /// Name of the band.
         band: String,
         /// What is wrong with them.
-        problem: &'static str,
+        problem: String,
     },
     /// A band's pixels are another's.
     #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
