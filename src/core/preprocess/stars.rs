@@ -2,9 +2,9 @@
 //! and a shutter closed: only the stars tell.
 //!
 //! A bright peak of one band is asked for in the other if it must show there, were it ten times fainter than the survey's
-//! ordinary object of its flux. What was measured of the pairs of bands of nine real fields (SDSS; 44 pairs) and stands
-//! behind the limits: of a band's peaks 96 to 100 % are the reference's, of the reference's all show in the band, and the
-//! median of their distances is below .2 px.
+//! ordinary object of its flux. What was measured of pairs of bands of real fields (SDSS) and stands behind the limits: of a
+//! band's 19 to 91 peaks 94 to 100 % are the reference's, all of the reference's 6 to 58 show in the band, and the median of
+//! their distances is at most .31 px.
 
 use rayon::prelude::*;
 
