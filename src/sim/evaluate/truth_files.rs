@@ -166,8 +166,9 @@ mod tests {
     fn a_simulation_is_read_whole() {
         let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
         let spec = Spec { width: 128, height: 128, sources: Some(20), ..Spec::default() };
-        let made = simulate(&spec, &survey).unwrap().truth;
-        let read = table(&made.to_csv(&survey), "r").unwrap();
+        let made = simulate(&spec, &survey).unwrap();
+        let (id, made) = (made.frame.id, made.truth);
+        let read = table(&made.to_csv(&survey, &id), "r").unwrap();
         assert_eq!(read.len(), made.objects.len());
         for (read, made) in read.iter().zip(&made.objects) {
             assert_eq!(read.star, made.class.is_point());
