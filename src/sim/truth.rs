@@ -118,6 +118,13 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// The one that the table writes so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Point, Self::Exponential, Self::DeVaucouleurs, Self::Spiral].into_iter().find(|p| p.as_str() == name)
+    }
+}
+
 impl SimulatedObject {
     /// A point source, to be given a place and magnitudes.
     pub(super) const POINT: Self = Self {
