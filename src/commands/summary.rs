@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::evaluate::catalog;
+use super::evaluate::{catalog, kinds_table, night};
 use crate::cli::SummaryArgs;
-use twinpeak_config::assemble::survey;
+use twinpeak_config::assemble::{fits_limits, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::drift::{Expected, FrameFacts};
 use twinpeak_core::survey::Survey;
 use twinpeak_nets::bundle::Bundle;
-use twinpeak_sim::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate, truth_files};
+use twinpeak_sim::evaluate::{Evaluation, KindRules, Method, Object, Rules, TrueObject, evaluate, truth_files};
 use twinpeak_store::{DoneRecord, Night};
 use twinpeak_telemetry::drift;
 
@@ -24,13 +24,21 @@ const APART_PX: f64 = 1e6;
 /// # Errors
 /// Where the folder, a record, a catalogue or a truth cannot be read.
 pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
-    let survey = survey(&args.config.load()?)?;
+    let config = args.config.load()?;
+    let survey = survey(&config)?;
     let night = Night::read(&args.out)?;
     let scores = match &args.truth {
         Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
         None => None,
     };
-    super::print(&render(&night, scores.as_ref(), &survey))?;
+    let mut text = render(&night, scores.as_ref(), &survey);
+    if let Some(folder) = &args.truth {
+        let fields = night::fields(&args.out, folder, &survey, &fits_limits(&config))?;
+        let report = night::report(&fields, &KindRules::for_scale(survey.profile().pixel_scale_arcsec), &survey);
+        text += &kinds_table::night(&report);
+        args.report.as_ref().map_or(Ok(()), |file| night::write(&report, file))?;
+    }
+    super::print(&text)?;
     if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
         let profile = survey.profile();
         let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;
@@ -290,6 +298,7 @@ mod tests {
             out: folder.path().into(),
             truth: Some(folder.path().join("nowhere")),
             record: None,
+            report: None,
             expect: None,
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),

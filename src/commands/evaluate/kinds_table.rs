@@ -1,0 +1,160 @@
+//! What was judged by kind, over repeats and in pairs, as tables for a person.
+
+use std::fmt::Write;
+
+use super::night::NightReport;
+use crate::commands::summary::aligned;
+use twinpeak_sim::evaluate::{
+    Bin, Deviation, FluxDeviation, Group, KindBin, KindReport, Light, PairedReport, RepeatReport, Share, Spread,
+};
+
+const DASH: &str = "-";
+
+/// A night's tables, lines ended.
+pub(crate) fn night(report: &NightReport) -> String {
+    let mut out = kinds(&report.kinds, &report.band);
+    out += &report.repeats.as_ref().map_or(String::new(), |repeats| of_repeats(repeats, &report.band));
+    out += &report.against.as_ref().map_or(String::new(), |against| of_pair(against, &report.band));
+    out
+}
+
+/// Classes and measurements by kind in the wide ranges, and close pairs.
+pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
+    let mut out =
+        format!("\nBy kind of object, {} field{}\n", report.fields, if report.fields == 1 { "" } else { "s" });
+    let head =
+        ["kind", band, "stars", "galaxies", "found", "*->g", "* p<.01", "g->*", "no class", "AUC", "calibration"];
+    let head = head.into_iter().chain(["(95 %)", "sure", "wrong", "p says", "sigma"]);
+    let mut classes = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    let head = ["kind", band, "x px", "y px", "pull x", "pull y", "pull ra", "pull dec", "psf of *", "pull"];
+    let head = head.into_iter().chain(["kron of exp", "pull", "kron of dev", "pull", "model of *", "pull"]);
+    let head = head.chain(["model of exp", "pull", "model of dev", "pull"]);
+    let mut measures = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    for group in &report.groups {
+        for bin in KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin)) {
+            classes.push(class_row(group.group, bin));
+            measures.push(measure_row(group.group, bin));
+        }
+    }
+    out += &aligned(&classes);
+    out += "*->g: stars called galaxies, g->*: galaxies called stars, of those with a class; sure: p < .05 or p > .95, with as \
+            many wrong as p says\n(sigma: how far off, in binomial deviations)\n\n";
+    out += &aligned(&measures);
+    out += "bias in px or mag (measured minus true: medians); pulls: median and width of (measured - true) / stated error\n\n";
+    let rows = report.rows_without_own;
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "rows without a true object of their own: {} of {} ({}); without any within reach: {:.1} a field",
+        rows.count,
+        rows.of,
+        figure(rows.share, 4),
+        report.false_per_field
+    );
+    let pairs = report.pairs.iter().map(|p| {
+        let share = share(&p.both_found, 2);
+        format!("{} px {share} of {}", p.separation_px, p.both_found.of)
+    });
+    let _ =
+        writeln!(out, "pairs of r < 21.5 at most 2 mag apart, both found: {}", pairs.collect::<Vec<_>>().join(", "));
+    out
+}
+
+fn class_row(group: Group, bin: &KindBin) -> Vec<String> {
+    let c = &bin.classes;
+    let calibration = c.calibration.as_ref();
+    vec![
+        group.name().into(),
+        range(bin.bin),
+        bin.stars.to_string(),
+        bin.galaxies.to_string(),
+        share(&bin.found, 3),
+        share(&c.stars_called_galaxy, 3),
+        share(&c.stars_below_01, 3),
+        share(&c.galaxies_called_star, 3),
+        share(&c.without_class, 3),
+        figure(c.auc, 4),
+        figure(calibration.map(|c| c.error), 3),
+        calibration.map_or(DASH.into(), |c| format!("{:.3}-{:.3}", c.low, c.high)),
+        c.sure.objects.to_string(),
+        c.sure.wrong.to_string(),
+        format!("{:.1}", c.sure.expected),
+        c.sure.sigma.map_or(DASH.into(), |s| format!("{s:+.1}")),
+    ]
+}
+
+fn measure_row(group: Group, bin: &KindBin) -> Vec<String> {
+    let stars = &bin.star_positions;
+    let off = |d: &Option<Deviation>| d.map_or(DASH.into(), |d| format!("{:+.3}", d.off.median));
+    let pull = |d: &Option<Deviation>| spread(d.and_then(|d| d.pull));
+    let mut row = vec![group.name().into(), range(bin.bin), off(&stars.x), off(&stars.y)];
+    row.extend([&stars.x, &stars.y, &stars.ra, &stars.dec].map(pull));
+    let fluxes = [("psfFlux", Light::Stars), ("kronFlux", Light::Exponential), ("kronFlux", Light::DeVaucouleurs)];
+    let models = [Light::Stars, Light::Exponential, Light::DeVaucouleurs].map(|light| ("modelFlux", light));
+    for (flux, light) in fluxes.into_iter().chain(models) {
+        let found: Option<&FluxDeviation> = bin.fluxes.iter().find(|f| f.flux == flux && f.objects == light);
+        row.push(found.map_or(DASH.into(), |f| format!("{:+.3}", f.mag.median)));
+        row.push(spread(found.and_then(|f| f.pull)));
+    }
+    row
+}
+
+fn of_repeats(report: &RepeatReport, band: &str) -> String {
+    let mut out = format!("\nRepeats: {} skies in {} fields\n", report.skies, report.fields);
+    let head =
+        ["kind", band, "classed", "p moves", "starProbErr", "ratio", "pull ra", "pull dec", "psf", "kron", "model"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    let told = report.groups.iter().filter(|g| matches!(g.group, Group::All | Group::Isolated | Group::Blended));
+    for (group, bin) in told.flat_map(|g| g.bins.iter().map(move |b| (g.group, b))) {
+        let flux = |name: &str| spread(bin.fluxes.iter().find(|f| f.flux == name).map(|f| f.pull));
+        let mut row = vec![group.name().into(), range(bin.bin), bin.classed.to_string()];
+        row.extend([(bin.prob_rms, 4), (bin.prob_stated, 4), (bin.prob_ratio, 2)].map(|(v, digits)| figure(v, digits)));
+        row.extend([spread(bin.ra), spread(bin.dec), flux("psfFlux"), flux("kronFlux"), flux("modelFlux")]);
+        table.push(row);
+    }
+    out += &aligned(&table);
+    out += "p moves: rms change of starProb about its mean over visits; ratio: to the stated error, where p moves by more than \
+            .01;\npulls: differences between visits over their stated errors, median and width\n";
+    out
+}
+
+fn of_pair(report: &PairedReport, band: &str) -> String {
+    let [first, second] = report.false_per_field;
+    let mut out =
+        format!("\nAgainst the other catalogues, {} fields: {first:.1} and {second:.1} false a field", report.fields);
+    if report.cut_signal_to_noise != [0.0; 2] {
+        let [first, second] = report.cut_signal_to_noise;
+        let _ = write!(out, ", rows under S/N {first:.2} and {second:.2} left out");
+    }
+    out += "\n";
+    let head = [band, "objects", "found", "by the other", "difference", "error", "by field"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for bin in &report.bins {
+        table.push(vec![
+            range(bin.bin),
+            bin.first.of.to_string(),
+            share(&bin.first, 4),
+            share(&bin.second, 4),
+            format!("{:+.4}", bin.difference),
+            format!("{:.4}", bin.error_by_object),
+            figure(bin.error_by_field, 4),
+        ]);
+    }
+    out + &aligned(&table)
+}
+
+fn range(bin: Bin) -> String {
+    format!("{:.1}-{:.1}", bin.low, bin.high)
+}
+
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or(DASH.into(), |v| format!("{v:.digits$}"))
+}
+
+fn share(share: &Share, digits: usize) -> String {
+    figure(share.share, digits)
+}
+
+fn spread(spread: Option<Spread>) -> String {
+    spread.map_or(DASH.into(), |s| format!("{:+.2} {:.2}", s.median, s.width))
+}
