@@ -45,12 +45,10 @@ pub struct EvaluateArgs {
     /// paired object by object
     #[arg(long, value_name = "DIR")]
     pub against: Option<PathBuf>,
-    /// With --against: leave out the faintest rows of both until no more than so many in a field are false
-    #[arg(long, value_name = "COUNT", requires = "against")]
+    /// Of a folder: for completeness by half magnitude, leave out the faintest rows until no more than so many in a field are
+    /// false
+    #[arg(long, value_name = "COUNT")]
     pub false_per_field: Option<f64>,
-    /// Only what is at most so much fainter counts as a neighbour [default: any true object does]
-    #[arg(long, value_name = "MAG")]
-    pub neighbour_fainter: Option<f64>,
     /// Where IMAGE.evaluation.json, IMAGE.roc.png and IMAGE.reliability.png go, for a folder night.evaluation.json [default:
     /// beside the catalogue]
     #[arg(long, value_name = "DIR")]

@@ -25,7 +25,7 @@ use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::FrameSource;
 use twinpeak_formats::fits;
 use twinpeak_sim::IGNORED;
-use twinpeak_sim::evaluate::{Evaluation, KindReport, Overlap, Rules, TrueObject, evaluate, forced};
+use twinpeak_sim::evaluate::{Evaluation, KindReport, KindRules, Overlap, Rules, TrueObject, evaluate, forced};
 use twinpeak_store as store;
 
 /// All metrics of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
@@ -58,10 +58,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     if args.catalog.is_dir() {
         return night::run(args, &survey, &fits_limits(&config));
     }
-    ensure!(
-        args.against.is_none(),
-        "--against compares folders of results: give a folder for the catalogue and the truth"
-    );
+    let of_folders = args.against.is_some() || args.false_per_field.is_some();
+    ensure!(!of_folders, "--against and --false-per-field are of folders: give one of results and one of the truth");
     let image = catalog::image_of(&args.catalog);
     let objects = catalog::read(&args.catalog, band)?;
     let mut truth = truth::read(&args.truth, band)?;
@@ -99,7 +97,7 @@ fn kinds(
     }
     let mut field = night::field(&args.catalog, &args.truth, image.to_owned(), survey, limits)?;
     field.known.iter_mut().zip(truth).for_each(|(known, object)| known.object = *object);
-    Ok(Some(KindReport::of(&[field], &night::rules(args, survey), survey)))
+    Ok(Some(KindReport::of(&[field], &KindRules::for_scale(survey.profile().pixel_scale_arcsec), survey)))
 }
 
 /// The frame's size: that of the truth's plane, else of the catalogue's masks; `None` where neither is there.
@@ -196,7 +194,6 @@ mod tests {
             frames: None,
             against: None,
             false_per_field: None,
-            neighbour_fainter: None,
             out: Some(folder.join("out")),
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),

@@ -12,7 +12,7 @@ use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::drift::{Expected, FrameFacts};
 use twinpeak_core::survey::Survey;
 use twinpeak_nets::bundle::Bundle;
-use twinpeak_sim::evaluate::{Evaluation, KindRules, Method, Object, Rules, TrueObject, evaluate, truth_files};
+use twinpeak_sim::evaluate::{Evaluation, Method, Object, Rules, TrueObject, evaluate, truth_files};
 use twinpeak_store::{DoneRecord, Night};
 use twinpeak_telemetry::drift;
 
@@ -34,7 +34,7 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
     let mut text = render(&night, scores.as_ref(), &survey);
     if let Some(folder) = &args.truth {
         let fields = night::fields(&args.out, folder, &survey, &fits_limits(&config))?;
-        let report = night::report(&fields, &KindRules::for_scale(survey.profile().pixel_scale_arcsec), &survey);
+        let report = night::report(&fields, None, &survey);
         text += &kinds_table::night(&report);
         args.report.as_ref().map_or(Ok(()), |file| night::write(&report, file))?;
     }

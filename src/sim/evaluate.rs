@@ -34,7 +34,7 @@ pub use matching::{brightest_first, nearest, one_to_one};
 pub use measures::{ColourDeviation, Deviation, FluxDeviation, Light, Positions, Shapes};
 pub use metrics::{BinAuc, Metrics, ROC_NODES, Scored};
 pub use overlap::Overlap;
-pub use paired::{PairedBin, PairedReport};
+pub use paired::{DetectionReport, FoundBin, PairedBin, PairedReport};
 pub use pairs::PairsAt;
 pub use repeats::{FluxChange, RepeatBin, RepeatGroup, RepeatReport};
 pub use roc::{Roc, RocPoint, roc};

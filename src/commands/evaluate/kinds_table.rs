@@ -5,14 +5,18 @@ use std::fmt::Write;
 use super::night::NightReport;
 use crate::commands::summary::aligned;
 use twinpeak_sim::evaluate::{
-    Bin, Deviation, FluxDeviation, Group, KindBin, KindReport, Light, PairedReport, RepeatReport, Share, Spread,
+    Bin, DetectionReport, Deviation, FluxDeviation, FoundBin, Group, KindBin, KindReport, Light, PairedReport,
+    RepeatReport, Share, Spread,
 };
 
 const DASH: &str = "-";
+/// Fewest objects of a line.
+const FEWEST: usize = 10;
 
 /// A night's tables, lines ended.
 pub(crate) fn night(report: &NightReport) -> String {
     let mut out = kinds(&report.kinds, &report.band);
+    out += &detection(&report.detection, &report.band);
     out += &report.repeats.as_ref().map_or(String::new(), |repeats| of_repeats(repeats, &report.band));
     out += &report.against.as_ref().map_or(String::new(), |against| of_pair(against, &report.band));
     out
@@ -31,7 +35,8 @@ pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
     let head = head.chain(["model of exp", "pull", "model of dev", "pull"]);
     let mut measures = vec![head.map(str::to_owned).collect::<Vec<_>>()];
     for group in &report.groups {
-        for bin in KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin)) {
+        let bins = KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin));
+        for bin in bins.filter(|b| b.stars + b.galaxies >= FEWEST) {
             classes.push(class_row(group.group, bin));
             measures.push(measure_row(group.group, bin));
         }
@@ -52,11 +57,14 @@ pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
         report.false_per_field
     );
     let pairs = report.pairs.iter().map(|p| {
-        let share = share(&p.both_found, 2);
-        format!("{} px {share} of {}", p.separation_px, p.both_found.of)
+        let (all, stars) = (share(&p.all, 2), share(&p.stars, 2));
+        format!("{} px {all} of {} ({stars} of {})", p.separation_px, p.all.of, p.stars.of)
     });
-    let _ =
-        writeln!(out, "pairs of r < 21.5 at most 2 mag apart, both found: {}", pairs.collect::<Vec<_>>().join(", "));
+    let _ = writeln!(
+        out,
+        "pairs of {band} < 21.5 at most 2 mag apart, both found (of stars): {}",
+        pairs.collect::<Vec<_>>().join(", ")
+    );
     out
 }
 
@@ -97,6 +105,20 @@ fn measure_row(group: Group, bin: &KindBin) -> Vec<String> {
         row.push(spread(found.and_then(|f| f.pull)));
     }
     row
+}
+
+fn detection(report: &DetectionReport, band: &str) -> String {
+    let mut out = format!("\nFound, {:.1} false a field", report.false_per_field);
+    if report.cut_signal_to_noise > 0.0 {
+        let _ = write!(out, ", rows under S/N {:.2} left out", report.cut_signal_to_noise);
+    }
+    out += "\n";
+    let row = |bin: &FoundBin| {
+        let error = bin.error_by_field.or(bin.found.error());
+        vec![range(bin.bin), bin.found.of.to_string(), share(&bin.found, 4), figure(error, 4)]
+    };
+    let head = [band, "objects", "complete", "error"].map(str::to_owned).to_vec();
+    out + &aligned(&std::iter::once(head).chain(report.bins.iter().map(row)).collect::<Vec<_>>())
 }
 
 fn of_repeats(report: &RepeatReport, band: &str) -> String {

@@ -10,7 +10,9 @@ use crate::cli::EvaluateArgs;
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::survey::Survey;
 use twinpeak_formats::fits;
-use twinpeak_sim::evaluate::{JudgedField, KindReport, KindRules, PairedReport, RepeatReport, truth_files};
+use twinpeak_sim::evaluate::{
+    DetectionReport, JudgedField, KindReport, KindRules, PairedReport, RepeatReport, truth_files,
+};
 use twinpeak_store as store;
 
 /// What `night.evaluation.json` holds.
@@ -22,16 +24,12 @@ pub(crate) struct NightReport {
     pub(super) images: Vec<String>,
     /// By kind and magnitude.
     pub(super) kinds: KindReport,
+    /// What was found, by half magnitude.
+    pub(super) detection: DetectionReport,
     /// Of skies that were visited more than once; null without any.
     pub(super) repeats: Option<RepeatReport>,
     /// Against the other night; null without one.
     pub(super) against: Option<PairedReport>,
-}
-
-/// What judges by kind, as the command line has it.
-pub(super) fn rules(args: &EvaluateArgs, survey: &Survey) -> KindRules {
-    let usual = KindRules::for_scale(survey.profile().pixel_scale_arcsec);
-    KindRules { neighbour_fainter_mag: args.neighbour_fainter, ..usual }
 }
 
 /// Runs `evaluate` on two folders.
@@ -39,7 +37,7 @@ pub(super) fn rules(args: &EvaluateArgs, survey: &Survey) -> KindRules {
 /// # Errors
 /// Where a file cannot be read, understood or written.
 pub(super) fn run(args: &EvaluateArgs, survey: &Survey, limits: &fits::Limits) -> anyhow::Result<Exit> {
-    let rules = rules(args, survey);
+    let rules = KindRules::for_scale(survey.profile().pixel_scale_arcsec);
     let fields = fields(&args.catalog, &args.truth, survey, limits)?;
     let against = args.against.as_ref().map(|other| {
         let others = self::fields(other, &args.truth, survey, limits)?;
@@ -52,19 +50,21 @@ pub(super) fn run(args: &EvaluateArgs, survey: &Survey, limits: &fits::Limits) -
         );
         Ok(PairedReport::of(&fields, &others, args.false_per_field, &rules, survey))
     });
-    let report = NightReport { against: against.transpose()?, ..report(&fields, &rules, survey) };
+    let report = NightReport { against: against.transpose()?, ..report(&fields, args.false_per_field, survey) };
     crate::commands::print(&kinds_table::night(&report))?;
     write(&report, &args.out.as_deref().unwrap_or(&args.catalog).join("night.evaluation.json"))?;
     Ok(Exit::Done)
 }
 
 /// Judges fields together.
-pub(crate) fn report(fields: &[JudgedField], rules: &KindRules, survey: &Survey) -> NightReport {
+pub(crate) fn report(fields: &[JudgedField], false_per_field: Option<f64>, survey: &Survey) -> NightReport {
+    let rules = KindRules::for_scale(survey.profile().pixel_scale_arcsec);
     NightReport {
         band: survey.band(survey.reference()).to_owned(),
         images: fields.iter().map(|f| f.image.clone()).collect(),
-        kinds: KindReport::of(fields, rules, survey),
-        repeats: RepeatReport::of(fields, rules, survey),
+        kinds: KindReport::of(fields, &rules, survey),
+        detection: DetectionReport::of(fields, false_per_field, &rules, survey),
+        repeats: RepeatReport::of(fields, &rules, survey),
         against: None,
     }
 }
@@ -130,4 +130,83 @@ pub(super) fn field(
         sky,
         known,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twinpeak_config::args::ConfigArgs;
+
+    /// Twenty objects 40 px apart, of which the first `missed` are not found, at two visits to one sky.
+    fn night(folder: &Path, missed: usize) -> EvaluateArgs {
+        let (out, truth) = (folder.join(format!("out-{missed}")), folder.join("truth"));
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::create_dir_all(&truth).unwrap();
+        for visit in ["f-1001", "f-2001"] {
+            let place = |i: usize| (60.0 + 40.0 * i as f64, 60.0);
+            let rows: Vec<_> = (missed..20).map(|i| (place(i), 20.2, i % 2 == 0)).collect();
+            super::super::catalog::testing::write(&out.join(format!("{visit}.catalog.parquet")), &rows);
+            let mut table =
+                String::from("# sky, whose objects have these ids at every visit: f-0001\nid,class,x,y,mag_r\n");
+            for i in 0..20 {
+                let class = if i % 2 == 0 { "star" } else { "galaxy" };
+                table += &format!("{},{class},{},{},20.2\n", i + 1, place(i).0, place(i).1);
+            }
+            std::fs::write(truth.join(format!("truth-{visit}.csv")), table).unwrap();
+        }
+        EvaluateArgs {
+            catalog: out,
+            truth,
+            frames: None,
+            against: None,
+            false_per_field: None,
+            out: Some(folder.join("json")),
+            config: ConfigArgs {
+                config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),
+                ..ConfigArgs::default()
+            },
+        }
+    }
+
+    #[test]
+    fn folders_are_judged_together_and_against_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [mut all, some] = [0, 3].map(|missed| night(folder.path(), missed));
+        all.against = Some(some.catalog.clone());
+        super::super::run(&all).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("json/night.evaluation.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&json["images"][1], &json["kinds"]["fields"]), (&"f-2001".into(), &2.into()));
+        let group = &json["kinds"]["groups"][1];
+        assert_eq!((&group["group"], &group["objects"]), (&"isolated".into(), &40.into()));
+        let bin = &group["bins"][0];
+        assert_eq!((&bin["stars"], &bin["galaxies"], &bin["found"]["share"]), (&20.into(), &20.into(), &1.0.into()));
+        assert_eq!(bin["classes"]["stars_called_galaxy"], serde_json::json!({"count": 0, "of": 20, "share": 0.0}));
+        assert_eq!(json["detection"]["bins"][0]["found"]["count"], 40);
+        assert_eq!((&json["repeats"]["skies"], &json["repeats"]["fields"]), (&1.into(), &2.into()));
+        // These catalogues state no error of p.
+        assert_eq!(json["repeats"]["groups"][0]["bins"][0]["classed"], 0);
+        let difference = json["against"]["bins"][0]["difference"].as_f64().unwrap();
+        assert!((difference - 0.15).abs() < 1e-12, "{difference}");
+
+        let report = report(&fields(&all.catalog, &all.truth, &survey(), &limits()).unwrap(), None, &survey());
+        let text = kinds_table::night(&report);
+        for part in
+            ["By kind of object, 2 fields", "isolated", "Found, 0.0 false a field", "Repeats: 1 skies in 2 fields"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        std::fs::remove_file(some.catalog.join("f-1001.catalog.parquet")).unwrap();
+        assert!(super::super::run(&all).unwrap_err().to_string().contains("not of the same fields"));
+        all.truth = folder.path().join("json");
+        assert!(super::super::run(&all).unwrap_err().to_string().contains("no truth-IMAGE.csv"));
+    }
+
+    fn survey() -> Survey {
+        Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap()
+    }
+
+    fn limits() -> fits::Limits {
+        fits::Limits::default()
+    }
 }

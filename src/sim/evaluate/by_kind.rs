@@ -81,8 +81,7 @@ impl KindReport {
         let judged: Vec<Judgement> = fields.iter().map(|field| Judgement::of(field, rules)).collect();
         let sum = |count: fn(&Judgement) -> usize| judged.iter().map(count).sum::<usize>();
         let group = |group: Group| {
-            let objects: Vec<&Judged> =
-                judged.iter().flat_map(|j| &j.objects).filter(|o| group.holds(o.kind)).collect();
+            let objects: Vec<&Judged> = judged.iter().flat_map(|j| &j.objects).filter(|o| group.holds(o)).collect();
             let bins = Self::WIDE.into_iter().chain(Bin::halves());
             let bins = bins.filter_map(|bin| KindBin::of(bin, &objects, survey)).collect();
             (!objects.is_empty()).then_some(GroupReport { group, objects: objects.len(), bins })
@@ -148,10 +147,15 @@ mod tests {
         rows.push(Row { x: Measured { value: 800.0, error: 0.1 }, ..rows[1].clone() }); // nothing is there
         let field = field(rows, known);
         let rules = KindRules::for_scale(0.396);
-        let report = KindReport::of(std::slice::from_ref(&field), &rules, &sdss());
+        let report = KindReport::of(&[field], &rules, &sdss());
         let of = |group| report.find(group, 16.0, 19.0).unwrap();
-        let counts = Group::ALL.map(|g| (of(g).stars, of(g).galaxies));
-        assert_eq!(counts, [(5, 2), (1, 1), (2, 1), (1, 0), (1, 1), (1, 0), (1, 0)]);
+        let count = |g| report.find(g, 16.0, 19.0).map_or((0, 0), |b| (b.stars, b.galaxies));
+        let [all, isolated, blended, near, touching, without, beside, beside_near, beside_touching, saturated, edge] =
+            Group::ALL.map(count);
+        assert_eq!([all, isolated, blended, near, touching], [(5, 2), (1, 1), (2, 1), (1, 0), (1, 1)]);
+        // A neighbour fainter by 3.9 mag is none that hurts.
+        assert_eq!([without, beside, beside_near, beside_touching], [(3, 1), (1, 1), (0, 0), (1, 1)]);
+        assert_eq!([saturated, edge], [(1, 0), (1, 0)]);
         let all = of(Group::All);
         assert_eq!((all.found.count, all.measured.count), (6, 6));
         assert_eq!((all.classes.stars_called_galaxy, all.classes.stars_below_01), (Share::new(2, 4), Share::new(1, 4)));
@@ -168,13 +172,8 @@ mod tests {
         let faint = report.find(Group::Near, 20.5, 22.0).unwrap();
         assert_eq!((faint.found.count, faint.measured.count), (1, 0));
         assert_eq!((report.rows_without_own, report.false_per_field), (Share::new(1, 8), 1.0));
-        let at = |px| report.pairs.iter().find(|p| p.separation_px == px).unwrap().both_found;
+        let at = |px| report.pairs.iter().find(|p| p.separation_px == px).unwrap().all;
         assert_eq!((at(3), at(6)), (Share::new(0, 1), Share::default())); // the other pair differs by 3.9 mag
-
-        // A neighbour that must not be fainter by 2 mag does not count.
-        let rules = KindRules { neighbour_fainter_mag: Some(2.0), ..rules };
-        let report = KindReport::of(&[field], &rules, &sdss());
-        assert_eq!(report.find(Group::Isolated, 16.0, 19.0).map(|b| b.stars), Some(2));
     }
 
     use super::super::{Measured, Row};

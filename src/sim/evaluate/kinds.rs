@@ -36,6 +36,15 @@ pub enum Group {
     Near,
     /// Of these, less than 4 px.
     Touching,
+    /// Those with a neighbour within 8 px that is at most 2 mag fainter than they are, saturated or not: what hurts. Edges
+    /// are left out.
+    BesideBright,
+    /// Of these, the nearest such neighbour at 4 to 8 px.
+    BesideBrightNear,
+    /// Of these, nearer than 4 px.
+    BesideBrightTouching,
+    /// Those without such a neighbour, edges left out.
+    WithoutBright,
     /// Those with a saturated core.
     Saturated,
     /// Those at the frame's edge.
@@ -44,17 +53,34 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 7] =
-        [Self::All, Self::Isolated, Self::Blended, Self::Near, Self::Touching, Self::Saturated, Self::Edge];
+    pub const ALL: [Self; 11] = [
+        Self::All,
+        Self::Isolated,
+        Self::Blended,
+        Self::Near,
+        Self::Touching,
+        Self::WithoutBright,
+        Self::BesideBright,
+        Self::BesideBrightNear,
+        Self::BesideBrightTouching,
+        Self::Saturated,
+        Self::Edge,
+    ];
 
-    /// Whether an object of this kind is in it.
-    pub fn holds(self, kind: Kind) -> bool {
+    /// Whether an object is in it.
+    pub fn holds(self, object: &Judged) -> bool {
+        let kind = object.kind;
+        let bright = object.bright_neighbour;
         match self {
             Self::All => true,
             Self::Isolated => kind == Kind::Isolated,
             Self::Blended => matches!(kind, Kind::Near | Kind::Touching),
             Self::Near => kind == Kind::Near,
             Self::Touching => kind == Kind::Touching,
+            Self::WithoutBright => kind != Kind::Edge && bright.is_none(),
+            Self::BesideBright => kind != Kind::Edge && bright.is_some(),
+            Self::BesideBrightNear => kind != Kind::Edge && bright == Some(Kind::Near),
+            Self::BesideBrightTouching => kind != Kind::Edge && bright == Some(Kind::Touching),
             Self::Saturated => kind == Kind::Saturated,
             Self::Edge => kind == Kind::Edge,
         }
@@ -68,6 +94,10 @@ impl Group {
             Self::Blended => "blended, < 8 px",
             Self::Near => "of these 4-8 px",
             Self::Touching => "of these < 4 px",
+            Self::WithoutBright => "no bright one < 8 px",
+            Self::BesideBright => "beside a bright one",
+            Self::BesideBrightNear => "of these 4-8 px",
+            Self::BesideBrightTouching => "of these < 4 px",
             Self::Saturated => "saturated",
             Self::Edge => "edge, < 25 px",
         }
@@ -81,8 +111,8 @@ pub struct KindRules {
     pub neighbour_px: f64,
     /// A neighbour within this touches, px.
     pub touching_px: f64,
-    /// A neighbour is at most this much fainter; `None`: of any magnitude.
-    pub neighbour_fainter_mag: Option<f64>,
+    /// A bright neighbour is at most this much fainter; others are of any magnitude.
+    pub bright_neighbour_mag: f64,
     /// An object within this of the frame's edge is at the edge, px.
     pub edge_px: f64,
     /// A row within this of a true object measures it, px: the brightest true object chooses first.
@@ -99,7 +129,7 @@ impl KindRules {
         Self {
             neighbour_px: 8.0,
             touching_px: 4.0,
-            neighbour_fainter_mag: None,
+            bright_neighbour_mag: 2.0,
             edge_px: 25.0,
             measured_px: 0.99 / pixel_scale_arcsec,
             found_px: 2.0 / pixel_scale_arcsec,
@@ -115,6 +145,8 @@ pub struct Judged<'a> {
     pub known: &'a Known,
     /// What makes it hard.
     pub kind: Kind,
+    /// Whether its nearest bright neighbour is near or touches; `None` without one.
+    pub bright_neighbour: Option<Kind>,
     /// Its magnitude in the reference band: the truth's, else the row's; NaN without either.
     pub mag: f64,
     /// The row that measures it.
@@ -147,21 +179,25 @@ impl<'a> Judgement<'a> {
         let neighbours = within(&places, &places, rules.neighbour_px);
         let judged = |k: usize| {
             let (known, row) = (&field.known[k], measured[k].map(|r| &field.rows[r]));
-            let counts = |&(_, other): &(f64, usize)| {
-                let is_bright = |limit: f64| mags[other] < mags[k] + limit;
-                other != k && rules.neighbour_fainter_mag.is_none_or(is_bright)
+            let nearest = |limit_mag: f64| {
+                let others = neighbours[k].iter().filter(|(_, other)| *other != k);
+                // Without magnitudes every neighbour counts.
+                let bright = others.filter(|(_, other)| !(mags[*other] >= mags[k] + limit_mag));
+                match bright.map(|n| n.0).fold(f64::INFINITY, f64::min) {
+                    d if d < rules.touching_px => Some(Kind::Touching),
+                    d if d < rules.neighbour_px => Some(Kind::Near),
+                    _ => None,
+                }
             };
-            let nearest = neighbours[k].iter().filter(|n| counts(n)).map(|n| n.0).fold(f64::INFINITY, f64::min);
             let is_saturated = known.is_saturated.unwrap_or_else(|| row.is_some_and(Row::is_flagged_saturated));
-            let kind = match nearest {
+            let kind = match nearest(f64::INFINITY) {
                 _ if field.size.is_some_and(|size| is_at_edge(places[k], size, rules.edge_px)) => Kind::Edge,
                 _ if is_saturated => Kind::Saturated,
-                d if d < rules.touching_px => Kind::Touching,
-                d if d < rules.neighbour_px => Kind::Near,
-                _ => Kind::Isolated,
+                neighbour => neighbour.unwrap_or(Kind::Isolated),
             };
+            let bright_neighbour = nearest(rules.bright_neighbour_mag);
             let mag = known.object.mag.or(row.map(|r| r.mag)).unwrap_or(f64::NAN);
-            Judged { known, kind, mag, row, is_found: found[k].is_some() }
+            Judged { known, kind, bright_neighbour, mag, row, is_found: found[k].is_some() }
         };
         let seen: Vec<_> = (0..places.len()).filter(|&k| mags[k].is_nan() || mags[k] < rules.false_mag).collect();
         let seen: Vec<_> = seen.into_iter().map(|k| places[k]).collect();

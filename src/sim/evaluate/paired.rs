@@ -1,5 +1,5 @@
-//! Two catalogues of the same fields: which finds more? Paired object by object, so that what the fields have in common
-//! does not blur the difference.
+//! What is found, at a number of false rows; and of two catalogues of the same fields, which finds more. They are paired
+//! object by object, so that what the fields have in common does not blur the difference.
 
 use serde::Serialize;
 
@@ -8,6 +8,59 @@ use super::kinds::{Judgement, KindRules};
 use super::rows::{JudgedField, Row};
 use super::statistics::Share;
 use twinpeak_core::survey::Survey;
+
+/// Completeness at a number of false rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DetectionReport {
+    /// Number of fields.
+    pub fields: usize,
+    /// False rows a field.
+    pub false_per_field: f64,
+    /// Rows below this signal to noise (PSF fluxes of the shape bands) were left out to have that many; 0 for none.
+    pub cut_signal_to_noise: f64,
+    /// By half magnitude.
+    pub bins: Vec<FoundBin>,
+}
+
+/// Objects of one half magnitude.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FoundBin {
+    /// True magnitudes in the reference band.
+    pub bin: Bin,
+    /// Those that a row has found.
+    pub found: Share,
+    /// Standard error of the share from the scatter between fields; null of fewer than three.
+    pub error_by_field: Option<f64>,
+}
+
+impl DetectionReport {
+    /// Of a catalogue of each field. With `false_per_field` the faintest rows are left out until no more are false.
+    pub fn of(fields: &[JudgedField], false_per_field: Option<f64>, rules: &KindRules, survey: &Survey) -> Self {
+        let detected = Detected::of(fields, false_per_field, rules, survey);
+        let bin = |bin: Bin| {
+            let inside = |k: usize| detected.fields[k].iter().filter(move |o| bin.holds(o.0)).map(|o| o.1);
+            let found = Share::of((0..fields.len()).flat_map(inside));
+            let field = |k: usize| inside(k).fold((0.0, 0.0), |(sum, n), f| (sum + f64::from(u8::from(f)), n + 1.0));
+            let error_by_field = ratio_error((0..fields.len()).map(field));
+            (found.of > 0).then_some(FoundBin { bin, found, error_by_field })
+        };
+        Self {
+            fields: fields.len(),
+            false_per_field: detected.false_per_field,
+            cut_signal_to_noise: detected.cut,
+            bins: Bin::halves().filter_map(bin).collect(),
+        }
+    }
+}
+
+/// Standard error of a ratio of two sums over fields, of each field's parts; `None` of fewer than three.
+fn ratio_error(parts: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let parts: Vec<(f64, f64)> = parts.collect();
+    let (sum, n) = parts.iter().fold((0.0, 0.0), |(s, n), part| (s + part.0, n + part.1));
+    let off: f64 = parts.iter().map(|part| (part.0 - sum / n * part.1).powi(2)).sum();
+    let fields = parts.len() as f64;
+    (parts.len() > 2).then(|| (off * fields / (fields - 1.0)).sqrt() / n)
+}
 
 /// Completeness of two catalogues at their numbers of false rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,7 +75,7 @@ pub struct PairedReport {
     pub bins: Vec<PairedBin>,
 }
 
-/// Objects of one half magnitude.
+/// Objects of one half magnitude, by both catalogues.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PairedBin {
     /// True magnitudes in the reference band.
@@ -113,17 +166,11 @@ impl PairedBin {
         let alone = |which: fn(&(bool, bool)) -> bool| all.iter().filter(|p| which(p)).count() as f64;
         let (ours, theirs) = (alone(|p| p.0 && !p.1), alone(|p| p.1 && !p.0));
         let difference = (ours - theirs) / n;
-        let by_field = (first.fields.len() > 2).then(|| {
-            // Of a ratio of sums over fields.
-            let off = (0..first.fields.len()).map(|k| {
-                let (sum, n) = pairs(k).fold((0.0, 0.0), |(sum, n), (a, b)| {
-                    (sum + f64::from(u8::from(a)) - f64::from(u8::from(b)), n + 1.0)
-                });
-                (sum - difference * n).powi(2)
-            });
-            let fields = first.fields.len() as f64;
-            (off.sum::<f64>() * fields / (fields - 1.0)).sqrt() / n
-        });
+        let field = |k: usize| {
+            pairs(k)
+                .fold((0.0, 0.0), |(sum, n), (a, b)| (sum + f64::from(u8::from(a)) - f64::from(u8::from(b)), n + 1.0))
+        };
+        let by_field = ratio_error((0..first.fields.len()).map(field));
         (!all.is_empty()).then(|| Self {
             bin,
             first: Share::of(all.iter().map(|p| p.0)),
@@ -169,5 +216,16 @@ mod tests {
         assert_eq!(cut.false_per_field, [0.0, 0.0]);
         assert!((cut.cut_signal_to_noise[0] - 3.0 * f64::sqrt(3.0)).abs() < 0.02, "{cut:?}");
         assert_eq!(cut.bins[0].first, Share::new(117, 120));
+        let alone = DetectionReport::of(&fields(&second), None, &rules, &sdss());
+        assert_eq!((alone.bins.len(), alone.bins[0].found, alone.false_per_field), (1, Share::new(105, 120), 0.0));
+        assert!(alone.bins[0].error_by_field.unwrap() < 1e-9);
+    }
+
+    #[test]
+    fn a_ratios_error_is_that_of_its_fields() {
+        // np: r = sum(a)/sum(n); sqrt(3/2 * sum((a - r n)^2)) / sum(n)
+        let error = ratio_error([(5.0, 10.0), (8.0, 10.0), (2.0, 10.0)].into_iter()).unwrap();
+        assert!((error - f64::sqrt(1.5 * 18.0) / 30.0).abs() < 1e-12);
+        assert_eq!(ratio_error([(5.0, 10.0), (8.0, 10.0)].into_iter()), None);
     }
 }

@@ -19,12 +19,14 @@ pub struct PairsAt {
     /// Separation, px, to within half a pixel.
     pub separation_px: u32,
     /// Pairs of which each has a row of its own within `measured_px`.
-    pub both_found: Share,
+    pub all: Share,
+    /// The same of pairs of stars.
+    pub stars: Share,
 }
 
 /// Pairs of all fields, away from edges and saturated cores: both r < 21.5, at most 2 mag apart.
 pub(super) fn pairs(fields: &[Judgement]) -> Vec<PairsAt> {
-    let mut found: Vec<Vec<bool>> = vec![Vec::new(); SEPARATIONS_PX.len()];
+    let mut found: Vec<Vec<(bool, bool)>> = vec![Vec::new(); SEPARATIONS_PX.len()];
     for field in fields {
         let usable = |kind: Kind| !matches!(kind, Kind::Edge | Kind::Saturated);
         let bright: Vec<_> = field.objects.iter().filter(|o| o.mag < FAINTEST_MAG && usable(o.kind)).collect();
@@ -35,11 +37,18 @@ pub(super) fn pairs(fields: &[Judgement]) -> Vec<PairsAt> {
                 if (bright[a].mag - bright[b].mag).abs() > FAINTER_MAG {
                     continue;
                 }
+                let [a, b] = [bright[a], bright[b]];
+                let both = a.row.is_some() && b.row.is_some();
+                let stars = a.known.object.star && b.known.object.star;
                 let at = SEPARATIONS_PX.iter().position(|s| (distance - f64::from(*s)).abs() < 0.5);
-                at.into_iter().for_each(|k| found[k].push(bright[a].row.is_some() && bright[b].row.is_some()));
+                at.into_iter().for_each(|k| found[k].push((stars, both)));
             }
         }
     }
-    let told = |(separation_px, found): (u32, Vec<bool>)| PairsAt { separation_px, both_found: Share::of(found) };
+    let told = |(separation_px, found): (u32, Vec<(bool, bool)>)| PairsAt {
+        separation_px,
+        all: Share::of(found.iter().map(|f| f.1)),
+        stars: Share::of(found.iter().filter(|f| f.0).map(|f| f.1)),
+    };
     SEPARATIONS_PX.into_iter().zip(found).map(told).collect()
 }

@@ -77,7 +77,7 @@ impl RepeatReport {
         skies.retain(|_, visits| visits.len() > 1);
         let objects: Vec<Visited> = skies.values().flat_map(|visits| visited(visits, rules)).collect();
         let group = |group: Group| {
-            let chosen: Vec<&Visited> = objects.iter().filter(|v| group.holds(v.first.kind)).collect();
+            let chosen: Vec<&Visited> = objects.iter().filter(|v| group.holds(&v.first)).collect();
             let bins: Vec<_> = Bin::halves().filter_map(|bin| RepeatBin::of(bin, &chosen, survey)).collect();
             (!bins.is_empty()).then_some(RepeatGroup { group, bins })
         };
