@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::night::NightReport;
 use crate::commands::summary::aligned;
 use twinpeak_sim::evaluate::{
-    Bin, DetectionReport, Deviation, FluxDeviation, FoundBin, Group, KindBin, KindReport, Light, PairedReport,
-    RepeatReport, Share, Spread,
+    Bin, DetectionReport, Deviation, FluxDeviation, FluxKind, FoundBin, Group, KindBin, KindReport, Light,
+    PairedReport, RepeatReport, Share, Spread,
 };
 
 const DASH: &str = "-";
@@ -28,12 +28,10 @@ pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
         format!("\nBy kind of object, {} field{}\n", report.fields, if report.fields == 1 { "" } else { "s" });
     let head =
         ["kind", band, "stars", "galaxies", "found", "*->g", "* p<.01", "g->*", "no class", "AUC", "calibration"];
-    let head = head.into_iter().chain(["(95 %)", "sure", "wrong", "p says", "sigma"]);
+    let head = head.into_iter().chain(["(95 %)", "sure", "wrong", "p says", "sigma", "flagged"]);
     let mut classes = vec![head.map(str::to_owned).collect::<Vec<_>>()];
-    let head = ["kind", band, "x px", "y px", "pull x", "pull y", "pull ra", "pull dec", "psf of *", "pull"];
-    let head = head.into_iter().chain(["kron of exp", "pull", "kron of dev", "pull", "model of *", "pull"]);
-    let head = head.chain(["model of exp", "pull", "model of dev", "pull"]);
-    let mut measures = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    let head = ["kind", band, "x px", "y px", "pull x", "pull y", "pull ra", "pull dec", "psf bias", "pull"];
+    let mut measures = vec![head.map(str::to_owned).to_vec()];
     for group in &report.groups {
         let bins = KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin));
         for bin in bins.filter(|b| b.stars + b.galaxies >= FEWEST) {
@@ -43,14 +41,16 @@ pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
     }
     out += &aligned(&classes);
     out += "*->g: stars called galaxies, g->*: galaxies called stars, of those with a class; sure: p < .05 or p > .95, with as \
-            many wrong as p says\n(sigma: how far off, in binomial deviations)\n\n";
+            many wrong as p says\n(sigma: how far off, in binomial deviations); flagged: as saturated\n\n";
     out += &aligned(&measures);
-    out += "bias in px or mag (measured minus true: medians); pulls: median and width of (measured - true) / stated error\n\n";
+    out += "of stars; bias in px or mag (measured minus true: medians); pulls: median and width of (measured - true) / stated \
+            error\n\n";
     let rows = report.rows_without_own;
+    out += &totals(report, band);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "rows without a true object of their own: {} of {} ({}); without any within reach: {:.1} a field",
+        "\nrows without a true object of their own: {} of {} ({}); without any within reach: {:.1} a field",
         rows.count,
         rows.of,
         figure(rows.share, 4),
@@ -88,6 +88,7 @@ fn class_row(group: Group, bin: &KindBin) -> Vec<String> {
         c.sure.wrong.to_string(),
         format!("{:.1}", c.sure.expected),
         c.sure.sigma.map_or(DASH.into(), |s| format!("{s:+.1}")),
+        share(&bin.flagged_saturated, 3),
     ]
 }
 
@@ -97,14 +98,37 @@ fn measure_row(group: Group, bin: &KindBin) -> Vec<String> {
     let pull = |d: &Option<Deviation>| spread(d.and_then(|d| d.pull));
     let mut row = vec![group.name().into(), range(bin.bin), off(&stars.x), off(&stars.y)];
     row.extend([&stars.x, &stars.y, &stars.ra, &stars.dec].map(pull));
-    let fluxes = [("psfFlux", Light::Stars), ("kronFlux", Light::Exponential), ("kronFlux", Light::DeVaucouleurs)];
-    let models = [Light::Stars, Light::Exponential, Light::DeVaucouleurs].map(|light| ("modelFlux", light));
-    for (flux, light) in fluxes.into_iter().chain(models) {
-        let found: Option<&FluxDeviation> = bin.fluxes.iter().find(|f| f.flux == flux && f.objects == light);
-        row.push(found.map_or(DASH.into(), |f| format!("{:+.3}", f.mag.median)));
-        row.push(spread(found.and_then(|f| f.pull)));
-    }
+    let psf = bin.fluxes.iter().find(|f| f.flux == "psfFlux" && f.objects == Light::Stars);
+    row.push(psf.map_or(DASH.into(), |f| format!("{:+.3}", f.mag.median)));
+    row.push(spread(psf.and_then(|f| f.pull)));
     row
+}
+
+/// Every flux of stars and galaxies against the true total, alone and blended.
+fn totals(report: &KindReport, band: &str) -> String {
+    let head = ["light", "kind", band, "objects"].map(str::to_owned).into_iter();
+    let fluxes = FluxKind::ALL.map(FluxKind::column);
+    let head = head.chain(fluxes.iter().flat_map(|f| [(*f).to_owned(), "pull".to_owned()]));
+    let mut table = vec![head.chain(["colours of the last".to_owned()]).collect::<Vec<_>>()];
+    let groups = || report.groups.iter().filter(|g| matches!(g.group, Group::Isolated | Group::Blended));
+    for (light, group) in Light::ALL.into_iter().flat_map(|light| groups().map(move |group| (light, group))) {
+        for bin in KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin)) {
+            let of = |flux: &str| bin.fluxes.iter().find(|f| f.objects == light && f.flux == flux);
+            let found: Vec<Option<&FluxDeviation>> = fluxes.iter().map(|flux| of(flux)).collect();
+            let Some(last) = found.iter().flatten().next_back().filter(|f| f.mag.objects >= FEWEST) else { continue };
+            let mut row =
+                vec![light.name().into(), group.group.name().into(), range(bin.bin), last.mag.objects.to_string()];
+            for flux in &found {
+                row.push(flux.map_or(DASH.into(), |f| format!("{:+.3} ({:.3})", f.mag.median, f.mag.median_err)));
+                row.push(spread(flux.and_then(|f| f.pull)));
+            }
+            let colours = last.colours.iter().map(|c| format!("{} {:+.3}", c.colour, c.mag.median));
+            row.push(colours.collect::<Vec<_>>().join(", "));
+            table.push(row);
+        }
+    }
+    aligned(&table)
+        + "measured minus true total, mag (standard error of the median), in the reference band; apFlux is of a circle\n"
 }
 
 fn detection(report: &DetectionReport, band: &str) -> String {

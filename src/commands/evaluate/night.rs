@@ -202,6 +202,52 @@ mod tests {
         assert!(super::super::run(&all).unwrap_err().to_string().contains("no truth-IMAGE.csv"));
     }
 
+    #[test]
+    fn the_page_names_every_key() {
+        let page = include_str!("../../../docs/evaluate.md");
+        let spec = twinpeak_sim::Spec { width: 400, height: 300, density: 4.0, ..twinpeak_sim::Spec::default() };
+        let made = twinpeak_sim::simulate(&spec, &survey()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth-a.csv");
+        std::fs::write(&path, made.truth.to_csv(&survey(), &made.frame.id)).unwrap();
+        let (known, _) = truth_files::read_known(&path, &survey()).unwrap();
+        let measured = |value: f64| twinpeak_sim::evaluate::Measured { value, error: 0.1 };
+        let row = |k: &twinpeak_sim::evaluate::Known| twinpeak_sim::evaluate::Row {
+            x: measured(k.object.x),
+            y: measured(k.object.y),
+            star_prob: Some(0.5),
+            star_prob_err: Some(0.1),
+            fluxes: [[measured(1.0); 5]; 4],
+            model_radius_arcsec: measured(1.0),
+            model_axis_ratio: measured(0.5),
+            model_theta_deg: measured(5.0),
+            ..Default::default()
+        };
+        let rows = known.iter().map(row).collect();
+        let field = JudgedField { image: "a".into(), sky: "a".into(), size: Some((400, 300)), rows, known };
+        let mut report = report(&[field.clone(), field.clone()], None, &survey());
+        let rules = KindRules::for_scale(0.396);
+        report.against = Some(PairedReport::of(&[field.clone()], &[field], None, &rules, &survey()));
+        let mut keys = std::collections::BTreeSet::new();
+        collect(&serde_json::to_value(&report).unwrap(), &mut keys);
+        assert!(keys.len() > 60, "{keys:?}");
+        for key in keys {
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            assert!(page.split(|c| !is_word(c)).any(|word| word == key), "docs/evaluate.md does not name {key}");
+        }
+    }
+
+    fn collect(value: &serde_json::Value, keys: &mut std::collections::BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+                keys.insert(key.clone());
+                collect(value, keys);
+            }),
+            serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, keys)),
+            _ => {}
+        }
+    }
+
     fn survey() -> Survey {
         Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap()
     }

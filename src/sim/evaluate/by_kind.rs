@@ -52,6 +52,8 @@ pub struct KindBin {
     pub found: Share,
     /// Objects that a row measures, within `measured_px`.
     pub measured: Share,
+    /// Of these, those whose row is flagged as saturated.
+    pub flagged_saturated: Share,
     /// Their classes.
     pub classes: Classes,
     /// Positions of the stars.
@@ -113,6 +115,7 @@ impl KindBin {
             galaxies: galaxies.len(),
             found: Share::of(inside.iter().map(|o| o.is_found)),
             measured: Share::of(inside.iter().map(|o| o.row.is_some())),
+            flagged_saturated: Share::of(inside.iter().filter_map(|o| Some(o.row?.is_flagged_saturated()))),
             classes: Classes::of(&inside),
             star_positions: Positions::of(&stars),
             galaxy_positions: Positions::of(&galaxies),
@@ -159,6 +162,7 @@ mod tests {
         let all = of(Group::All);
         assert_eq!((all.found.count, all.measured.count), (6, 6));
         assert_eq!((all.classes.stars_called_galaxy, all.classes.stars_below_01), (Share::new(2, 4), Share::new(1, 4)));
+        assert_eq!(all.flagged_saturated, Share::new(1, 6));
         assert_eq!(all.classes.galaxies_called_star, Share::new(1, 1));
         assert_eq!((all.classes.without_class, all.classes.sure.wrong), (Share::new(1, 6), 2));
         let x = all.star_positions.x.unwrap();

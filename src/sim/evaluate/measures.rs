@@ -74,7 +74,8 @@ pub enum Light {
 }
 
 impl Light {
-    const ALL: [Self; 3] = [Self::Stars, Self::Exponential, Self::DeVaucouleurs];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Stars, Self::Exponential, Self::DeVaucouleurs];
 
     fn holds(self, object: &Judged) -> bool {
         match (self, object.known.profile) {
