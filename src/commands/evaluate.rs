@@ -5,6 +5,7 @@ pub(super) mod catalog;
 mod charts;
 pub(super) mod kinds_table;
 pub(super) mod night;
+mod planes;
 mod rows;
 mod table;
 mod truth;
@@ -19,7 +20,7 @@ use crate::cli::EvaluateArgs;
 use twinpeak_config::Config;
 use twinpeak_config::assemble::{file_list, fits_limits, survey};
 use twinpeak_config::exit::{Exit, Fault};
-use twinpeak_core::frame::{Frame, Plane};
+use twinpeak_core::frame::Frame;
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::FrameSource;
@@ -72,7 +73,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
         kinds,
         without_magnitude: truth.iter().filter(|t| t.mag.is_none()).count(),
         forced_magnitudes,
-        pixels: pixels(&args.catalog, &image, &args.truth, &fits_limits(&config))?,
+        pixels: planes::overlap(&args.catalog, &image, &args.truth, &fits_limits(&config))?,
         evaluation: evaluate(&objects, &truth, &Rules::for_scale(survey.profile().pixel_scale_arcsec)),
         band: band.to_owned(),
         image,
@@ -98,22 +99,6 @@ fn kinds(
     let mut field = night::field(&args.catalog, &args.truth, image.to_owned(), survey, limits)?;
     field.known.iter_mut().zip(truth).for_each(|(known, object)| known.object = *object);
     Ok(Some(KindReport::of(&[field], &KindRules::for_scale(survey.profile().pixel_scale_arcsec), survey)))
-}
-
-/// The frame's size: that of the truth's plane, else of the catalogue's masks; `None` where neither is there.
-fn size_of(catalog: &Path, image: &str, truth: &Path, limits: &fits::Limits) -> anyhow::Result<Option<(usize, usize)>> {
-    let masks = catalog.with_file_name(format!("{image}.masks.fits"));
-    let plane = [truth.with_extension("segmentation.fits"), masks].into_iter().find(|path| path.exists());
-    let plane = plane.map(|path| segmentation(&path, limits)).transpose()?;
-    Ok(plane.map(|plane| (plane.width(), plane.height())))
-}
-
-/// Reads a plane of object numbers.
-fn segmentation(path: &Path, limits: &fits::Limits) -> anyhow::Result<Plane<u32>> {
-    let named = || path.display().to_string();
-    let (bytes, limit) = (std::fs::metadata(path).with_context(named)?.len(), limits.max_file_bytes);
-    ensure!(bytes <= limit, "{}: {bytes} bytes are more than input.max_file_bytes, {limit}", named());
-    fits::read_segmentation(&std::fs::read(path).with_context(named)?, limits).with_context(named)
 }
 
 /// Measures magnitudes for true objects that have none, found or not; returns for how many.
@@ -149,17 +134,6 @@ fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Survey>) -> a
         }
     }
     Err(anyhow!("{}: no frame of image {image} is there", folder.display()))
-}
-
-/// Compares `IMAGE.masks.fits` beside the catalogue with `TRUTH.segmentation.fits` beside the truth.
-fn pixels(catalog: &Path, image: &str, truth: &Path, limits: &fits::Limits) -> anyhow::Result<Option<Overlap>> {
-    let (ours, theirs) =
-        (catalog.with_file_name(format!("{image}.masks.fits")), truth.with_extension("segmentation.fits"));
-    if !ours.exists() || !theirs.exists() {
-        return Ok(None);
-    }
-    let overlap = Overlap::measure(&segmentation(&ours, limits)?, &segmentation(&theirs, limits)?, IGNORED);
-    overlap.map(Some).with_context(|| format!("{} and {} differ in size", ours.display(), theirs.display()))
 }
 
 fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {

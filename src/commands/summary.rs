@@ -126,7 +126,7 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
     total.extend([String::new(), String::new()]);
     total.extend(scores.map(|s| metrics(Some(&s.all))).into_iter().flatten());
     rows.push(total);
-    let mut out = aligned(&rows);
+    let mut out = super::aligned(&rows);
     out += "\nseconds: all stages of a field added up; stages and fields overlap, so that the night took less\n";
     if let Some(scores) = scores {
         if let Some(c) = &scores.all.calibration {
@@ -183,19 +183,6 @@ fn metrics(evaluation: Option<&Evaluation>) -> [String; 4] {
 
 fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |v| format!("{v:.digits$}"))
-}
-
-/// Lines of columns as wide as they need, the first flush left, the others right.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(i, cell)| match i {
-            0 => format!("{cell:<0$}", width(0)),
-            _ => format!("  {cell:>0$}", width(i)),
-        });
-        cells.collect::<String>().trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]

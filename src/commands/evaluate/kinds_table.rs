@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::night::NightReport;
-use crate::commands::summary::aligned;
+use crate::commands::aligned;
 use twinpeak_sim::evaluate::{
     Bin, DetectionReport, Deviation, FluxDeviation, FluxKind, FoundBin, Group, KindBin, KindReport, Light,
     PairedReport, RepeatReport, Share, Spread,
@@ -16,7 +16,7 @@ const FEWEST: usize = 10;
 /// A night's tables, lines ended.
 pub(crate) fn night(report: &NightReport) -> String {
     let mut out = kinds(&report.kinds, &report.band);
-    out += &detection(&report.detection, &report.band);
+    out += &halves(&report.detection, &report.kinds, &report.band);
     out += &report.repeats.as_ref().map_or(String::new(), |repeats| of_repeats(repeats, &report.band));
     out += &report.against.as_ref().map_or(String::new(), |against| of_pair(against, &report.band));
     out
@@ -50,10 +50,11 @@ pub(crate) fn kinds(report: &KindReport, band: &str) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "\nrows without a true object of their own: {} of {} ({}); without any within reach: {:.1} a field",
+        "\nrows without a true object of their own: {} of {} ({}; {} of them children); without any within reach: {:.1} a field",
         rows.count,
         rows.of,
         figure(rows.share, 4),
+        report.children_without_own,
         report.false_per_field
     );
     let pairs = report.pairs.iter().map(|p| {
@@ -109,20 +110,20 @@ fn totals(report: &KindReport, band: &str) -> String {
     let head = ["light", "kind", band, "objects"].map(str::to_owned).into_iter();
     let fluxes = FluxKind::ALL.map(FluxKind::column);
     let head = head.chain(fluxes.iter().flat_map(|f| [(*f).to_owned(), "pull".to_owned()]));
-    let mut table = vec![head.chain(["colours of the last".to_owned()]).collect::<Vec<_>>()];
+    let mut table = vec![head.chain(["colours of model or Kron".to_owned()]).collect::<Vec<_>>()];
     let groups = || report.groups.iter().filter(|g| matches!(g.group, Group::Isolated | Group::Blended));
     for (light, group) in Light::ALL.into_iter().flat_map(|light| groups().map(move |group| (light, group))) {
         for bin in KindReport::WIDE.iter().filter_map(|bin| group.bins.iter().find(|b| b.bin == *bin)) {
             let of = |flux: &str| bin.fluxes.iter().find(|f| f.objects == light && f.flux == flux);
             let found: Vec<Option<&FluxDeviation>> = fluxes.iter().map(|flux| of(flux)).collect();
-            let Some(last) = found.iter().flatten().next_back().filter(|f| f.mag.objects >= FEWEST) else { continue };
+            let Some(total) = of("modelFlux").or(of("kronFlux")).filter(|f| f.mag.objects >= FEWEST) else { continue };
             let mut row =
-                vec![light.name().into(), group.group.name().into(), range(bin.bin), last.mag.objects.to_string()];
+                vec![light.name().into(), group.group.name().into(), range(bin.bin), total.mag.objects.to_string()];
             for flux in &found {
                 row.push(flux.map_or(DASH.into(), |f| format!("{:+.3} ({:.3})", f.mag.median, f.mag.median_err)));
                 row.push(spread(flux.and_then(|f| f.pull)));
             }
-            let colours = last.colours.iter().map(|c| format!("{} {:+.3}", c.colour, c.mag.median));
+            let colours = total.colours.iter().map(|c| format!("{} {:+.3}", c.colour, c.mag.median));
             row.push(colours.collect::<Vec<_>>().join(", "));
             table.push(row);
         }
@@ -131,17 +132,30 @@ fn totals(report: &KindReport, band: &str) -> String {
         + "measured minus true total, mag (standard error of the median), in the reference band; apFlux is of a circle\n"
 }
 
-fn detection(report: &DetectionReport, band: &str) -> String {
-    let mut out = format!("\nFound, {:.1} false a field", report.false_per_field);
+/// By half magnitude, all kinds together: what was found, and how right the classes are.
+fn halves(report: &DetectionReport, kinds: &KindReport, band: &str) -> String {
+    let mut out = format!("\nAll kinds by half magnitude; completeness at {:.1} false a field", report.false_per_field);
     if report.cut_signal_to_noise > 0.0 {
         let _ = write!(out, ", rows under S/N {:.2} left out", report.cut_signal_to_noise);
     }
     out += "\n";
     let row = |bin: &FoundBin| {
         let error = bin.error_by_field.or(bin.found.error());
-        vec![range(bin.bin), bin.found.of.to_string(), share(&bin.found, 4), figure(error, 4)]
+        let classes = kinds.find(Group::All, bin.bin.low, bin.bin.high).map(|b| &b.classes);
+        let calibration = classes.and_then(|c| c.calibration.as_ref());
+        vec![
+            range(bin.bin),
+            bin.found.of.to_string(),
+            share(&bin.found, 4),
+            figure(error, 4),
+            figure(classes.and_then(|c| c.auc), 4),
+            figure(calibration.map(|c| c.error), 3),
+            calibration.map_or(DASH.into(), |c| format!("{:.3}-{:.3}", c.low, c.high)),
+            figure(calibration.map(|c| c.of_chance), 3),
+        ]
     };
-    let head = [band, "objects", "complete", "error"].map(str::to_owned).to_vec();
+    let head = [band, "objects", "complete", "error", "AUC", "calibration", "(95 %)", "of chance"];
+    let head = head.map(str::to_owned).to_vec();
     out + &aligned(&std::iter::once(head).chain(report.bins.iter().map(row)).collect::<Vec<_>>())
 }
 

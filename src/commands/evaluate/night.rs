@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
-use super::{kinds_table, rows, size_of};
+use super::{kinds_table, planes, rows};
 use crate::cli::EvaluateArgs;
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::survey::Survey;
@@ -124,7 +124,7 @@ pub(super) fn field(
     let (known, sky) = truth_files::read_known(truth, survey)?;
     let sky = sky.unwrap_or_else(|| image.clone());
     Ok(JudgedField {
-        size: size_of(catalog, &image, truth, limits)?,
+        size: planes::size_of(catalog, &image, truth, limits)?,
         rows: rows::read(catalog, survey)?,
         image,
         sky,
@@ -191,9 +191,12 @@ mod tests {
 
         let report = report(&fields(&all.catalog, &all.truth, &survey(), &limits()).unwrap(), None, &survey());
         let text = kinds_table::night(&report);
-        for part in
-            ["By kind of object, 2 fields", "isolated", "Found, 0.0 false a field", "Repeats: 1 skies in 2 fields"]
-        {
+        for part in [
+            "By kind of object, 2 fields",
+            "isolated",
+            "completeness at 0.0 false a field",
+            "Repeats: 1 skies in 2 fields",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         std::fs::remove_file(some.catalog.join("f-1001.catalog.parquet")).unwrap();

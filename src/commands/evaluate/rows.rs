@@ -28,6 +28,8 @@ struct Columns {
 /// Columns of every version.
 const NEEDED: [&str; 11] =
     ["x", "y", "xErr", "yErr", "ra", "dec", "raErr", "decErr", "starProb", "starProbErr", "flags"];
+/// Of rows that are part of a larger object.
+const PARENT: &str = "parentId";
 /// Columns of the model, and with `Err` its errors.
 const MODEL: [&str; 3] = ["modelRadius", "modelAxisRatio", "modelTheta"];
 
@@ -35,7 +37,7 @@ impl Columns {
     fn read(file: &Path, survey: &Survey) -> anyhow::Result<Self> {
         let reference = format!("psfMag_{}", survey.band(survey.reference()));
         let mut wanted: Vec<String> =
-            NEEDED.iter().map(|n| (*n).to_owned()).chain([reference, "theta".into()]).collect();
+            NEEDED.iter().map(|n| (*n).to_owned()).chain([reference, "theta".into(), PARENT.into()]).collect();
         wanted.extend(MODEL.iter().flat_map(|name| [(*name).to_owned(), format!("{name}Err")]));
         for (kind, b) in FluxKind::ALL.into_iter().flat_map(|kind| survey.planes().map(move |b| (kind, b))) {
             wanted.extend(["", "Err"].map(|err| format!("{}{err}_{}", kind.column(), survey.band(b))));
@@ -77,6 +79,7 @@ impl Columns {
             star_prob: number("starProb"),
             star_prob_err: number("starProbErr"),
             flags: value("flags") as u32,
+            has_parent: number(PARENT).is_some(),
             theta_deg: value("theta"),
             model_radius_arcsec: measured(MODEL[0]),
             model_axis_ratio: measured(MODEL[1]),
@@ -91,5 +94,34 @@ impl Columns {
             }
         }
         row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_same_from_either_file() {
+        let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<_> = (0..21).map(|i| ((f64::from(i), 0.5), 21.25, i % 2 == 0)).collect();
+        let read = |name: &str| {
+            let file = folder.path().join(name);
+            super::super::catalog::testing::write(&file, &rows);
+            super::read(&file, &survey).unwrap()
+        };
+        let [parquet, fits] = ["f.catalog.parquet", "f.catalog.fits"].map(read);
+        assert_eq!(parquet.len(), 21);
+        for (a, b) in parquet.iter().zip(&fits) {
+            assert_eq!((a.x.value, a.mag, a.star_prob, a.flags), (b.x.value, b.mag, b.star_prob, b.flags));
+        }
+        assert_eq!(
+            (parquet[3].x.value, parquet[3].star_prob, parquet[20].star_prob),
+            (3.0, Some(f64::from(0.1_f32)), None)
+        );
+        assert!(parquet[0].model_radius_arcsec.value.is_nan() && !parquet[0].has_parent);
+        let said = super::read(&folder.path().join("none.parquet"), &survey).unwrap_err().to_string();
+        assert!(said.contains("none.parquet"), "{said}");
     }
 }

@@ -20,6 +20,8 @@ pub struct KindReport {
     pub rules: KindRules,
     /// Rows that are nobody's: no true object has them for its own within `rules.found_px`.
     pub rows_without_own: Share,
+    /// Of these, those that name a parent: parts of a larger object.
+    pub children_without_own: usize,
     /// Rows with no true object brighter than `rules.false_mag` within `rules.found_px`, a field.
     pub false_per_field: f64,
     /// Each group of kinds that holds anything.
@@ -92,6 +94,7 @@ impl KindReport {
             fields: fields.len(),
             rules: *rules,
             rows_without_own: Share::new(sum(|j| j.rows_without_own), sum(|j| j.rows)),
+            children_without_own: sum(|j| j.children_without_own),
             false_per_field: sum(|j| j.rows_false) as f64 / fields.len().max(1) as f64,
             groups: Group::ALL.into_iter().filter_map(group).collect(),
             pairs: pairs(&judged),

@@ -164,6 +164,8 @@ pub struct Judgement<'a> {
     pub rows: usize,
     /// Rows without a true object of their own.
     pub rows_without_own: usize,
+    /// Of these, those that name a parent.
+    pub children_without_own: usize,
     /// Rows near no true object that could be seen.
     pub rows_false: usize,
 }
@@ -199,12 +201,16 @@ impl<'a> Judgement<'a> {
             let mag = known.object.mag.or(row.map(|r| r.mag)).unwrap_or(f64::NAN);
             Judged { known, kind, bright_neighbour, mag, row, is_found: found[k].is_some() }
         };
+        let mut owned = vec![false; rows.len()];
+        found.iter().flatten().for_each(|&row| owned[row] = true);
+        let without_own = || field.rows.iter().zip(&owned).filter(|(_, owned)| !**owned).map(|(row, _)| row);
         let seen: Vec<_> = (0..places.len()).filter(|&k| mags[k].is_nan() || mags[k] < rules.false_mag).collect();
         let seen: Vec<_> = seen.into_iter().map(|k| places[k]).collect();
         Self {
             objects: (0..places.len()).map(judged).collect(),
             rows: rows.len(),
-            rows_without_own: rows.len() - found.iter().flatten().count(),
+            rows_without_own: without_own().count(),
+            children_without_own: without_own().filter(|row| row.has_parent).count(),
             rows_false: within(&rows, &seen, rules.found_px).iter().filter(|near| near.is_empty()).count(),
         }
     }

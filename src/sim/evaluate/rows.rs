@@ -78,6 +78,8 @@ pub struct Row {
     pub star_prob_err: Option<f64>,
     /// Bits of [`flag`].
     pub flags: u32,
+    /// Whether it names a parent: a part of a larger object, or found on the residual.
+    pub has_parent: bool,
     /// Each of [`FluxKind::ALL`] by band.
     pub fluxes: [PerBand<Measured>; 4],
     /// Angle of the second moments' major axis from +x to +y, deg.
