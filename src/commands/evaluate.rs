@@ -25,7 +25,6 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::FrameSource;
 use twinpeak_formats::fits;
-use twinpeak_sim::IGNORED;
 use twinpeak_sim::evaluate::{Evaluation, KindReport, KindRules, Overlap, Rules, TrueObject, evaluate, forced};
 use twinpeak_store as store;
 
@@ -158,6 +157,7 @@ fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use twinpeak_config::args::ConfigArgs;
+    use twinpeak_sim::IGNORED;
 
     const IMAGE: &str = "009001-3-0001"; // the first field of the first simulated night
 

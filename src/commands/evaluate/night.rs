@@ -135,6 +135,8 @@ pub(super) fn field(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
+
     use twinpeak_config::args::ConfigArgs;
 
     /// Twenty objects 40 px apart, of which the first `missed` are not found, at two visits to one sky.
@@ -230,7 +232,8 @@ mod tests {
         let field = JudgedField { image: "a".into(), sky: "a".into(), size: Some((400, 300)), rows, known };
         let mut report = report(&[field.clone(), field.clone()], None, &survey());
         let rules = KindRules::for_scale(0.396);
-        report.against = Some(PairedReport::of(&[field.clone()], &[field], None, &rules, &survey()));
+        report.against =
+            Some(PairedReport::of(slice::from_ref(&field), slice::from_ref(&field), None, &rules, &survey()));
         let mut keys = std::collections::BTreeSet::new();
         collect(&serde_json::to_value(&report).unwrap(), &mut keys);
         assert!(keys.len() > 60, "{keys:?}");

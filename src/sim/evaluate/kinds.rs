@@ -184,7 +184,8 @@ impl<'a> Judgement<'a> {
             let nearest = |limit_mag: f64| {
                 let others = neighbours[k].iter().filter(|(_, other)| *other != k);
                 // Without magnitudes every neighbour counts.
-                let bright = others.filter(|(_, other)| !(mags[*other] >= mags[k] + limit_mag));
+                let fainter = |other: usize| mags[other] - mags[k];
+                let bright = others.filter(|(_, other)| fainter(*other).is_nan() || fainter(*other) < limit_mag);
                 match bright.map(|n| n.0).fold(f64::INFINITY, f64::min) {
                     d if d < rules.touching_px => Some(Kind::Touching),
                     d if d < rules.neighbour_px => Some(Kind::Near),
