@@ -3,10 +3,14 @@
 
 pub(super) mod catalog;
 mod charts;
+pub(super) mod kinds_table;
+pub(super) mod night;
+mod planes;
+mod rows;
 mod table;
 mod truth;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, ensure};
@@ -21,8 +25,7 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::FrameSource;
 use twinpeak_formats::fits;
-use twinpeak_sim::IGNORED;
-use twinpeak_sim::evaluate::{Evaluation, Overlap, Rules, TrueObject, evaluate, forced};
+use twinpeak_sim::evaluate::{Evaluation, KindReport, KindRules, Overlap, Rules, TrueObject, evaluate, forced};
 use twinpeak_store as store;
 
 /// All metrics of a catalogue: what is printed, and what `IMAGE.evaluation.json` holds.
@@ -40,6 +43,8 @@ struct Report {
     pixels: Option<Overlap>,
     #[serde(flatten)]
     evaluation: Evaluation,
+    /// By kind of object; null where the truth is a FITS table.
+    kinds: Option<KindReport>,
 }
 
 /// Runs it.
@@ -50,6 +55,11 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
     let config = args.config.load()?;
     let survey = Arc::new(survey(&config)?);
     let band = survey.band(survey.reference());
+    if args.catalog.is_dir() {
+        return night::run(args, &survey, &fits_limits(&config));
+    }
+    let of_folders = args.against.is_some() || args.false_per_field.is_some();
+    ensure!(!of_folders, "--against and --false-per-field are of folders: give one of results and one of the truth");
     let image = catalog::image_of(&args.catalog);
     let objects = catalog::read(&args.catalog, band)?;
     let mut truth = truth::read(&args.truth, band)?;
@@ -57,18 +67,37 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Exit> {
         Some(folder) => force(&mut truth, folder, &image, &config, &survey)?,
         None => 0,
     };
+    let kinds = kinds(args, &image, &truth, &survey, &fits_limits(&config))?;
     let report = Report {
+        kinds,
         without_magnitude: truth.iter().filter(|t| t.mag.is_none()).count(),
         forced_magnitudes,
-        pixels: pixels(&args.catalog, &image, &args.truth, &fits_limits(&config))?,
+        pixels: planes::overlap(&args.catalog, &image, &args.truth, &fits_limits(&config))?,
         evaluation: evaluate(&objects, &truth, &Rules::for_scale(survey.profile().pixel_scale_arcsec)),
         band: band.to_owned(),
         image,
     };
-    super::print(&table::render(&report))?;
+    let by_kind = report.kinds.as_ref().map_or(String::new(), |kinds| kinds_table::kinds(kinds, band));
+    super::print(&(table::render(&report) + &by_kind))?;
     let beside = args.catalog.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     write(&report, args.out.as_deref().unwrap_or(beside))?;
     Ok(Exit::Done)
+}
+
+/// Judges the catalogue by kind of object; magnitudes that were forced count as the truth's.
+fn kinds(
+    args: &EvaluateArgs,
+    image: &str,
+    truth: &[TrueObject],
+    survey: &Survey,
+    limits: &fits::Limits,
+) -> anyhow::Result<Option<KindReport>> {
+    if args.truth.extension().is_some_and(|e| e == "fits") {
+        return Ok(None);
+    }
+    let mut field = night::field(&args.catalog, &args.truth, image.to_owned(), survey, limits)?;
+    field.known.iter_mut().zip(truth).for_each(|(known, object)| known.object = *object);
+    Ok(Some(KindReport::of(&[field], &KindRules::for_scale(survey.profile().pixel_scale_arcsec), survey)))
 }
 
 /// Measures magnitudes for true objects that have none, found or not; returns for how many.
@@ -106,23 +135,6 @@ fn frame(folder: &Path, image: &str, config: &Config, survey: &Arc<Survey>) -> a
     Err(anyhow!("{}: no frame of image {image} is there", folder.display()))
 }
 
-/// Compares `IMAGE.masks.fits` beside the catalogue with `TRUTH.segmentation.fits` beside the truth.
-fn pixels(catalog: &Path, image: &str, truth: &Path, limits: &fits::Limits) -> anyhow::Result<Option<Overlap>> {
-    let (ours, theirs) =
-        (catalog.with_file_name(format!("{image}.masks.fits")), truth.with_extension("segmentation.fits"));
-    if !ours.exists() || !theirs.exists() {
-        return Ok(None);
-    }
-    let read = |path: &PathBuf| -> anyhow::Result<_> {
-        let named = || path.display().to_string();
-        let (bytes, limit) = (std::fs::metadata(path).with_context(named)?.len(), limits.max_file_bytes);
-        ensure!(bytes <= limit, "{}: {bytes} bytes are more than input.max_file_bytes, {limit}", named());
-        fits::read_segmentation(&std::fs::read(path).with_context(named)?, limits).with_context(named)
-    };
-    let overlap = Overlap::measure(&read(&ours)?, &read(&theirs)?, IGNORED);
-    overlap.map(Some).with_context(|| format!("{} and {} differ in size", ours.display(), theirs.display()))
-}
-
 fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string()).context(Fault::Output)?;
     let Report { image, band, evaluation, .. } = report;
@@ -145,6 +157,7 @@ fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use twinpeak_config::args::ConfigArgs;
+    use twinpeak_sim::IGNORED;
 
     const IMAGE: &str = "009001-3-0001"; // the first field of the first simulated night
 
@@ -153,6 +166,8 @@ mod tests {
             catalog: folder.join(format!("{IMAGE}.catalog.parquet")),
             truth: folder.join(truth),
             frames: None,
+            against: None,
+            false_per_field: None,
             out: Some(folder.join("out")),
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::summary::aligned;
+use super::aligned;
 use crate::cli::{ModelArgs, ModelCommand};
 use twinpeak_config::Config;
 use twinpeak_config::assemble::{assemble, survey};

@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -14,8 +14,13 @@ use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::frame::Frame;
 use twinpeak_core::survey::{PlaneKind, Survey};
 use twinpeak_formats::fits;
-use twinpeak_sim::{Counts, LAST_FIELD, Seeing, Spec, simulate};
+use twinpeak_sim::{
+    Artefacts, Cluster, Cores, Counts, LAST_FIELD, LAST_VISIT, LAST_VISITED_FIELD, Seeing, Spec, simulate,
+};
 use twinpeak_store::write_file;
+
+/// Scatter of a night's astrometry, mas.
+const VISIT_MAS: f64 = 25.0;
 
 /// `twinpeak simulate`
 #[derive(Args, Clone, Debug)]
@@ -47,6 +52,27 @@ pub struct SimulateArgs {
     /// Exactly so many objects in each frame, e.g. 50000 for a crowded one
     #[arg(long, value_name = "COUNT", conflicts_with = "density")]
     pub sources: Option<usize>,
+    /// Visit the sky of each field so often instead of once: the same objects (their ids in the truth say which) under other
+    /// seeing, noise and defects, the field moved by up to 12 px and its coordinates by 25 mas. Visit N of field F is written as
+    /// field N x 1000 + F; at most 9
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LAST_VISIT)))]
+    pub repeat: Option<u32>,
+    /// How far each band's coordinates are off in its header, in each direction [default: 0, with --repeat 25]
+    #[arg(long, value_name = "MAS")]
+    pub wcs_scatter: Option<f64>,
+    /// Put a star cluster of so many stars (to r = 25) over each field: King's profile, an old cluster's magnitudes and colours
+    #[arg(long, value_name = "STARS")]
+    pub cluster: Option<usize>,
+    /// Replace saturated cores by what lies beside them, as SDSS does, instead of leaving them clipped; the truth gets a
+    /// column that says in how many bands. A survey with masks marks them
+    #[arg(long)]
+    pub replaced_cores: bool,
+    /// So many satellites cross each field, each in one of the bands
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub trails: usize,
+    /// Put a large spiral galaxy (r 13.3, knots on its arms) into each field: one row of the truth
+    #[arg(long)]
+    pub spiral: bool,
     /// As many objects of each of the survey's magnitudes.flat (SDSS: 15 to 22.5), half of them stars, instead of the sky's own counts
     #[arg(long)]
     pub flat: bool,
@@ -73,12 +99,26 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
     let made = std::fs::create_dir_all(&args.out);
     made.with_context(|| format!("cannot make {}", args.out.display())).context(Fault::Output)?;
 
-    let bar = std::io::stderr().is_terminal().then(|| progress_bar(u64::from(args.fields)));
+    let bar = std::io::stderr()
+        .is_terminal()
+        .then(|| progress_bar(u64::from(args.fields) * u64::from(args.repeat.unwrap_or(1))));
     let usual = Spec::of(&survey);
-    for field in args.first_field..last {
+    let visits = args.repeat.map_or(0..=0, |n| 1..=n);
+    let is_visited = args.repeat.is_none() || last - 1 <= LAST_VISITED_FIELD;
+    ensure!(is_visited, "with --repeat fields are numbered 1 to {LAST_VISITED_FIELD}");
+    for (field, visit) in (args.first_field..last).flat_map(|f| visits.clone().map(move |v| (f, v))) {
         let spec = Spec {
             seed: args.seed,
             field,
+            visit,
+            wcs_scatter_arcsec: args.wcs_scatter.unwrap_or(if visit > 0 { VISIT_MAS } else { 0.0 }) / 1000.0,
+            cluster: args.cluster.map(|stars| Cluster { stars, ..Cluster::default() }),
+            spiral: args.spiral,
+            artefacts: Artefacts {
+                cores: if args.replaced_cores { Cores::Replaced } else { Cores::Clipped },
+                satellite_trails: args.trails,
+                ..usual.artefacts.clone()
+            },
             width: args.width.unwrap_or(usual.width),
             height: args.height.unwrap_or(usual.height),
             counts: match (args.flat, args.galaxies) {
@@ -100,7 +140,7 @@ pub fn run(args: &SimulateArgs) -> Result<Exit> {
         let wcs = &made.frame.bands[survey.reference()].wcs;
         let segmentation = fits::segmentation_file(&made.truth.segmentation, wcs)?;
         write_file(&args.out, &format!("truth-{id}.segmentation.fits"), &segmentation).context(Fault::Output)?;
-        write_file(&args.out, &format!("truth-{id}.csv"), made.truth.to_csv(&survey).as_bytes())
+        write_file(&args.out, &format!("truth-{id}.csv"), made.truth.to_csv(&survey, id).as_bytes())
             .context(Fault::Output)?;
         let done = format!("{id}: {} objects, {}", made.truth.objects.len(), names.join(" "));
         match &bar {

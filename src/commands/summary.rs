@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::evaluate::catalog;
+use super::evaluate::{catalog, kinds_table, night};
 use crate::cli::SummaryArgs;
-use twinpeak_config::assemble::survey;
+use twinpeak_config::assemble::{fits_limits, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_core::drift::{Expected, FrameFacts};
 use twinpeak_core::survey::Survey;
@@ -24,13 +24,21 @@ const APART_PX: f64 = 1e6;
 /// # Errors
 /// Where the folder, a record, a catalogue or a truth cannot be read.
 pub fn run(args: &SummaryArgs) -> anyhow::Result<Exit> {
-    let survey = survey(&args.config.load()?)?;
+    let config = args.config.load()?;
+    let survey = survey(&config)?;
     let night = Night::read(&args.out)?;
     let scores = match &args.truth {
         Some(folder) => Some(Scores::of(&night, &args.out, folder, &survey)?),
         None => None,
     };
-    super::print(&render(&night, scores.as_ref(), &survey))?;
+    let mut text = render(&night, scores.as_ref(), &survey);
+    if let Some(folder) = &args.truth {
+        let fields = night::fields(&args.out, folder, &survey, &fits_limits(&config))?;
+        let report = night::report(&fields, None, &survey);
+        text += &kinds_table::night(&report);
+        args.report.as_ref().map_or(Ok(()), |file| night::write(&report, file))?;
+    }
+    super::print(&text)?;
     if let Some((scores, folder)) = scores.as_ref().zip(args.record.as_ref()) {
         let profile = survey.profile();
         let bundle = Bundle::load(folder, &profile.name, &profile.bands.planes).context(Fault::Model)?;
@@ -118,7 +126,7 @@ fn render(night: &Night, scores: Option<&Scores>, survey: &Survey) -> String {
     total.extend([String::new(), String::new()]);
     total.extend(scores.map(|s| metrics(Some(&s.all))).into_iter().flatten());
     rows.push(total);
-    let mut out = aligned(&rows);
+    let mut out = super::aligned(&rows);
     out += "\nseconds: all stages of a field added up; stages and fields overlap, so that the night took less\n";
     if let Some(scores) = scores {
         if let Some(c) = &scores.all.calibration {
@@ -175,19 +183,6 @@ fn metrics(evaluation: Option<&Evaluation>) -> [String; 4] {
 
 fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |v| format!("{v:.digits$}"))
-}
-
-/// Lines of columns as wide as they need, the first flush left, the others right.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(i, cell)| match i {
-            0 => format!("{cell:<0$}", width(0)),
-            _ => format!("  {cell:>0$}", width(i)),
-        });
-        cells.collect::<String>().trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -290,6 +285,7 @@ mod tests {
             out: folder.path().into(),
             truth: Some(folder.path().join("nowhere")),
             record: None,
+            report: None,
             expect: None,
             config: ConfigArgs {
                 config: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/config/twinpeak.toml").into()),

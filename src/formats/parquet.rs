@@ -17,7 +17,7 @@ use serde_json::json;
 
 use twinpeak_core::catalog::{Catalog, Column, Kind, Value};
 
-pub use columns::{read_columns, read_numbers};
+pub use columns::{column_names, read_columns, read_numbers};
 
 /// Why a Parquet file cannot be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,12 @@ const STARS_BY_G_I: [f64; 7] = [2.0, 23.0, 16.0, 16.0, 22.0, 18.0, 3.0];
 const BLUE_GALAXY: Colours = [1.1, 0.5, 0.3, 0.2];
 const RED_GALAXY: Colours = [1.7, 1.1, 0.45, 0.35];
 const QUASAR: Colours = [0.2, 0.15, 0.15, 0.1];
+const YOUNG: Colours = [0.3, 0.1, 0.0, -0.1];
+/// An old cluster: magnitudes below the turn-off, and g-i there: giants, turn-off, main sequence.
+const CLUSTER: [(f64, f64); 9] =
+    [(-6.5, 2.0), (-5.0, 1.5), (-3.0, 1.1), (-1.0, 0.9), (0.0, 0.45), (1.0, 0.5), (3.0, 1.1), (5.0, 2.0), (7.0, 2.6)];
+/// Scatter of a cluster's stars about its sequence in each colour, mag.
+const CLUSTER_SCATTER: Colours = [0.05, 0.02, 0.02, 0.02];
 /// Scatter of galaxies and quasars in each colour.
 const SCATTER: Colours = [0.15; 4];
 
@@ -58,6 +64,32 @@ pub(super) fn quasar(rng: &mut ChaCha8Rng, r: f64) -> PerBand<f64> {
     scattered(rng, r, QUASAR, SCATTER)
 }
 
+/// Magnitudes of a disc of magnitude `r`, as the mean of its kind.
+pub(super) fn disc(r: f64) -> PerBand<f64> {
+    in_bands(r, BLUE_GALAXY)
+}
+
+/// Magnitudes of a spheroid of magnitude `r`, as the mean of its kind.
+pub(super) fn spheroid(r: f64) -> PerBand<f64> {
+    in_bands(r, RED_GALAXY)
+}
+
+/// Magnitudes of a region of young stars of magnitude `r`.
+pub(super) fn young(rng: &mut ChaCha8Rng, r: f64) -> PerBand<f64> {
+    scattered(rng, r, YOUNG, SCATTER)
+}
+
+/// Magnitudes of an old cluster's star of magnitude `r`, which lies `below` the main sequence's turn-off (mag).
+pub(super) fn cluster_star(rng: &mut ChaCha8Rng, r: f64, below: f64) -> PerBand<f64> {
+    let last = CLUSTER[CLUSTER.len() - 1].1;
+    let between = CLUSTER.windows(2).find(|pair| below <= pair[1].0);
+    let g_i = between.map_or(last, |pair| {
+        let f = ((below - pair[0].0) / (pair[1].0 - pair[0].0)).max(0.0);
+        pair[0].1 + f * (pair[1].1 - pair[0].1)
+    });
+    scattered(rng, r, on_locus(g_i), CLUSTER_SCATTER)
+}
+
 /// The locus at `g_i`, between its tabulated points or at the nearer end.
 fn on_locus(g_i: f64) -> Colours {
     let (first, last) = (LOCUS[0], LOCUS[LOCUS.len() - 1]);
@@ -72,8 +104,10 @@ fn on_locus(g_i: f64) -> Colours {
 }
 
 fn scattered(rng: &mut ChaCha8Rng, r: f64, mean: Colours, scatter: Colours) -> PerBand<f64> {
-    let [ug, gr, ri, iz]: Colours =
-        std::array::from_fn(|k| mean[k] + scatter[k] * rng.sample::<f64, _>(StandardNormal));
+    in_bands(r, std::array::from_fn(|k| mean[k] + scatter[k] * rng.sample::<f64, _>(StandardNormal)))
+}
+
+fn in_bands(r: f64, [ug, gr, ri, iz]: Colours) -> PerBand<f64> {
     [r + gr + ug, r + gr, r, r - ri, r - ri - iz]
 }
 

@@ -19,6 +19,10 @@ const FIRST_RUN: u32 = 9000;
 const FAINTEST_SIGMA: f64 = 0.02;
 /// Scatter of the sky's brightness between fields (all bands together) and between bands, mag.
 const SKY_SCATTER_MAG: [f64; 2] = [0.12, 0.05];
+/// Largest shift of the field between visits in (x, y), px.
+const DITHER_MAX_PX: f64 = 12.0;
+/// Nights between visits.
+const VISITS_APART_DAYS: f64 = 10.0;
 /// Largest relative change of the sky from the centre to an edge.
 const SKY_GRADIENT: f64 = 0.01;
 
@@ -34,7 +38,10 @@ pub(super) struct Conditions {
 /// What one band was exposed under: its PSF, gain, noise and sky.
 #[derive(Clone, Debug)]
 pub(super) struct BandConditions {
+    /// Where things truly are.
     pub wcs: Wcs,
+    /// Where the survey's astrometry has them.
+    pub header_wcs: Wcs,
     pub psf: Moffat,
     pub nmgy_per_dn: f64,
     pub gain_e_per_dn: f64,
@@ -55,18 +62,25 @@ impl Conditions {
         let image = survey.profile().simulated.image.replace("{run}", &format!("{run:06}"));
         let image = image.replace("{camcol}", &camcol.to_string()).replace("{field}", &format!("{field:04}"));
         let mut rng = stream(spec, Purpose::Conditions, 0, 0);
-        let pointing = Pointing::draw(&mut rng, survey);
+        let pointing = match spec.visit {
+            0 => Pointing::draw(&mut rng, survey),
+            _ => Pointing::draw(&mut stream(&spec.sky(), Purpose::Conditions, 0, 0), survey).moved(&mut rng),
+        };
         let fwhm_ln = spec.seeing.sigma_ln * normal(&mut rng);
         let fwhm_px = spec.seeing.median_fwhm_arcsec * fwhm_ln.exp() / survey.profile().pixel_scale_arcsec;
         let sky_mag = SKY_SCATTER_MAG[0] * normal(&mut rng);
         let mut bands = Vec::new();
         for b in 0..spec.seeing.band_factor.len() {
             let mut rng = stream(spec, Purpose::Conditions, b + 1, 0);
+            let mut off = stream(spec, Purpose::Astrometry, b, 0);
+            let header = pointing.off_by([0, 1].map(|_| spec.wcs_scatter_arcsec / 3600.0 * normal(&mut off)));
+            let header_wcs = header.band(&mut rng.clone(), spec, b == survey.reference())?;
             let wcs = pointing.band(&mut rng, spec, b == survey.reference())?;
             let psf = draw_psf(&mut rng, spec, fwhm_px * spec.seeing.band_factor[b]);
-            bands.push(BandConditions::draw(&mut rng, spec, (survey, b), (&ids, sky_mag), (wcs, psf)));
+            bands.push(BandConditions::draw(&mut rng, spec, (survey, b), (&ids, sky_mag), ([wcs, header_wcs], psf)));
         }
-        let days = f64::from(field) * survey.profile().typical.exposure_s / 86_400.0;
+        let days = f64::from(spec.field) * survey.profile().typical.exposure_s / 86_400.0;
+        let days = days + f64::from(spec.visit) * VISITS_APART_DAYS;
         Ok(Self {
             id: ImageId::new(&image)?,
             ids,
@@ -85,13 +99,16 @@ fn name(spec: &Spec, survey: &Survey) -> FieldIds {
         run: Some(FIRST_RUN + spec.seed as u32),
         rerun: None,
         camcol: Some(if columns.is_empty() { 1 } else { columns[turn % columns.len()] }),
-        field: Some(spec.field),
+        field: Some(spec.field + 1000 * spec.visit),
     }
 }
 
 /// Where the telescope looks, and how the camera is turned.
+#[derive(Clone)]
 struct Pointing {
     centre_deg: (f64, f64),
+    /// Shift of all bands against the first visit, px.
+    shift_px: [f64; 2],
     angle: f64,
     scale_deg: f64,
 }
@@ -101,9 +118,21 @@ impl Pointing {
         let dec = rng.random_range(-0.15f64..0.85).asin().to_degrees();
         Self {
             centre_deg: (rng.random_range(0.0..360.0), dec),
+            shift_px: [0.0; 2],
             angle: rng.random_range(0.0..std::f64::consts::TAU),
             scale_deg: survey.profile().pixel_scale_arcsec / 3600.0,
         }
+    }
+
+    /// At another visit: nearly the same.
+    fn moved(self, rng: &mut ChaCha8Rng) -> Self {
+        Self { shift_px: [0, 1].map(|_| rng.random_range(-DITHER_MAX_PX..DITHER_MAX_PX)), ..self }
+    }
+
+    /// Taken to look elsewhere, by so many degrees along right ascension (on the sky) and declination.
+    fn off_by(&self, [east, north]: [f64; 2]) -> Self {
+        let (ra, dec) = self.centre_deg;
+        Self { centre_deg: (ra + east / dec.to_radians().cos(), dec + north), ..self.clone() }
     }
 
     /// The coordinates of a band: shifted against the reference band, and turned by up to 1e-4 rad. Columns and
@@ -116,7 +145,8 @@ impl Pointing {
         let (s, c) = (self.angle + turn).sin_cos();
         let (sx, sy, skew) = (self.scale_deg * (1.0 + 1e-4), self.scale_deg * (1.0 - 2e-4), 3e-4);
         let cd = [[-c * sx, (s + skew * c) * sy], [s * sx, (c - skew * s) * sy]];
-        let centre = (spec.width as f64 / 2.0 + shift[0], spec.height as f64 / 2.0 + shift[1]);
+        let [x, y] = self.shift_px;
+        let centre = (spec.width as f64 / 2.0 + shift[0] + x, spec.height as f64 / 2.0 + shift[1] + y);
         Ok(Wcs::tangent((spec.width, spec.height), self.centre_deg, centre, cd)?)
     }
 }
@@ -145,7 +175,7 @@ impl BandConditions {
         spec: &Spec,
         (survey, b): (&Survey, usize),
         (ids, sky_mag): (&FieldIds, f64),
-        (wcs, psf): (Wcs, Moffat),
+        ([wcs, header_wcs], psf): ([Wcs; 2], Moffat),
     ) -> Self {
         let (profile, detector) = (survey.profile(), survey.detector(ids));
         let typical = &profile.typical;
@@ -153,6 +183,7 @@ impl BandConditions {
         let sky_nmgy = nmgy_of_mag(mag) * profile.pixel_scale_arcsec.powi(2);
         let mut band = Self {
             wcs,
+            header_wcs,
             psf,
             nmgy_per_dn: typical.nmgy_per_dn[b],
             gain_e_per_dn: detector.gain_e_per_dn[b],
@@ -179,7 +210,7 @@ impl BandConditions {
         let radius = object.r_e_arcsec / scale_arcsec * object.axis_ratio.sqrt();
         let rounds = match object.profile {
             Profile::Point => mixture::point(),
-            Profile::Exponential => mixture::exponential(radius),
+            Profile::Exponential | Profile::Spiral => mixture::exponential(radius),
             Profile::DeVaucouleurs => mixture::de_vaucouleurs(radius),
         };
         let shape = Covariance::ellipse(object.axis_ratio, object.theta_deg.to_radians());

@@ -6,11 +6,14 @@ use rand_distr::{Distribution, Poisson, StandardNormal};
 use rayon::prelude::*;
 
 use super::conditions::BandConditions;
-use super::defects;
-use super::spec::Spec;
+use super::spec::{Cores, Spec};
 use super::streams::{Purpose, stream};
+use super::{cores, defects};
 use twinpeak_core::frame::{Plane, mask};
 use twinpeak_core::survey::Survey;
+
+/// A full well scatters about its brim: from this share of it on a pixel counts as full.
+const FULL: f32 = 0.99;
 
 /// A band as the survey's pipeline leaves it.
 pub(super) struct Exposed {
@@ -69,11 +72,14 @@ pub(super) fn expose(light: Plane<f32>, spec: &Spec, survey: &Survey, band: &Ban
         dn.set(x, y, dn.at(x, y) + whole(f64::from(hit_dn)) as f32);
         bits.set(x, y, bits.at(x, y) | mask::BAD);
     }
+    if spec.artefacts.cores == Cores::Replaced {
+        let mut rng = stream(spec, Purpose::Cores, b, 0);
+        cores::replace(&mut dn, &mut bits, FULL * full_well_dn, &mut rng);
+    }
     let rows = dn.pixels_mut().par_chunks_mut(width).zip(bits.pixels_mut().par_chunks_mut(width));
     rows.enumerate().for_each(|(y, (row, bits))| {
         for (x, (pixel, bits)) in row.iter_mut().zip(bits).enumerate() {
-            // A full well scatters about its brim.
-            *bits = if *pixel >= 0.99 * full_well_dn { mask::SAT } else { *bits };
+            *bits = if *pixel >= FULL * full_well_dn { mask::SAT } else { *bits };
             let counted = f64::from(pixel.min(full_well_dn));
             let flux = (counted - sky.estimated_dn(x, y)) * band.nmgy_per_dn;
             *pixel = rounded(flux as f32, spec.significant_bits);

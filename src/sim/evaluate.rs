@@ -1,24 +1,46 @@
 //! How good a catalogue is, against a truth that nothing else in the program ever sees: AUC of star against
 //! galaxy, completeness, purity and calibration, by magnitude, with the two measures of size as baselines on the
-//! same objects.
+//! same objects. [`KindReport`] says it by kind of object: isolated, blended, saturated, at an edge.
 
 mod agreement;
+mod by_kind;
 mod calibration;
+mod classes;
 pub mod forced;
+mod kinds;
 mod matching;
+mod measures;
 mod metrics;
 mod overlap;
+mod paired;
+mod pairs;
+mod repeats;
 mod roc;
+mod rows;
+mod statistics;
+mod sure;
+#[cfg(test)]
+mod testing;
 pub mod truth_files;
 
 use serde::Serialize;
 
 pub use agreement::{Agreement, AtMagnitude, AtProbability, Worked};
+pub use by_kind::{GroupReport, KindBin, KindReport};
 pub use calibration::{ReliabilityBin, ReliabilityDiagram};
-pub use matching::{nearest, one_to_one};
+pub use classes::{Calibration, Classes};
+pub use kinds::{Group, Judged, Judgement, Kind, KindRules};
+pub use matching::{brightest_first, nearest, one_to_one};
+pub use measures::{ColourDeviation, Deviation, FluxDeviation, Light, Positions, Shapes};
 pub use metrics::{BinAuc, Metrics, ROC_NODES, Scored};
 pub use overlap::Overlap;
+pub use paired::{DetectionReport, FoundBin, PairedBin, PairedReport};
+pub use pairs::PairsAt;
+pub use repeats::{FluxChange, RepeatBin, RepeatGroup, RepeatReport};
 pub use roc::{Roc, RocPoint, roc};
+pub use rows::{FluxKind, JudgedField, Known, Measured, Row};
+pub use statistics::{Share, Spread};
+pub use sure::Sure;
 
 /// A catalogue's object, as far as it is scored. Positions in 0-based reference pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

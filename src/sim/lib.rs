@@ -64,31 +64,40 @@
 
 mod colour;
 mod conditions;
+mod cores;
+mod counts;
 mod defects;
 mod detector;
 pub mod evaluate;
+mod king;
 mod mixture;
 mod moffat;
 mod population;
 mod render;
 mod spec;
+mod spiral;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod trails;
 mod truth;
 
 use rayon::prelude::*;
 
-use twinpeak_core::frame::{Band, Frame, PerBand, Plane};
+use twinpeak_core::frame::{Band, Frame, PerBand, Plane, mask};
 use twinpeak_core::survey::{PlaneKind, Survey, nmgy_of_mag};
 
+pub use king::Cluster;
 pub use moffat::Moffat;
-pub use spec::{Artefacts, Counts, LAST_FIELD, LAST_SEED, Seeing, SimError, Spec};
+pub use spec::{
+    Artefacts, Cores, Counts, LAST_FIELD, LAST_SEED, LAST_VISIT, LAST_VISITED_FIELD, Seeing, SimError, Spec,
+};
 pub use truth::{Class, IGNORED, Profile, SimulatedObject, Truth};
 
 use conditions::{BandConditions, Conditions};
 use detector::Exposed;
 use mixture::Blob;
+use population::Source;
 
 /// A field and all that is true of it.
 #[derive(Clone, Debug)]
@@ -108,43 +117,54 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
     spec.check()?;
     let conditions = Conditions::draw(spec, survey)?;
     let reference = survey.reference();
-    let objects = population::draw(spec, survey, &conditions.bands[reference].wcs);
-
-    let fluxes: Vec<PerBand<f64>> = objects.iter().map(|o| o.mag.map(nmgy_of_mag)).collect();
+    let at_first = Conditions::draw(&spec.sky(), survey)?;
+    let mut sources = population::draw(spec, survey, &at_first.bands[reference].wcs);
+    if spec.visit > 0 {
+        sources = population::visited(sources, spec, &conditions.bands[reference].wcs);
+    }
     let scale = survey.profile().pixel_scale_arcsec;
 
     let shine = |b: usize| {
         let band = &conditions.bands[b];
-        let stamps: Vec<Vec<Blob>> = objects
-            .par_iter()
-            .zip(&fluxes)
-            .map(|(o, flux)| {
-                let at = if b == reference { Some((o.x, o.y)) } else { band.wcs.sky_to_pixel(o.ra_deg, o.dec_deg) };
-                at.map_or_else(Vec::new, |(x, y)| band.image_of(o, flux[b], (x, y), scale))
-            })
-            .collect();
-        let sky = render::planes(&stamps, spec.width, spec.height);
-        finish(detector::expose(sky, spec, survey, band, b), band, survey)
+        let place = |o: &SimulatedObject| match b {
+            _ if b == reference => Some((o.x, o.y)),
+            _ => band.wcs.sky_to_pixel(o.ra_deg, o.dec_deg),
+        };
+        let image = |o: &SimulatedObject| {
+            place(o).map_or_else(Vec::new, |at| band.image_of(o, nmgy_of_mag(o.mag[b]), at, scale))
+        };
+        let stamps: Vec<Vec<Blob>> = sources.par_iter().map(|s| s.lights().iter().flat_map(image).collect()).collect();
+        let mut sky = render::planes(&stamps, spec.width, spec.height);
+        trails::add(&mut sky, spec, survey, band, b);
+        let exposed = detector::expose(sky, spec, survey, band, b);
+        let is_full = |s: &Source| {
+            let pixel = place(&s.object).map(|(x, y)| (x.round() as isize, y.round() as isize));
+            pixel.and_then(|(x, y)| exposed.bits.get(x, y)).is_some_and(|bits| bits & mask::SAT != 0)
+        };
+        let full: Vec<bool> = sources.iter().filter(|s| s.object.id != IGNORED).map(is_full).collect();
+        (finish(exposed, band, survey), full)
     };
-    let seen = shine(reference);
+    let (seen, full) = shine(reference);
+    let mut full_bands: Vec<u8> = full.iter().map(|full| u8::from(*full)).collect();
     let present: PerBand<bool> = std::array::from_fn(|b| !survey.band(b).is_empty());
     let bands: PerBand<Band> = std::array::from_fn(|b| match present[b] {
         _ if b == reference => seen.clone(),
-        true => shine(b),
+        true => {
+            let (band, full) = shine(b);
+            full_bands.iter_mut().zip(full).for_each(|(bands, full)| *bands += u8::from(full));
+            band
+        }
         false => Band::absent(&seen),
     });
 
     let shape_bands = survey.shape_bands();
-    let stamps: Vec<Vec<Blob>> = objects
-        .par_iter()
-        .zip(&fluxes)
-        .map(|(o, flux)| {
-            let bands = shape_bands.iter();
-            bands.flat_map(|&b| conditions.bands[b].image_of(o, flux[b], (o.x, o.y), scale)).collect()
-        })
-        .collect();
+    let image = |o: &SimulatedObject| {
+        let band = |&b: &usize| conditions.bands[b].image_of(o, nmgy_of_mag(o.mag[b]), (o.x, o.y), scale);
+        shape_bands.iter().flat_map(band).collect::<Vec<_>>()
+    };
+    let stamps: Vec<Vec<Blob>> = sources.par_iter().map(|s| s.lights().iter().flat_map(image).collect()).collect();
     let noise = shape_bands.iter().map(|&b| conditions.bands[b].sky_sigma_nmgy().powi(2)).sum::<f64>().sqrt();
-    let ids: Vec<u32> = objects.iter().map(|o| o.id).collect();
+    let ids: Vec<u32> = sources.iter().map(|s| s.object.id).collect();
     let segmentation = render::segmentation(&stamps, &ids, noise as f32, spec.width, spec.height);
 
     let frame = Frame {
@@ -158,8 +178,9 @@ pub fn simulate(spec: &Spec, survey: &Survey) -> Result<Simulated, SimError> {
         files: Default::default(),
     };
     let psf = conditions.bands.map(|b| b.psf);
-    let objects = objects.into_iter().filter(|o| o.id != IGNORED).collect();
-    Ok(Simulated { frame, truth: Truth { objects, segmentation, psf } })
+    let objects: Vec<_> = sources.into_iter().map(|s| s.object).filter(|o| o.id != IGNORED).collect();
+    let replaced_bands = (spec.artefacts.cores == Cores::Replaced).then_some(full_bands);
+    Ok(Simulated { frame, truth: Truth { sky: at_first.id, objects, segmentation, psf, replaced_bands } })
 }
 
 /// The band with what the survey's files say of it: masks and variances where it has them.
@@ -169,7 +190,7 @@ fn finish(exposed: Exposed, band: &BandConditions, survey: &Survey) -> Band {
     Band {
         mask: if required(PlaneKind::Mask) { bits } else { Plane::filled(pixels.width(), pixels.height(), 0) },
         pixels,
-        wcs: band.wcs.clone(),
+        wcs: band.header_wcs.clone(),
         nmgy_per_dn: band.nmgy_per_dn,
         gain_e_per_dn: band.gain_e_per_dn,
         dark_variance_dn2: band.dark_variance_dn2,

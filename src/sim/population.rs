@@ -7,13 +7,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal};
 
 use super::colour;
+use super::counts::{magnitude, number, reaching};
+use super::king;
 use super::spec::{BLEND_ARCSEC, Counts, Spec};
+use super::spiral;
 use super::streams::{Purpose, stream};
 use super::truth::{Class, IGNORED, Profile, SimulatedObject};
 use twinpeak_core::survey::Survey;
 use twinpeak_core::wcs::Wcs;
 
-/// Objects centred so far outside the frame still send light into it, px. Bands are offset by less.
+/// Objects centred so far outside the frame still send light into it, px. Bands are offset by less, and visits too.
 const BORDER_PX: f64 = 40.0;
 /// Number counts: (r, log10 of objects per square degree and magnitude); straight between, lasting to the ends.
 const GALAXY_COUNTS: [(f64, f64); 4] = [(12.0, -1.1), (16.0, 1.3), (20.0, 3.1), (24.0, 4.62)];
@@ -23,12 +26,79 @@ const DISCS_OF_GALAXIES: f64 = 0.7;
 /// An object is blended with a neighbour that is no more than this fainter.
 const BLEND_MAG: f64 = 2.0;
 
-/// Draws all objects whose light can reach the frame. Those centred in it have ids from 1; the others [`IGNORED`].
-pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<SimulatedObject> {
+/// A thing in the sky: what is true of it, and what it consists of.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub object: SimulatedObject,
+    /// Its parts, each with a light of its own; empty for what is one.
+    parts: Vec<SimulatedObject>,
+}
+
+impl Source {
+    /// What is to be drawn.
+    pub fn lights(&self) -> &[SimulatedObject] {
+        if self.parts.is_empty() { std::slice::from_ref(&self.object) } else { &self.parts }
+    }
+}
+
+/// Draws all that can send light into the frame of visit 0, whose coordinates are `reference`. What is centred in it has
+/// ids from 1, the rest [`IGNORED`].
+pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Source> {
+    let scale = survey.profile().pixel_scale_arcsec;
+    let size = [spec.width, spec.height].map(|n| n as f64);
+    let mut objects = field(spec, survey, size);
+    if let Some(cluster) = &spec.cluster {
+        let reaches = |o: &SimulatedObject| is_within(o, size, BORDER_PX);
+        objects.extend(king::draw(spec, cluster, scale).into_iter().filter(reaches));
+    }
+    let (galaxy, parts) = if spec.spiral { Some(spiral::draw(spec, scale)) } else { None }.unzip();
+    objects.extend(galaxy);
+    let mut next = 1;
+    for o in &mut objects {
+        o.id = if is_within(o, size, 0.0) { next } else { IGNORED };
+        next += u32::from(o.id != IGNORED);
+        on_sky(o, reference);
+    }
+    mark_blends(&mut objects, BLEND_ARCSEC / scale);
+    let mut sources: Vec<Source> = objects.into_iter().map(|object| Source { object, parts: Vec::new() }).collect();
+    if let Some((last, mut parts)) = sources.last_mut().zip(parts) {
+        parts.iter_mut().for_each(|part| on_sky(part, reference));
+        last.parts = parts;
+    }
+    sources
+}
+
+/// The same things in the frame of a later visit, whose coordinates are `wcs`. What is centred in it has its number in
+/// the sky as id, from 1, the rest [`IGNORED`].
+pub(super) fn visited(mut sources: Vec<Source>, spec: &Spec, wcs: &Wcs) -> Vec<Source> {
+    let size = [spec.width, spec.height].map(|n| n as f64);
+    let moved = |o: &mut SimulatedObject| {
+        (o.x, o.y) = wcs.sky_to_pixel(o.ra_deg, o.dec_deg).unwrap_or((f64::NAN, f64::NAN));
+    };
+    for (k, source) in sources.iter_mut().enumerate() {
+        source.parts.iter_mut().for_each(moved);
+        moved(&mut source.object);
+        source.object.id = if is_within(&source.object, size, 0.0) { k as u32 + 1 } else { IGNORED };
+    }
+    sources
+}
+
+fn on_sky(object: &mut SimulatedObject, reference: &Wcs) {
+    let place = reference.pixel_to_sky(object.x, object.y);
+    (object.ra_deg, object.dec_deg) = place.unwrap_or((f64::NAN, f64::NAN));
+}
+
+/// Whether an object is centred on one of the frame's pixels, or within `border` of them.
+fn is_within(object: &SimulatedObject, [width, height]: [f64; 2], border: f64) -> bool {
+    let [low, right, top] = [-0.5 - border, width - 0.5 + border, height - 0.5 + border];
+    (low..right).contains(&object.x) && (low..top).contains(&object.y)
+}
+
+/// The sky's own objects, those in the frame first.
+fn field(spec: &Spec, survey: &Survey, [width, height]: [f64; 2]) -> Vec<SimulatedObject> {
     let mut rng = stream(spec, Purpose::Objects, 0, 0);
     let flat = survey.magnitudes().flat;
     let scale = survey.profile().pixel_scale_arcsec;
-    let (width, height) = (spec.width as f64, spec.height as f64);
     let faintest = survey.magnitudes().profiles[1];
     let faint = if spec.counts == Counts::Flat { flat[1] } else { f64::INFINITY };
     let square_degrees = width * height * (scale / 3600.0).powi(2);
@@ -65,12 +135,9 @@ pub(super) fn draw(spec: &Spec, survey: &Survey, reference: &Wcs) -> Vec<Simulat
             }
         }
         let mut object = mix.draw(&mut rng);
-        object.id = if is_inside { k as u32 + 1 } else { IGNORED };
         (object.x, object.y) = at;
-        (object.ra_deg, object.dec_deg) = reference.pixel_to_sky(at.0, at.1).unwrap_or((f64::NAN, f64::NAN));
         objects.push(object);
     }
-    mark_blends(&mut objects, BLEND_ARCSEC / scale);
     objects
 }
 
@@ -113,44 +180,6 @@ impl Mix {
         }
         object
     }
-}
-
-/// Counts that last to `faintest`, with the slope of their last piece: a deep survey sees fainter objects.
-fn reaching(counts: &[(f64, f64)], faintest: f64) -> Vec<(f64, f64)> {
-    let mut counts = counts.to_vec();
-    if let [.., (r0, log0), (r1, log1)] = counts[..]
-        && faintest > r1
-    {
-        counts.push((faintest, log1 + (log1 - log0) / (r1 - r0) * (faintest - r1)));
-    }
-    counts
-}
-
-/// Objects per square degree brighter than `faint` in each straight piece of the counts.
-fn pieces(counts: &[(f64, f64)], faint: f64) -> impl Iterator<Item = ([f64; 2], f64, f64)> {
-    counts.windows(2).filter(move |p| p[0].0 < faint).map(move |p| {
-        let ([(r0, log0), (r1, log1)], ln10) = ([p[0], p[1]], std::f64::consts::LN_10);
-        let slope = ln10 * (log1 - log0) / (r1 - r0);
-        let end = r1.min(faint);
-        ([r0, end], slope, 10f64.powf(log0) * (slope * (end - r0)).exp_m1() / slope)
-    })
-}
-
-fn number(counts: &[(f64, f64)], faint: f64) -> f64 {
-    pieces(counts, faint).map(|p| p.2).sum()
-}
-
-/// The magnitude below which the fraction `share` of all objects lies.
-fn magnitude(counts: &[(f64, f64)], share: f64) -> f64 {
-    let mut left = share * number(counts, f64::INFINITY);
-    let mut faintest = counts[0].0;
-    for ([r0, r1], slope, n) in pieces(counts, f64::INFINITY) {
-        if left < n {
-            return r0 + (left / n * (slope * (r1 - r0)).exp_m1()).ln_1p() / slope;
-        }
-        (left, faintest) = (left - n, r1);
-    }
-    faintest
 }
 
 fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> usize {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::king::Cluster;
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::preprocess::SMALLEST_PX;
 use twinpeak_core::survey::Survey;
@@ -11,6 +12,10 @@ use twinpeak_core::wcs::WcsError;
 pub const LAST_SEED: u64 = 990_999;
 /// The highest field: a field's number has four digits.
 pub const LAST_FIELD: u32 = 9_999;
+/// The most visits to one sky.
+pub const LAST_VISIT: u32 = 9;
+/// The highest field that is visited again: the thousands of its number say which visit it is.
+pub const LAST_VISITED_FIELD: u32 = 999;
 
 /// One field to simulate. The default is an ordinary field of the shipped survey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +25,12 @@ pub struct Spec {
     pub seed: u64,
     /// Field of the night, 1 to [`LAST_FIELD`].
     pub field: u32,
+    /// 0, or which visit to the sky of this seed and field it is, 1 to [`LAST_VISIT`]: the objects are those of visit 0, in
+    /// the same places of the sky, under other conditions (night, seeing, noise, defects, position of the field). The image
+    /// has the field's number and a thousand for each visit; an object's id is the same in all visits after 0.
+    pub visit: u32,
+    /// How far the coordinates in each band's header are off the true ones, arcsec: the scatter in each of the two directions.
+    pub wcs_scatter_arcsec: f64,
     /// Width of the field, px.
     pub width: usize,
     /// Height of the field, px.
@@ -30,6 +41,10 @@ pub struct Spec {
     pub density: f64,
     /// Exactly so many objects centred in the frame instead; their magnitudes follow `counts`.
     pub sources: Option<usize>,
+    /// A star cluster in front, in addition.
+    pub cluster: Option<Cluster>,
+    /// A large spiral galaxy of r = 13.3 in addition, with bulge, arms and knots: one object.
+    pub spiral: bool,
     /// How the width of the PSF is distributed over fields.
     pub seeing: Seeing,
     /// Largest offset of a band against the reference band in (x, y), pixels.
@@ -84,6 +99,22 @@ pub struct Artefacts {
     pub sky_residual_max_sigma: f64,
     /// Fraction of objects put within 2 arcsec of another.
     pub blend_fraction: f64,
+    /// What the survey leaves in the place of saturated cores.
+    pub cores: Cores,
+    /// Number of satellites that cross the frame, each in one of the bands, which are exposed one after the other.
+    pub satellite_trails: usize,
+}
+
+/// What a survey's pipeline leaves where a detector was saturated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cores {
+    /// The brim of the well.
+    #[default]
+    Clipped,
+    /// As Sloan's: all saturated pixels and those about them, bled columns too, hold what lies to their left and right,
+    /// interpolated: smooth, flat or hollow, a few thousand counts that look sound.
+    Replaced,
 }
 
 /// Two objects nearer than this are blended, arcsec.
@@ -94,11 +125,15 @@ impl Default for Spec {
         Self {
             seed: 1,
             field: 1,
+            visit: 0,
+            wcs_scatter_arcsec: 0.0,
             width: 2048,
             height: 1489,
             counts: Counts::Physical,
             density: 1.0,
             sources: None,
+            cluster: None,
+            spiral: false,
             seeing: Seeing::default(),
             offset_max_px: [3.0, 10.0],
             artefacts: Artefacts::default(),
@@ -123,14 +158,20 @@ impl Default for Seeing {
 
 impl Default for Artefacts {
     fn default() -> Self {
-        Self { cosmic_rays: 40.0, bad_columns: [1, 3], sky_residual_max_sigma: 0.5, blend_fraction: 0.05 }
+        Self { cosmic_rays: 40.0, bad_columns: [1, 3], sky_residual_max_sigma: 0.5, blend_fraction: 0.05, ..Self::NONE }
     }
 }
 
 impl Artefacts {
     /// A perfect detector and an uncrowded sky.
-    pub const NONE: Self =
-        Self { cosmic_rays: 0.0, bad_columns: [0, 0], sky_residual_max_sigma: 0.0, blend_fraction: 0.0 };
+    pub const NONE: Self = Self {
+        cosmic_rays: 0.0,
+        bad_columns: [0, 0],
+        sky_residual_max_sigma: 0.0,
+        blend_fraction: 0.0,
+        cores: Cores::Clipped,
+        satellite_trails: 0,
+    };
 }
 
 /// Why a field cannot be simulated.
@@ -167,12 +208,21 @@ impl Spec {
         Self { width: simulated.width_px, height: simulated.height_px, seeing, ..Self::default() }
     }
 
+    /// What lies in the sky of this field: itself, or its visit 0.
+    pub(super) fn sky(&self) -> Self {
+        Self { visit: 0, wcs_scatter_arcsec: 0.0, ..self.clone() }
+    }
+
     /// Refuses values that make no sense.
     pub(super) fn check(&self) -> Result<(), SimError> {
         let (seeing, bad) = (&self.seeing, &self.artefacts);
+        let (last_field, fields) =
+            if self.visit == 0 { (LAST_FIELD, "1 to 9999") } else { (LAST_VISITED_FIELD, "1 to 999") };
         let rules = [
             ("seed", self.seed as f64, 0.0, LAST_SEED as f64, "0 to 990999"),
-            ("field", f64::from(self.field), 1.0, f64::from(LAST_FIELD), "1 to 9999"),
+            ("field", f64::from(self.field), 1.0, f64::from(last_field), fields),
+            ("visit", f64::from(self.visit), 0.0, f64::from(LAST_VISIT), "0 to 9"),
+            ("wcs_scatter_arcsec", self.wcs_scatter_arcsec, 0.0, 10.0, "0 to 10"),
             ("width", self.width as f64, SMALLEST_PX as f64, 16_384.0, "64 to 16384"),
             ("height", self.height as f64, SMALLEST_PX as f64, 16_384.0, "64 to 16384"),
             ("density", self.density, 0.0, 1000.0, "0 to 1000"),
@@ -190,9 +240,24 @@ impl Spec {
             ("artefacts.bad_columns", bad.bad_columns[1] as f64, bad.bad_columns[0] as f64, 64.0, "rising, at most 64"),
             ("artefacts.sky_residual_max_sigma", bad.sky_residual_max_sigma, 0.0, 10.0, "0 to 10"),
             ("artefacts.blend_fraction", bad.blend_fraction, 0.0, 1.0, "0 to 1"),
+            ("artefacts.satellite_trails", bad.satellite_trails as f64, 0.0, 1000.0, "0 to 1000"),
         ];
+        let cluster = self.cluster.iter().flat_map(|c| {
+            [
+                ("cluster.stars", c.stars as f64, 0.0, 1e6, "at most 1000000"),
+                ("cluster.core_radius_arcsec", c.core_radius_arcsec, 0.1, 1e4, "0.1 to 10000"),
+                (
+                    "cluster.tidal_radius_arcsec",
+                    c.tidal_radius_arcsec,
+                    c.core_radius_arcsec,
+                    1e5,
+                    "the core's radius to 100000",
+                ),
+                ("cluster.turnoff_mag", c.turnoff_mag, 10.0, 24.0, "10 to 24"),
+            ]
+        });
         let factors = seeing.band_factor.map(|f| ("seeing.band_factor", f, 0.1, 10.0, "0.1 to 10"));
-        for (key, value, low, high, range) in rules.into_iter().chain(factors) {
+        for (key, value, low, high, range) in rules.into_iter().chain(factors).chain(cluster) {
             if !(low..=high).contains(&value) {
                 return Err(SimError::Value { key, value, range });
             }

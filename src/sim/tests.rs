@@ -1,6 +1,7 @@
 //! Laws of the simulated sky, measured on its pixels.
 
 mod brute;
+mod extras;
 mod surveys;
 
 use super::*;
@@ -174,7 +175,7 @@ fn counts_are_poisson_about_the_skys() {
     let wcs = Conditions::draw(&Spec::default(), &survey).unwrap().bands[2].wcs.clone();
     let (mut galaxies, mut points, mut qsos, mut blends, mut all) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for field in 1..=20 {
-        for o in population::draw(&Spec { field, ..Spec::default() }, &survey, &wcs) {
+        for o in population::draw(&Spec { field, ..Spec::default() }, &survey, &wcs).into_iter().map(|s| s.object) {
             if o.id == IGNORED {
                 continue;
             }
@@ -215,7 +216,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
         assert!(a.pixels.pixels().iter().map(|p| p.to_bits()).eq(b.pixels.pixels().iter().map(|p| p.to_bits())));
     }
     assert_eq!(one.truth.segmentation, four.truth.segmentation);
-    assert_eq!(one.truth.to_csv(&sdss()), four.truth.to_csv(&sdss()));
+    assert_eq!(one.truth.to_csv(&sdss(), &one.frame.id), four.truth.to_csv(&sdss(), &four.frame.id));
 }
 
 #[test]

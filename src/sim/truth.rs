@@ -3,17 +3,23 @@
 use std::fmt::{self, Write as _};
 
 use super::moffat::Moffat;
-use twinpeak_core::frame::{PerBand, Plane};
+use twinpeak_core::frame::{ImageId, PerBand, Plane};
 use twinpeak_core::survey::Survey;
 
 /// Value of [`Truth::segmentation`] for pixels left out of scores: too faint to be an object's and too bright to
 /// be sky, or of an object centred outside the frame.
 pub const IGNORED: u32 = u32::MAX;
 
+/// What the line of the table begins with that names the sky's own image.
+pub(super) const SKY: &str = "# sky, whose objects have these ids at every visit: ";
+
 /// What is true of a simulated field.
 #[derive(Clone, Debug)]
 pub struct Truth {
-    /// All objects centred in the reference frame; `objects[k].id` is k + 1.
+    /// Id of the sky's own image: another than the frame's where it is a later visit to that sky.
+    pub sky: ImageId,
+    /// All objects centred in the reference frame. At visit 0 `objects[k].id` is k + 1; later, objects have come in and gone
+    /// out of the frame, and those that stayed have kept their ids.
     pub objects: Vec<SimulatedObject>,
     /// On the reference grid: the id of the object that a pixel belongs to, 0 for sky, or [`IGNORED`]. A pixel
     /// belongs to the object brightest in it where the noiseless sum of the three shape bands exceeds 1.5 times
@@ -21,6 +27,8 @@ pub struct Truth {
     pub segmentation: Plane<u32>,
     /// The PSF of each band, on that band's own grid.
     pub psf: PerBand<Moffat>,
+    /// Where the survey replaces saturated cores: for each object, the number of bands in which its own was.
+    pub replaced_bands: Option<Vec<u8>>,
 }
 
 /// True class of an object.
@@ -43,6 +51,8 @@ pub enum Profile {
     Exponential,
     /// A de Vaucouleurs spheroid, its wings cut near 8 half-light radii.
     DeVaucouleurs,
+    /// A spiral of many parts; sizes and angle are its disc's.
+    Spiral,
 }
 
 /// What is true of one simulated object.
@@ -103,7 +113,15 @@ impl Profile {
             Self::Point => "point",
             Self::Exponential => "exponential",
             Self::DeVaucouleurs => "devaucouleurs",
+            Self::Spiral => "spiral",
         }
+    }
+}
+
+impl Profile {
+    /// The one that the table writes so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Point, Self::Exponential, Self::DeVaucouleurs, Self::Spiral].into_iter().find(|p| p.as_str() == name)
     }
 }
 
@@ -138,17 +156,35 @@ const COLUMNS: &str = "\
 # blended: 1 where another object, at most 2 mag fainter, lies within 2 arcsec
 ";
 
+/// Of the columns that are there only where the sky was visited or cores were replaced.
+const REPLACED: &str = "# saturated: number of bands in which the core was saturated and replaced\n";
+
+/// Where the field has one.
+const SPIRAL: &str = "# profile may be spiral: bulge, disc, arms and knots; r_e, q and theta are its disc's\n";
+
 impl Truth {
-    /// The table of objects as comma-separated text. Lines that begin with `#` say what the columns mean.
-    pub fn to_csv(&self, survey: &Survey) -> String {
+    /// The table of objects of image `id` as comma-separated text. Lines that begin with `#` say what the columns mean.
+    pub fn to_csv(&self, survey: &Survey, id: &ImageId) -> String {
         let mut text = String::from(COLUMNS);
+        if &self.sky != id {
+            text += SKY;
+            text += self.sky.as_str();
+            text += "\n";
+        }
+        if self.replaced_bands.is_some() {
+            text += REPLACED;
+        }
+        if self.objects.iter().any(|o| o.profile == Profile::Spiral) {
+            text += SPIRAL;
+        }
         text += "id,class,profile,x,y,ra,dec";
         for band in survey.planes() {
             text += ",mag_";
             text += survey.band(band);
         }
-        text += ",r_e_arcsec,q,theta_deg,blended\n";
-        for o in &self.objects {
+        text += ",r_e_arcsec,q,theta_deg,blended";
+        text += if self.replaced_bands.is_some() { ",saturated\n" } else { "\n" };
+        for (k, o) in self.objects.iter().enumerate() {
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
@@ -164,7 +200,11 @@ impl Truth {
             for band in survey.planes() {
                 let _ = write!(text, ",{:.4}", o.mag[band]);
             }
-            let _ = writeln!(text, ",{:.4},{:.4},{:.2},{}", o.r_e_arcsec, o.axis_ratio, o.theta_deg, o.blended as u8);
+            let _ = write!(text, ",{:.4},{:.4},{:.2},{}", o.r_e_arcsec, o.axis_ratio, o.theta_deg, o.blended as u8);
+            if let Some(bands) = &self.replaced_bands {
+                let _ = write!(text, ",{}", bands[k]);
+            }
+            text += "\n";
         }
         text
     }

@@ -123,6 +123,7 @@ mod tests {
             without_magnitude: 0,
             pixels: Some(Overlap { both: 3, ours_alone: 1, true_alone: 0 }),
             evaluation: evaluate(&objects, &truth, &Rules::for_scale(0.396)),
+            kinds: None,
         };
         let text = render(&report);
         let row =

@@ -19,6 +19,18 @@ pub fn read_columns<const N: usize>(file: &Path, names: [&str; N]) -> Result<Vec
     read(opened, names).map_err(|source| TableError::NotCatalog { path: file.to_owned(), source })
 }
 
+/// Names of a Parquet file's columns.
+///
+/// # Errors
+/// [`TableError`] where the file cannot be read or is no Parquet file.
+pub fn column_names(file: &Path) -> Result<Vec<String>, TableError> {
+    let opened = File::open(file).map_err(|source| TableError::Open { path: file.to_owned(), source })?;
+    let reader =
+        SerializedFileReader::new(opened).map_err(|source| TableError::NotTable { path: file.to_owned(), source })?;
+    let fields = reader.metadata().file_metadata().schema().get_fields();
+    Ok(fields.iter().map(|field| field.name().to_owned()).collect())
+}
+
 /// The named columns of numbers of any Parquet file, each from its first row to its last; NaN for null. Memory is that of
 /// the columns.
 ///

@@ -63,6 +63,28 @@ pub fn one_to_one(a: &[(f64, f64)], b: &[(f64, f64)], radius: f64) -> Vec<Option
     partners
 }
 
+/// For each of `a` all of `b` within `radius`: distance and index.
+pub(super) fn within(a: &[(f64, f64)], b: &[(f64, f64)], radius: f64) -> Vec<Vec<(f64, usize)>> {
+    let grid = Grid::new(b, radius);
+    a.iter().map(|&p| grid.within(p).collect()).collect()
+}
+
+/// For each of `a` its partner in `b` within `radius`, nobody having two: the brightest of `a` takes the nearest, then the
+/// next brightest the nearest of who is left. What has no magnitude comes last.
+pub fn brightest_first(a: &[(f64, f64)], mags: &[f64], b: &[(f64, f64)], radius: f64) -> Vec<Option<usize>> {
+    let grid = Grid::new(b, radius);
+    let mut order: Vec<usize> = (0..a.len()).collect();
+    order.sort_by(|&i, &j| mags[i].total_cmp(&mags[j]));
+    let mut partners = vec![None; a.len()];
+    let mut taken = vec![false; b.len()];
+    for i in order {
+        let free = grid.within(a[i]).filter(|m| !taken[m.1]);
+        partners[i] = free.min_by(|m, n| m.0.total_cmp(&n.0).then(m.1.cmp(&n.1))).map(|m| m.1);
+        partners[i].into_iter().for_each(|j| taken[j] = true);
+    }
+    partners
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +93,14 @@ mod tests {
 
     fn line(xs: &[f64]) -> Vec<(f64, f64)> {
         xs.iter().map(|&x| (x, 0.0)).collect()
+    }
+
+    #[test]
+    fn the_brightest_chooses_first() {
+        let (a, b) = (line(&[0.0, 2.0, 9.0]), line(&[1.2, 3.5]));
+        assert_eq!(brightest_first(&a, &[20.0, 21.0, f64::NAN], &b, 3.0), [Some(0), Some(1), None]);
+        assert_eq!(brightest_first(&a, &[20.0, 19.0, 18.0], &b, 3.0), [None, Some(0), None]);
+        assert_eq!(within(&a, &b, 3.0).iter().map(Vec::len).collect::<Vec<_>>(), [1, 2, 0]);
     }
 
     #[test]

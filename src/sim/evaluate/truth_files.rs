@@ -3,7 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::TrueObject;
+use super::{Known, TrueObject};
+use crate::Profile;
+use crate::truth::SKY;
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::survey::Survey;
 
 /// Why a truth cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +72,7 @@ pub enum Malformed {
 /// # Errors
 /// [`TruthError`], naming the file and the line.
 pub fn read(path: &Path, band: &str) -> Result<Vec<TrueObject>, TruthError> {
-    if path.extension().is_some_and(|e| e == "csv") {
+    if is_table(path) {
         return in_file(path, |text| table(text, band));
     }
     let mut all = Vec::new();
@@ -80,10 +84,26 @@ pub fn read(path: &Path, band: &str) -> Result<Vec<TrueObject>, TruthError> {
     Ok(all)
 }
 
-fn in_file(
-    file: &Path,
-    parse: impl Fn(&str) -> Result<Vec<TrueObject>, Malformed>,
-) -> Result<Vec<TrueObject>, TruthError> {
+/// All that the file tells of each object, and the id of the image whose sky it is, where it is another's.
+///
+/// # Errors
+/// [`TruthError`], naming the file and the line.
+pub fn read_known(path: &Path, survey: &Survey) -> Result<(Vec<Known>, Option<String>), TruthError> {
+    if is_table(path) {
+        return in_file(path, |text| {
+            let sky = text.lines().find_map(|line| line.strip_prefix(SKY.trim_end())).map(|id| id.trim().to_owned());
+            Ok((known(text, survey)?, sky))
+        });
+    }
+    let objects = read(path, survey.band(survey.reference()))?;
+    Ok((objects.into_iter().map(Known::from).collect(), None))
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "csv")
+}
+
+fn in_file<T>(file: &Path, parse: impl Fn(&str) -> Result<T, Malformed>) -> Result<T, TruthError> {
     let text =
         std::fs::read_to_string(file).map_err(|source| TruthError::Unreadable { file: file.to_owned(), source })?;
     parse(&text).map_err(|source| TruthError::Malformed { file: file.to_owned(), source })
@@ -92,22 +112,80 @@ fn in_file(
 /// A table with at least the columns `class`, `x`, `y`, and magnitudes under `mag_` and the band's name. Lines that
 /// begin with `#` say something to people.
 fn table(text: &str, band: &str) -> Result<Vec<TrueObject>, Malformed> {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let header: Vec<_> = lines.next().map_or("", |(_, line)| line).split(',').map(str::trim).collect();
-    let column = |name: &str| header.iter().position(|h| *h == name);
-    let needed = |name: &'static str| column(name).ok_or(Malformed::NoColumn(name));
-    let (class, x, y, mag) = (needed("class")?, needed("x")?, needed("y")?, column(&format!("mag_{band}")));
-    let object = |(i, text): (usize, &str)| {
-        let (cells, line): (Vec<_>, _) = (text.split(',').map(str::trim).collect(), i + 1);
-        let cell = |c: usize| cells.get(c).copied().ok_or(Malformed::TooFewColumns { line });
-        let class = cell(class)?;
-        let star = is_star(class).ok_or_else(|| Malformed::Class { line, class: class.to_owned() })?;
-        let value = |c: usize| number(cell(c)?, line);
-        // An object without light in the band has no magnitude there.
-        let mag = mag.map(value).transpose()?.filter(|m| m.is_finite());
-        Ok(TrueObject { x: value(x)?, y: value(y)?, star, mag })
+    let mag = format!("mag_{band}");
+    records(text)?.map(|record| object(&record?, &mag)).collect()
+}
+
+/// The same with all that `simulate` tells of an object.
+fn known(text: &str, survey: &Survey) -> Result<Vec<Known>, Malformed> {
+    let names: PerBand<String> = std::array::from_fn(|b| format!("mag_{}", survey.band(b)));
+    let of = |record: Record| {
+        let object = object(&record, &names[survey.reference()])?;
+        let mut mag = [f64::NAN; 5];
+        for b in survey.planes() {
+            mag[b] = record.number(&names[b])?.unwrap_or(f64::NAN);
+        }
+        let all = |names: [&str; 3]| -> Result<Option<[f64; 3]>, Malformed> {
+            let [a, b, c] = names.map(|name| record.number(name));
+            Ok(a?.zip(b?).zip(c?).map(|((a, b), c)| [a, b, c]))
+        };
+        Ok(Known {
+            object,
+            id: record.number("id")?.map(|id| id as u32),
+            sky_deg: record.number("ra")?.zip(record.number("dec")?),
+            mag,
+            profile: record.text("profile").and_then(Profile::named),
+            shape: all(["r_e_arcsec", "q", "theta_deg"])?,
+            is_saturated: record.number("saturated")?.map(|bands| bands > 0.0),
+        })
     };
-    lines.map(object).collect()
+    records(text)?.map(|record| of(record?)).collect()
+}
+
+fn object(record: &Record, mag: &str) -> Result<TrueObject, Malformed> {
+    let (class, line) = (record.cell("class")?, record.line);
+    let star = is_star(class).ok_or_else(|| Malformed::Class { line, class: class.to_owned() })?;
+    // An object without light in the band has no magnitude there.
+    let mag = record.number(mag)?.filter(|m| m.is_finite());
+    Ok(TrueObject { x: number(record.cell("x")?, line)?, y: number(record.cell("y")?, line)?, star, mag })
+}
+
+/// One line of a table, read by the header's names.
+struct Record<'a> {
+    header: std::rc::Rc<Vec<&'a str>>,
+    cells: Vec<&'a str>,
+    line: usize,
+}
+
+impl<'a> Record<'a> {
+    /// A cell of a column that the header has.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.cells.get(self.header.iter().position(|h| *h == name)?).copied()
+    }
+
+    fn cell(&self, name: &'static str) -> Result<&'a str, Malformed> {
+        self.text(name).ok_or(Malformed::NoColumn(name))
+    }
+
+    /// `None` where the header has no such column.
+    fn number(&self, name: &str) -> Result<Option<f64>, Malformed> {
+        self.text(name).map(|text| number(text, self.line)).transpose()
+    }
+}
+
+/// Lines below the header that are no comments, each with as many cells as the header has names.
+fn records(text: &str) -> Result<impl Iterator<Item = Result<Record<'_>, Malformed>>, Malformed> {
+    let split = |line| -> Vec<&str> { str::split(line, ',').map(str::trim).collect() };
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let header = std::rc::Rc::new(lines.next().map(|(_, line)| split(line)).unwrap_or_default());
+    for name in ["class", "x", "y"] {
+        header.contains(&name).then_some(()).ok_or(Malformed::NoColumn(name))?;
+    }
+    Ok(lines.map(move |(i, text)| {
+        let (cells, line) = (split(text), i + 1);
+        let enough = cells.len() >= header.len();
+        enough.then(|| Record { header: header.clone(), cells, line }).ok_or(Malformed::TooFewColumns { line })
+    }))
 }
 
 /// Whether a class's name or number is one of points; `None` for no class that is known.
@@ -166,9 +244,15 @@ mod tests {
     fn a_simulation_is_read_whole() {
         let survey = Survey::parse(include_str!("../../../config/surveys/sdss.toml")).unwrap();
         let spec = Spec { width: 128, height: 128, sources: Some(20), ..Spec::default() };
-        let made = simulate(&spec, &survey).unwrap().truth;
-        let read = table(&made.to_csv(&survey), "r").unwrap();
+        let made = simulate(&spec, &survey).unwrap();
+        let (id, made) = (made.frame.id, made.truth);
+        let read = table(&made.to_csv(&survey, &id), "r").unwrap();
         assert_eq!(read.len(), made.objects.len());
+        let all = known(&made.to_csv(&survey, &id), &survey).unwrap();
+        for ((all, read), made) in all.iter().zip(&read).zip(&made.objects) {
+            assert_eq!((all.object, all.id, all.profile), (*read, Some(made.id), Some(made.profile)));
+            assert!((all.mag[0] - made.mag[0]).abs() < 1e-4 && all.is_saturated.is_none());
+        }
         for (read, made) in read.iter().zip(&made.objects) {
             assert_eq!(read.star, made.class.is_point());
             assert!((read.x - made.x).abs() < 1e-4 && (read.mag.unwrap() - made.mag[2]).abs() < 1e-4);

@@ -38,7 +38,7 @@ fn light(profile: Profile, r_e: f64) -> Vec<(f64, f64, f64)> {
     // Light within a radius, in half-light radii: 1 - e^-t (1 + t), and the incomplete gamma function of order 8.
     let within = |r: f64| match profile {
         Profile::Point => 1.0,
-        Profile::Exponential => 1.0 - (-1.678347 * r).exp() * (1.0 + 1.678347 * r),
+        Profile::Exponential | Profile::Spiral => 1.0 - (-1.678347 * r).exp() * (1.0 + 1.678347 * r),
         Profile::DeVaucouleurs => {
             let t = 7.66924944 * (r * mixture::DE_VAUCOULEURS_HALF_LIGHT).powf(0.25);
             let (mut term, mut sum) = (1.0, 1.0);
