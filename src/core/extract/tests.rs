@@ -13,15 +13,18 @@ fn settings() -> Settings {
         detect_threshold: 1.5,
         extent_threshold: 1.5,
         min_area_px: 5,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
+        parting: Parting::BRIGHTNESS,
         max_children: 100_000,
         max_component_px: 10_000_000,
     }
 }
 
+fn same(score: &Plane<f32>) -> Scores {
+    Scores::same(score.clone())
+}
+
 fn found(image: &Plane<f32>, settings: &Settings) -> Footprints {
-    extract(image, image, &Plane::filled(image.width(), image.height(), 0), settings)
+    extract(&same(image), image, &Plane::filled(image.width(), image.height(), 0), settings)
 }
 
 /// Smooth noise of 1 sigma: many blobs of all shapes, no two values alike.
@@ -163,7 +166,7 @@ fn thresholds_area_and_mask_do_their_part() {
     bits.set(41, 30, mask::SAT);
     bits.set(40, 31, mask::BAD);
     bits.set(0, 0, mask::NO_DATA);
-    let f = extract(&image, &image, &bits, &settings());
+    let f = extract(&same(&image), &image, &bits, &settings());
     assert_eq!(f.objects.len(), 1);
     assert_eq!(f.objects[0].flags, flag::SATURATED | flag::BAD_PIXELS);
     image.pixels_mut().fill(f32::NAN);
@@ -199,7 +202,7 @@ for k in d: d[k].astype('<f4').tofile(f'{sys.argv[2]}/{k}')
     let plane = |name: &str| Plane::from_pixels(192, 192, real::load(&out.path().join(name)));
     let (image, mask, labels) = (plane("image"), plane("mask"), plane("labels"));
     let by_mask = Settings { detect_threshold: 0.5, extent_threshold: 0.5, ..settings() };
-    let ours = extract(&mask, &image, &Plane::filled(192, 192, 0), &by_mask);
+    let ours = extract(&same(&mask), &image, &Plane::filled(192, 192, 0), &by_mask);
     let theirs = labels.map(|l| l as u32);
     assert_eq!(ours.objects.len(), 18);
     assert_eq!(partition(ours.segmentation.pixels().iter().copied()), partition(theirs.pixels().iter().copied()));
@@ -217,7 +220,7 @@ fn a_real_field_is_the_same_on_any_number_of_threads() {
     let at = Settings { detect_threshold: 3.48, extent_threshold: 3.48, ..settings() };
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| extract(&score, &detection, &p.bits, &at))
+        pool.install(|| extract(&same(&score), &detection, &p.bits, &at))
     };
     let (one, three) = (on(1), on(3));
     assert!(one == three);
@@ -226,10 +229,10 @@ fn a_real_field_is_the_same_on_any_number_of_threads() {
     assert!((1570..1740).contains(&one.objects.len()), "{}", one.objects.len());
 
     // Its threshold at 30 false objects is 3.48.
-    let noise = calibrate::noise_only(&p.registered, &weights, 3.516, 0);
-    let score = crate::filter::matched_filter(&crate::filter::weighted_sum(&noise.planes, &weights), 0.7 * 3.516);
-    let noise = calibrate::NoiseScore { score: &score, share: noise.share, min_area_px: 5 };
-    let threshold = noise.detect_threshold(30.0).unwrap();
-    println!("threshold at 30 false objects: {threshold}, share {}", noise.share);
+    let noise = calibrate::noise_only(&p.registered, &p.occupied, 0);
+    let score = crate::filter::matched_filter(&crate::filter::weighted_sum(&noise, &weights), 0.7 * 3.516);
+    let noise = calibrate::NoiseScore::of_frame(&score, &p.occupied, 5);
+    let threshold = noise.threshold(30.0 / (2048.0 * 1489.0 / 1e6)).unwrap();
+    println!("threshold at 30 false objects: {threshold}, sky {} px", noise.sky_px);
     assert!((threshold - 3.48).abs() < 0.1);
 }

@@ -119,6 +119,7 @@ fn prepared(
         to_band,
         registered,
         bits: Plane::filled(width, height, 0),
+        occupied: Plane::filled(width, height, false),
         frame,
     }
 }
