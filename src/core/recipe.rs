@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::extract::Parting;
 use crate::extract::calibrate::NoiseScore;
 use crate::false_rate::FalseRate;
 use crate::frame::{BANDS, PerBand};
@@ -11,7 +12,6 @@ use crate::posterior::Posterior;
 use crate::survey::Survey;
 use crate::threshold::ThresholdSegmenter;
 use crate::{extract, preprocess};
-use crate::extract::Parting;
 
 /// Parameters pinned by a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::extract::calibrate::NoiseScore;
 use crate::frame::{BANDS, PerBand, Plane};
 use crate::model::{TILE, TILE_LEN};
 
@@ -29,7 +30,9 @@ impl SkyTiles {
         let starts = |length: usize| (0..).step_by(inner).take_while(move |start| start + TILE <= length);
         let sky = |(x, y): (usize, usize)| {
             let rows = y + Self::RIM_PX..y + TILE - Self::RIM_PX;
-            let free = |row: usize| occupied.row(row)[x + Self::RIM_PX..x + TILE - Self::RIM_PX].iter().filter(|o| !**o).count();
+            let free = |row: usize| {
+                occupied.row(row)[x + Self::RIM_PX..x + TILE - Self::RIM_PX].iter().filter(|o| !**o).count()
+            };
             rows.map(free).sum::<usize>()
         };
         let places = starts(occupied.height()).flat_map(|y| starts(occupied.width()).map(move |x| (x, y)));
@@ -58,6 +61,11 @@ impl SkyTiles {
     /// Pixels of sky in their inner parts.
     pub fn sky_px(&self) -> usize {
         self.sky_px
+    }
+
+    /// The scores of centres of these tiles, in their order, as noise in which objects of so many pixels are counted.
+    pub fn noise<'a>(&self, centres: &'a [Plane<f32>], min_area_px: usize) -> NoiseScore<'a> {
+        NoiseScore { planes: centres, rim_px: Self::RIM_PX, sky_px: self.sky_px, min_area_px }
     }
 
     /// Copies tile `index` of planes in units of their noise into `out` ([`TILE_LEN`] values, NHWC).
@@ -89,8 +97,9 @@ mod tests {
     fn tiles_lie_on_the_sky_and_show_it_flipped() {
         let mut occupied = Plane::filled(400, 300, false);
         (0..300).for_each(|y| occupied.row_mut(y)[..200].fill(true));
-        let planes: PerBand<Plane<f32>> =
-            std::array::from_fn(|b| Plane::from_pixels(400, 300, (0..120_000).map(|i| (i * BANDS + b + 1) as f32).collect()));
+        let planes: PerBand<Plane<f32>> = std::array::from_fn(|b| {
+            Plane::from_pixels(400, 300, (0..120_000).map(|i| (i * BANDS + b + 1) as f32).collect())
+        });
         let tiles = SkyTiles::of(&occupied, 9);
         assert_eq!(tiles.len(), 9);
         assert!(tiles.places.iter().all(|&(x, _)| x + 16 > 200), "{tiles:?}");

@@ -1,9 +1,9 @@
 //! The classical segmenter: a matched filter on the weighted sum of the bands. It is the baseline that a net has
 //! to beat, and what tests use instead of one.
 
+use crate::false_rate::FalseRate;
 use crate::filter::{Edge, Gaussian};
 use crate::frame::{BANDS, PerBand, Plane};
-use crate::false_rate::FalseRate;
 use crate::model::{ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS, TILE_SCORES};
 use crate::survey::Survey;
 use crate::tile::bands_seen;
@@ -27,10 +27,7 @@ impl ThresholdSegmenter {
 
     /// How many false objects white noise leaves above each threshold, for a PSF of 3.4 px and objects of 5 px.
     pub fn false_rate() -> FalseRate {
-        FalseRate {
-            per_mpx: FalseRate::PER_MPX.to_vec(),
-            threshold: vec![3.9, 3.7, 3.6, 3.4, 3.2, 3.0, 2.8, 2.6],
-        }
+        FalseRate { per_mpx: FalseRate::PER_MPX.to_vec(), threshold: vec![3.9, 3.7, 3.6, 3.4, 3.2, 3.0, 2.8, 2.6] }
     }
 
     /// A filter for a PSF of `psf_fwhm_px` (effective: of the Gaussian with its noise-equivalent area), the bands
@@ -102,18 +99,13 @@ mod tests {
                 matched_filter(&Plane::from_pixels(1000, 1000, white), FILTER_PER_PSF * 3.4)
             })
             .collect();
-        let noise = crate::extract::calibrate::NoiseScore {
-            planes: &scores,
-            rim_px: 0,
-            sky_px: 40_000_000,
-            min_area_px: 5,
-        };
+        let noise =
+            crate::extract::calibrate::NoiseScore { planes: &scores, rim_px: 0, sky_px: 40_000_000, min_area_px: 5 };
         let table = ThresholdSegmenter::false_rate();
-        for (rate, threshold) in table.per_mpx.iter().zip(&table.threshold) {
-            let measured = noise.threshold(*rate).unwrap();
-            println!("{rate} in a million pixels above {measured:.3}");
-            assert!((measured - threshold).abs() < 0.06, "{rate}: {measured} for {threshold}");
-        }
+        let measured: Vec<f32> = table.per_mpx.iter().map(|rate| noise.threshold(*rate).unwrap()).collect();
+        println!("measured {measured:.3?}, the table says {:.3?}", table.threshold);
+        let apart = measured.iter().zip(&table.threshold).map(|(m, t)| (m - t).abs());
+        assert!(apart.into_iter().all(|apart| apart < 0.06));
     }
 
     /// Without its strongest bands a tile's noise is still 1, so that the threshold leaves as many false objects.

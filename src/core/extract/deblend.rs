@@ -103,11 +103,7 @@ pub(super) fn deblend(pixels: &[(u32, u32)], values: &[f32], members: &Members, 
 
 /// Pixels from the brightest down; of equals, the first comes first.
 fn brightest_first(values: &[f32]) -> impl Iterator<Item = usize> + use<> {
-    let mut keys: Vec<u64> = values
-        .iter()
-        .zip(0u64..)
-        .map(|(&v, i)| u64::from(!rising(v)) << 32 | i)
-        .collect();
+    let mut keys: Vec<u64> = values.iter().zip(0u64..).map(|(&v, i)| u64::from(!rising(v)) << 32 | i).collect();
     keys.sort_unstable();
     keys.into_iter().map(|key| (key & 0xFFFF_FFFF) as usize)
 }

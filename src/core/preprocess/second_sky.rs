@@ -132,7 +132,8 @@ mod tests {
         }
         (0..width).for_each(|x| plane.set(x, 7, 0.0));
         let before = plane.clone();
-        let mut planes = [plane.clone(), plane.clone(), plane.clone(), plane.clone(), Plane::filled(width, height, 0.0)];
+        let mut planes =
+            [plane.clone(), plane.clone(), plane.clone(), plane.clone(), Plane::filled(width, height, 0.0)];
         subtract(&mut planes, &occupied);
         let mut worst = 0.0f32;
         for y in 0..height {
