@@ -29,6 +29,9 @@ pub struct TrainSegmenterArgs {
     /// How it learns
     #[arg(long, value_enum, default_value_t)]
     pub by: SegmenterTraining,
+    /// Steps of the training by injection: fewer are sooner done and find a little less [default: 4000]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
     /// What both nets are trained with.
     #[command(flatten)]
     pub net: TrainNetArgs,

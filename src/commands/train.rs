@@ -61,7 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
 }
 
 fn train_segmenter(
-    TrainSegmenterArgs { by, net: args }: &TrainSegmenterArgs,
+    TrainSegmenterArgs { by, steps, net: args }: &TrainSegmenterArgs,
     config: &Config,
     survey: &Arc<Survey>,
     recipe: &Recipe,
@@ -85,7 +85,9 @@ fn train_segmenter(
     let (bands, run, seed) = (survey.shape_bands(), bar.run(&work.0), args.seed);
     let (shape, gives, parting, trained) = match by {
         SegmenterTraining::Injection => {
-            let settings = injection::Settings { seed, ..injection::Settings::default() };
+            let usual = injection::Settings::default();
+            let steps = steps.map_or(usual.steps, |steps| steps as usize);
+            let settings = injection::Settings { seed, steps, ..usual };
             let trained = injection::train(&frames, bands, &missing, &settings, &run);
             (settings.shape, Gives::CentreAndExtent, Parting::CENTRES, trained)
         }
