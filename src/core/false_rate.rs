@@ -13,8 +13,8 @@ use crate::median::lower_median;
 
 /// False objects in a million pixels at which a frame is compared with the bundle.
 pub const ASKED_PER_MPX: f64 = 60.0;
-/// Fewest that a frame's sky must be expected to show there: what they say is then right to a fifth.
-const FEWEST_EXPECTED: f64 = 24.0;
+/// Fewest that a frame's sky must be expected to show there: what they say is then right to a quarter.
+const FEWEST_EXPECTED: f64 = 15.0;
 
 /// How many false objects a segmenter finds above each threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -54,6 +54,12 @@ impl Field {
         let detection = detection_image(&prepared.registered, &weights);
         Self { prepared, noise, detection, weights, fwhm_px }
     }
+
+    /// Share of the field's pixels that are real sky in `noise`, 0..1.
+    pub fn sky_share(&self) -> f64 {
+        let occupied = self.prepared.occupied.pixels();
+        occupied.iter().filter(|o| !**o).count() as f64 / occupied.len().max(1) as f64
+    }
 }
 
 /// A sky's frames, without truth.
