@@ -12,7 +12,7 @@ use crate::commands::survey::SurveyArgs;
 use twinpeak_config::exit::Exit;
 
 pub use frames::{CheckArgs, HealthArgs, ModelArgs, ModelCommand, ProcessArgs, RunArgs};
-pub use learning::{TrainArgs, TrainNetArgs, TrainedNet};
+pub use learning::{SegmenterTraining, TrainArgs, TrainNetArgs, TrainSegmenterArgs, TrainedNet};
 pub use scoring::{EvaluateArgs, SummaryArgs};
 pub use stream::{ReplayArgs, SubmitArgs};
 

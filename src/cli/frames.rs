@@ -23,19 +23,27 @@ pub struct ProcessArgs {
     /// Write each catalogue as Avro too (IMAGE.catalog.avro)
     #[arg(long)]
     pub avro: bool,
+    /// How many false objects a frame may have on average: more finds more faint ones [default:
+    /// detection.false_per_field of the configuration]
+    #[arg(long, value_name = "COUNT")]
+    pub false_per_field: Option<String>,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
 
 impl ProcessArgs {
-    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`.
+    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`, `--false-per-field` is
+    /// `detection.false_per_field`.
     ///
     /// # Errors
     /// [`ConfigError`]
     pub fn load(&self) -> Result<Config, ConfigError> {
         let layers = self.config.layers().flag("--avro", "output.avro", self.avro.then(|| "true".to_owned()));
-        layers.flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
+        layers
+            .flag("--false-per-field", "detection.false_per_field", self.false_per_field.clone())
+            .flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned()))
+            .load()
     }
 }
 

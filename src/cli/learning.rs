@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use twinpeak_config::args::ConfigArgs;
 
@@ -18,12 +18,36 @@ pub struct TrainArgs {
 #[derive(Debug, Subcommand)]
 pub enum TrainedNet {
     /// Train the net that finds objects
-    Segmenter(TrainNetArgs),
+    Segmenter(TrainSegmenterArgs),
     /// Train the nets that tell stars from galaxies
     Classifier(TrainNetArgs),
 }
 
-/// `twinpeak train segmenter`, `twinpeak train classifier`
+/// `twinpeak train segmenter`
+#[derive(Args, Debug)]
+pub struct TrainSegmenterArgs {
+    /// How it learns
+    #[arg(long, value_enum, default_value_t)]
+    pub by: SegmenterTraining,
+    /// Steps of the training by injection: fewer are sooner done and find a little less [default: 4000]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: Option<u32>,
+    /// What both nets are trained with.
+    #[command(flatten)]
+    pub net: TrainNetArgs,
+}
+
+/// How the net that finds objects learns; neither way sees a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SegmenterTraining {
+    /// On sources injected into the frames' own noise: finds most, and outlines best
+    #[default]
+    Injection,
+    /// The paper's way: an auto-encoder's hypercolumns, and a head that a matched filter teaches
+    Hypercolumns,
+}
+
+/// `twinpeak train classifier`, and what `twinpeak train segmenter` has in common with it
 #[derive(Args, Debug)]
 pub struct TrainNetArgs {
     /// Files of frames, or folders of them; no labels are read

@@ -8,16 +8,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use halves::{ClassifierHalf, Data, SegmenterHalf, Work};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
-use crate::cli::{TrainArgs, TrainNetArgs, TrainedNet};
+use crate::cli::{SegmenterTraining, TrainArgs, TrainNetArgs, TrainSegmenterArgs, TrainedNet};
 use twinpeak_config::assemble::{device, file_list, survey};
 use twinpeak_config::exit::{Exit, Fault};
 use twinpeak_config::{Config, DeviceChoice};
 use twinpeak_core::detections::Detections;
+use twinpeak_core::extract::Parting;
 use twinpeak_core::frame::{BANDS, PerBand};
 use twinpeak_core::hex::hex;
 use twinpeak_core::median::upper_median;
@@ -27,12 +28,12 @@ use twinpeak_core::survey::Survey;
 use twinpeak_engine::flow::Stop;
 use twinpeak_engine::ports::{FrameSource, Loaded};
 use twinpeak_learn::sample::{self, ObjectFinder, matched_filter};
+use twinpeak_learn::segment::injection;
 use twinpeak_learn::{LearnError, MissingBands, Progress, Run, classify, colour, posterior, segment};
 use twinpeak_nets::bundle::{COLOUR, SegmenterPart};
 use twinpeak_nets::infer::TorchSegmenter;
+use twinpeak_nets::segmentation::Gives;
 
-/// False objects on a frame of noise to which detection is calibrated.
-const FALSE_OBJECTS: f64 = 10.0;
 /// Steps between checkpoints.
 const CHECKPOINT_STEPS: usize = 200;
 /// Tiles and stamps in a batch.
@@ -43,13 +44,16 @@ const BATCHES: (usize, usize) = (16, 64);
 /// # Errors
 /// Frames that cannot be used, a training that diverged, a folder that cannot be written.
 pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
-    let (TrainedNet::Segmenter(net) | TrainedNet::Classifier(net)) = &args.net;
+    let net = match &args.net {
+        TrainedNet::Segmenter(segmenter) => &segmenter.net,
+        TrainedNet::Classifier(net) => net,
+    };
     let config = net.config.load()?;
     let survey = Arc::new(survey(&config)?);
     let recipe = Recipe::for_survey(&survey);
     let work = Work::new(&net.out)?;
     match &args.net {
-        TrainedNet::Segmenter(_) => train_segmenter(net, &config, &survey, &recipe, &work)?,
+        TrainedNet::Segmenter(segmenter) => train_segmenter(segmenter, &config, &survey, &recipe, &work)?,
         TrainedNet::Classifier(_) => train_classifier(net, &config, &survey, &recipe, &work)?,
     }
     work.complete(&survey, recipe, &net.out)?;
@@ -57,7 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Exit> {
 }
 
 fn train_segmenter(
-    args: &TrainNetArgs,
+    TrainSegmenterArgs { by, steps, net: args }: &TrainSegmenterArgs,
     config: &Config,
     survey: &Arc<Survey>,
     recipe: &Recipe,
@@ -68,40 +72,64 @@ fn train_segmenter(
     let (mut frames, mut fwhm, mut objects) = (Vec::new(), Vec::new(), 0);
     let data = each_frame(args, config, survey, recipe, |index, prepared| {
         let found = sample::find(&prepared, survey, &mut detector)?;
+        let sources = injection::Library::of(&found);
         let (seen, quality) = (Seen::of(&found), found.quality);
         objects += seen.objects;
         fwhm.push(quality.map(|q| if q.fallback { f64::NAN } else { q.fwhm_arcsec }));
-        let fwhm_px = quality[survey.reference()].effective_fwhm_px;
-        frames.push(sample::training_frame(prepared, survey, fwhm_px, index));
+        frames.push(sample::training_frame(prepared, survey, sources, index));
         Ok(seen)
     })?;
     segment::enough(objects).map_err(failed)?;
-    let settings = segment::Settings { seed: args.seed, ..segment::Settings::default() };
     let missing = MissingBands::of(survey, args.missing_bands);
     let bar = Bar::new();
-    let trained = segment::train(&frames, survey.shape_bands(), &missing, &settings, &bar.run(&work.0));
+    let (bands, run, seed) = (survey.shape_bands(), bar.run(&work.0), args.seed);
+    let (shape, gives, parting, trained) = match by {
+        SegmenterTraining::Injection => {
+            let usual = injection::Settings::default();
+            let steps = steps.map_or(usual.steps, |steps| steps as usize);
+            let settings = injection::Settings { seed, steps, ..usual };
+            let trained = injection::train(&frames, bands, &missing, &settings, &run);
+            (settings.shape, Gives::CentreAndExtent, Parting::CENTRES, trained)
+        }
+        SegmenterTraining::Hypercolumns => {
+            let settings = segment::Settings { seed, ..segment::Settings::default() };
+            let trained = segment::train(&frames, bands, &missing, &settings, &run);
+            (settings.shape, Gives::Score, Parting::BRIGHTNESS, trained)
+        }
+    };
     let trained = trained.map_err(failed)?;
     bar.0.finish_and_clear();
-    let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: settings.shape.clone() };
+    let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), gives, shape };
     let mut net = TorchSegmenter::of(&trained.parameters, &part, &device(DeviceChoice::Cpu)?)?;
-    let found =
-        segment::thresholds(&mut net, &frames, recipe.tile_overlap_px, FALSE_OBJECTS, recipe.extract.min_area_px)?;
+    let usual = Recipe::FALSE_PER_FIELD / Recipe::USUAL_FIELD_MPX;
+    let overlap = recipe.tile_overlap_px;
+    let rate = segment::false_rate(&mut net, &frames, overlap, recipe.extract.min_area_px, usual)?;
+    let (false_rate, by_frame) = rate.context("the net scores all pixels of a frame alike: try another seed")?;
+    let extent_threshold = match gives {
+        Gives::CentreAndExtent => 0.0, // even odds
+        Gives::Score => segment::extent_threshold(&mut net, &frames, overlap)?.max(false_rate.threshold(usual)),
+    };
     let half = SegmenterHalf {
         data,
-        shape: settings.shape,
-        detect_threshold: found.detect,
-        extent_threshold: found.extent,
-        by_frame: found.by_frame,
+        gives,
+        shape: part.shape,
+        false_rate,
+        extent_threshold,
+        parting,
+        by_frame,
         agreement: trained.agreement,
         fwhm_arcsec: std::array::from_fn(|b| median_fwhm_arcsec(fwhm.iter().map(|f| f[b]).collect(), survey)),
         seed: args.seed,
         missing_band_share: missing.share(),
     };
+    if let Some(agreement) = half.agreement {
+        println!("segmenter: agrees with its teacher on {:.1} % of pixels", 100.0 * agreement);
+    }
     println!(
-        "segmenter: agrees with its teacher on {:.1} % of pixels; thresholds: extent {:.3}, detection {:.3}; by frame {:.2?}",
-        100.0 * half.agreement,
+        "segmenter: thresholds: extent {:.3}, detection at {} false objects a field {:.3}; by frame {:.2?}",
         half.extent_threshold,
-        half.detect_threshold,
+        Recipe::FALSE_PER_FIELD,
+        half.false_rate.threshold(usual),
         half.by_frame
     );
     work.save("segmenter", &half, &trained.parameters, &trained.curves)
@@ -125,9 +153,10 @@ fn train_classifier(
     };
     let data = match work.load::<SegmenterHalf>("segmenter")? {
         Some((half, parameters)) => {
-            let part = SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: half.shape.clone() };
+            let part =
+                SegmenterPart { batch: BATCHES.0, probe: Vec::new(), gives: half.gives, shape: half.shape.clone() };
             let mut net = TorchSegmenter::of(&parameters, &part, &device(DeviceChoice::Cpu)?)?;
-            let recipe = recipe.clone().with_thresholds(half.detect_threshold, half.extent_threshold);
+            let recipe = recipe.clone().with_scores(half.false_rate, half.extent_threshold, half.parting);
             let recipe = recipe.with_fallback_fwhm(half.fwhm_arcsec);
             learn(&mut ObjectFinder { segmenter: &mut net, recipe: &recipe })?
         }

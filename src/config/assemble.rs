@@ -16,6 +16,7 @@ pub use crate::survey_file::survey_of;
 use crate::{Config, DeviceChoice, LogFormat, LogLevel, SegmenterKind};
 use twinpeak_cfitsio::decoder::{DecodeError, Decoder};
 use twinpeak_core::drift::Expected;
+use twinpeak_core::extract::Parting;
 use twinpeak_core::model::Segmenter;
 use twinpeak_core::outcome::ModelIdentity;
 use twinpeak_core::survey::Survey;
@@ -74,10 +75,11 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
     recipe.extract.max_children = config.pipeline.deblend_max_children.get();
     recipe.extract.max_component_px = config.pipeline.deblend_max_component_px.get();
     if config.model.segmenter == SegmenterKind::Threshold {
-        // The filter's scores are in sigma: its own threshold, not the net's.
-        recipe.extract.detect_threshold = ThresholdSegmenter::DETECT_SIGMA;
-        recipe.extract.extent_threshold = ThresholdSegmenter::DETECT_SIGMA;
+        // The filter's scores are in sigma: its own thresholds, not the net's.
+        recipe =
+            recipe.with_scores(ThresholdSegmenter::false_rate(), ThresholdSegmenter::DETECT_SIGMA, Parting::BRIGHTNESS);
     }
+    recipe.false_per_field = config.detection.false_per_field.get();
     let devices = (0..device_threads(config, &chosen))
         .into_par_iter()
         .map(|_| nets(config, &survey, &bundle, &chosen))

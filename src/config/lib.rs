@@ -58,8 +58,8 @@ use twinpeak_stream::{kafka, object_store};
 pub use layers::{Layers, USUAL_FILE};
 pub use reference::{BandColumn, Reference, ReferenceError};
 pub use sections::{
-    Device, DeviceChoice, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline, SegmenterKind, Shadow,
-    Source, SurveyFile,
+    Detection, Device, DeviceChoice, FalsePerField, Http, Input, Log, LogFormat, LogLevel, Model, Output, Pipeline,
+    SegmenterKind, Shadow, Source, SurveyFile,
 };
 
 /// Everything that can be configured; `config/twinpeak.toml` documents each key.
@@ -73,6 +73,8 @@ pub struct Config {
     pub survey: SurveyFile,
     /// `[model]`: the nets to use.
     pub model: Model,
+    /// `[detection]`: how many false objects are bought for how many faint ones.
+    pub detection: Detection,
     /// `[device]`: what the nets run on.
     pub device: Device,
     /// Where frames come from, and how large they may be.

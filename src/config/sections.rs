@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use twinpeak_core::extract;
+use twinpeak_core::recipe::Recipe;
 use twinpeak_core::units::{Seconds, Share};
 use twinpeak_engine::Limits;
 use twinpeak_formats::fits;
@@ -55,6 +56,48 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         Self { bundle: "model".into(), segmenter: SegmenterKind::Net }
+    }
+}
+
+/// Section `[detection]`: how deep objects are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detection {
+    /// How many false objects a frame may have.
+    pub false_per_field: FalsePerField,
+}
+
+/// A number of false objects a frame: from .5, which takes a field's own noise to be told, to 300, beyond which objects
+/// merge.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct FalsePerField(f64);
+
+impl FalsePerField {
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for FalsePerField {
+    fn default() -> Self {
+        Self(Recipe::FALSE_PER_FIELD)
+    }
+}
+
+impl TryFrom<f64> for FalsePerField {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        let fits = (0.5..=300.0).contains(&value);
+        if fits { Ok(Self(value)) } else { Err(format!("{value} is not from 0.5 to 300 false objects a field")) }
+    }
+}
+
+impl From<FalsePerField> for f64 {
+    fn from(value: FalsePerField) -> f64 {
+        value.0
     }
 }
 

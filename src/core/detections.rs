@@ -7,6 +7,7 @@ use crate::frame::{PerBand, Plane};
 use crate::measure::{self, Measured};
 use crate::preprocess::Prepared;
 use crate::psf::{self, Psf, PsfQuality, Splines};
+use crate::scores::Scores;
 use crate::survey::Survey;
 
 /// A frame's objects, and what measuring them needs.
@@ -30,17 +31,17 @@ pub fn detection_weights(prepared: &Prepared, survey: &Survey) -> PerBand<f32> {
 }
 
 impl<'a> Detections<'a> {
-    /// Finds the objects behind `score` and measures the frame's PSF on their stars; `fallback_fwhm_arcsec` serves
+    /// Finds the objects behind `scores` and measures the frame's PSF on their stars; `fallback_fwhm_arcsec` serves
     /// where there are too few.
     pub fn find(
         prepared: &'a Prepared,
         survey: &'a Survey,
-        score: &Plane<f32>,
+        scores: &Scores,
         settings: &extract::Settings,
         fallback_fwhm_arcsec: &PerBand<f64>,
     ) -> Self {
         let detection = detection_image(&prepared.registered, &detection_weights(prepared, survey));
-        let footprints = extract::extract(score, &detection, &prepared.bits, settings);
+        let footprints = extract::extract(scores, &detection, &prepared.bits, settings);
         let shapes = measure::footprint_shapes(prepared, survey, &footprints);
         let splines = Splines::new(&prepared.frame);
         let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);

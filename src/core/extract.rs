@@ -1,38 +1,70 @@
-//! From a plane of scores to footprints: connected components, deblending, bounds.
+//! From scores to footprints: connected components, parting of what touches, bounds.
+//!
+//! Two kinds of score are known, and [`Parting`] says which: one number a pixel, whose components are split where the
+//! *image* has peaks (`brightness`); or centres and extents ([`crate::scores`]), whose components are split where the score
+//! of *centres* has peaks, and outlined by that of extents (`centres`).
 
+mod brightness;
 pub mod calibrate;
+mod centres;
 mod components;
 mod deblend;
 #[cfg(test)]
 mod tests;
 
-use components::{Component, Components, Members};
-use deblend::Rules;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::flag;
 use crate::frame::{Plane, mask};
+use crate::scores::Scores;
 
 /// Parameters of extraction; thresholds come from the model bundle, bounds from the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Connected pixels with scores above this are an object: the threshold of detection, as low as the noise allows.
+    /// Connected pixels whose score of centres is above this are an object: as low as the noise allows.
     pub detect_threshold: f32,
-    /// The higher threshold (hysteresis): an object's footprint is its pixels above this, where it has enough of
-    /// them; a faint object keeps all above `detect_threshold`. Not below that.
+    /// An object's footprint is its pixels with scores of extent above this, where it has enough of them; a faint object
+    /// keeps all above `detect_threshold`.
     pub extent_threshold: f32,
     /// Fewest pixels of an object.
     pub min_area_px: usize,
-    /// A peak lives on if it rises this many sigma above where it meets a brighter one...
-    pub deblend_sigma: f32,
-    /// ...and this share of its own height.
-    pub deblend_ratio: f32,
+    /// By what objects that touch are told apart.
+    pub parting: Parting,
     /// Most children of one component; the faintest are merged beyond it.
     pub max_children: usize,
     /// Largest component that is deblended.
     pub max_component_px: usize,
+}
+
+/// By what objects that touch are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by", deny_unknown_fields)]
+pub enum Parting {
+    /// By peaks of the detection image; one score detects and outlines, with `extent_threshold` as the higher of its two
+    /// thresholds (hysteresis).
+    Brightness {
+        /// A peak lives on if it rises this many sigma above where it meets a brighter one...
+        sigma: f32,
+        /// ...and this share of its own height.
+        ratio: f32,
+    },
+    /// By peaks of the score of centres.
+    Centres {
+        /// A peak lives on if its score rises so far above where it meets a higher one.
+        rise: f32,
+        /// Connected pixels with scores of extent above this that hold no centre are an object too: large bright galaxies,
+        /// in which no pixel looks like a centre.
+        extended_threshold: f32,
+    },
+}
+
+impl Parting {
+    /// Of a score without centres: 3 sigma and 5 %.
+    pub const BRIGHTNESS: Self = Self::Brightness { sigma: 3.0, ratio: 0.05 };
+    /// Of log-odds: twice as likely a centre as where it meets another.
+    pub const CENTRES: Self = Self::Centres { rise: 0.7, extended_threshold: 1.0 };
 }
 
 impl Settings {
@@ -40,6 +72,11 @@ impl Settings {
     pub const MAX_CHILDREN: usize = 10_000;
     /// Largest connected component that is split, px, unless said otherwise.
     pub const MAX_COMPONENT_PX: usize = 3_000_000;
+
+    /// The deblender's rules: a peak rises by this, and by this share of its height.
+    fn rules(&self, rise: f32, ratio: f32) -> deblend::Rules {
+        deblend::Rules { rise, ratio, max_children: self.max_children, min_area_px: self.min_area_px }
+    }
 }
 
 /// Place, size and brightness of one object's pixels.
@@ -70,21 +107,24 @@ pub struct Footprints {
     pub objects: Vec<Footprint>,
 }
 
-/// Finds objects: components of the pixels that `hysteresis_threshold` keeps, split where the detection image has
-/// peaks that persist.
+/// Finds objects as [`Settings::parting`] says.
 ///
 /// `detection` is a smoothed weighted sum of the bands with unit noise ([`crate::filter::detection_image`]);
 /// `bits` the frame's mask. Deterministic, in parallel over components.
-pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, settings: &Settings) -> Footprints {
-    let components = Components::of(&hysteresis_threshold(score, settings), f32::NEG_INFINITY);
-    let members = Members::new(&components, score.width(), score.height());
-    let found: Vec<Vec<Child>> =
-        components.list.par_iter().map(|c| children(&components, c, &members, detection, bits, settings)).collect();
-    let mut found: Vec<Child> = found.into_iter().flatten().collect();
+pub fn extract(scores: &Scores, detection: &Plane<f32>, bits: &Plane<u8>, settings: &Settings) -> Footprints {
+    let parts = match settings.parting {
+        Parting::Brightness { sigma, ratio } => {
+            brightness::parts(&scores.centre, detection, settings, &settings.rules(sigma, ratio))
+        }
+        Parting::Centres { rise, extended_threshold } => {
+            centres::parts(scores, detection, settings, &settings.rules(rise, 0.0), extended_threshold)
+        }
+    };
+    let mut found: Vec<Child> = parts.into_par_iter().map(|part| child(part, detection, bits)).collect();
     found.sort_unstable_by_key(|child| child.pixels[0]);
 
-    let width = score.width();
-    let mut segmentation = Plane::filled(width, score.height(), 0u32);
+    let width = detection.width();
+    let mut segmentation = Plane::filled(width, detection.height(), 0u32);
     for (number, child) in (1u32..).zip(&mut found) {
         child.footprint.number = number;
         for &(y, x) in &child.pixels {
@@ -101,24 +141,11 @@ pub fn extract(score: &Plane<f32>, detection: &Plane<f32>, bits: &Plane<u8>, set
     Footprints { segmentation, objects }
 }
 
-/// Scores of the pixels that belong to objects, minus infinity elsewhere, by two thresholds (hysteresis), because a
-/// faint object has no pixel above the higher one: components above the extent threshold that are large enough, and of
-/// those above the detection threshold the ones that hold none of the former.
-fn hysteresis_threshold(score: &Plane<f32>, settings: &Settings) -> Plane<f32> {
-    let mut kept = Plane::filled(score.width(), score.height(), f32::NEG_INFINITY);
-    let large = |c: &&Component| c.area_px >= settings.min_area_px;
-    let bright = Components::of(score, settings.extent_threshold);
-    let faint = Components::of(score, settings.detect_threshold);
-    let mut keep = |pixels: Vec<(u32, u32)>, unless_kept: bool| {
-        let place = |&(y, x): &(u32, u32)| (x as usize, y as usize);
-        if unless_kept && pixels.iter().map(place).any(|(x, y)| kept.at(x, y) > f32::NEG_INFINITY) {
-            return;
-        }
-        pixels.iter().map(place).for_each(|(x, y)| kept.set(x, y, score.at(x, y)));
-    };
-    bright.list.iter().filter(large).for_each(|c| keep(bright.pixels(c), false));
-    faint.list.iter().filter(large).for_each(|c| keep(faint.pixels(c), true));
-    kept
+/// One object's pixels: row and column of each, row by row, at least one.
+struct Part {
+    pixels: Vec<(u32, u32)>,
+    /// [`flag`] bits that parting it showed.
+    flags: u32,
 }
 
 /// An object before it has a number.
@@ -130,42 +157,9 @@ struct Child {
     flux: f64,
 }
 
-/// The objects of one component.
-fn children(
-    components: &Components,
-    component: &Component,
-    members: &Members,
-    detection: &Plane<f32>,
-    bits: &Plane<u8>,
-    settings: &Settings,
-) -> Vec<Child> {
-    let pixels = components.pixels(component);
-    let values: Vec<f32> = pixels.iter().map(|&(y, x)| detection.at(x as usize, y as usize)).collect();
-    let (split, bound) = if component.area_px > settings.max_component_px {
-        (deblend::Split::whole(pixels.len()), flag::COMPONENT_BOUND)
-    } else {
-        let rules = Rules {
-            sigma: settings.deblend_sigma,
-            ratio: settings.deblend_ratio,
-            max_children: settings.max_children,
-            min_area_px: settings.min_area_px,
-        };
-        let split = deblend::deblend(&pixels, &values, members, &rules);
-        let bound = if split.bound_hit { flag::DEBLEND_BOUND } else { 0 };
-        (split, bound)
-    };
-    let blended = if split.children > 1 { flag::BLENDED } else { 0 };
-    let mut parts = vec![Vec::new(); split.children];
-    for (pixel, &part) in pixels.iter().zip(&split.child) {
-        if part != deblend::SKY {
-            parts[part as usize].push(*pixel);
-        }
-    }
-    parts.into_iter().map(|pixels| child(pixels, detection, bits, bound | blended)).collect()
-}
-
-/// Measures a footprint of at least one pixel.
-fn child(pixels: Vec<(u32, u32)>, detection: &Plane<f32>, bits: &Plane<u8>, mut flags: u32) -> Child {
+/// Measures a part.
+fn child(part: Part, detection: &Plane<f32>, bits: &Plane<u8>) -> Child {
+    let Part { pixels, mut flags } = part;
     let (width, height) = (detection.width(), detection.height());
     let mut bounds = [usize::MAX, usize::MAX, 0, 0];
     let (mut sum, mut at_x, mut at_y, mut flux, mut peak) = (0.0, 0.0, 0.0, 0.0, f32::NEG_INFINITY);

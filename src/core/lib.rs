@@ -15,7 +15,8 @@
 //! | [`files`], [`frame`], [`wcs`], [`survey`] | a field's files; the field in five bands, its coordinates; a survey as data |
 //! | [`recipe`] | the parameters that a model bundle pins for all that follows |
 //! | [`preprocess`] | background, noise, bad pixels, bands on one grid |
-//! | [`tile`], [`model`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
+//! | [`tile`], [`model`], [`scores`], [`threshold`] | tiles out and scores back; the port to the nets; the classical segmenter |
+//! | [`sky_tiles`], [`false_rate`] | the frame's own noise as tiles; the threshold that leaves as many false objects as are wanted |
 //! | [`detections`] | from scores to measured objects: runs the next three rows |
 //! | [`filter`], [`extract`] | the detection image; components, deblending, footprints |
 //! | [`aperture`], [`psf`] | centroids and curves of growth; the PSF of each band, from the frame's own stars |
@@ -30,7 +31,7 @@
 //! # A star, found and placed on the sky
 //!
 //! ```
-//! use twinpeak_core::{extract, filter, frame::Plane, wcs::Wcs};
+//! use twinpeak_core::{extract, filter, frame::Plane, scores::Scores, wcs::Wcs};
 //!
 //! // FWHM 3 px, on a sky without noise, in units of what the noise would be.
 //! let mut image = Plane::filled(64, 64, 0.0f32);
@@ -38,17 +39,16 @@
 //!     let r2 = (x as f32 - 40.0).powi(2) + (y as f32 - 20.0).powi(2);
 //!     image.set(x, y, 30.0 * (-r2 / 3.25).exp());
 //! }
-//! let score = filter::matched_filter(&image, 3.0);
+//! let scores = Scores::same(filter::matched_filter(&image, 3.0));
 //! let settings = extract::Settings {
 //!     detect_threshold: 5.0,
 //!     extent_threshold: 5.0,
 //!     min_area_px: 5,
-//!     deblend_sigma: 3.0,
-//!     deblend_ratio: 0.05,
+//!     parting: extract::Parting::BRIGHTNESS,
 //!     max_children: extract::Settings::MAX_CHILDREN,
 //!     max_component_px: extract::Settings::MAX_COMPONENT_PX,
 //! };
-//! let found = extract::extract(&score, &image, &Plane::filled(64, 64, 0), &settings);
+//! let found = extract::extract(&scores, &image, &Plane::filled(64, 64, 0), &settings);
 //! let [star] = &found.objects[..] else { panic!("one object was drawn") };
 //! assert!((star.x - 40.0).abs() < 0.1 && (star.y - 20.0).abs() < 0.1);
 //!
@@ -68,6 +68,7 @@ pub mod cutout;
 pub mod detections;
 pub mod drift;
 pub mod extract;
+pub mod false_rate;
 pub mod files;
 pub mod filter;
 pub mod frame;
@@ -82,6 +83,9 @@ pub mod preprocess;
 pub mod psf;
 pub mod recipe;
 pub mod reference;
+pub mod scores;
+pub mod sky_mask;
+pub mod sky_tiles;
 pub mod star_images;
 pub mod survey;
 #[cfg(any(test, feature = "testing"))]

@@ -8,8 +8,12 @@ use crate::frame::BANDS;
 pub const TILE: usize = 64;
 /// Values in one tile: 64 x 64 pixels x 5 bands, band fastest (NHWC).
 pub const TILE_LEN: usize = TILE * TILE * BANDS;
-/// Pixels of one tile's answer.
+/// Pixels of one tile.
 pub const TILE_PIXELS: usize = TILE * TILE;
+/// Scores of each pixel: of a centre, of an extent ([`crate::scores`]).
+pub const MAPS: usize = 2;
+/// Values of one tile's answer: the score of centres, row by row, then that of extent.
+pub const TILE_SCORES: usize = MAPS * TILE_PIXELS;
 /// Side of a classifier stamp, px; odd, so that every symmetry of the square keeps the object in the middle.
 pub const STAMP: usize = 21;
 /// Values in one stamp.
@@ -19,13 +23,13 @@ pub const COLOUR_LEN: usize = BANDS;
 /// Values in one object: its stamp, then its colours and magnitude.
 pub const OBJECT_LEN: usize = STAMP_LEN + COLOUR_LEN;
 
-/// Scores pixels: how surely each belongs to an object.
+/// Scores pixels: how surely each is an object's centre, and how surely it belongs to one.
 pub trait Segmenter: Send {
     /// Tiles in every batch.
     fn batch(&self) -> usize;
 
     /// `tiles`: `batch() * TILE_LEN` values in units of each band's sky noise, NHWC; unused slots are zeros.
-    /// `scores`: `batch() * TILE_PIXELS` results, row-major per tile.
+    /// `scores`: `batch() * TILE_SCORES` results, tile by tile: both maps, each row-major.
     ///
     /// # Errors
     /// [`ModelError`] when the device failed; the batch may be tried again elsewhere.
@@ -36,7 +40,7 @@ pub trait Segmenter: Send {
     /// # Errors
     /// [`ModelError`] where it cannot.
     fn probe(&mut self) -> Result<(), ModelError> {
-        let (tiles, mut scores) = (vec![0.0; self.batch() * TILE_LEN], vec![0.0; self.batch() * TILE_PIXELS]);
+        let (tiles, mut scores) = (vec![0.0; self.batch() * TILE_LEN], vec![0.0; self.batch() * TILE_SCORES]);
         self.segment(&tiles, &mut scores)
     }
 }

@@ -16,6 +16,7 @@ mod refusal;
 mod registration;
 mod resample;
 mod saturation;
+mod second_sky;
 mod spline;
 mod stars;
 mod streaks;
@@ -42,6 +43,7 @@ pub use variance::noise_ratio;
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
 use crate::median::upper_median;
 use crate::model::TILE;
+use crate::sky_mask;
 use crate::survey::Survey;
 
 /// Smallest side of a frame, px: one tile.
@@ -100,6 +102,8 @@ pub struct Prepared {
     /// [`crate::frame::mask`] bits on the reference grid: BAD, SAT and NO_DATA where any shape band has them (or
     /// does not reach), EDGE at the rim and where any band does not reach. A band that was not taken has no say.
     pub bits: Plane<u8>,
+    /// Where the reference grid shows no plain sky ([`crate::sky_mask`]).
+    pub occupied: Plane<bool>,
     /// Trails of satellites and aeroplanes that were masked in each band.
     pub streaks: PerBand<usize>,
     /// Bands that were taken without light, as through a closed shutter: they count as not taken.
@@ -156,14 +160,19 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         leave_out(&mut frame.bands[b]);
         (frame.present[b], sky[b]) = (false, Sky::ABSENT);
     }
-    let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
+    let mut registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
     });
+    let occupied = {
+        let weights = survey.detection_weights(&sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4]);
+        sky_mask::occupied(&registered, &weights, survey.profile().typical.fwhm_arcsec / pixel_scale_arcsec)
+    };
+    second_sky::subtract(&mut registered, &occupied);
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
-    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, streaks, dark })
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, occupied, streaks, dark })
 }
 
 /// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size

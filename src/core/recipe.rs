@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::extract::Parting;
+use crate::extract::calibrate::NoiseScore;
+use crate::false_rate::FalseRate;
 use crate::frame::{BANDS, PerBand};
 use crate::posterior::Posterior;
 use crate::survey::Survey;
@@ -20,6 +23,10 @@ pub struct Recipe {
     pub tile_overlap_px: usize,
     /// Thresholds and parameters of deblending.
     pub extract: extract::Settings,
+    /// How many false objects a frame may have.
+    pub false_per_field: f64,
+    /// Which threshold leaves so many.
+    pub false_rate: FalseRate,
     /// Seeing to fall back on where a frame has too few stars, arcsec.
     pub fallback_fwhm_arcsec: PerBand<f64>,
     /// From what is known of an object to a probability.
@@ -27,6 +34,11 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// False objects in a frame, unless said otherwise.
+    pub const FALSE_PER_FIELD: f64 = 10.0;
+    /// Pixels of a field of SDSS, millions: what `extract.detect_threshold` holds for, where no frame says its own.
+    pub const USUAL_FIELD_MPX: f64 = 3.05;
+
     /// What holds before anything is learned: the matched filter's thresholds, the survey's usual seeing, and a posterior that
     /// gives no object a probability.
     pub fn for_survey(survey: &Survey) -> Self {
@@ -38,20 +50,35 @@ impl Recipe {
                 detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
                 extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
                 min_area_px: 5,
-                deblend_sigma: 3.0,
-                deblend_ratio: 0.05,
+                parting: Parting::BRIGHTNESS,
                 max_children: extract::Settings::MAX_CHILDREN,
                 max_component_px: extract::Settings::MAX_COMPONENT_PX,
             },
+            false_per_field: Self::FALSE_PER_FIELD,
+            false_rate: ThresholdSegmenter::false_rate(),
             fallback_fwhm_arcsec: [survey.profile().typical.fwhm_arcsec; BANDS],
             posterior: Posterior::unlearned(),
         }
     }
 
-    /// With a segmenter's thresholds, in its own unit.
-    pub fn with_thresholds(mut self, detect_threshold: f32, extent_threshold: f32) -> Self {
-        self.extract = extract::Settings { detect_threshold, extent_threshold, ..self.extract };
+    /// For a segmenter whose scores have these false objects, an extent above this threshold, and are parted so.
+    pub fn with_scores(mut self, false_rate: FalseRate, extent_threshold: f32, parting: Parting) -> Self {
+        let detect_threshold = false_rate.threshold(Self::FALSE_PER_FIELD / Self::USUAL_FIELD_MPX);
+        self.extract = extract::Settings { detect_threshold, extent_threshold, parting, ..self.extract };
+        self.false_rate = false_rate;
         self
+    }
+
+    /// How objects are extracted from a frame of so many pixels, whose own `noise` was scored: its detection threshold is
+    /// the one that leaves as many false objects as are wanted.
+    pub fn extraction(&self, frame_px: usize, noise: &NoiseScore) -> extract::Settings {
+        let per_mpx = 1e6 * self.false_per_field / frame_px.max(1) as f64;
+        let detect_threshold = self.false_rate.threshold_of(per_mpx, noise);
+        let extent_threshold = match self.extract.parting {
+            Parting::Centres { .. } => self.extract.extent_threshold,
+            Parting::Brightness { .. } => self.extract.extent_threshold.max(detect_threshold),
+        };
+        extract::Settings { detect_threshold, extent_threshold, ..self.extract.clone() }
     }
 
     /// With the seeing of the frames that were learned from, arcsec.

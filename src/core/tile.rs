@@ -5,7 +5,8 @@
 //! inner pixel's answer comes from a tile that sees at least `overlap / 2` pixels around it.
 
 use crate::frame::{BANDS, PerBand, Plane};
-use crate::model::{TILE, TILE_LEN, TILE_PIXELS};
+use crate::model::{TILE, TILE_LEN, TILE_PIXELS, TILE_SCORES};
+use crate::scores::Scores;
 
 /// Where the tiles of one frame lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +56,15 @@ impl Tiling {
         }
     }
 
-    /// Writes the kept part of tile `index`'s answer ([`TILE_PIXELS`] values) into the frame's plane.
-    pub fn stitch(&self, index: usize, answer: &[f32], plane: &mut Plane<f32>) {
+    /// Writes the kept part of tile `index`'s answer ([`TILE_SCORES`] values) into the frame's scores.
+    pub fn stitch(&self, index: usize, answer: &[f32], scores: &mut Scores) {
+        let (centre, extent) = answer[..TILE_SCORES].split_at(TILE_PIXELS);
+        self.stitch_plane(index, centre, &mut scores.centre);
+        self.stitch_plane(index, extent, &mut scores.extent);
+    }
+
+    fn stitch_plane(&self, index: usize, answer: &[f32], plane: &mut Plane<f32>) {
         let (column, row) = self.spans(index);
-        let answer = &answer[..TILE_PIXELS];
         for y in row.keep_from..row.keep_to {
             let from = (y - row.start) * TILE;
             let kept = &answer[from + column.keep_from - column.start..from + column.keep_to - column.start];
@@ -114,14 +120,16 @@ mod tests {
                 Plane::from_pixels(width, height, (0..width * height).map(|i| (i * BANDS + b) as f32).collect())
             });
             let tiling = Tiling::new(width, height, overlap);
-            let mut whole = Plane::filled(width, height, -1.0);
+            let mut whole = Scores::filled(width, height, -1.0);
             let mut tile = vec![0.0; TILE_LEN];
             for i in 0..tiling.len() {
                 tiling.cut(&planes, i, &mut tile);
-                let answer: Vec<f32> = tile.iter().skip(band).step_by(BANDS).copied().collect();
+                let centre = tile.iter().skip(band).step_by(BANDS).copied();
+                let extent = tile.iter().skip((band + 1) % BANDS).step_by(BANDS).copied();
+                let answer: Vec<f32> = centre.chain(extent).collect();
                 tiling.stitch(i, &answer, &mut whole);
             }
-            prop_assert!(whole == planes[band]);
+            prop_assert!(whole.centre == planes[band] && whole.extent == planes[(band + 1) % BANDS]);
         }
     }
 

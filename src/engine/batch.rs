@@ -8,6 +8,7 @@ use twinpeak_core::cutout::ClassifierInput;
 use twinpeak_core::model::{OBJECT_LEN, TILE_LEN};
 use twinpeak_core::outcome::Stage;
 use twinpeak_core::preprocess::Prepared;
+use twinpeak_core::sky_tiles::SkyTiles;
 use twinpeak_core::tile::Tiling;
 
 /// Work for a device, in the one padded shape of its net.
@@ -43,10 +44,11 @@ pub(super) trait Items {
     fn copy(&self, index: usize, out: &mut [f32]);
 }
 
-/// The tiles of a frame.
+/// The tiles of a frame, then those of its sky.
 pub(super) struct Tiles {
     pub prepared: Arc<Prepared>,
     pub tiling: Arc<Tiling>,
+    pub sky: Arc<SkyTiles>,
 }
 
 impl Items for Tiles {
@@ -54,11 +56,14 @@ impl Items for Tiles {
     const STAGE: Stage = Stage::Segment;
 
     fn count(&self) -> usize {
-        self.tiling.len()
+        self.tiling.len() + self.sky.len()
     }
 
     fn copy(&self, index: usize, out: &mut [f32]) {
-        self.tiling.cut(&self.prepared.registered, index, out);
+        match index.checked_sub(self.tiling.len()) {
+            None => self.tiling.cut(&self.prepared.registered, index, out),
+            Some(index) => self.sky.cut(&self.prepared.registered, &self.prepared.occupied, index, out),
+        }
     }
 }
 

@@ -20,15 +20,17 @@ use super::failure::Failure;
 use super::probe::{self, Probe};
 use super::stages::{Classified, Extracted, InFlightFrame, Scored, ToClassify, ToSegment};
 use twinpeak_core::frame::Plane;
-use twinpeak_core::model::{ModelError, TILE_PIXELS};
+use twinpeak_core::model::{ModelError, TILE, TILE_PIXELS, TILE_SCORES};
 use twinpeak_core::outcome::Stage;
 use twinpeak_core::preprocess::Prepared;
+use twinpeak_core::scores::Scores;
+use twinpeak_core::sky_tiles::SkyTiles;
 use twinpeak_core::tile::Tiling;
 
 /// What the collector hears.
 pub(super) enum BatchEvent<R> {
     /// A frame's tiles are about to be handed out.
-    Segmenting { frame: InFlightFrame<R>, prepared: Arc<Prepared>, tiling: Arc<Tiling> },
+    Segmenting { frame: InFlightFrame<R>, prepared: Arc<Prepared>, tiling: Arc<Tiling>, sky: Arc<SkyTiles> },
     /// A frame's objects are about to be handed out.
     Classifying { extracted: Extracted<R>, objects: usize },
     /// A batch's answers: `width` values a slot.
@@ -117,10 +119,12 @@ impl<R> Waiting<R> {
 
     fn segment(&mut self, job: ToSegment<R>) -> Result<(), Gone> {
         self.in_cycle += 1;
-        let (prepared, tiling, sequence) = (Arc::new(job.prepared), Arc::new(job.tiling), job.frame.sequence);
-        let begin = BatchEvent::Segmenting { frame: job.frame, prepared: prepared.clone(), tiling: tiling.clone() };
+        let (prepared, tiling, sky) = (Arc::new(job.prepared), Arc::new(job.tiling), Arc::new(job.sky));
+        let tiles = Tiles { prepared: prepared.clone(), tiling: tiling.clone(), sky: sky.clone() };
+        let sequence = job.frame.sequence;
+        let begin = BatchEvent::Segmenting { frame: job.frame, prepared, tiling, sky };
         self.events.send(begin).map_err(|_| Gone)?;
-        self.tiles.push(sequence, Tiles { prepared, tiling });
+        self.tiles.push(sequence, tiles);
         Ok(())
     }
 
@@ -157,7 +161,7 @@ pub(super) fn serve<R>(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
         let started = Instant::now();
-        let width = if batch.stage == Stage::Segment { TILE_PIXELS } else { device.classifier.answer_len() };
+        let width = if batch.stage == Stage::Segment { TILE_SCORES } else { device.classifier.answer_len() };
         let mut values = vec![0.0; batch.size * width];
         let mut once = |device: &mut Device| {
             let answer = catch_unwind(AssertUnwindSafe(|| match batch.stage {
@@ -208,9 +212,22 @@ struct Segmenting<R> {
     frame: InFlightFrame<R>,
     prepared: Arc<Prepared>,
     tiling: Arc<Tiling>,
-    score: Plane<f32>,
+    scores: Scores,
+    sky: Arc<SkyTiles>,
+    /// Scores of centres on the tiles of the sky.
+    noise: Vec<Plane<f32>>,
     missing: usize,
     since: Instant,
+}
+
+impl<R> Segmenting<R> {
+    /// Keeps a tile's answer.
+    fn take(&mut self, index: usize, answer: &[f32]) {
+        match index.checked_sub(self.tiling.len()) {
+            None => self.tiling.stitch(index, answer, &mut self.scores),
+            Some(index) => self.noise[index] = Plane::from_pixels(TILE, TILE, answer[..TILE_PIXELS].to_vec()),
+        }
+    }
 }
 
 /// A frame whose objects are being scored.
@@ -241,11 +258,12 @@ pub(super) fn collector<R>(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         match event {
-            BatchEvent::Segmenting { frame, prepared, tiling } => {
+            BatchEvent::Segmenting { frame, prepared, tiling, sky } => {
                 let (width, height) = (prepared.frame.width(), prepared.frame.height());
-                let (score, missing) = (Plane::filled(width, height, 0.0), tiling.len());
-                let since = Instant::now();
-                segmenting.insert(frame.sequence, Segmenting { frame, prepared, tiling, score, missing, since });
+                let (scores, missing) = (Scores::filled(width, height, 0.0), tiling.len() + sky.len());
+                let (noise, since) = (vec![Plane::default(); sky.len()], Instant::now());
+                let frame = Segmenting { frame, prepared, tiling, scores, sky, noise, missing, since };
+                segmenting.insert(frame.frame.sequence, frame);
             }
             BatchEvent::Classifying { extracted, objects } => {
                 let answers = vec![0.0; objects * answer_len];
@@ -262,7 +280,7 @@ pub(super) fn collector<R>(
                 for (slot, value) in slots.iter().zip(values.chunks_exact(width)) {
                     let sent = if stage == Stage::Segment {
                         let Some(frame) = segmenting.get_mut(&slot.sequence) else { continue };
-                        frame.tiling.stitch(slot.index, value, &mut frame.score);
+                        frame.take(slot.index, value);
                         frame.missing -= 1;
                         let done = frame.missing == 0;
                         let frame = if done { segmenting.remove(&slot.sequence) } else { None };
@@ -285,9 +303,9 @@ pub(super) fn collector<R>(
 }
 
 fn finish_segmenting<R>(segmented: Segmenting<R>, probe: &dyn Probe) -> Scored<R> {
-    let Segmenting { mut frame, prepared, tiling, score, since, .. } = segmented;
+    let Segmenting { mut frame, prepared, tiling, scores, sky, noise, since, .. } = segmented;
     frame.took(Stage::Segment, since, probe);
-    Scored { frame, prepared, score, tiles: tiling.len() }
+    Scored { frame, prepared, scores, sky, noise, tiles: tiling.len() }
 }
 
 fn finish_classifying<R>(frame: Classifying<R>, probe: &dyn Probe) -> Classified<R> {

@@ -19,6 +19,8 @@ use twinpeak_core::posterior::StarProbability;
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::reference::ReferenceCatalog;
+use twinpeak_core::scores::Scores;
+use twinpeak_core::sky_tiles::SkyTiles;
 use twinpeak_core::star_images::StarImages;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::tile::Tiling;
@@ -56,6 +58,7 @@ pub(super) struct ToSegment<R> {
     pub frame: InFlightFrame<R>,
     pub prepared: Prepared,
     pub tiling: Tiling,
+    pub sky: SkyTiles,
 }
 
 /// A measured frame, on its way to the classifier, with objects or without.
@@ -64,11 +67,13 @@ pub(super) struct ToClassify<R> {
     pub objects: batch::ObjectItems,
 }
 
-/// After the segmenter: the score of every pixel.
+/// After the segmenter: the scores of every pixel, and those of centres on tiles of the frame's own sky.
 pub(super) struct Scored<R> {
     pub frame: InFlightFrame<R>,
     pub prepared: Arc<Prepared>,
-    pub score: Plane<f32>,
+    pub scores: Scores,
+    pub sky: Arc<SkyTiles>,
+    pub noise: Vec<Plane<f32>>,
     pub tiles: usize,
 }
 
@@ -131,11 +136,12 @@ pub(super) fn prepare<R>(
             preprocess::prepare(*loaded, survey, &recipe.preprocess).map_err(|e| refused(&e, survey, &files))?;
         warn(&prepared, survey);
         let tiling = Tiling::new(prepared.frame.width(), prepared.frame.height(), recipe.tile_overlap_px);
-        Ok(Some((prepared, tiling)))
+        let sky = SkyTiles::of(&prepared.occupied, SkyTiles::MOST);
+        Ok(Some((prepared, tiling, sky)))
     });
     frame.took(Stage::Prepare, since, probe);
     match prepared {
-        Ok(Some((prepared, tiling))) => Ok(ToSegment { frame, prepared, tiling }),
+        Ok(Some((prepared, tiling, sky))) => Ok(ToSegment { frame, prepared, tiling, sky }),
         Ok(None) => Err(Box::new(Ended { frame, outcome: Outcome::Nothing })),
         Err(rejection) => Err(Ended::rejected(frame, rejection)),
     }
@@ -203,14 +209,16 @@ pub(super) fn extract<R>(
     models: &Models,
     probe: &dyn Probe,
 ) -> Result<ToClassify<R>, Box<Ended<R>>> {
-    let Scored { mut frame, prepared, score, tiles } = scored;
+    let Scored { mut frame, prepared, scores, sky, noise, tiles } = scored;
     let _in = frame.span.clone().entered();
     let since = Instant::now();
     let recipe = &models.recipe;
     let measured = guarded(Stage::Extract, || {
         let fallback = &recipe.fallback_fwhm_arcsec;
-        let detections = Detections::find(&prepared, &models.survey, &score, &recipe.extract, fallback);
-        drop(score);
+        let extraction =
+            recipe.extraction(scores.centre.pixels().len(), &sky.noise(&noise, recipe.extract.min_area_px));
+        let detections = Detections::find(&prepared, &models.survey, &scores, &extraction, fallback);
+        drop((scores, noise));
         let found = detections.footprints.objects.len();
         if found > MAX_NUMBER as usize {
             return Err(too_many(found));

@@ -18,7 +18,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use crate::LabError;
 use crate::manifold::{KMeans, KMeansSettings, ManifoldError, Mixture, MixtureSettings, Pca, Points, Scaling};
 use twinpeak_core::frame::BANDS;
-use twinpeak_core::model::{ModelError, Segmenter, TILE, TILE_PIXELS};
+use twinpeak_core::model::{ModelError, Segmenter, TILE, TILE_PIXELS, TILE_SCORES};
 use twinpeak_learn::LearnError;
 use twinpeak_learn::segment::TileSampler;
 use twinpeak_nets::cells::{CELL, SIDE, cells};
@@ -256,7 +256,12 @@ impl Segmenter for Clustered {
         let lost = |e: ManifoldError| ModelError::DeviceLost { device: DEVICE.to_owned(), message: e.to_string() };
         let found = Points::new(width, values).and_then(|points| self.rule.scalar(&points)).map_err(lost)?;
         debug_assert_eq!(found.len(), self.batch * TILE_PIXELS);
-        scores.iter_mut().zip(found).for_each(|(score, value)| *score = (self.sign * value) as f32);
+        // One score answers both questions.
+        for (scores, found) in scores.chunks_exact_mut(TILE_SCORES).zip(found.chunks_exact(TILE_PIXELS)) {
+            for map in scores.chunks_exact_mut(TILE_PIXELS) {
+                map.iter_mut().zip(found).for_each(|(score, value)| *score = (self.sign * value) as f32);
+            }
+        }
         Ok(())
     }
 }

@@ -5,12 +5,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::segment::TrainingFrame;
 use super::segment::teacher::{Weights, teach};
+use super::segment::{TrainingFrame, injection, score_frame, score_sky};
 use super::{MissingBands, classify};
 use twinpeak_core::catalog::Row;
 use twinpeak_core::cutout::{ClassifierInput, Cutout, Measurements};
-use twinpeak_core::detections::{Detections, detection_weights};
+use twinpeak_core::detections::Detections;
 use twinpeak_core::extract::calibrate::noise_only;
 use twinpeak_core::model::{ModelError, Segmenter};
 use twinpeak_core::preprocess::Prepared;
@@ -40,21 +40,20 @@ pub fn find<'a>(
     survey: &'a Survey,
     by: &mut ObjectFinder,
 ) -> Result<Detections<'a>, ModelError> {
-    let score = super::segment::score_plane(by.segmenter, &prepared.registered, by.recipe.tile_overlap_px)?;
-    Ok(Detections::find(prepared, survey, &score, &by.recipe.extract, &by.recipe.fallback_fwhm_arcsec))
+    let scores = score_frame(by.segmenter, &prepared.registered, by.recipe.tile_overlap_px)?;
+    let (sky, centres) = score_sky(by.segmenter, prepared)?;
+    let noise = sky.noise(&centres, by.recipe.extract.min_area_px);
+    let extraction = by.recipe.extraction(scores.centre.pixels().len(), &noise);
+    Ok(Detections::find(prepared, survey, &scores, &extraction, &by.recipe.fallback_fwhm_arcsec))
 }
 
-/// What the segmenter learns from a frame whose reference band has a PSF of `fwhm_px` (effective); `seed` is that of
-/// the noise in place of objects.
-pub fn training_frame(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u64) -> TrainingFrame {
-    let mut noise = noise_only(&prepared.registered, &detection_weights(&prepared, survey), fwhm_px, seed);
+/// What the segmenter learns from a frame on which `sources` were seen; `seed` is that of the noise in place of objects.
+pub fn training_frame(prepared: Prepared, survey: &Survey, sources: injection::Library, seed: u64) -> TrainingFrame {
+    let noise_only = noise_only(&prepared.registered, &prepared.occupied, seed);
     let sigma = prepared.sky.map(|s| f64::from(s.sigma_nmgy));
-    // What stands for objects in a frame of noise is noise in all planes, and a band that was not taken has none.
-    let absent = noise.planes.iter_mut().zip(prepared.frame.present).filter(|(_, present)| !present);
-    absent.for_each(|(plane, _)| plane.pixels_mut().fill(0.0));
     let taught = Weights::new(&survey.profile().typical.object_sed, &sigma, &prepared.shape_bands(survey));
-    let pseudo_labels = teach(&prepared.registered, &taught, fwhm_px);
-    TrainingFrame { planes: prepared.registered, noise_only: noise.planes, sky_share: noise.share, pseudo_labels }
+    let pseudo_labels = teach(&prepared.registered, &taught, sources.fwhm_px);
+    TrainingFrame { planes: prepared.registered, noise_only, occupied: prepared.occupied, pseudo_labels, sources }
 }
 
 /// Adds what the classifier learns from a frame: every object that would be classified, within the survey's

@@ -1,12 +1,18 @@
-//! Training the segmentation net without labels: an auto-encoder of tiles, a linear head over its hypercolumns that
-//! learns a classical rule's opinion of other pixels, and two thresholds.
+//! Training the segmentation net without labels, in one of two ways.
+//!
+//! What ships is trained end to end on sources [injected](injection) into the frames' own noise: the score of an object's
+//! centre, and that of its extent.
+//!
+//! The paper's way is an auto-encoder of tiles, and a linear head over its hypercolumns that learns a classical rule's
+//! opinion of other pixels: one score, with two thresholds.
 //!
 //! The paper's section 5 has three nets (a variational one, a plain one, one with residual connections) and clusters
-//! their hypercolumns. What ships is the plain net with the linear head; the others are the study's (`twinpeak-lab`), which
+//! their hypercolumns. The plain net with the linear head is [`train`]'s; the others are the study's (`twinpeak-lab`), which
 //! trains them through [`Objective`].
 
 mod autoencoder;
 mod head;
+pub mod injection;
 pub mod teacher;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -18,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::{Curve, LearnError, MissingBands, Run};
 pub use autoencoder::{HUBER_SIGMA, Objective, Reconstruction, SCALE, miss, reconstruct, target, train_autoencoder};
 pub use head::train_head;
-pub use thresholds::{Thresholds, extent_threshold, score_plane, thresholds};
+pub use thresholds::{extent_threshold, false_rate, score_frame, score_sky};
 pub use tiles::{Place, TileSampler};
 use twinpeak_core::frame::{PerBand, Plane};
 use twinpeak_nets::parameters::Parameters;
@@ -88,10 +94,12 @@ pub struct TrainingFrame {
     pub planes: PerBand<Plane<f32>>,
     /// The same with its sign flipped and its objects replaced by noise: nothing is to be found in it.
     pub noise_only: PerBand<Plane<f32>>,
-    /// Share of `noise_only` that is real sky, for counting false components.
-    pub sky_share: f64,
-    /// What the head is taught.
+    /// Where `noise_only` is no real sky.
+    pub occupied: Plane<bool>,
+    /// What a head is taught.
     pub pseudo_labels: teacher::PseudoLabels,
+    /// What is injected.
+    pub sources: injection::Library,
 }
 
 /// A trained segmentation net, and how its training went.
@@ -99,13 +107,13 @@ pub struct TrainingFrame {
 pub struct TrainedSegmenter {
     /// Weights of the net, named as in [`Shape::parameters`].
     pub parameters: Parameters,
-    /// Losses of auto-encoder and head.
+    /// Losses of each of its trainings.
     pub curves: Vec<Curve>,
-    /// Share of taught pixels on which the head agrees with its teacher.
-    pub agreement: f64,
+    /// Share of taught pixels on which a head agrees with its teacher.
+    pub agreement: Option<f64>,
 }
 
-/// Trains on `frames`; `shape_bands` are the three bands in which objects stand out, and `missing` those that tiles may
+/// Trains an auto-encoder and a head on `frames`; `shape_bands` are the three bands in which objects stand out, and `missing` those that tiles may
 /// lack. What a tile shows is taught by all of its frame's bands, also where it lacks one.
 ///
 /// # Errors
@@ -121,7 +129,7 @@ pub fn train(
     let (mut parameters, autoencoder_curve) = train_autoencoder(&sampler, &Reconstruction, settings, run)?;
     let (head, head_curve, agreement) = train_head(&sampler, &parameters, settings, run)?;
     parameters.0.extend(head.0);
-    Ok(TrainedSegmenter { parameters, curves: vec![autoencoder_curve, head_curve], agreement })
+    Ok(TrainedSegmenter { parameters, curves: vec![autoencoder_curve, head_curve], agreement: Some(agreement) })
 }
 
 #[cfg(test)]

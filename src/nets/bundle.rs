@@ -257,7 +257,7 @@ impl Bundle {
 
     fn check(&self, folder: &Path) -> Result<(), BundleError> {
         self.manifest.check(&folder.join(MANIFEST))?;
-        let (segmenter, classifier) = (&self.manifest.segmenter.shape, &self.manifest.classifier);
+        let (segmenter, classifier) = (&self.manifest.segmenter, &self.manifest.classifier);
         let at = |name: &str| folder.join(name);
         self.segmenter.check(&segmenter.parameters()).map_err(|e| misfit(&at(SEGMENTER), e))?;
         self.classifier.check(&classifier.parameters()).map_err(|e| misfit(&at(CLASSIFIER), e))

@@ -11,6 +11,9 @@
 //! The head is *split*: each level's share is applied at the level's own size and only four channels are
 //! resized, which equals a 1x1 convolution of the concatenated hypercolumn because both are linear
 //! (Hariharan et al. 2015 for hypercolumns). The reconstruction `y` is linear in `d1` and so adds nothing to them.
+//! Without the reconstruction as its goal a net has no `y`, and is trained end to end to say of each pixel what it is asked
+//! ([`Gives::CentreAndExtent`]).
+//!
 //! Without a skip the net cannot copy its input, noise included; `skip_weight` lets that much of `e2` and `e1`
 //! (or of one of them: [`Skips`]) past the bottleneck and trades noise for faint objects.
 
@@ -111,6 +114,11 @@ impl Shape {
 
     /// Names and shapes of the auto-encoder's parameters.
     pub fn autoencoder(&self) -> Shapes {
+        [self.features(), Conv::shapes(Autoencoder::RECONSTRUCTION, self.widths[0], CELL, 1)].concat()
+    }
+
+    /// The same without those of the reconstruction.
+    pub fn features(&self) -> Shapes {
         let [w1, w2, w3] = self.widths;
         [
             Conv::shapes("e1", CELL, w1, 3),
@@ -121,7 +129,6 @@ impl Shape {
             Conv::shapes("d2", w2, w2, 3),
             Conv::shapes("narrow", w2, w1, 1),
             Conv::shapes("d1", w1, w1, 3),
-            Conv::shapes("y", w1, CELL, 1),
         ]
         .concat()
     }
@@ -140,8 +147,32 @@ impl Shape {
     }
 
     /// All parameters, as a bundle holds them.
-    pub fn parameters(&self) -> Shapes {
-        [self.autoencoder(), self.head()].concat()
+    pub fn parameters(&self, gives: Gives) -> Shapes {
+        match gives {
+            Gives::Score => [self.autoencoder(), self.head()].concat(),
+            Gives::CentreAndExtent => [self.features(), self.maps(gives.maps())].concat(),
+        }
+    }
+}
+
+/// What a net says of each pixel, which is how it was trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gives {
+    /// One score: a head over the hypercolumns of an auto-encoder (the paper's), taught by a classical rule.
+    Score,
+    /// Log-odds of an object's centre, and of its extent: trained end to end on injected sources.
+    #[default]
+    CentreAndExtent,
+}
+
+impl Gives {
+    /// Numbers of each pixel.
+    pub const fn maps(self) -> usize {
+        match self {
+            Self::Score => 1,
+            Self::CentreAndExtent => 2,
+        }
     }
 }
 
@@ -160,7 +191,7 @@ pub struct Autoencoder {
     d2: Conv,
     narrow: Conv,
     d1: Conv,
-    y: Conv,
+    y: Option<Conv>,
     skip_weight: f64,
     skips: Skips,
 }
@@ -179,7 +210,10 @@ pub struct Encoded {
 }
 
 impl Autoencoder {
-    /// Over parameters of [`Shape::autoencoder`].
+    /// Name of the layer that gives the input back.
+    const RECONSTRUCTION: &str = "y";
+
+    /// Over parameters of [`Shape::autoencoder`], or of [`Shape::features`]: it reconstructs nothing then.
     ///
     /// # Errors
     /// For a parameter that is not there.
@@ -194,7 +228,7 @@ impl Autoencoder {
             d2: conv("d2", 1)?,
             narrow: conv("narrow", 1)?,
             d1: conv("d1", 1)?,
-            y: conv("y", 1)?,
+            y: conv(Self::RECONSTRUCTION, 1).ok(),
             skip_weight: shape.skip_weight,
             skips: shape.skips,
         })
@@ -236,9 +270,10 @@ impl Autoencoder {
     /// What the net makes of its input, (n, 20, 32, 32), to be compared with it.
     ///
     /// # Errors
-    /// libtorch's.
+    /// libtorch's, and for a net that has no reconstruction.
     pub fn reconstruct(&self, columns: &Hypercolumns) -> Result<Tensor, TchError> {
-        self.y.linear(&columns.0[5])
+        let missing = || TchError::TensorNameNotFound(Self::RECONSTRUCTION.to_owned(), "the net".to_owned());
+        self.y.as_ref().ok_or_else(missing)?.linear(&columns.0[5])
     }
 
     /// Twice the size, and the skip, unless its weight is 0 or there are skips `elsewhere` alone.
@@ -324,7 +359,8 @@ mod tests {
 
     fn random_net(shape: &Shape) -> (Autoencoder, Head, Tensors) {
         crate::device::start();
-        let parameters = Parameters::random(&shape.parameters(), Start::He, &mut ChaCha8Rng::seed_from_u64(3));
+        let parameters =
+            Parameters::random(&shape.parameters(Gives::Score), Start::He, &mut ChaCha8Rng::seed_from_u64(3));
         let tensors = with_channels_last(Tensors::upload(&parameters, Device::Cpu, Kind::Float).unwrap()).unwrap();
         (Autoencoder::new(&tensors, shape).unwrap(), Head::new(&tensors).unwrap(), tensors)
     }

@@ -28,6 +28,7 @@
 //! The classical segmenter's matched filter finds the objects; no net is needed.
 //!
 //! ```
+//! use twinpeak_core::scores::Scores;
 //! use twinpeak_core::{detections, extract, filter, preprocess, survey::Survey, threshold::ThresholdSegmenter};
 //! use twinpeak_sim::evaluate::{self, Rules};
 //! use twinpeak_sim::{Class, Spec, simulate};
@@ -37,18 +38,17 @@
 //! let frame = preprocess::prepare(made.frame, &survey, &preprocess::Settings::default())?;
 //!
 //! let weights = detections::detection_weights(&frame, &survey);
-//! let score = filter::matched_filter(&filter::weighted_sum(&frame.registered, &weights), 3.0);
+//! let scores = Scores::same(filter::matched_filter(&filter::weighted_sum(&frame.registered, &weights), 3.0));
 //! let settings = extract::Settings {
 //!     detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
 //!     extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
 //!     min_area_px: 5,
-//!     deblend_sigma: 3.0,
-//!     deblend_ratio: 0.05,
+//!     parting: extract::Parting::BRIGHTNESS,
 //!     max_children: 1000,
 //!     max_component_px: 100_000,
 //! };
 //! let detection = filter::detection_image(&frame.registered, &weights);
-//! let found = extract::extract(&score, &detection, &frame.bits, &settings).objects;
+//! let found = extract::extract(&scores, &detection, &frame.bits, &settings).objects;
 //!
 //! let (scale, r) = (survey.profile().pixel_scale_arcsec, survey.reference());
 //! let catalog: Vec<_> =

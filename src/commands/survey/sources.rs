@@ -9,6 +9,7 @@ use twinpeak_core::frame::{BANDS, PerBand, mask};
 use twinpeak_core::preprocess::Prepared;
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::recipe::Recipe;
+use twinpeak_core::scores::Scores;
 use twinpeak_core::survey::Survey;
 
 /// Seeing that the filter is made for, arcsec: ordinary; it costs little to be off.
@@ -46,9 +47,9 @@ pub fn find(prepared: &Prepared, survey: &Survey) -> Sources {
     let scale_arcsec = prepared.frame.bands[survey.reference()].wcs.pixel_scale_arcsec();
     // Of the white sum, since the detection image is smoothed already.
     let sum = weighted_sum(&prepared.registered, &detection_weights(prepared, survey));
-    let score = matched_filter(&sum, SEEING_ARCSEC / scale_arcsec);
+    let scores = Scores::same(matched_filter(&sum, SEEING_ARCSEC / scale_arcsec));
     let settings = Recipe::for_survey(survey).extract;
-    let found = Detections::find(prepared, survey, &score, &settings, &[SEEING_ARCSEC; BANDS]);
+    let found = Detections::find(prepared, survey, &scores, &settings, &[SEEING_ARCSEC; BANDS]);
     let mut shapes: Vec<_> = found.shapes().iter().filter(|s| s.windowed && is_clean(prepared, (s.x, s.y))).collect();
     shapes.sort_by(|a, b| b.flux_4px.total_cmp(&a.flux_4px));
     let wcs = &prepared.frame.bands[survey.reference()].wcs;

@@ -12,6 +12,8 @@ use twinpeak_config::DeviceChoice;
 use twinpeak_config::assemble::device;
 use twinpeak_config::exit::Fault;
 use twinpeak_core::atomic_write::atomic_write;
+use twinpeak_core::extract::Parting;
+use twinpeak_core::false_rate::FalseRate;
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::posterior::Posterior;
 use twinpeak_core::recipe::Recipe;
@@ -27,15 +29,17 @@ use twinpeak_nets::{classifier, colour, segmentation};
 #[derive(Serialize, Deserialize)]
 pub(super) struct SegmenterHalf {
     pub data: Data,
-    pub shape: segmentation::Shape,
-    pub detect_threshold: f32,
+    pub gives: segmentation::Gives,
     pub extent_threshold: f32,
     pub by_frame: Vec<f32>,
-    pub agreement: f64,
+    pub agreement: Option<f64>,
     pub fwhm_arcsec: PerBand<f64>,
     pub seed: u64,
     #[serde(default)]
     pub missing_band_share: f64,
+    pub shape: segmentation::Shape,
+    pub false_rate: FalseRate,
+    pub parting: Parting,
 }
 
 /// The classifier's half.
@@ -146,7 +150,7 @@ fn manifest(survey: &Survey, recipe: Recipe, s: SegmenterHalf, c: ClassifierHalf
         survey: profile.name.clone(),
         bands: profile.bands.planes.to_vec(),
         files: Default::default(),
-        segmenter: SegmenterPart { batch: BATCHES.0, probe: Vec::new(), shape: s.shape },
+        segmenter: SegmenterPart { batch: BATCHES.0, probe: Vec::new(), gives: s.gives, shape: s.shape },
         classifier: ClassifierPart { batch: BATCHES.1, probe: Vec::new(), shape: c.shape, colour: c.colour },
         training: Training {
             data,
@@ -158,15 +162,17 @@ fn manifest(survey: &Survey, recipe: Recipe, s: SegmenterHalf, c: ClassifierHalf
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         figures: [
-            ("head_agreement_with_teacher".to_owned(), s.agreement),
-            ("training_objects".to_owned(), c.objects as f64),
-            ("weakest_naming_correlation".to_owned(), weakest),
-            ("colour_evidence_nats".to_owned(), c.evidence),
+            ("training_objects", Some(c.objects as f64)),
+            ("weakest_naming_correlation", Some(weakest)),
+            ("colour_evidence_nats", Some(c.evidence)),
+            ("head_agreement_with_teacher", s.agreement),
         ]
-        .into(),
+        .into_iter()
+        .filter_map(|(name, figure)| Some((name.to_owned(), figure?)))
+        .collect(),
         recipe: Recipe {
             posterior: c.posterior,
-            ..recipe.with_thresholds(s.detect_threshold, s.extent_threshold).with_fallback_fwhm(s.fwhm_arcsec)
+            ..recipe.with_scores(s.false_rate, s.extent_threshold, s.parting).with_fallback_fwhm(s.fwhm_arcsec)
         },
         expected: None,
     }

@@ -3,110 +3,89 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::components::Components;
-use crate::filter::{matched_filter, weighted_sum};
 use crate::frame::{PerBand, Plane};
+use crate::sky_tiles::flipped;
 
-/// A frame without objects.
-pub struct NoiseOnly {
-    /// Registered planes in sigma units, the sign flipped; white noise where objects were.
-    pub planes: PerBand<Plane<f32>>,
-    /// Share of the pixels that are real, 0..1; in a crowded field there may be too few to calibrate with.
-    pub share: f64,
-}
-
-/// Makes a frame without objects of registered planes in sigma units: its sign is flipped, and objects (now
-/// negative, but with noise of their own) are replaced by white noise. An object is what the matched filter of
-/// `psf_fwhm_px` (effective) on the sum by `weights` sees above 3.5 sigma, grown by 5 px, above 30 by 25 px.
-///
-/// Holes are replaced too: what the filter sees below -5.5 sigma is no noise (a frame has one such place in ten by
-/// chance) but the end of a dead column or a patch whose sky was taken too high. Flipped, it would be an object, and a
-/// threshold that leaves only 10 a frame would be that of its holes.
-pub fn noise_only(registered: &PerBand<Plane<f32>>, weights: &PerBand<f32>, psf_fwhm_px: f64, seed: u64) -> NoiseOnly {
-    let score = matched_filter(&weighted_sum(registered, weights), psf_fwhm_px);
-    let faint = distance_px(&score, 3.5);
-    let bright = distance_px(&score, 30.0);
-    let hole = distance_px(&score.map(|s| -s), 5.5);
-    let near = faint.pixels().iter().zip(bright.pixels()).zip(hole.pixels());
-    let object: Vec<bool> = near.map(|((f, b), h)| *f <= 5 || *b <= 25 || *h <= 5).collect();
+/// Makes a frame without objects of registered planes in sigma units: its sign is flipped, and what is `occupied`
+/// ([`crate::sky_mask`]: objects, now negative but with noise of their own, and holes, which flipped would be objects) is
+/// white noise. In a crowded field little of it is real.
+pub fn noise_only(registered: &PerBand<Plane<f32>>, occupied: &Plane<bool>, seed: u64) -> PerBand<Plane<f32>> {
     let flipped: Vec<Plane<f32>> = registered
         .par_iter()
         .enumerate()
         .map(|(b, plane)| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(b as u64);
-            let mut flipped = plane.map(|p| -p);
-            for (p, _) in flipped.pixels_mut().iter_mut().zip(&object).filter(|(_, o)| **o) {
-                *p = StandardNormal.sample(&mut rng);
-            }
-            flipped
+            let pixels = plane.pixels().iter().zip(occupied.pixels());
+            let pixels = pixels.map(|(&p, &occupied)| flipped(p, occupied, &mut rng)).collect();
+            Plane::from_pixels(plane.width(), plane.height(), pixels)
         })
         .collect();
     let mut planes = flipped.into_iter();
-    let real = object.iter().filter(|o| !**o).count();
-    NoiseOnly {
-        planes: std::array::from_fn(|_| planes.next().unwrap_or_default()),
-        share: real as f64 / object.len().max(1) as f64,
-    }
+    std::array::from_fn(|_| planes.next().unwrap_or_default())
 }
 
-/// Number of steps along rows and columns to the nearest pixel above `threshold`; large where there is none.
-fn distance_px(score: &Plane<f32>, threshold: f32) -> Plane<u16> {
-    let (width, height) = (score.width(), score.height());
-    let mut d = score.map(|s| if s > threshold { 0u16 } else { u16::MAX / 2 });
-    for y in 0..height {
-        for x in 0..width {
-            let left = if x > 0 { d.at(x - 1, y) + 1 } else { u16::MAX / 2 };
-            let above = if y > 0 { d.at(x, y - 1) + 1 } else { u16::MAX / 2 };
-            d.set(x, y, d.at(x, y).min(left).min(above));
-        }
-    }
-    for y in (0..height).rev() {
-        for x in (0..width).rev() {
-            let right = if x + 1 < width { d.at(x + 1, y) + 1 } else { u16::MAX / 2 };
-            let below = if y + 1 < height { d.at(x, y + 1) + 1 } else { u16::MAX / 2 };
-            d.set(x, y, d.at(x, y).min(right).min(below));
-        }
-    }
-    d
-}
-
-/// The score of a frame without objects, and what counts as found on it.
-#[derive(Clone, Copy)]
+/// The score of centres where there are no objects, and what counts as found there.
+#[derive(Clone, Copy, Debug)]
 pub struct NoiseScore<'a> {
-    /// What the segmenter says of [`NoiseOnly::planes`].
-    pub score: &'a Plane<f32>,
-    /// [`NoiseOnly::share`].
-    pub share: f64,
+    /// What the segmenter says of [`noise_only`]'s planes, or of [`crate::sky_tiles`].
+    pub planes: &'a [Plane<f32>],
+    /// An object counts where its peak lies farther within its plane than this, px.
+    pub rim_px: usize,
+    /// Pixels of real sky there.
+    pub sky_px: usize,
     /// Fewest pixels of an object.
     pub min_area_px: usize,
 }
 
-impl NoiseScore<'_> {
-    /// False objects in a whole frame of this size above a detection threshold.
-    pub fn false_objects(&self, detect_threshold: f32) -> f64 {
-        let components = Components::of(self.score, detect_threshold);
-        let found = components.list.iter().filter(|c| c.area_px >= self.min_area_px).count();
-        found as f64 / self.share.max(f64::MIN_POSITIVE)
+impl<'a> NoiseScore<'a> {
+    /// Of a whole frame; `occupied` is what is not real in it.
+    pub fn of_frame(score: &'a Plane<f32>, occupied: &Plane<bool>, min_area_px: usize) -> Self {
+        let sky_px = occupied.pixels().iter().filter(|o| !**o).count();
+        Self { planes: std::slice::from_ref(score), rim_px: 0, sky_px, min_area_px }
     }
 
-    /// The detection threshold that leaves about `false_objects` a frame of this size: by
+    /// False objects above a detection threshold, as they were counted.
+    pub fn counted(&self, detect_threshold: f32) -> usize {
+        self.planes.par_iter().map(|plane| self.counted_in(plane, detect_threshold)).sum()
+    }
+
+    fn counted_in(&self, plane: &Plane<f32>, detect_threshold: f32) -> usize {
+        let components = Components::of(plane, detect_threshold);
+        let inner = |at: usize, length: usize| at >= self.rim_px && at + self.rim_px < length;
+        let counts = |pixels: Vec<(u32, u32)>| {
+            let score = |&(y, x): &(u32, u32)| plane.at(x as usize, y as usize);
+            let peak = pixels.into_iter().reduce(|a, b| if score(&b) > score(&a) { b } else { a });
+            peak.is_some_and(|(y, x)| inner(x as usize, plane.width()) && inner(y as usize, plane.height()))
+        };
+        let large = components.list.iter().filter(|c| c.area_px >= self.min_area_px);
+        large.filter(|c| self.rim_px == 0 || counts(components.pixels(c))).count()
+    }
+
+    /// False objects in a million pixels of sky above a detection threshold.
+    pub fn per_mpx(&self, detect_threshold: f32) -> f64 {
+        1e6 * self.counted(detect_threshold) as f64 / self.sky_px.max(1) as f64
+    }
+
+    /// The detection threshold that leaves about so many false objects in a million pixels of sky: by
     /// bisection on the falling side, since lower down components merge and their number falls again. `None` where
     /// the score has no spread.
-    pub fn detect_threshold(&self, false_objects: f64) -> Option<f32> {
-        let mut sample: Vec<f32> = self.score.pixels().iter().step_by(7).copied().filter(|s| s.is_finite()).collect();
+    pub fn threshold(&self, per_mpx: f64) -> Option<f32> {
+        let every = self.planes.iter().flat_map(|plane| plane.pixels().iter().step_by(7));
+        let mut sample: Vec<f32> = every.copied().filter(|s| s.is_finite()).collect();
         let at = (sample.len() as f64 * 0.98) as usize;
         let mut low = *sample.get_mut(..).filter(|s| at < s.len())?.select_nth_unstable_by(at, f32::total_cmp).1;
-        let mut high = self.score.pixels().iter().copied().filter(|s| s.is_finite()).fold(low, f32::max);
+        let all = self.planes.iter().flat_map(|plane| plane.pixels());
+        let mut high = all.copied().filter(|s| s.is_finite()).fold(low, f32::max);
         if high <= low {
             return None;
         }
         for _ in 0..16 {
             let middle = 0.5 * (low + high);
-            if self.false_objects(middle) > false_objects { low = middle } else { high = middle }
+            if self.per_mpx(middle) > per_mpx { low = middle } else { high = middle }
         }
         Some(high)
     }
@@ -114,7 +93,13 @@ impl NoiseScore<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rand_distr::{Distribution, StandardNormal};
+
     use super::*;
+    use crate::filter::{matched_filter, weighted_sum};
+    use crate::sky_mask::occupied;
+
+    const WEIGHTS: PerBand<f32> = [0.447_213_6; 5];
 
     fn noise() -> PerBand<Plane<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -123,16 +108,25 @@ mod tests {
         })
     }
 
+    fn share(occupied: &Plane<bool>) -> f64 {
+        occupied.pixels().iter().filter(|o| !**o).count() as f64 / occupied.pixels().len() as f64
+    }
+
     #[test]
     fn flipping_keeps_the_noise_and_drops_the_objects() {
         let mut planes = noise();
         for plane in &mut planes {
             plane.set(100, 100, 500.0);
         }
-        let flipped = noise_only(&planes, &[0.447_213_6; 5], 3.0, 1);
-        assert!(flipped.share > 0.8 && flipped.share < 1.0 - 2.0 * 25.0 * 25.0 / (300.0 * 280.0), "{}", flipped.share);
-        assert!(flipped.planes[2].at(100, 100).abs() < 6.0);
-        assert_eq!(flipped.planes[4].at(200, 250), -planes[4].at(200, 250));
+        planes[1].pixels_mut().fill(0.0); // a band that was not taken
+        let near = occupied(&planes, &WEIGHTS, 3.0);
+        let flipped = noise_only(&planes, &near, 1);
+        let free = share(&near);
+        assert!(free > 0.75 && free < 1.0 - 2.0 * 25.0 * 25.0 / (300.0 * 280.0), "{free}");
+        assert!(flipped[2].at(100, 100).abs() < 6.0 && near.at(100, 100));
+        let untouched = (0..280 * 300).filter(|&i| !near.pixels()[i]);
+        assert!(untouched.into_iter().all(|i| flipped[4].pixels()[i] == -planes[4].pixels()[i]));
+        assert!(flipped[1].pixels().iter().all(|p| *p == 0.0));
     }
 
     /// A dead column's end has no share in the noise.
@@ -140,39 +134,52 @@ mod tests {
     fn a_hole_is_no_object_of_the_flipped_frame() {
         let mut planes = noise();
         (200..240).for_each(|y| planes[2].set(150, y, -12.0));
-        let weights = [0.447_213_6; 5];
-        let flipped = noise_only(&planes, &weights, 3.0, 1);
-        let score = matched_filter(&weighted_sum(&flipped.planes, &weights), 3.0);
+        let near = occupied(&planes, &WEIGHTS, 3.0);
+        let flipped = noise_only(&planes, &near, 1);
+        let score = matched_filter(&weighted_sum(&flipped, &WEIGHTS), 3.0);
         assert!(score.pixels().iter().all(|s| *s < 5.5));
-        assert!(flipped.share > 0.97, "{}", flipped.share);
+        assert!(share(&near) > 0.9, "{}", share(&near));
     }
 
     /// A threshold that suits one frame of noise suits the next.
     #[test]
     fn a_threshold_leaves_as_many_on_another_frame_of_the_same_noise() {
         let planes = noise();
+        let free = Plane::filled(300, 280, false);
         let scores = [0, 1, 2, 3, 4].map(|b: usize| matched_filter(&planes[b], 2.5));
-        let of = |score| NoiseScore { score, share: 1.0, min_area_px: 5 };
-        let detect = of(&scores[0]).detect_threshold(20.0).unwrap();
-        let unseen: f64 = scores[1..].iter().map(|s| of(s).false_objects(detect)).sum::<f64>() / 4.0;
+        let of = |score| NoiseScore::of_frame(score, &free, 5);
+        let detect = of(&scores[0]).threshold(240.0).unwrap(); // 20 in the frame
+        let unseen = scores[1..].iter().map(|s| of(s).counted(detect)).sum::<usize>() as f64 / 4.0;
         // Four counts of 20: a scatter of 2.2, beside that of the first.
         assert!((unseen - 20.0).abs() < 15.0, "{unseen}");
     }
 
     #[test]
     fn thresholds_leave_what_was_asked_for() {
-        let planes = noise();
-        let score = matched_filter(&planes[0], 2.5);
-        let noise = NoiseScore { score: &score, share: 0.8, min_area_px: 5 };
-        let detect = noise.detect_threshold(10.0).unwrap();
-        assert!((noise.false_objects(detect) - 10.0).abs() <= 1.25, "{detect}");
+        let score = matched_filter(&noise()[0], 2.5);
+        let occupied = Plane::from_pixels(300, 280, (0..300 * 280).map(|i| i % 2 == 0).collect());
+        let noise = NoiseScore::of_frame(&score, &occupied, 5);
+        let found = noise.threshold(500.0).unwrap();
+        // Half of the frame is real, so 21 in the whole stand for 500 in a million.
+        assert_eq!(noise.counted(found), 21);
+        let flat = score.map(|_| 1.0);
+        assert!(NoiseScore::of_frame(&flat, &occupied, 5).threshold(500.0).is_none());
     }
 
+    /// Planes cut out of one another count each object once.
     #[test]
-    fn distances_count_steps() {
-        let mut score = Plane::filled(9, 7, 0.0);
-        score.set(4, 3, 1.0);
-        let d = distance_px(&score, 0.5);
-        assert_eq!((d.at(4, 3), d.at(0, 0), d.at(8, 6), d.at(5, 2)), (0, 7, 7, 2));
+    fn an_object_counts_where_its_peak_is() {
+        let score = matched_filter(&noise()[0], 2.5);
+        let window = |x0: usize, y0: usize, side: usize| {
+            let rows = (y0..y0 + side).flat_map(|y| score.row(y)[x0..x0 + side].iter().copied());
+            Plane::from_pixels(side, side, rows.collect())
+        };
+        let whole = NoiseScore { planes: &[window(0, 0, 176)], rim_px: 8, sky_px: 160 * 160, min_area_px: 5 };
+        let parts: Vec<_> = [0, 80].into_iter().flat_map(|y| [0, 80].map(|x| window(x, y, 96))).collect();
+        let parts = NoiseScore { planes: &parts, ..whole };
+        let of = |n: &NoiseScore| n.counted(3.0);
+        assert!(of(&whole) > 9, "{}", of(&whole));
+        // One that reaches over a rim of 8 px may be cut in two; none of these does.
+        assert_eq!(of(&whole), of(&parts));
     }
 }

@@ -1,4 +1,4 @@
-//! Splits a component by 0-dimensional persistence of its brightness (Edelsbrunner, Letscher & Zomorodian 2002).
+//! Splits a component by 0-dimensional persistence of its brightness, or of a score (Edelsbrunner, Letscher & Zomorodian 2002).
 //!
 //! The image is flooded from its brightest pixel down. A pixel that touches nothing starts a region. Where two
 //! regions meet, the fainter is taken up by the brighter unless it rises far enough above the meeting point, in
@@ -10,8 +10,8 @@ use super::components::{Members, NOWHERE};
 /// When a peak is an object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// It rises this many sigma above where it meets a brighter one...
-    pub(super) sigma: f32,
+    /// It rises by so much above where it meets a brighter one...
+    pub(super) rise: f32,
     /// ...and this share of its own height.
     pub(super) ratio: f32,
     /// Most regions that live on.
@@ -35,6 +35,17 @@ pub(super) struct Split {
 pub(super) const SKY: u32 = u32::MAX;
 
 impl Split {
+    /// The pixels of each object, in the order of `pixels`; those of the sky are left out.
+    pub(super) fn parts<T: Copy>(&self, pixels: &[T]) -> Vec<Vec<T>> {
+        let mut parts = vec![Vec::new(); self.children];
+        for (pixel, &part) in pixels.iter().zip(&self.child) {
+            if part != SKY {
+                parts[part as usize].push(*pixel);
+            }
+        }
+        parts
+    }
+
     /// One object.
     pub(super) fn whole(pixels: usize) -> Self {
         Self { child: vec![0; pixels], children: 1, bound_hit: false }
@@ -69,7 +80,7 @@ pub(super) fn deblend(pixels: &[(u32, u32)], values: &[f32], members: &Members, 
         let brightest = brightest.unwrap_or(first);
         for r in touching.iter_mut() {
             let peak = regions.peak(*r);
-            if *r != brightest && peak - value < rules.sigma.max(rules.ratio * peak) {
+            if *r != brightest && peak - value < rules.rise.max(rules.ratio * peak) {
                 regions.join(*r, brightest);
             }
         }
@@ -92,18 +103,16 @@ pub(super) fn deblend(pixels: &[(u32, u32)], values: &[f32], members: &Members, 
 
 /// Pixels from the brightest down; of equals, the first comes first.
 fn brightest_first(values: &[f32]) -> impl Iterator<Item = usize> + use<> {
-    let mut keys: Vec<u64> = values
-        .iter()
-        .zip(0u64..)
-        .map(|(&v, i)| {
-            let v = if v.is_nan() { f32::NEG_INFINITY } else { v + 0.0 }; // -0 equals 0
-            let bits = v.to_bits();
-            let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-            u64::from(!rising) << 32 | i
-        })
-        .collect();
+    let mut keys: Vec<u64> = values.iter().zip(0u64..).map(|(&v, i)| u64::from(!rising(v)) << 32 | i).collect();
     keys.sort_unstable();
     keys.into_iter().map(|key| (key & 0xFFFF_FFFF) as usize)
+}
+
+/// An integer that rises with a value; not a number is lowest.
+pub(super) fn rising(v: f32) -> u32 {
+    let v = if v.is_nan() { f32::NEG_INFINITY } else { v + 0.0 }; // -0 equals 0
+    let bits = v.to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
 /// A forest of regions: a tree is one living region, its root the brightest peak in it.

@@ -13,15 +13,18 @@ fn settings() -> Settings {
         detect_threshold: 1.5,
         extent_threshold: 1.5,
         min_area_px: 5,
-        deblend_sigma: 3.0,
-        deblend_ratio: 0.05,
+        parting: Parting::BRIGHTNESS,
         max_children: 100_000,
         max_component_px: 10_000_000,
     }
 }
 
+fn same(score: &Plane<f32>) -> Scores {
+    Scores::same(score.clone())
+}
+
 fn found(image: &Plane<f32>, settings: &Settings) -> Footprints {
-    extract(image, image, &Plane::filled(image.width(), image.height(), 0), settings)
+    extract(&same(image), image, &Plane::filled(image.width(), image.height(), 0), settings)
 }
 
 /// Smooth noise of 1 sigma: many blobs of all shapes, no two values alike.
@@ -163,7 +166,7 @@ fn thresholds_area_and_mask_do_their_part() {
     bits.set(41, 30, mask::SAT);
     bits.set(40, 31, mask::BAD);
     bits.set(0, 0, mask::NO_DATA);
-    let f = extract(&image, &image, &bits, &settings());
+    let f = extract(&same(&image), &image, &bits, &settings());
     assert_eq!(f.objects.len(), 1);
     assert_eq!(f.objects[0].flags, flag::SATURATED | flag::BAD_PIXELS);
     image.pixels_mut().fill(f32::NAN);
@@ -199,7 +202,7 @@ for k in d: d[k].astype('<f4').tofile(f'{sys.argv[2]}/{k}')
     let plane = |name: &str| Plane::from_pixels(192, 192, real::load(&out.path().join(name)));
     let (image, mask, labels) = (plane("image"), plane("mask"), plane("labels"));
     let by_mask = Settings { detect_threshold: 0.5, extent_threshold: 0.5, ..settings() };
-    let ours = extract(&mask, &image, &Plane::filled(192, 192, 0), &by_mask);
+    let ours = extract(&same(&mask), &image, &Plane::filled(192, 192, 0), &by_mask);
     let theirs = labels.map(|l| l as u32);
     assert_eq!(ours.objects.len(), 18);
     assert_eq!(partition(ours.segmentation.pixels().iter().copied()), partition(theirs.pixels().iter().copied()));
@@ -217,7 +220,7 @@ fn a_real_field_is_the_same_on_any_number_of_threads() {
     let at = Settings { detect_threshold: 3.48, extent_threshold: 3.48, ..settings() };
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| extract(&score, &detection, &p.bits, &at))
+        pool.install(|| extract(&same(&score), &detection, &p.bits, &at))
     };
     let (one, three) = (on(1), on(3));
     assert!(one == three);
@@ -226,10 +229,73 @@ fn a_real_field_is_the_same_on_any_number_of_threads() {
     assert!((1570..1740).contains(&one.objects.len()), "{}", one.objects.len());
 
     // Its threshold at 30 false objects is 3.48.
-    let noise = calibrate::noise_only(&p.registered, &weights, 3.516, 0);
-    let score = crate::filter::matched_filter(&crate::filter::weighted_sum(&noise.planes, &weights), 0.7 * 3.516);
-    let noise = calibrate::NoiseScore { score: &score, share: noise.share, min_area_px: 5 };
-    let threshold = noise.detect_threshold(30.0).unwrap();
-    println!("threshold at 30 false objects: {threshold}, share {}", noise.share);
+    let noise = calibrate::noise_only(&p.registered, &p.occupied, 0);
+    let score = crate::filter::matched_filter(&crate::filter::weighted_sum(&noise, &weights), 0.7 * 3.516);
+    let noise = calibrate::NoiseScore::of_frame(&score, &p.occupied, 5);
+    let threshold = noise.threshold(30.0 / (2048.0 * 1489.0 / 1e6)).unwrap();
+    println!("threshold at 30 false objects: {threshold}, sky {} px", noise.sky_px);
     assert!((threshold - 3.48).abs() < 0.1);
+}
+
+fn by_centres() -> Settings {
+    Settings { detect_threshold: 0.0, extent_threshold: 0.0, parting: Parting::CENTRES, ..settings() }
+}
+
+/// Log-odds of a centre about each place, and of an extent where the image is bright.
+fn scores_of(image: &Plane<f32>, centres: &[(f64, f64)]) -> Scores {
+    let mut centre = Plane::filled(image.width(), image.height(), -6.0);
+    for &at in centres {
+        add(&mut centre, at, 10.0, 1.5);
+    }
+    Scores { centre, extent: image.map(|v| v - 1.5) }
+}
+
+#[test]
+fn centres_part_what_the_image_shows_as_one_and_each_pixel_goes_down_hill() {
+    let mut image = Plane::filled(80, 50, 0.0);
+    add(&mut image, (30.0, 25.0), 40.0, 4.0);
+    add(&mut image, (38.0, 25.0), 20.0, 4.0);
+    let extract_at =
+        |centres: &[(f64, f64)]| extract(&scores_of(&image, centres), &image, &Plane::filled(80, 50, 0), &by_centres());
+    let whole = extract_at(&[(30.0, 25.0)]);
+    let outlined = image.pixels().iter().filter(|v| **v > 1.5).count();
+    assert_eq!((whole.objects.len(), whole.objects[0].area_px, whole.objects[0].flags), (1, outlined, 0));
+    let both = extract_at(&[(30.0, 25.0), (38.0, 25.0)]);
+    assert_eq!(both.objects.len(), 2);
+    assert_eq!(both.objects.iter().map(|o| o.area_px).sum::<usize>(), outlined);
+    assert!(both.objects.iter().all(|o| o.flags & flag::BLENDED != 0));
+    assert_ne!(both.segmentation.at(28, 25), both.segmentation.at(41, 25));
+    // The seeds are 5 px across; beyond, the border lies in the valley, nearer to the fainter one.
+    let border = (30..39).find(|&x| both.segmentation.at(x, 30) != both.segmentation.at(28, 30)).unwrap();
+    assert!((33..38).contains(&border), "{border}");
+}
+
+#[test]
+fn an_extent_without_a_centre_is_an_object_if_it_is_sure_and_a_faint_centre_keeps_its_own_pixels() {
+    let mut image = Plane::filled(120, 50, 0.0);
+    add(&mut image, (25.0, 25.0), 30.0, 6.0); // no centre
+    add(&mut image, (60.0, 25.0), 2.2, 2.0); // an extent, but no sure one, and no centre
+    let scores = scores_of(&image, &[(95.0, 25.0)]); // a centre without any extent
+    let found = extract(&scores, &image, &Plane::filled(120, 50, 0), &by_centres());
+    assert_eq!(found.objects.len(), 2, "{:?}", found.objects);
+    let area = |threshold: f64| std::f64::consts::PI * 36.0 * 2.0 * (30.0 / threshold).ln();
+    assert!((found.objects[0].area_px as f64 - area(1.5)).abs() < 0.1 * area(1.5), "{:?}", found.objects[0]);
+    let seed = scores.centre.pixels().iter().filter(|s| **s > 0.0).count();
+    assert_eq!(found.objects[1].area_px, seed);
+}
+
+/// Both maps of random blobs: every object has its least area, and all that is an object's is above a threshold.
+#[test]
+fn what_centres_find_is_the_same_on_any_number_of_threads() {
+    let (image, other) = (blobs(150, 140, 3), blobs(150, 140, 4));
+    let scores = Scores { centre: image.clone(), extent: other };
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| extract(&scores, &image, &Plane::filled(150, 140, 0), &by_centres()))
+    };
+    let (one, three) = (on(1), on(3));
+    assert!(one == three && one.objects.len() > 20, "{}", one.objects.len());
+    assert!(one.objects.iter().all(|o| o.area_px >= 5));
+    let above = |i: usize| scores.centre.pixels()[i] > 0.0 || scores.extent.pixels()[i] > 0.0;
+    assert!((0..150 * 140).all(|i| one.segmentation.pixels()[i] == 0 || above(i)));
 }

@@ -120,6 +120,7 @@ fn prepared(
         to_band,
         registered,
         bits: Plane::filled(width, height, 0),
+        occupied: Plane::filled(width, height, false),
         frame,
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::clusters::{self, ClusterRule, ClusterSettings, Clustered};
 use twinpeak_learn::segment::testing::{field, overlap};
-use twinpeak_learn::segment::{extent_threshold, score_plane};
+use twinpeak_learn::segment::{extent_threshold, score_frame};
 
 /// Each of the paper's nets, clustered: what is brighter than the sky is the object, whichever cluster came first.
 #[test]
@@ -20,7 +20,7 @@ fn clusters_of_each_nets_hypercolumns_are_objects_and_sky() {
             let clusters = clusters::fit(&sampler, &autoencoder, &shape, &settings).unwrap();
             let mut found = Clustered::new(&autoencoder, &shape, clusters, 4).unwrap();
             let extent = extent_threshold(&mut found, &frames, 16).unwrap();
-            let scores = score_plane(&mut found, &unseen.planes, 16).unwrap();
+            let scores = score_frame(&mut found, &unseen.planes, 16).unwrap().extent;
             let overlap = overlap(&scores, extent, &unseen.pseudo_labels.object);
             println!("{variant:?} {rule:?}: {overlap:.3}");
             assert!(overlap > 0.3, "{variant:?} {rule:?}: {overlap}");

@@ -10,10 +10,11 @@ use crate::parameters::Shapes;
 use crate::{classifier, colour, segmentation};
 use twinpeak_core::cutout::MODELS;
 use twinpeak_core::drift::Expected;
+use twinpeak_core::extract::Parting;
 use twinpeak_core::recipe::Recipe;
 
 /// The manifest's format that this program reads and writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Where the nets of colour stand among the classifier's parameters.
 pub const COLOUR: &str = "colour";
@@ -57,8 +58,17 @@ pub struct SegmenterPart {
     /// Some scores of the probe batch on the CPU in f32: a device that answers otherwise is not trusted.
     #[serde(default)]
     pub probe: Vec<f32>,
+    /// What it says of each pixel.
+    pub gives: segmentation::Gives,
     /// Size of the net.
     pub shape: segmentation::Shape,
+}
+
+impl SegmenterPart {
+    /// All parameters.
+    pub fn parameters(&self) -> Shapes {
+        self.shape.parameters(self.gives)
+    }
 }
 
 /// What a bundle says of its classification nets.
@@ -190,12 +200,18 @@ impl Manifest {
             ),
             (!(0.0..=1.0).contains(&self.recipe.posterior.nets_weight), "recipe.posterior.nets_weight must be 0 to 1"),
             (
-                self.recipe.extract.extent_threshold < self.recipe.extract.detect_threshold,
-                "recipe.extract.extent_threshold must not be below detect_threshold",
+                matches!(self.recipe.extract.parting, Parting::Brightness { .. })
+                    && self.recipe.extract.extent_threshold < self.recipe.extract.detect_threshold,
+                "recipe.extract.extent_threshold must not be below detect_threshold where one score is both",
+            ),
+            (
+                !(self.recipe.false_per_field.is_finite() && self.recipe.false_per_field > 0.0),
+                "recipe.false_per_field must be above 0",
             ),
         ];
-        match problems.into_iter().find(|(wrong, _)| *wrong) {
-            Some((_, problem)) => Err(BundleError::Value { path: path.to_owned(), problem }),
+        let first = problems.into_iter().find(|(wrong, _)| *wrong).map(|(_, problem)| problem);
+        match first.or(self.recipe.false_rate.problem()) {
+            Some(problem) => Err(BundleError::Value { path: path.to_owned(), problem }),
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use crate::parameters::{Parameters, Start};
 use crate::{classifier, colour, segmentation};
 use twinpeak_core::cutout::MODELS;
 use twinpeak_core::recipe::Recipe;
-use twinpeak_core::{extract, posterior, preprocess};
+use twinpeak_core::{extract, false_rate, posterior, preprocess};
 
 /// A manifest that fits `bundle()`.
 pub fn manifest() -> Manifest {
@@ -20,7 +20,12 @@ pub fn manifest() -> Manifest {
         survey: "sdss".to_owned(),
         bands: "ugriz".chars().map(String::from).collect(),
         files: Default::default(),
-        segmenter: SegmenterPart { batch: 8, probe: vec![], shape: segmentation::Shape::default() },
+        segmenter: SegmenterPart {
+            batch: 8,
+            probe: vec![],
+            gives: segmentation::Gives::CentreAndExtent,
+            shape: segmentation::Shape::default(),
+        },
         classifier: ClassifierPart {
             batch: 64,
             probe: vec![],
@@ -44,11 +49,12 @@ pub fn manifest() -> Manifest {
                 detect_threshold: 1.0,
                 extent_threshold: 2.0,
                 min_area_px: 5,
-                deblend_sigma: 3.0,
-                deblend_ratio: 0.05,
+                parting: extract::Parting::CENTRES,
                 max_children: 100,
                 max_component_px: 100_000,
             },
+            false_per_field: 10.0,
+            false_rate: false_rate::FalseRate { per_mpx: vec![1.0, 100.0], threshold: vec![3.0, 1.0] },
             fallback_fwhm_arcsec: [1.5, 1.4, 1.3, 1.2, 1.2],
             posterior: posterior::Posterior {
                 nets_weight: 0.5,
@@ -76,7 +82,7 @@ pub fn manifest() -> Manifest {
 pub fn bundle() -> Bundle {
     let manifest = manifest();
     let mut rng = ChaCha8Rng::seed_from_u64(9);
-    let segmenter = Parameters::random(&manifest.segmenter.shape.parameters(), Start::He, &mut rng);
+    let segmenter = Parameters::random(&manifest.segmenter.parameters(), Start::He, &mut rng);
     let mut classifier = Parameters::random(&manifest.classifier.parameters(), Start::Uniform, &mut rng);
     for (name, array) in &mut classifier.0 {
         if name.ends_with("deviation") || name.ends_with("star_sign") {

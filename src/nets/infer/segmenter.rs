@@ -10,9 +10,9 @@ use crate::device::{Chosen, Precision, model_error, start};
 use crate::infer::noise_levels::{NoiseLevels, TILES, noise_tiles};
 use crate::infer::{judge, pattern};
 use crate::parameters::{Parameters, Tensors};
-use crate::segmentation::{Autoencoder, Head, with_channels_last};
+use crate::segmentation::{Autoencoder, Gives, Head, with_channels_last};
 use twinpeak_core::frame::{BANDS, PerBand};
-use twinpeak_core::model::{ModelError, Segmenter, TILE_LEN, TILE_PIXELS};
+use twinpeak_core::model::{MAPS, ModelError, Segmenter, TILE, TILE_LEN, TILE_PIXELS, TILE_SCORES};
 use twinpeak_core::tile::bands_seen;
 
 /// The net on a device.
@@ -21,6 +21,7 @@ pub struct TorchSegmenter {
     autoencoder: Autoencoder,
     head: Head,
     chosen: Chosen,
+    gives: Gives,
     batch: usize,
     expected: Vec<f32>,
     /// What the score is on noise, by the bands that a tile has; as they are met.
@@ -53,6 +54,7 @@ impl TorchSegmenter {
             autoencoder: Autoencoder::new(&tensors, &part.shape).map_err(failed)?,
             head: Head::new(&tensors).map_err(failed)?,
             chosen: chosen.clone(),
+            gives: part.gives,
             batch: part.batch,
             expected: part.probe.clone(),
             levels: HashMap::new(),
@@ -66,10 +68,10 @@ impl TorchSegmenter {
     /// # Errors
     /// [`ModelError`] when the device fails.
     pub fn probe_answers(&mut self) -> Result<Vec<f32>, ModelError> {
-        let mut scores = vec![f32::NAN; self.batch * TILE_PIXELS];
+        let mut scores = vec![f32::NAN; self.batch * TILE_SCORES];
         self.segment(&pattern(self.batch * TILE_LEN), &mut scores)?;
-        // One pixel in 257: some of every column, row and corner of a cell.
-        Ok(scores[..TILE_PIXELS].iter().step_by(257).copied().collect())
+        // One pixel in 257 of both maps: some of every column, row and corner of a cell.
+        Ok(scores[..TILE_SCORES].iter().step_by(257).copied().collect())
     }
 
     fn run(&self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
@@ -80,8 +82,11 @@ impl TorchSegmenter {
             cells = cells.f_to_kind(Kind::BFloat16)?;
         }
         let columns = self.autoencoder.hypercolumns(&cells)?;
-        let answer = self.head.scores(&columns)?.f_to_kind(Kind::Float)?;
-        answer.f_to_device(tch::Device::Cpu)?.f_contiguous()?.f_copy_data(scores, scores.len())
+        // One score answers both questions.
+        let side = TILE as i64;
+        let answer = self.head.maps(&columns)?.f_expand([-1, MAPS as i64, side, side], false)?;
+        let answer = answer.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
+        answer.f_contiguous()?.f_copy_data(scores, scores.len())
     }
 }
 
@@ -91,11 +96,12 @@ impl TorchSegmenter {
         if let Some(known) = self.levels.get(&seen) {
             return Ok(*known);
         }
-        let mut scores = vec![0.0; TILES.next_multiple_of(self.batch) * TILE_PIXELS];
-        for (number, scores) in (0..).zip(scores.chunks_exact_mut(self.batch * TILE_PIXELS)) {
-            self.run(&noise_tiles(self.batch, number, seen), scores)?;
+        let (mut scores, mut centres) = (vec![0.0; self.batch * TILE_SCORES], Vec::new());
+        for number in 0..TILES.div_ceil(self.batch) as u64 {
+            self.run(&noise_tiles(self.batch, number, seen), &mut scores)?;
+            scores.chunks_exact(TILE_SCORES).for_each(|tile| centres.extend_from_slice(&tile[..TILE_PIXELS]));
         }
-        let levels = NoiseLevels::of(scores);
+        let levels = NoiseLevels::of(centres);
         self.levels.insert(seen, levels);
         Ok(levels)
     }
@@ -103,18 +109,20 @@ impl TorchSegmenter {
     /// The net's scores, each tile's on the scale of those that have all bands.
     fn answer(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
         self.run(tiles, scores)?;
-        let mut each = tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_PIXELS));
+        let mut each = tiles.chunks_exact(TILE_LEN).zip(scores.chunks_exact_mut(TILE_SCORES));
         each.try_for_each(|(tile, scores)| self.rescale(tile, scores))
     }
 
-    /// Brings the scores of a tile that lacks bands to the scale of those that have all; an empty tile stays as it is.
+    /// Brings the scores of a tile that lacks bands to the scale of those that have all; an empty tile stays as it is. Of
+    /// two scores that of centres alone, which a threshold is set for: an extent's log-odds are what they say.
     fn rescale(&mut self, tile: &[f32], scores: &mut [f32]) -> Result<(), TchError> {
         let (seen, all) = (bands_seen(tile), [true; BANDS]);
         if seen == all || seen == [false; BANDS] {
             return Ok(());
         }
         if let (Some(here), Some(all)) = (self.levels(seen)?, self.levels(all)?) {
-            scores.iter_mut().for_each(|score| *score = here.to(all, *score));
+            let scaled = if self.gives == Gives::Score { TILE_SCORES } else { TILE_PIXELS };
+            scores[..scaled].iter_mut().for_each(|score| *score = here.to(all, *score));
         }
         Ok(())
     }
@@ -152,7 +160,7 @@ mod tests {
     }
 
     fn answer(segmenter: &mut TorchSegmenter, tiles: &[f32]) -> Vec<f32> {
-        let mut scores = vec![0.0; segmenter.batch() * TILE_PIXELS];
+        let mut scores = vec![0.0; segmenter.batch() * TILE_SCORES];
         segmenter.segment(tiles, &mut scores).unwrap();
         scores
     }
@@ -168,7 +176,7 @@ mod tests {
             let mut tiles = noise(segmenter.batch() * TILE_LEN, &mut rng);
             tiles[slot * TILE_LEN..][..TILE_LEN].copy_from_slice(&tile);
             let scores = answer(&mut segmenter, &tiles);
-            let bits: Vec<u32> = scores[slot * TILE_PIXELS..][..TILE_PIXELS].iter().map(|s| s.to_bits()).collect();
+            let bits: Vec<u32> = scores[slot * TILE_SCORES..][..TILE_SCORES].iter().map(|s| s.to_bits()).collect();
             assert_eq!(first.get_or_insert_with(|| bits.clone()), &bits, "slot {slot}");
         }
     }
@@ -196,7 +204,8 @@ mod tests {
         let mut sorted = |seen: PerBand<bool>| {
             let mut scores = Vec::new();
             for number in 100..132 {
-                scores.extend(answer(&mut segmenter, &noise_tiles(bundle.manifest().segmenter.batch, number, seen)));
+                let answers = answer(&mut segmenter, &noise_tiles(bundle.manifest().segmenter.batch, number, seen));
+                answers.chunks_exact(TILE_SCORES).for_each(|tile| scores.extend_from_slice(&tile[..TILE_PIXELS]));
             }
             scores.sort_by(f32::total_cmp);
             scores
@@ -212,7 +221,7 @@ mod tests {
             }
         }
         let empty = vec![0.0; bundle.manifest().segmenter.batch * TILE_LEN];
-        let mut plain = vec![0.0; bundle.manifest().segmenter.batch * TILE_PIXELS];
+        let mut plain = vec![0.0; bundle.manifest().segmenter.batch * TILE_SCORES];
         segmenter.run(&empty, &mut plain).unwrap();
         assert_eq!(answer(&mut segmenter, &empty), plain);
     }

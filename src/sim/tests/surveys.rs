@@ -26,7 +26,8 @@ fn rows(frame: Frame, survey: &Survey) -> Vec<Row> {
     let recipe = Recipe::for_survey(survey);
     let prepared = prepare(frame, survey, &recipe.preprocess).unwrap();
     let score = matched_filter(&weighted_sum(&prepared.registered, &detection_weights(&prepared, survey)), 3.3);
-    let found = Detections::find(&prepared, survey, &score, &recipe.extract, &recipe.fallback_fwhm_arcsec);
+    let scores = twinpeak_core::scores::Scores::same(score);
+    let found = Detections::find(&prepared, survey, &scores, &recipe.extract, &recipe.fallback_fwhm_arcsec);
     found.measure().into_iter().map(|m| m.row).collect()
 }
 

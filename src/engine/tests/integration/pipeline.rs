@@ -13,11 +13,14 @@ use rand_distr::Normal;
 
 use twinpeak_core::cutout::MODELS;
 use twinpeak_core::frame::{BANDS, Band, FieldIds, Frame, ImageId, Plane};
-use twinpeak_core::model::{Classifier, ModelError, OBJECT_LEN, STAMP_LEN, Segmenter, TILE_LEN};
+use twinpeak_core::model::{
+    Classifier, ModelError, OBJECT_LEN, STAMP_LEN, Segmenter, TILE_LEN, TILE_PIXELS, TILE_SCORES,
+};
 use twinpeak_core::outcome::{ModelIdentity, *};
 use twinpeak_core::posterior::{Calibration, Posterior, ProfileMixture};
 use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
+use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_core::wcs::Wcs;
 use twinpeak_core::{extract, preprocess};
 use twinpeak_engine::flow::Stop;
@@ -32,8 +35,12 @@ impl Segmenter for SumSegmenter {
     }
     fn segment(&mut self, tiles: &[f32], scores: &mut [f32]) -> Result<(), ModelError> {
         assert_eq!(tiles.len(), 4 * TILE_LEN);
-        for (score, pixel) in scores.iter_mut().zip(tiles.chunks_exact(BANDS)) {
-            *score = pixel.iter().sum::<f32>() / (BANDS as f32).sqrt();
+        for (scores, tile) in scores.chunks_exact_mut(TILE_SCORES).zip(tiles.chunks_exact(TILE_LEN)) {
+            for map in scores.chunks_exact_mut(TILE_PIXELS) {
+                for (score, pixel) in map.iter_mut().zip(tile.chunks_exact(BANDS)) {
+                    *score = pixel.iter().sum::<f32>() / (BANDS as f32).sqrt();
+                }
+            }
         }
         Ok(())
     }
@@ -101,11 +108,12 @@ fn models() -> Models {
                 detect_threshold: 6.0,
                 extent_threshold: 3.0,
                 min_area_px: 5,
-                deblend_sigma: 3.0,
-                deblend_ratio: 0.05,
+                parting: extract::Parting::BRIGHTNESS,
                 max_children: 100,
                 max_component_px: 100_000,
             },
+            false_per_field: 10.0,
+            false_rate: ThresholdSegmenter::false_rate(),
             fallback_fwhm_arcsec: [1.4; BANDS],
             posterior: Posterior { nets_weight: 1.0, nets, profiles: flat() },
         },

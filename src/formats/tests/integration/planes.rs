@@ -9,6 +9,7 @@ use twinpeak_core::detections::{self, Detections};
 use twinpeak_core::files::{BandFiles, FieldFiles, Place};
 use twinpeak_core::frame::{BANDS, ImageId, mask};
 use twinpeak_core::preprocess::{self, noise_ratio, prepare};
+use twinpeak_core::scores::Scores;
 use twinpeak_core::survey::{PlaneKind, Survey};
 use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_core::{extract, filter};
@@ -19,8 +20,7 @@ const SETTINGS: extract::Settings = extract::Settings {
     detect_threshold: ThresholdSegmenter::DETECT_SIGMA,
     extent_threshold: ThresholdSegmenter::DETECT_SIGMA,
     min_area_px: 5,
-    deblend_sigma: 3.0,
-    deblend_ratio: 0.05,
+    parting: extract::Parting::BRIGHTNESS,
     max_children: 1000,
     max_component_px: 100_000,
 };
@@ -67,8 +67,9 @@ fn what_a_mask_says_is_on_the_rows() {
         }
         let weights = detections::detection_weights(&frame, &survey);
         let score = filter::matched_filter(&filter::weighted_sum(&frame.registered, &weights), 3.0);
+        let scores = Scores::same(score);
         let fwhm_arcsec = [survey.profile().typical.fwhm_arcsec; BANDS];
-        let found = Detections::find(&frame, &survey, &score, &SETTINGS, &fwhm_arcsec);
+        let found = Detections::find(&frame, &survey, &scores, &SETTINGS, &fwhm_arcsec);
         let rows = found.measure();
         assert!(rows.len() > 50, "{name}: {}", rows.len());
         let reference = &made.frame.bands[survey.reference()].mask;

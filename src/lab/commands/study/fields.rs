@@ -23,6 +23,7 @@ use twinpeak_core::recipe::Recipe;
 use twinpeak_core::survey::Survey;
 use twinpeak_learn::sample::{self, ObjectFinder};
 use twinpeak_learn::segment::TrainingFrame;
+use twinpeak_learn::segment::injection::Library;
 use twinpeak_sim::evaluate::{forced, truth_files};
 use twinpeak_sim::{IGNORED, Spec, Truth};
 
@@ -139,10 +140,10 @@ fn from_files(sky: &StudyDataset, folder: &Path, test: &[String], survey: &Arc<S
     Ok(Frames { training, fields, known })
 }
 
-/// A frame with its PSF's width.
+/// A frame, and what sources look like on it.
 struct Ready {
     prepared: Prepared,
-    fwhm_px: f64,
+    sources: Library,
 }
 
 impl Ready {
@@ -152,16 +153,16 @@ impl Ready {
         let prepared = prepare(frame, survey, &recipe.preprocess).context(image)?;
         let mut filter = sample::matched_filter(survey);
         let found = sample::find(&prepared, survey, &mut ObjectFinder { segmenter: &mut filter, recipe: &recipe })?;
-        let fwhm_px = found.quality[survey.reference()].effective_fwhm_px;
-        Ok(Self { prepared, fwhm_px })
+        let sources = Library::of(&found);
+        Ok(Self { prepared, sources })
     }
 
     fn taught(self, survey: &Survey, seed: u64) -> anyhow::Result<TrainingFrame> {
-        Ok(sample::training_frame(self.prepared, survey, self.fwhm_px, seed))
+        Ok(sample::training_frame(self.prepared, survey, self.sources, seed))
     }
 
     fn field(self, survey: &Survey, seed: u64) -> Field {
-        Field::new(self.prepared, survey, self.fwhm_px, seed)
+        Field::new(self.prepared, survey, self.sources.fwhm_px, seed)
     }
 }
 

@@ -83,8 +83,8 @@ impl Program {
         };
         Ok(Images {
             field: write("field", &field.prepared.registered[band])?,
-            noise: write("noise", &field.noise.planes[band])?,
-            share: field.noise.share,
+            noise: write("noise", &field.noise[band])?,
+            share: field.sky_share(),
         })
     }
 

@@ -7,20 +7,22 @@ use super::plan::{Finder, Grouping, Hypercolumn, Image, SegmenterRow};
 use crate::LabError;
 use crate::clusters::{self, ClusterSettings, Clustered};
 use twinpeak_core::detections::detection_weights;
-use twinpeak_core::extract::calibrate::{NoiseOnly, noise_only};
+use twinpeak_core::extract::Parting;
+use twinpeak_core::extract::calibrate::noise_only;
 use twinpeak_core::filter::{Edge, Gaussian, detection_image, matched_filter, weighted_sum};
 use twinpeak_core::frame::{PerBand, Plane};
 use twinpeak_core::model::{ModelError, Segmenter};
 use twinpeak_core::preprocess::Prepared;
+use twinpeak_core::scores;
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::FILTER_PER_PSF;
-use twinpeak_learn::segment::{self, TileSampler, TrainingFrame, score_plane};
-use twinpeak_learn::{LearnError, Progress, Run};
+use twinpeak_learn::segment::{self, TileSampler, TrainingFrame, injection, score_frame};
+use twinpeak_learn::{LearnError, MissingBands, Progress, Run};
 use twinpeak_nets::bundle::{Bundle, SegmenterPart};
 use twinpeak_nets::device::{DeviceError, Wanted, choose};
 use twinpeak_nets::infer::TorchSegmenter;
 use twinpeak_nets::parameters::Parameters;
-use twinpeak_nets::segmentation::Level;
+use twinpeak_nets::segmentation::{Gives, Level};
 
 /// Tiles that go through a net together.
 const BATCH: usize = 16;
@@ -35,7 +37,7 @@ pub struct Field {
     /// The prepared frame.
     pub prepared: Prepared,
     /// The field with noise in place of its objects: what is found on it is false.
-    pub noise: NoiseOnly,
+    pub noise: PerBand<Plane<f32>>,
     /// Image on which blended objects are parted.
     pub detection: Plane<f32>,
     /// Weights of the bands' sum.
@@ -48,9 +50,15 @@ impl Field {
     /// Of a prepared frame whose reference band has this PSF; `seed` is that of the noise in place of objects.
     pub fn new(prepared: Prepared, survey: &Survey, fwhm_px: f64, seed: u64) -> Self {
         let weights = detection_weights(&prepared, survey);
-        let noise = noise_only(&prepared.registered, &weights, fwhm_px, seed);
+        let noise = noise_only(&prepared.registered, &prepared.occupied, seed);
         let detection = detection_image(&prepared.registered, &weights);
         Self { prepared, noise, detection, weights, fwhm_px }
+    }
+
+    /// Share of the field's pixels that are real sky in `noise`, 0..1.
+    pub fn sky_share(&self) -> f64 {
+        let occupied = self.prepared.occupied.pixels();
+        occupied.iter().filter(|o| !**o).count() as f64 / occupied.len().max(1) as f64
     }
 }
 
@@ -72,9 +80,9 @@ pub struct SegmentationContext<'a> {
 
 /// What a segmenter says of a field.
 pub struct FieldScores {
-    /// Score of each pixel of the field.
-    pub field: Plane<f32>,
-    /// Of the field without objects.
+    /// Scores of each pixel of the field.
+    pub field: scores::Scores,
+    /// Of centres, of the field without objects.
     pub noise: Plane<f32>,
 }
 
@@ -84,6 +92,8 @@ pub struct Scores {
     pub fields: Vec<FieldScores>,
     /// The threshold above which pixels are an object's, where it is another than that of detection.
     pub extent: Option<f32>,
+    /// By what objects that touch are told apart.
+    pub parting: Parting,
     /// The thresholds that it comes with, of detection and extent.
     pub own: Option<(f32, f32)>,
     /// Time of training, s.
@@ -139,16 +149,19 @@ impl SegmentationContext<'_> {
 
     /// The scores of a whole-frame rule.
     fn by(&self, rule: impl Fn(&Field, &PerBand<Plane<f32>>) -> Plane<f32>) -> Scores {
-        let both = |f: &Field| FieldScores { field: rule(f, &f.prepared.registered), noise: rule(f, &f.noise.planes) };
+        let both = |f: &Field| FieldScores {
+            field: scores::Scores::same(rule(f, &f.prepared.registered)),
+            noise: rule(f, &f.noise),
+        };
         let fields = self.fields.iter().map(both).collect();
-        Scores { fields, extent: None, own: None, training_s: 0.0 }
+        Scores { fields, extent: None, parting: Parting::BRIGHTNESS, own: None, training_s: 0.0 }
     }
 
     /// The scores of a net.
     fn through(&self, net: &mut dyn Segmenter) -> Result<Vec<FieldScores>, ModelError> {
-        let mut score = |planes: &PerBand<Plane<f32>>| score_plane(net, planes, self.overlap_px());
+        let mut score = |planes: &PerBand<Plane<f32>>| score_frame(net, planes, self.overlap_px());
         let both =
-            |f: &Field| Ok(FieldScores { field: score(&f.prepared.registered)?, noise: score(&f.noise.planes)? });
+            |f: &Field| Ok(FieldScores { field: score(&f.prepared.registered)?, noise: score(&f.noise)?.centre });
         self.fields.iter().map(both).collect()
     }
 }
@@ -189,9 +202,23 @@ pub fn scores(
             Ok(Scores {
                 fields: context.through(&mut net)?,
                 extent: Some(extract.extent_threshold),
+                parting: extract.parting,
                 own: Some((extract.detect_threshold, extract.extent_threshold)),
                 training_s: 0.0,
             })
+        }
+        Finder::Injection => {
+            let start = Instant::now();
+            let settings = injection::Settings { seed, ..injection::Settings::default() };
+            let run = Run { work_dir: None, checkpoint_steps: usize::MAX, progress };
+            let (frames, bands) = (&context.training, survey.shape_bands());
+            let trained = injection::train(frames, bands, &MissingBands::none(), &settings, &run)?;
+            let training_s = start.elapsed().as_secs_f64();
+            let part =
+                SegmenterPart { batch: BATCH, probe: Vec::new(), gives: Gives::CentreAndExtent, shape: settings.shape };
+            let mut net = TorchSegmenter::of(&trained.parameters, &part, &choose(Wanted::Cpu)?)?;
+            let fields = context.through(&mut net)?;
+            Ok(Scores { fields, extent: Some(0.0), parting: Parting::CENTRES, own: None, training_s })
         }
         Finder::Hypercolumns { step, levels, .. } => {
             let net = net.ok_or_else(|| SegmentError::NoNet { segmenter: segmenter.name.clone() })?;
@@ -202,7 +229,8 @@ pub fn scores(
             let extent = segment::extent_threshold(&mut *found, measured, context.overlap_px())?;
             let training_s = learned.training_s + start.elapsed().as_secs_f64();
             let fields = context.through(&mut *found)?;
-            Ok(Scores { fields, extent: Some(extent), own: Some((0.0, 0.0)), training_s })
+            let parting = Parting::BRIGHTNESS;
+            Ok(Scores { fields, extent: Some(extent), parting, own: Some((0.0, 0.0)), training_s })
         }
     }
 }
@@ -225,7 +253,7 @@ fn port(
         let run = Run { work_dir: None, checkpoint_steps: usize::MAX, progress };
         let mut parameters = autoencoder.clone();
         parameters.0.extend(segment::train_head(&tiles, autoencoder, &settings, &run)?.0.0);
-        let part = SegmenterPart { batch: BATCH, probe: Vec::new(), shape: shape.clone() };
+        let part = SegmenterPart { batch: BATCH, probe: Vec::new(), gives: Gives::Score, shape: shape.clone() };
         return Ok(Box::new(TorchSegmenter::of(&parameters, &part, &choose(Wanted::Cpu)?)?));
     };
     let settings = ClusterSettings { rule, components: COMPONENTS, pixels: PIXELS, seed };

@@ -4,8 +4,9 @@ use super::answer::{Field, Scores, SegmentError, SegmentationContext};
 use super::metrics::{DetectionMetrics, Findings, Known, pixels};
 use super::record::SegmentMetrics;
 use twinpeak_core::extract::calibrate::NoiseScore;
-use twinpeak_core::extract::{self, extract};
+use twinpeak_core::extract::{self, Parting, extract};
 use twinpeak_core::frame::Plane;
+use twinpeak_core::scores;
 use twinpeak_sim::evaluate::Rules;
 
 /// Numbers of false components a field at which segmenters are compared.
@@ -16,20 +17,31 @@ pub const USUAL: f64 = 10.0;
 /// One field's scores as they are judged.
 struct Judged<'a> {
     field: &'a Field,
-    score: &'a Plane<f32>,
+    scores: &'a scores::Scores,
     noise: NoiseScore<'a>,
+    parting: Parting,
 }
 
 impl Judged<'_> {
     fn findings(&self, usual: &extract::Settings, detect: f32, extent: f32) -> Findings {
-        let settings =
-            extract::Settings { detect_threshold: detect, extent_threshold: extent.max(detect), ..usual.clone() };
-        let footprints = extract(self.score, &self.field.detection, &self.field.prepared.bits, &settings);
-        Findings::of(footprints, self.noise.false_objects(detect))
+        let extent = if self.parting == Parting::CENTRES { extent } else { extent.max(detect) };
+        let settings = extract::Settings {
+            detect_threshold: detect,
+            extent_threshold: extent,
+            parting: self.parting,
+            ..usual.clone()
+        };
+        let footprints = extract(self.scores, &self.field.detection, &self.field.prepared.bits, &settings);
+        Findings::of(footprints, self.noise.per_mpx(detect) * self.mpx())
+    }
+
+    /// Pixels of the field, millions.
+    fn mpx(&self) -> f64 {
+        self.scores.centre.pixels().len() as f64 / 1e6
     }
 
     fn threshold(&self, false_components: f64) -> Result<f32, SegmentError> {
-        self.noise.detect_threshold(false_components).ok_or(SegmentError::NoSpread)
+        self.noise.threshold(false_components / self.mpx()).ok_or(SegmentError::NoSpread)
     }
 }
 
@@ -46,9 +58,9 @@ pub fn masks(context: &SegmentationContext, scores: &Scores) -> Result<Option<Pl
 
 fn judged<'a>(context: &'a SegmentationContext, scores: &'a Scores) -> impl Iterator<Item = Judged<'a>> {
     let min_area_px = context.bundle.manifest().recipe.extract.min_area_px;
-    context.fields.iter().zip(&scores.fields).map(move |(field, scores)| {
-        let noise = NoiseScore { score: &scores.noise, share: field.noise.share, min_area_px };
-        Judged { field, score: &scores.field, noise }
+    context.fields.iter().zip(&scores.fields).map(move |(field, own)| {
+        let noise = NoiseScore::of_frame(&own.noise, &field.prepared.occupied, min_area_px);
+        Judged { field, scores: &own.field, noise, parting: scores.parting }
     })
 }
 
@@ -76,6 +88,6 @@ pub fn judge(context: &SegmentationContext, scores: &Scores, known: &[Known]) ->
         let found: Vec<Findings> = fields.iter().map(|f| f.findings(usual, detect, extent)).collect();
         DetectionMetrics::measure(None, &found, known, &rules)
     });
-    metrics.pixels = pixels(fields.iter().zip(working).zip(known).map(|((f, t), known)| (f.score, t, known)));
+    metrics.pixels = pixels(fields.iter().zip(working).zip(known).map(|((f, t), known)| (&f.scores.extent, t, known)));
     Ok(metrics)
 }

@@ -81,6 +81,8 @@ pub enum Finder {
     MatchedFilter,
     /// The net of the shipped bundle, with the bundle's thresholds as its own.
     Shipped,
+    /// A net trained end to end on sources injected into the frames' own noise: what ships, on these frames.
+    Injection,
     /// Hypercolumns of a net, made into a score.
     Hypercolumns {
         /// Name of the net in the plan.
@@ -130,7 +132,7 @@ impl Finder {
     /// Whether the segmenter has learned from frames or from nothing.
     pub fn supervision(&self) -> Supervision {
         match self {
-            Self::Shipped | Self::Hypercolumns { .. } => Supervision::LabelFree,
+            Self::Shipped | Self::Injection | Self::Hypercolumns { .. } => Supervision::LabelFree,
             _ => Supervision::Baseline,
         }
     }
