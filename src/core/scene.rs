@@ -11,6 +11,7 @@
 
 pub mod bank;
 mod cells;
+pub mod ellipse;
 pub mod fourier;
 mod region;
 mod render;
