@@ -13,13 +13,18 @@ pub mod bank;
 mod cells;
 pub mod ellipse;
 pub mod fourier;
+mod fragments;
 mod region;
 mod render;
+mod saturated;
 mod sweep;
+#[cfg(test)]
+mod testing;
 
 pub use bank::{Coefficients, ModelBank};
 pub use region::Region;
 pub use render::{LONGEST, Window};
+pub use saturated::Core;
 pub use sweep::SweepKind;
 
 use cells::Cells;
@@ -49,6 +54,8 @@ pub struct Scene<'a> {
     pub total: PerBand<Plane<f32>>,
     /// Pixels that enter no fit.
     pub unusable: PerBand<Plane<bool>>,
+    /// Saturated cores, which enter no fit.
+    pub cores: Vec<Core>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
     noise: PerBand<Noise>,
@@ -141,6 +148,7 @@ impl<'a> Scene<'a> {
             data: std::array::from_fn(|b| frame.bands[b].pixels.map(|v| if v.is_finite() { v } else { 0.0 })),
             total: std::array::from_fn(|_| Plane::filled(frame.width(), frame.height(), 0.0)),
             unusable: std::array::from_fn(|b| frame.bands[b].mask.map(|bits| bits & mask::UNUSABLE != 0)),
+            cores: Vec::new(),
             objects: Vec::new(),
             noise: std::array::from_fn(|b| Noise {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),
