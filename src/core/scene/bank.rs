@@ -24,7 +24,7 @@ pub const HALF_LARGE: usize = 24;
 /// Half-light radius from which a galaxy is large, px.
 pub const LARGE_FROM_PX: f64 = 2.8;
 /// A spline takes from two coefficients beyond what is drawn; one more for positions between pixels.
-const RIM: usize = 3;
+pub(super) const RIM: usize = 3;
 
 /// B-spline coefficients about an object's middle: a square of side `2 reach + 1`.
 #[derive(Clone, Debug, PartialEq)]
