@@ -11,25 +11,45 @@
 
 pub mod bank;
 mod cells;
+mod contest;
+mod drive;
 pub mod ellipse;
+mod errors;
+mod facts;
+mod fit;
 pub mod fourier;
 mod fragments;
+mod halo;
+mod hidden;
+mod matrix;
+mod others;
+mod prune;
 mod region;
 mod render;
+mod residual;
+mod rows;
 mod saturated;
+mod solve;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod work;
 
 pub use bank::{Coefficients, ModelBank};
+pub use drive::model;
+pub use errors::ModelErrors;
+pub use facts::{ModelKind, SceneFacts};
+pub use others::{Light, Others};
 pub use region::Region;
 pub use render::{LONGEST, Window};
 pub use saturated::Core;
+pub use solve::{Profiles, TOUCHES_PX};
 pub use sweep::SweepKind;
+pub use work::Work;
 
 use cells::Cells;
 
-use crate::cutout::Noise;
+use crate::cutout::{HALF_LIGHT_RADII_PX, Noise};
 use crate::frame::{BANDS, PerBand, Plane, mask};
 use crate::preprocess::Prepared;
 use crate::psf::Psf;
@@ -58,8 +78,21 @@ pub struct Scene<'a> {
     pub cores: Vec<Core>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
+    /// What was spent.
+    pub work: Work,
     noise: PerBand<Noise>,
+    shape_bands: Vec<usize>,
     cells: Cells,
+    /// Whether the data are not the frame's own pixels: halos or a sky were taken from them.
+    is_corrected: bool,
+    /// By number of a row, less 1, the index of its object.
+    rows: Vec<usize>,
+    /// By index, the number of the row, or 0.
+    numbers: Vec<u32>,
+    /// By index, rows of which it is the parent.
+    children: Vec<u32>,
+    /// Numbers, rising, of rows whose pixels stay masked for all others.
+    unmodelled: Vec<u32>,
 }
 
 /// One object's model.
@@ -113,6 +146,22 @@ pub struct Ellipse {
     pub coefficients: PerBand<Coefficients>,
 }
 
+impl Model {
+    /// Half-light radius before the PSF, px.
+    pub fn half_light_radius_px(&self) -> f64 {
+        match self {
+            Self::Point => 0.0,
+            Self::Galaxy(k) => HALF_LIGHT_RADII_PX[usize::from(*k) / 2],
+            Self::Ellipse(ellipse) => ellipse.half_light_radius_px,
+        }
+    }
+
+    /// Model `k` of the bank: the point source, then the galaxies.
+    pub fn of_bank(k: usize) -> Self {
+        k.checked_sub(1).map_or(Self::Point, |galaxy| Self::Galaxy(galaxy as u8))
+    }
+}
+
 impl SceneObject {
     /// A point source without flux, at reference position `at`.
     pub fn new(at: (f64, f64), footprint: Option<u32>) -> Self {
@@ -154,13 +203,20 @@ impl<'a> Scene<'a> {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),
                 nmgy_per_electron: frame.bands[b].nmgy_per_electron(),
             }),
+            work: Work::default(),
+            shape_bands: prepared.shape_bands(survey),
             cells: Cells::new(frame.width(), frame.height()),
+            is_corrected: false,
+            rows: Vec::new(),
+            numbers: Vec::new(),
+            children: Vec::new(),
+            unmodelled: Vec::new(),
         }
     }
 
     /// Bands that say what an object looks like and where it is: the survey's shape bands that the frame has.
-    pub fn shape_bands(&self) -> Vec<usize> {
-        self.prepared.shape_bands(self.survey)
+    pub fn shape_bands(&self) -> &[usize] {
+        &self.shape_bands
     }
 
     /// Takes an object in, and its light into the total; gives its index.
@@ -223,3 +279,6 @@ impl<'a> Scene<'a> {
         self.noise[band].at(by_pixel, x as isize, y as isize).variance(total) + (MODEL_ERROR * total).powi(2)
     }
 }
+
+#[cfg(test)]
+mod tests;

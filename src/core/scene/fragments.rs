@@ -5,7 +5,9 @@
 //! behind it on that line, and above the ring about the star in which it lies.
 
 use super::Scene;
+use crate::aperture::Shape;
 use crate::catalog::flag;
+use crate::extract::Footprints;
 use crate::frame::Plane;
 use crate::median::median;
 
@@ -17,14 +19,14 @@ const ASKED_PX: f64 = 30.0;
 const FARTHEST_PX: f64 = 200.0;
 /// About a star that is just bright new objects must be louder within this, px...
 const ZONE_PX: f64 = 12.0;
+/// ...this much further about a saturated one...
+const SATURATED_ZONE: f64 = 1.2;
 /// ...and no further than this about any star.
 const FARTHEST_ZONE_PX: f64 = 48.0;
 /// What is before and behind an object on the line from the star is so far from it, px.
 const STEP_PX: f64 = 5.0;
-/// An object rises by this share above them...
+/// An object rises by this share above them.
 const RISES: f64 = 0.3;
-/// ...and by so many sigma.
-const RISES_SIGMA: f64 = 5.0;
 /// A detection as bright as this share of the star is no part of it, unless it lies in its core.
 const AS_BRIGHT: f64 = 0.3;
 
@@ -45,13 +47,40 @@ impl Scene<'_> {
 
     /// Bright objects and the radius about each within which new objects are asked more, px.
     pub(super) fn zones(&self) -> Vec<(usize, f64)> {
-        let zone = |i: usize| (ZONE_PX * self.brightness(i).powf(0.25)).min(FARTHEST_ZONE_PX);
+        let is_saturated = |i: usize| self.objects[i].flags & flag::CORE_SATURATED != 0;
+        let zone = |i: usize| {
+            let zone = ZONE_PX * self.brightness(i).powf(0.25);
+            (if is_saturated(i) { SATURATED_ZONE * zone } else { zone }).min(FARTHEST_ZONE_PX)
+        };
         self.bright().into_iter().map(|i| (i, zone(i))).collect()
     }
 
-    /// Takes the parts of saturated stars out of the scene; each names its star as its parent. The stars have been
+    /// Takes the parts of saturated stars out of the scene and gives their footprints to the stars. The stars have been
     /// found, and fluxes are those of the start.
-    pub(super) fn gather_fragments(&mut self) {
+    pub(super) fn gather_fragments(&mut self, footprints: &mut Footprints, shapes: &mut Vec<Shape>) {
+        self.find_fragments();
+        let number = |i: usize| self.objects[i].footprint;
+        let part = |i: usize| self.objects[i].parent.filter(|_| !self.objects[i].alive).and_then(number);
+        let parts: Vec<(u32, u32)> = (0..self.objects.len()).filter_map(|i| number(i).zip(part(i))).collect();
+        let renumbered = footprints.absorb(&parts);
+        let is_part: std::collections::BTreeSet<u32> = parts.iter().map(|p| p.0).collect();
+        let mut old = 0;
+        shapes.retain(|_| {
+            old += 1;
+            !is_part.contains(&old)
+        });
+        for object in &mut self.objects {
+            object.footprint = object.footprint.filter(|n| !is_part.contains(n)).map(|n| renumbered[n as usize - 1]);
+            // A saturated core has no centroid: the star is where its wings have their middle.
+            if let Some(n) = object.footprint.filter(|_| object.flags & flag::CORE_SATURATED != 0) {
+                let shape = &mut shapes[n as usize - 1];
+                (shape.x, shape.y, shape.windowed) = (object.x, object.y, false);
+            }
+        }
+    }
+
+    /// Ends the lives of the parts; each names its star as its parent.
+    fn find_fragments(&mut self) {
         for star in self.bright() {
             if !self.objects[star].alive || self.objects[star].flags & flag::CORE_SATURATED == 0 {
                 continue;
@@ -97,7 +126,7 @@ impl Scene<'_> {
     /// Whether a place rises above what a bright star at `centre` has there.
     pub(super) fn stands_out(&self, here: (f64, f64), centre: (f64, f64)) -> bool {
         let band = self.survey.reference();
-        let (data, noise) = (&self.data[band], self.noise[band]);
+        let data = &self.data[band];
         let (here, centre) = (self.in_band(band, here), self.in_band(band, centre));
         let (dx, dy) = (here.0 - centre.0, here.1 - centre.1);
         let distance = dx.hypot(dy).max(1e-9);
@@ -111,8 +140,7 @@ impl Scene<'_> {
         });
         let ring = median(&mut ring.collect::<Vec<f64>>()).unwrap_or(0.0);
         let below = line.max(ring).max(0.0);
-        let sigma = noise.variance(below).sqrt() / 3.0;
-        value - below > (RISES * below).max(RISES_SIGMA * sigma)
+        value > (1.0 + RISES) * below
     }
 }
 

@@ -97,11 +97,11 @@ impl Scene<'_> {
     pub(super) fn mark_saturated(&mut self) {
         for i in 0..self.objects.len() {
             let object = &self.objects[i];
-            if !object.alive || !self.shape_bands().iter().any(|&b| self.is_asked(object.at(), b)) {
+            if !object.alive || !self.shape_bands.iter().any(|&b| self.is_asked(object.at(), b)) {
                 continue;
             }
             let at = self.middle(object.at());
-            let lights = self.shape_bands().into_iter().map(|b| (b, self.light(at, b))).collect::<Vec<_>>();
+            let lights = self.shape_bands.iter().map(|&b| (b, self.light(at, b))).collect::<Vec<_>>();
             let mut excess: Vec<f64> = lights.iter().map(|l| l.1.excess()).filter(|v| v.is_finite()).collect();
             let is_galaxy = median(&mut excess).is_some_and(|excess| excess > GALAXY);
             let is_saturated = |&(b, light): &(usize, Light)| {

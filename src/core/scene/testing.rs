@@ -1,10 +1,13 @@
 //! Scenes for tests, of real and simulated frames.
 
 use super::{Scene, SceneObject};
-use crate::detections::{Detections, detection_weights};
-use crate::extract;
-use crate::filter::{matched_filter, weighted_sum};
+use crate::aperture::Shape;
+use crate::detections::detection_weights;
+use crate::extract::{self, Footprints};
+use crate::filter::{detection_image, matched_filter, weighted_sum};
+use crate::measure;
 use crate::preprocess::{Prepared, prepare, real};
+use crate::psf::{self, Splines};
 
 /// Thresholds of the matched filter.
 pub(super) const SETTINGS: extract::Settings = extract::Settings {
@@ -19,16 +22,19 @@ pub(super) const SETTINGS: extract::Settings = extract::Settings {
 
 /// The objects of a real field of SDSS, found by a matched filter, without flux yet; nothing, loudly, where there is no
 /// data.
-pub(super) fn real(name: &str, then: impl FnOnce(Scene)) {
+pub(super) fn real(name: &str, then: impl FnOnce(Scene, &mut Footprints, &mut Vec<Shape>)) {
     let Some(frame) = real::frame(name) else { return };
     let survey = real::sdss();
     let prepared: Prepared = prepare(frame, &survey, &Default::default()).unwrap();
     let image = weighted_sum(&prepared.registered, &detection_weights(&prepared, &survey));
     let score = matched_filter(&image, 2.5);
-    let detections = Detections::find(&prepared, &survey, &score, &SETTINGS, &[1.4; 5]);
-    let mut scene = Scene::new(&prepared, &survey, detections.view().psf.clone());
-    for (shape, footprint) in detections.shapes().iter().zip(&detections.footprints.objects) {
+    let detection = detection_image(&prepared.registered, &detection_weights(&prepared, &survey));
+    let mut footprints = extract::extract(&score, &detection, &prepared.bits, &SETTINGS);
+    let mut shapes = measure::footprint_shapes(&prepared, &survey, &footprints);
+    let (psf, _) = psf::measure(&prepared, &survey, &Splines::new(&prepared.frame), &shapes, &[1.4; 5]);
+    let mut scene = Scene::new(&prepared, &survey, psf);
+    for (shape, footprint) in shapes.iter().zip(&footprints.objects) {
         scene.insert(SceneObject::new((shape.x, shape.y), Some(footprint.number)));
     }
-    then(scene);
+    then(scene, &mut footprints, &mut shapes);
 }

@@ -5,13 +5,14 @@ use super::*;
 fn print_bright() {
     let names = std::env::var("FIELDS").unwrap_or("003918-3-0213".into());
     for name in names.split(' ') {
-        testing::real(name, |mut scene| {
+        testing::real(name, |mut scene, footprints, shapes| {
             println!("FIELD {name} {} objects", scene.objects.len());
             let all: Vec<usize> = (0..scene.objects.len()).collect();
             scene.start_fluxes(&all);
             scene.mark_saturated();
             let n = scene.objects.iter().filter(|o| o.alive).count();
-            scene.gather_fragments();
+            scene.gather_fragments(footprints, shapes);
+            assert_eq!(shapes.len(), footprints.objects.len());
             println!("  fragments {}", n - scene.objects.iter().filter(|o| o.alive).count());
             for o in scene.objects.iter() {
                 let m = 22.5 - 2.5 * o.flux_nmgy[2].max(1e-3).log10();
