@@ -118,7 +118,7 @@ fn one(
         star_prob: None,
         star_prob_err: None,
         classification: None,
-        primary: is_primary(view, here),
+        primary: is_primary(view, here) && flags & flag::PART == 0,
         flags,
     };
     Measured { row, input, scene, centre }

@@ -21,6 +21,7 @@ pub mod fourier;
 mod fragments;
 mod halo;
 mod hidden;
+mod knots;
 mod matrix;
 mod others;
 mod prune;

@@ -24,14 +24,18 @@ impl Scene<'_> {
     /// Pixels of large galaxies, in which nothing new is looked for.
     pub(super) fn large_galaxies(&self, footprints: &Footprints) -> Plane<bool> {
         let mut is_large = vec![false; footprints.objects.len() + 1];
-        for object in self.objects.iter().filter(|object| object.alive) {
+        for (i, object) in self.objects.iter().enumerate().filter(|(_, object)| object.alive) {
             let Some(number) = object.footprint else { continue };
-            let area_px = footprints.objects[number as usize - 1].area_px;
-            let is_star = object.flags & flag::CORE_SATURATED != 0;
-            is_large[number as usize] =
-                !is_star && area_px > LARGE_AREA_PX && object.model.half_light_radius_px() >= LARGE_RADIUS_PX;
+            is_large[number as usize] = self.is_large_galaxy(i, footprints.objects[number as usize - 1].area_px);
         }
         grown(&footprints.segmentation.map(|number| is_large[number as usize]), GROWN_PX)
+    }
+
+    /// Whether an object with a footprint of `area_px` is a large galaxy.
+    pub(super) fn is_large_galaxy(&self, i: usize, area_px: usize) -> bool {
+        let object = &self.objects[i];
+        let is_star = object.flags & flag::CORE_SATURATED != 0;
+        !is_star && area_px > LARGE_AREA_PX && object.model.half_light_radius_px() >= LARGE_RADIUS_PX
     }
 
     /// Adds what is hidden, outside of `blocked` pixels of the reference grid. With [`Profiles::Kept`], where stars rule,
