@@ -11,19 +11,28 @@
 
 pub mod bank;
 mod cells;
+mod contest;
 mod drive;
+pub mod ellipse;
 mod errors;
 mod facts;
 mod fit;
 pub mod fourier;
+mod fragments;
 mod halo;
+mod hidden;
 mod matrix;
 mod others;
+mod prune;
 mod region;
 mod render;
+mod residual;
 mod rows;
+mod saturated;
 mod solve;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod work;
 
 pub use bank::{Coefficients, ModelBank};
@@ -33,6 +42,7 @@ pub use facts::{ModelKind, SceneFacts};
 pub use others::{Light, Others};
 pub use region::Region;
 pub use render::{LONGEST, Window};
+pub use saturated::Core;
 pub use solve::{Profiles, TOUCHES_PX};
 pub use sweep::SweepKind;
 pub use work::Work;
@@ -64,6 +74,8 @@ pub struct Scene<'a> {
     pub total: PerBand<Plane<f32>>,
     /// Pixels that enter no fit.
     pub unusable: PerBand<Plane<bool>>,
+    /// Saturated cores, which enter no fit.
+    pub cores: Vec<Core>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
     /// What was spent.
@@ -185,6 +197,7 @@ impl<'a> Scene<'a> {
             data: std::array::from_fn(|b| frame.bands[b].pixels.map(|v| if v.is_finite() { v } else { 0.0 })),
             total: std::array::from_fn(|_| Plane::filled(frame.width(), frame.height(), 0.0)),
             unusable: std::array::from_fn(|b| frame.bands[b].mask.map(|bits| bits & mask::UNUSABLE != 0)),
+            cores: Vec::new(),
             objects: Vec::new(),
             noise: std::array::from_fn(|b| Noise {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),

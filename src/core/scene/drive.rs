@@ -34,21 +34,26 @@ pub fn model<'a>(
     prepared: &'a Prepared,
     survey: &'a Survey,
     psf: &Psf,
-    footprints: &Footprints,
-    shapes: &[Shape],
+    footprints: &mut Footprints,
+    shapes: &mut Vec<Shape>,
 ) -> Scene<'a> {
     let mut scene = Scene::new(prepared, survey, psf.clone());
-    for (footprint, shape) in footprints.objects.iter().zip(shapes) {
+    for (footprint, shape) in footprints.objects.iter().zip(&*shapes) {
         scene.insert(SceneObject::new((shape.x, shape.y), Some(footprint.number)));
     }
     let all: Vec<usize> = (0..scene.objects.len()).collect();
     scene.start_fluxes(&all);
+    scene.mark_saturated();
+    scene.gather_fragments(footprints, shapes);
     scene.settle_positions(&all);
     let profiles = if scene.stars_rule() { Profiles::Kept } else { Profiles::Chosen };
     scene.settle(&all, profiles);
     scene.subtract_halos();
     scene.subtract_sky_again();
+    let blocked = scene.large_galaxies(footprints);
+    scene.find_hidden(&blocked, profiles);
     if profiles == Profiles::Kept {
+        let all: Vec<usize> = (0..scene.objects.len()).collect();
         scene.settle(&all, Profiles::Chosen);
     }
     scene.finish();

@@ -95,6 +95,9 @@ impl Scene<'_> {
             .into_par_iter()
             .map(|row| {
                 let object = &self.objects[self.rows[row]];
+                if object.flags & flag::CORE_SATURATED != 0 && row < shapes.len() {
+                    return None;
+                }
                 let from = shapes.get(row).map_or(object.at(), |shape| match shape.windowed {
                     true => (shape.x, shape.y),
                     false => object.at(),
