@@ -61,8 +61,10 @@ impl FrameShares {
         if shares.range.1 - shares.range.0 < 1.0 {
             return Self::default();
         }
-        let objects: Vec<Seen> =
-            known.iter().map(|&(mag, logit, log_ratio)| Seen { powers: shares.powers(mag), logit, log_ratio }).collect();
+        let objects: Vec<Seen> = known
+            .iter()
+            .map(|&(mag, logit, log_ratio)| Seen { powers: shares.powers(mag), logit, log_ratio })
+            .collect();
         for _ in 0..ITERATIONS {
             let Some(next) = step(&objects, shares.terms) else { return Self::default() };
             shares.terms = next;
@@ -157,8 +159,23 @@ mod tests {
 
     /// Half of all are stars by the bundle, at any magnitude; galaxies are of one kind for the most part.
     fn bundle() -> ProfileMixture {
-        let row: Vec<f32> = (0..MODELS).map(|k| if k == 0 { 0.5 } else if k == 7 { 0.47 } else { 0.002 }).collect();
-        ProfileMixture { mag_nodes: vec![14.0, 24.0], shares: [row.clone(), row].concat(), point_like: 1, sn_floor: 1e9 }
+        let row: Vec<f32> = (0..MODELS)
+            .map(|k| {
+                if k == 0 {
+                    0.5
+                } else if k == 7 {
+                    0.47
+                } else {
+                    0.002
+                }
+            })
+            .collect();
+        ProfileMixture {
+            mag_nodes: vec![14.0, 24.0],
+            shares: [row.clone(), row].concat(),
+            point_like: 1,
+            sn_floor: 1e9,
+        }
     }
 
     /// Objects of a frame in which the logit of a star is 2 - (m - 20): what they look like is told worse the fainter.

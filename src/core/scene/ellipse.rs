@@ -22,9 +22,9 @@ mod fit;
 
 pub use fit::{EllipseFit, FARTHEST_PX, Patch, fit};
 
+use super::Ellipse;
 use super::bank::{Coefficients, HALF_LARGE, RIM, spline_response, transformed};
 use super::fourier::{Fourier, SIDE_64, SIDE_128, Spectrum};
-use super::Ellipse;
 use crate::frame::PerBand;
 use crate::psf::{Psf, TERMS};
 
@@ -168,7 +168,8 @@ impl PsfTransform {
     }
 
     fn new(psf: &Psf, fourier: &'static Fourier) -> Self {
-        let terms = std::array::from_fn(|b| psf.terms(b).each_ref().map(|term| transformed(&[term.as_slice()], fourier)));
+        let terms =
+            std::array::from_fn(|b| psf.terms(b).each_ref().map(|term| transformed(&[term.as_slice()], fourier)));
         Self { fourier, psf: psf.clone(), terms }
     }
 
@@ -276,7 +277,6 @@ struct Transform {
     /// Along ln r_e, e1, e2.
     slopes: [Vec<f64>; 3],
 }
-
 
 #[cfg(test)]
 mod tests;

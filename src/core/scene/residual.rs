@@ -164,7 +164,9 @@ fn add_shifted(to: &mut Plane<f32>, plane: &Plane<f32>, shift: (isize, isize), s
     let from = (-shift.0).clamp(0, width as isize) as usize;
     let until = (width as isize - shift.0).clamp(from as isize, width as isize) as usize;
     for y in 0..height {
-        let Some(row) = usize::try_from(y as isize + shift.1).ok().filter(|&row| row < plane.height()) else { continue };
+        let Some(row) = usize::try_from(y as isize + shift.1).ok().filter(|&row| row < plane.height()) else {
+            continue;
+        };
         let source = &plane.row(row)[(from as isize + shift.0) as usize..(until as isize + shift.0) as usize];
         to.row_mut(y)[from..until].iter_mut().zip(source).for_each(|(t, s)| *t += scale * s);
     }
@@ -177,9 +179,7 @@ fn vertex(plane: &Plane<f32>, (x, y): (usize, usize)) -> (f64, f64) {
         if bend < 0.0 { f64::from(0.5 * (before - after) / bend).clamp(-0.5, 0.5) } else { 0.0 }
     };
     let here = plane.at(x, y);
-    let (dx, dy) = (
-        offset(plane.at(x - 1, y), here, plane.at(x + 1, y)),
-        offset(plane.at(x, y - 1), here, plane.at(x, y + 1)),
-    );
+    let (dx, dy) =
+        (offset(plane.at(x - 1, y), here, plane.at(x + 1, y)), offset(plane.at(x, y - 1), here, plane.at(x, y + 1)));
     (x as f64 + dx, y as f64 + dy)
 }

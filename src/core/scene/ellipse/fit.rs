@@ -182,12 +182,8 @@ impl<'a> Problem<'a> {
     /// chi^2 at a point, and its slopes.
     fn evaluate(&self, point: Point) -> Option<Found> {
         let transform = self.psf.of(&point.shape);
-        let mut found = Found {
-            point,
-            chi2: 0.0,
-            normal: [[0.0; PARAMETERS]; PARAMETERS],
-            gradient: [0.0; PARAMETERS],
-        };
+        let mut found =
+            Found { point, chi2: 0.0, normal: [[0.0; PARAMETERS]; PARAMETERS], gradient: [0.0; PARAMETERS] };
         for (patch, psf) in self.patches.iter().zip(&self.transforms) {
             let images = self.images(psf, &transform, point.moved);
             add_band(&mut found, patch, &images, self.psf.side());
@@ -211,7 +207,8 @@ impl<'a> Problem<'a> {
                 let value = transform.value[i];
                 // The slope along a shift is -i k times the image: -i kx in the real part and -i ky in the other are
                 // ky - i kx.
-                let factors = [(value, ln_radius[i]), (e1[i], e2[i]), (value * frequencies[y], -value * frequencies[x])];
+                let factors =
+                    [(value, ln_radius[i]), (e1[i], e2[i]), (value * frequencies[y], -value * frequencies[x])];
                 for (pair, (a, b)) in pairs.iter_mut().zip(factors) {
                     (pair.re[i], pair.im[i]) = (re * a - im * b, re * b + im * a);
                 }

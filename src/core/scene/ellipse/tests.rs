@@ -69,7 +69,8 @@ fn the_image_is_the_convolution() {
         let spline = transform.coefficients(&ellipse, 2, (500.0, 500.0)).values;
         let weights = |t: f64| {
             let u = 1.0 - t;
-            [u * u * u, (3.0 * t - 6.0) * t * t + 4.0, ((-3.0 * t + 3.0) * t + 3.0) * t + 1.0, t * t * t].map(|w| w / 6.0)
+            [u * u * u, (3.0 * t - 6.0) * t * t + 4.0, ((-3.0 * t + 3.0) * t + 3.0) * t + 1.0, t * t * t]
+                .map(|w| w / 6.0)
         };
         let drawn = |x: isize, y: isize| {
             let (px, py) = (x as f64 - shift.0 + radius as f64, y as f64 - shift.1 + radius as f64);

@@ -17,9 +17,22 @@ fn print_bright() {
             for o in scene.objects.iter() {
                 let m = 22.5 - 2.5 * o.flux_nmgy[2].max(1e-3).log10();
                 if o.flags & flag::CORE_SATURATED != 0 {
-                    println!("  SAT {:.1} {:.1} start {:.1} {:.1} r {m:.2} {} parent {:?}", o.x, o.y, o.start.0, o.start.1, o.alive, o.parent.map(|p| (scene.objects[p].x, scene.objects[p].y)));
+                    println!(
+                        "  SAT {:.1} {:.1} start {:.1} {:.1} r {m:.2} {} parent {:?}",
+                        o.x,
+                        o.y,
+                        o.start.0,
+                        o.start.1,
+                        o.alive,
+                        o.parent.map(|p| (scene.objects[p].x, scene.objects[p].y))
+                    );
                 } else if !o.alive {
-                    println!("  part {:.1} {:.1} r {m:.2} of {:?}", o.x, o.y, o.parent.map(|p| (scene.objects[p].x, scene.objects[p].y)));
+                    println!(
+                        "  part {:.1} {:.1} r {m:.2} of {:?}",
+                        o.x,
+                        o.y,
+                        o.parent.map(|p| (scene.objects[p].x, scene.objects[p].y))
+                    );
                 }
             }
         });
