@@ -66,7 +66,7 @@ fn one(
     let position = position::measure(view, footprint.number, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let scene = view.scene.map(|scene| scene.facts(footprint, view.segmentation));
-    let shared = view.scene.map_or([1.0; BANDS], |scene| scene.point_errors(scene.index_of(footprint.number)).shared);
+    let shared = scene.as_ref().map_or([1.0; BANDS], |scene| scene.point_shared);
     let psf = cutout.point_source;
     let psf_error: PerBand<f64> = std::array::from_fn(|b| psf[b].error * shared[b].sqrt());
     // What is not known of neighbours is as much of an aperture's flux.

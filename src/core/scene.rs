@@ -12,6 +12,7 @@
 pub mod bank;
 mod cells;
 mod contest;
+mod corrected;
 mod drive;
 pub mod ellipse;
 mod errors;
@@ -49,6 +50,7 @@ pub use sweep::SweepKind;
 pub use work::Work;
 
 use cells::Cells;
+use corrected::Corrected;
 
 use crate::cutout::{HALF_LIGHT_RADII_PX, Noise};
 use crate::frame::{BANDS, PerBand, Plane, mask};
@@ -84,8 +86,8 @@ pub struct Scene<'a> {
     noise: PerBand<Noise>,
     shape_bands: Vec<usize>,
     cells: Cells,
-    /// Whether the data are not the frame's own pixels: halos or a sky were taken from them.
-    is_corrected: bool,
+    /// Where the data are not the frame's own pixels: halos or a sky were taken from them.
+    corrected: Corrected,
     /// By number of a row, less 1, the index of its object.
     rows: Vec<usize>,
     /// By index, the number of the row, or 0.
@@ -207,7 +209,7 @@ impl<'a> Scene<'a> {
             work: Work::default(),
             shape_bands: prepared.shape_bands(survey),
             cells: Cells::new(frame.width(), frame.height()),
-            is_corrected: false,
+            corrected: Corrected::new(frame.width(), frame.height()),
             rows: Vec::new(),
             numbers: Vec::new(),
             children: Vec::new(),

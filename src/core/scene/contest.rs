@@ -57,14 +57,15 @@ impl Scene<'_> {
         room
     }
 
-    /// Holds every parent of objects from index `first` on against one ellipse. Where it wins, the parent becomes it and
+    /// Holds every parent of the `new` objects, with all its children from index `first` on, against one ellipse. Where it wins, the parent becomes it and
     /// the children go. Indices of the winners.
-    pub(super) fn contest(&mut self, first: usize) -> Vec<usize> {
+    pub(super) fn contest(&mut self, first: usize, new: &[usize]) -> Vec<usize> {
         let families: Vec<(usize, Vec<usize>)> = self
             .families(first)
             .into_iter()
             // A star with a saturated core is no galaxy, and children of it passed a harder test.
             .filter(|(parent, _)| self.objects[*parent].flags & flag::CORE_SATURATED == 0)
+            .filter(|(_, children)| children.iter().any(|child| new.binary_search(child).is_ok()))
             .collect();
         let transform = PsfTransform::for_fits(&self.psf);
         let scene = &*self;
@@ -128,6 +129,7 @@ impl Scene<'_> {
             }
             if length > 0.0 { along / length } else { 0.0 }
         });
+        self.work.undone += children.len();
         children.iter().for_each(|&child| self.kill(child));
         self.change(parent, |object| {
             (object.x, object.y) = at;

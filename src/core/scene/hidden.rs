@@ -47,23 +47,29 @@ impl Scene<'_> {
             if new.is_empty() {
                 break;
             }
+            self.work.found += new.len();
             self.start_fluxes(&new);
             let touched = self.touching(&new);
             self.solve(&touched, profiles);
             if profiles == Profiles::Chosen {
-                self.contest(first);
-                self.solve(&touched, profiles);
+                self.hold_contest(first, &new);
             }
-            self.prune(first);
+            self.work.pruned += self.prune(first);
         }
         if profiles == Profiles::Kept && self.objects.len() > first {
             let new: Vec<usize> = (first..self.objects.len()).collect();
             let touched = self.touching(&new);
             self.solve(&touched, Profiles::Chosen);
-            self.contest(first);
-            self.solve(&touched, Profiles::Chosen);
-            self.prune(first);
+            self.hold_contest(first, &new);
+            self.work.pruned += self.prune(first);
         }
+    }
+
+    /// Holds the families of new objects against ellipses, and fits again what the winners touch.
+    fn hold_contest(&mut self, first: usize, new: &[usize]) {
+        let winners = self.contest(first, new);
+        let touched = self.touching(&winners);
+        self.solve(&touched, Profiles::Chosen);
     }
 
     /// Candidates as new point sources, each with its parent; the loudest, where there are more than a frame may have.

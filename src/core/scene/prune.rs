@@ -28,15 +28,9 @@ impl Scene<'_> {
     }
 
     fn is_wanted(&self, i: usize) -> bool {
-        let errors = self.model_errors(i);
         let object = &self.objects[i];
-        let mut sn: Vec<f64> = self
-            .shape_bands
-            .iter()
-            .map(|&b| object.flux_nmgy[b] / errors.flux_nmgy[b])
-            .filter(|sn| sn.is_finite())
-            .map(|sn| sn.max(0.0))
-            .collect();
+        let seen = self.significance(i).into_iter().filter(|sn| sn.is_finite());
+        let mut sn: Vec<f64> = seen.map(|sn| sn.max(0.0)).collect();
         sn.sort_by(|a, b| b.total_cmp(a));
         let total = sn.iter().map(|sn| sn * sn).sum::<f64>().sqrt();
         // Where one band alone is seen nothing can be asked of a second.

@@ -40,11 +40,12 @@ pub(super) struct Candidate {
     pub sn: f32,
 }
 
-/// Signal, noise and models' light of the filtered residual, on the reference grid.
+/// Signal and variance of the filtered residual, on the reference grid.
 struct Filtered {
     signal: Plane<f32>,
     variance: Plane<f32>,
-    models: Plane<f32>,
+    /// Standard deviation of the filter, px.
+    sigma_px: f64,
 }
 
 impl Scene<'_> {
@@ -52,14 +53,10 @@ impl Scene<'_> {
     pub(super) fn candidates(&self, least_sn: f32, blocked: &Plane<bool>) -> Vec<Candidate> {
         let filtered = self.filtered_residual();
         let (width, height) = (blocked.width(), blocked.height());
-        let sn = |x: usize, y: usize| {
-            let variance = filtered.variance.at(x, y);
-            if variance > 0.0 { filtered.signal.at(x, y) / variance.sqrt() } else { 0.0 }
-        };
-        let sn = {
-            let rows = (0..height).into_par_iter().flat_map_iter(|y| (0..width).map(move |x| sn(x, y)));
-            Plane::from_pixels(width, height, rows.collect())
-        };
+        let mut sn = filtered.signal.clone();
+        for (sn, variance) in sn.pixels_mut().iter_mut().zip(filtered.variance.pixels()) {
+            *sn = if *variance > 0.0 { *sn / variance.sqrt() } else { 0.0 };
+        }
         let is_peak = |x: usize, y: usize| {
             let here = sn.at(x, y);
             let around = (y - 1..=y + 1).flat_map(|j| (x - 1..=x + 1).map(move |i| (i, j)));
@@ -76,7 +73,9 @@ impl Scene<'_> {
                 columns.filter(move |&x| is_peak(x, y)).map(move |x| (x, y)).collect::<Vec<_>>()
             })
             .filter(|&(x, y)| !blocked.at(x, y))
-            .filter(|&(x, y)| f64::from(filtered.signal.at(x, y)) > LEAST_SHARE * f64::from(filtered.models.at(x, y)))
+            .filter(|&at| {
+                f64::from(filtered.signal.at(at.0, at.1)) > LEAST_SHARE * self.filtered_models(at, filtered.sigma_px)
+            })
             .map(|(x, y)| Candidate { at: vertex(&sn, (x, y)), sn: sn.at(x, y) })
             .filter(|candidate| self.is_sound(candidate, &zones))
             .collect();
@@ -121,54 +120,80 @@ impl Scene<'_> {
         if light > 0.0 { left / light } else { f64::INFINITY }
     }
 
+    /// One filter for all bands, of their mean width: they differ by a few per cent, and the noise is that of the filter
+    /// whatever it is.
     fn filtered_residual(&self) -> Filtered {
         let (width, height) = (self.prepared.frame.width(), self.prepared.frame.height());
-        let zeros = || Plane::filled(width, height, 0.0f32);
-        let mut filtered = Filtered { signal: zeros(), variance: zeros(), models: zeros() };
-        for &b in &self.shape_bands {
-            let sed = self.survey.profile().typical.object_sed[b] as f32;
-            let sigma_px = self.psf_sigma_px(b);
-            // The square of a Gaussian is a narrower one.
-            let (filter, squared) = (Gaussian::new(sigma_px), Gaussian::new(sigma_px / std::f64::consts::SQRT_2));
-            let square = (4.0 * std::f64::consts::PI * sigma_px * sigma_px).recip() as f32;
-            let plane = |value: &(dyn Fn(usize, usize, f32) -> f32 + Sync)| {
-                let row = |y: usize| {
-                    (0..width).map(move |x| {
-                        let usable = !self.unusable[b].at(x, y);
-                        if usable { value(x, y, (self.variance(b, x, y) as f32).recip()) } else { 0.0 }
-                    })
-                };
-                Plane::from_pixels(width, height, (0..height).into_par_iter().flat_map_iter(row).collect())
-            };
-            let residual = plane(&|x, y, weight| (self.data[b].at(x, y) - self.total[b].at(x, y)) * weight);
-            let models = plane(&|x, y, weight| self.total[b].at(x, y).max(0.0) * weight);
-            let weight = plane(&|_, _, weight| weight);
-            let shift = self.prepared.shift_px[b];
-            add_shifted(&mut filtered.signal, &filter.blur(&residual, Edge::Zero), shift, sed);
-            add_shifted(&mut filtered.models, &filter.blur(&models, Edge::Zero), shift, sed);
-            add_shifted(&mut filtered.variance, &squared.blur(&weight, Edge::Zero), shift, sed * sed * square);
+        let widths = self.shape_bands.iter().map(|&b| self.psf_sigma_px(b));
+        let sigma_px = widths.sum::<f64>() / self.shape_bands.len().max(1) as f64;
+        // The square of a Gaussian is a narrower one.
+        let (filter, squared) = (Gaussian::new(sigma_px), Gaussian::new(sigma_px / std::f64::consts::SQRT_2));
+        let square = (4.0 * std::f64::consts::PI * sigma_px * sigma_px).recip() as f32;
+        let mut signal = Plane::filled(width, height, 0.0f32);
+        let mut weight = Plane::filled(width, height, 0.0f32);
+        let rows =
+            signal.pixels_mut().par_chunks_mut(width.max(1)).zip(weight.pixels_mut().par_chunks_mut(width.max(1)));
+        rows.enumerate().with_min_len(32).for_each(|(y, (signal, weight))| {
+            for &b in &self.shape_bands {
+                self.add_row(b, y, signal, weight);
+            }
+        });
+        let mut variance = squared.blur(&weight, Edge::Zero);
+        variance.pixels_mut().iter_mut().for_each(|v| *v *= square);
+        Filtered { signal: filter.blur(&signal, Edge::Zero), variance, sigma_px }
+    }
+
+    /// Adds SED x residual / variance and SED^2 / variance of a band to row `y` of the reference grid.
+    fn add_row(&self, b: usize, y: usize, signal: &mut [f32], weight: &mut [f32]) {
+        let shift = self.prepared.shift_px[b];
+        let sed = self.survey.profile().typical.object_sed[b] as f32;
+        let (width, height) = (self.data[b].width() as isize, self.data[b].height());
+        let Some(row) = usize::try_from(y as isize + shift.1).ok().filter(|&row| row < height) else { return };
+        let from = (-shift.0).clamp(0, width);
+        let until = (width - shift.0).clamp(from, width);
+        let band = (from + shift.0) as usize..(until + shift.0) as usize;
+        let (data, total) = (&self.data[b].row(row)[band.clone()], &self.total[b].row(row)[band.clone()]);
+        let unusable = &self.unusable[b].row(row)[band.clone()];
+        let noise = self.noise[b];
+        let (sky, photons) = ((noise.sigma * noise.sigma) as f32, noise.nmgy_per_electron as f32);
+        let error = (super::MODEL_ERROR * super::MODEL_ERROR) as f32;
+        let own = from as usize..until as usize;
+        let out = signal[own.clone()].iter_mut().zip(&mut weight[own]);
+        let by_pixel = self.prepared.frame.bands[b].variance.as_ref().map(|v| &v.row(row)[band]);
+        for (i, (signal, weight)) in out.enumerate() {
+            let light = total[i].max(0.0);
+            let sky = by_pixel.map(|v| v[i]).filter(|v| v.is_finite()).unwrap_or(sky);
+            let inverse = if unusable[i] { 0.0 } else { (sky + photons * light + error * light * light).recip() };
+            *signal += sed * (data[i] - total[i]) * inverse;
+            *weight += sed * sed * inverse;
         }
-        filtered
+    }
+
+    /// The filtered light of all models over their variance at a reference pixel, as the residual's is.
+    fn filtered_models(&self, (x, y): (usize, usize), sigma_px: f64) -> f64 {
+        let reach = (3.0 * sigma_px).ceil() as isize;
+        let weight = |d: isize| (-0.5 * (d as f64 / sigma_px).powi(2)).exp();
+        let norm = (-reach..=reach).map(weight).sum::<f64>().powi(2);
+        let mut sum = 0.0;
+        for &b in &self.shape_bands {
+            let shift = self.prepared.shift_px[b];
+            let sed = self.survey.profile().typical.object_sed[b];
+            for (dx, dy) in (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy))) {
+                let (column, row) = (x as isize + dx + shift.0, y as isize + dy + shift.1);
+                if self.unusable[b].get(column, row).is_some_and(|unusable| !unusable) {
+                    let (column, row) = (column as usize, row as usize);
+                    let light = f64::from(self.total[b].at(column, row).max(0.0));
+                    sum += sed * weight(dx) * weight(dy) * light / self.variance(b, column, row);
+                }
+            }
+        }
+        sum / norm
     }
 
     /// Width of the Gaussian with the noise-equivalent area of a band's PSF, px.
     pub(super) fn psf_sigma_px(&self, band: usize) -> f64 {
         let power: f64 = self.psf.at_centre(band).iter().map(|&p| f64::from(p).powi(2)).sum();
         (4.0 * std::f64::consts::PI * power).sqrt().recip()
-    }
-}
-
-/// Adds a band's plane on the reference grid: reference pixel plus `shift` is the band's.
-fn add_shifted(to: &mut Plane<f32>, plane: &Plane<f32>, shift: (isize, isize), scale: f32) {
-    let (width, height) = (to.width(), to.height());
-    let from = (-shift.0).clamp(0, width as isize) as usize;
-    let until = (width as isize - shift.0).clamp(from as isize, width as isize) as usize;
-    for y in 0..height {
-        let Some(row) = usize::try_from(y as isize + shift.1).ok().filter(|&row| row < plane.height()) else {
-            continue;
-        };
-        let source = &plane.row(row)[(from as isize + shift.0) as usize..(until as isize + shift.0) as usize];
-        to.row_mut(y)[from..until].iter_mut().zip(source).for_each(|(t, s)| *t += scale * s);
     }
 }
 

@@ -74,7 +74,8 @@ impl Scene<'_> {
                 self.children[parent] += 1;
             }
         }
-        let large = |footprint: &&Footprint| self.is_large_galaxy(rows[footprint.number as usize - 1], footprint.area_px);
+        let large =
+            |footprint: &&Footprint| self.is_large_galaxy(rows[footprint.number as usize - 1], footprint.area_px);
         self.unmodelled = footprints.objects.iter().filter(large).map(|footprint| footprint.number).collect();
         self.rows = rows;
     }

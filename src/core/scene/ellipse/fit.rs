@@ -18,7 +18,7 @@ const LONGEST_STEP: f64 = 0.5;
 /// The galaxy lies within this of where it is looked for, along each axis, px.
 pub const FARTHEST_PX: f64 = 1.5;
 /// Fits that are this much worse than they need be after two steps do not go on.
-const HOPELESS: f64 = 400.0;
+const HOPELESS: f64 = 150.0;
 
 /// One band's pixels about an object, to which a model is fitted.
 #[derive(Clone, Debug)]
@@ -59,7 +59,9 @@ pub fn fit(psf: &PsfTransform, at: (f64, f64), patches: &[Patch], radius_px: f64
     let disc = problem.minimise(disc, wanted)?;
     // A spheroid of the same image is larger: half of its light lies in its cusp and its wings.
     let from = Shape { profile: Profile::Spheroid, ..disc.point.shape };
-    let spheroid = problem.minimise(Point { shape: from, moved: disc.point.moved }, wanted);
+    let hopeless = disc.chi2 > wanted + 3.0 * HOPELESS;
+    let spheroid =
+        if hopeless { None } else { problem.minimise(Point { shape: from, moved: disc.point.moved }, wanted) };
     let best = match spheroid {
         Some(spheroid) if spheroid.chi2 < disc.chi2 => spheroid,
         _ => disc,
@@ -185,50 +187,46 @@ impl<'a> Problem<'a> {
         let mut found =
             Found { point, chi2: 0.0, normal: [[0.0; PARAMETERS]; PARAMETERS], gradient: [0.0; PARAMETERS] };
         for (patch, psf) in self.patches.iter().zip(&self.transforms) {
-            let images = self.images(psf, &transform, point.moved);
-            add_band(&mut found, patch, &images, self.psf.side());
+            let images = self.images(psf, &transform, point.moved, patch.radius);
+            add_band(&mut found, patch, &images);
         }
         found.chi2.is_finite().then_some(found)
     }
 
-    /// The galaxy of unit light and its slopes along the parameters, on the grid, its place on pixel (0, 0).
-    fn images(&self, psf: &Spectrum, transform: &Transform, moved: (f64, f64)) -> [Vec<f64>; 1 + PARAMETERS] {
+    /// The galaxy of unit light and its slopes along size and ellipticity, on the pixels of the patch and a rim of one.
+    fn images(&self, psf: &Spectrum, transform: &Transform, moved: (f64, f64), radius: usize) -> [Vec<f64>; 4] {
         let n = self.psf.side();
-        let frequencies = self.psf.frequencies();
         let (along_x, along_y) = (self.psf.phases(moved.0), self.psf.phases(moved.1));
         let [ln_radius, e1, e2] = &transform.slopes;
         // Two real images a grid: one in the real part, one in the imaginary one.
-        let mut pairs = [Spectrum::zeros(n), Spectrum::zeros(n), Spectrum::zeros(n)];
+        let mut pairs = [Spectrum::zeros(n), Spectrum::zeros(n)];
         for (y, (cos_y, sin_y)) in along_y.into_iter().enumerate() {
             for (x, &(cos_x, sin_x)) in along_x.iter().enumerate() {
                 let i = y * n + x;
                 let (cos, sin) = (cos_x * cos_y - sin_x * sin_y, cos_x * sin_y + sin_x * cos_y);
                 let (re, im) = (psf.re[i] * cos - psf.im[i] * sin, psf.re[i] * sin + psf.im[i] * cos);
-                let value = transform.value[i];
-                // The slope along a shift is -i k times the image: -i kx in the real part and -i ky in the other are
-                // ky - i kx.
-                let factors =
-                    [(value, ln_radius[i]), (e1[i], e2[i]), (value * frequencies[y], -value * frequencies[x])];
+                let factors = [(transform.value[i], ln_radius[i]), (e1[i], e2[i])];
                 for (pair, (a, b)) in pairs.iter_mut().zip(factors) {
                     (pair.re[i], pair.im[i]) = (re * a - im * b, re * b + im * a);
                 }
             }
         }
-        pairs.iter_mut().for_each(|pair| self.psf.fourier.inverse(pair));
-        let [first, second, third] = pairs;
-        [first.re, first.im, second.re, second.im, third.re, third.im]
+        let [first, second] = &mut pairs;
+        let (image, ln_radius) = self.psf.fourier.inverse_about(first, radius + 1);
+        let (e1, e2) = self.psf.fourier.inverse_about(second, radius + 1);
+        [image, ln_radius, e1, e2]
     }
 }
 
 /// Adds a band's chi^2 and slopes, its best flux, not below 0, taken out of both.
-fn add_band(found: &mut Found, patch: &Patch, images: &[Vec<f64>; 1 + PARAMETERS], n: usize) {
+fn add_band(found: &mut Found, patch: &Patch, images: &[Vec<f64>; 4]) {
     let side = 2 * patch.radius + 1;
-    let place = |v: usize| (v + n - patch.radius) % n;
+    let wide = side + 2;
     let used: Vec<(usize, f64, f64)> = (0..side * side)
         .filter(|&i| patch.weights[i] > 0.0)
         .map(|i| {
             let root = f64::from(patch.weights[i]).sqrt();
-            (place(i / side) * n + place(i % side), root, root * f64::from(patch.pixels[i]))
+            ((i / side + 1) * wide + i % side + 1, root, root * f64::from(patch.pixels[i]))
         })
         .collect();
     let column = |image: &[f64]| used.iter().map(|&(at, root, _)| root * image[at]).collect::<Vec<f64>>();
@@ -242,7 +240,14 @@ fn add_band(found: &mut Found, patch: &Patch, images: &[Vec<f64>; 1 + PARAMETERS
         return;
     }
     let slopes: [Vec<f64>; PARAMETERS] = std::array::from_fn(|p| {
-        let mut slope = column(&images[1 + p]);
+        // Along a shift by the pixels on both sides.
+        let shift =
+            |by: usize| used.iter().map(move |&(at, root, _)| root * (images[0][at - by] - images[0][at + by]) / 2.0);
+        let mut slope = match p {
+            3 => shift(1).collect(),
+            4 => shift(wide).collect(),
+            _ => column(&images[1 + p]),
+        };
         let share = dot(&slope, &model) / length;
         slope.iter_mut().zip(&model).for_each(|(s, m)| *s = flux * (*s - share * m));
         slope
