@@ -51,7 +51,8 @@ pub fn shapes(image: &Plane<f32>, positions: &[(f64, f64)]) -> Vec<Shape> {
     positions.par_iter().map(|&(x, y)| shape(image, x, y)).collect()
 }
 
-fn shape(image: &Plane<f32>, x0: f64, y0: f64) -> Shape {
+/// The shape of one source, detected at (x0, y0).
+pub(crate) fn shape(image: &Plane<f32>, x0: f64, y0: f64) -> Shape {
     // A larger radius than the widest window's is not needed.
     let widest = HALF_LIGHT_PER_SIGMA * WINDOW_SIGMA_PX.1 + 0.5;
     let first = radius_holding(image, (x0, y0), FIRST_WITHIN_PX, widest, None);

@@ -38,6 +38,14 @@ pub mod flag {
     pub const BAD_PIXELS: u32 = 4096;
     /// At least one band has no data here.
     pub const MISSING_BAND: u32 = 8192;
+    /// Found in what the models of all others leave.
+    pub const FROM_RESIDUAL: u32 = 16384;
+    /// A bound of the scene was hit here: what overlaps may not be told apart as well as it could be.
+    pub const SCENE_BOUND: u32 = 32768;
+    /// The core is saturated in at least one shape band, marked so or not: what is known is from the wings.
+    pub const CORE_SATURATED: u32 = 65536;
+    /// Part of a large galaxy, its parent: a knot or an arm. Never primary.
+    pub const PART: u32 = 131_072;
 }
 
 /// One source. Fluxes in nMgy, positions in 0-based reference pixels.

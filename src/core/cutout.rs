@@ -20,7 +20,8 @@ pub use residual::SN_FLOOR;
 
 use crate::frame::{PerBand, Plane};
 use crate::preprocess::Prepared;
-use crate::psf::{AREA, DISTANCE_SQUARED, Psf, RADIUS, Splines, Stamp};
+use crate::psf::{AREA, DISTANCE_SQUARED, Psf, RADIUS, SIDE, Splines, Stamp};
+use crate::scene::{Light, Others, Scene};
 use crate::survey::Survey;
 
 /// Pixels within this of the object enter fluxes, px.
@@ -45,9 +46,27 @@ pub struct FrameView<'a> {
     pub profiles: &'a Profiles,
     /// 0 for sky, else an object's number; on the reference grid.
     pub segmentation: &'a Plane<u32>,
+    /// The models of all objects, by which each is measured without the others; `None` before there are any.
+    pub scene: Option<&'a Scene<'a>>,
 }
 
-impl FrameView<'_> {
+impl<'a> FrameView<'a> {
+    /// Whose light is taken from the pixels within `reach` px of object `number` at reference position `at`.
+    pub(crate) fn others(&self, number: u32, at: (f64, f64), reach: f64) -> Option<Others<'a>> {
+        let others = self.scene?.others(number, at, reach);
+        (!others.is_nothing()).then_some(others)
+    }
+
+    /// Whether pixels of object `owner` are not those of object `number`, even with all models taken away.
+    pub(crate) fn is_masked(&self, owner: u32, number: u32) -> bool {
+        owner > 0 && owner != number && self.scene.is_none_or(|scene| !scene.is_modelled(owner))
+    }
+
+    /// [`crate::frame::mask`] bits of a band's pixels.
+    pub(crate) fn bits(&self, band: usize) -> &'a Plane<u8> {
+        self.scene.map_or(&self.prepared.frame.bands[band].mask, |scene| scene.bits(band))
+    }
+
     /// Noise of a band.
     pub(crate) fn noise(&self, band: usize) -> Noise {
         Noise {
@@ -89,10 +108,11 @@ pub struct Cutout {
 impl Cutout {
     /// Cuts the object `number` at reference position `at` (see [`recentre`]) and fits its fluxes.
     pub fn take(view: &FrameView, number: u32, at: (f64, f64)) -> Box<Self> {
+        let others = view.others(number, at, RADIUS as f64);
         let mut cutout = Box::new(Self {
             pixels: [[0.0; AREA]; crate::frame::BANDS],
             psf: std::array::from_fn(|b| view.psf.at(b, at.0, at.1)),
-            masked: usable::neighbours(view.segmentation, number, at),
+            masked: usable::neighbours(view.segmentation, at, |owner| view.is_masked(owner, number), number),
             unusable: std::array::from_fn(|_| None),
             noise: std::array::from_fn(|b| view.noise(b)),
             sky_variance: std::array::from_fn(|_| None),
@@ -104,11 +124,25 @@ impl Cutout {
             let in_band = view.prepared.to_band[b].apply(at.0, at.1);
             view.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
             let band = &view.prepared.frame.bands[b];
-            cutout.unusable[b] = usable::unusable(&band.mask, in_band);
+            cutout.unusable[b] = usable::unusable(view.bits(b), in_band);
             cutout.sky_variance[b] = band.variance.as_ref().map(|variance| usable::nearest_pixels(variance, in_band));
+            let first = (in_band.0 - RADIUS as f64, in_band.1 - RADIUS as f64);
+            if let Some(light) = others.as_ref().and_then(|others| others.on_grid(b, first, (SIDE, SIDE))) {
+                cutout.take_away(b, &light);
+            }
         }
         cutout.fit();
         cutout
+    }
+
+    /// Takes others' light from a band's pixels and adds its variance to theirs.
+    fn take_away(&mut self, band: usize, light: &Light) {
+        self.pixels[band].iter_mut().zip(&light.value).for_each(|(p, l)| *p -= l);
+        let Some(added) = &light.variance else { return };
+        let sky = (self.noise[band].sigma * self.noise[band].sigma) as f32;
+        let before = self.sky_variance[band].take();
+        let here = |i: usize| before.as_ref().map(|v| v[i]).filter(|v| v.is_finite()).unwrap_or(sky);
+        self.sky_variance[band] = Some(Box::new(std::array::from_fn(|i| here(i) + added[i])));
     }
 
     /// As if `band` had not been taken.

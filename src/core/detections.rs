@@ -7,6 +7,7 @@ use crate::frame::{PerBand, Plane};
 use crate::measure::{self, Measured};
 use crate::preprocess::Prepared;
 use crate::psf::{self, Psf, PsfQuality, Splines};
+use crate::scene::{self, Scene};
 use crate::scores::Scores;
 use crate::survey::Survey;
 
@@ -23,6 +24,7 @@ pub struct Detections<'a> {
     splines: Splines,
     psf: Psf,
     profiles: Profiles,
+    scene: Scene<'a>,
 }
 
 /// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
@@ -31,8 +33,8 @@ pub fn detection_weights(prepared: &Prepared, survey: &Survey) -> PerBand<f32> {
 }
 
 impl<'a> Detections<'a> {
-    /// Finds the objects behind `scores` and measures the frame's PSF on their stars; `fallback_fwhm_arcsec` serves
-    /// where there are too few.
+    /// Finds the objects behind `scores`, measures the frame's PSF on their stars (`fallback_fwhm_arcsec` serves where there
+    /// are too few), and models the whole scene, with what was hidden.
     pub fn find(
         prepared: &'a Prepared,
         survey: &'a Survey,
@@ -41,12 +43,16 @@ impl<'a> Detections<'a> {
         fallback_fwhm_arcsec: &PerBand<f64>,
     ) -> Self {
         let detection = detection_image(&prepared.registered, &detection_weights(prepared, survey));
-        let footprints = extract::extract(scores, &detection, &prepared.bits, settings);
-        let shapes = measure::footprint_shapes(prepared, survey, &footprints);
+        let mut footprints = extract::extract(scores, &detection, &prepared.bits, settings);
+        let mut shapes = measure::footprint_shapes(prepared, survey, &footprints);
         let splines = Splines::new(&prepared.frame);
         let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);
         let profiles = Profiles::new(&psf);
-        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles }
+        let mut scene = scene::model(prepared, survey, &psf, &mut footprints, &mut shapes);
+        scene.name_knots(&footprints, &detection);
+        scene.name_rows(&mut footprints, &detection);
+        scene.measure_shapes(&mut shapes);
+        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles, scene }
     }
 
     /// Position and size of each object in the reference band, in the order of their numbers.
@@ -63,7 +69,13 @@ impl<'a> Detections<'a> {
             psf: &self.psf,
             profiles: &self.profiles,
             segmentation: &self.footprints.segmentation,
+            scene: Some(&self.scene),
         }
+    }
+
+    /// The models of all of them.
+    pub fn scene(&self) -> &Scene<'a> {
+        &self.scene
     }
 
     /// Measures all of them, in the order of their numbers.

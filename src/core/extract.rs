@@ -4,6 +4,7 @@
 //! *image* has peaks (`brightness`); or centres and extents ([`crate::scores`]), whose components are split where the score
 //! of *centres* has peaks, and outlined by that of extents (`centres`).
 
+mod absorb;
 mod brightness;
 pub mod calibrate;
 mod centres;

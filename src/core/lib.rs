@@ -20,6 +20,7 @@
 //! | [`detections`] | from scores to measured objects: runs the next three rows |
 //! | [`filter`], [`extract`] | the detection image; components, deblending, footprints |
 //! | [`aperture`], [`psf`] | centroids and curves of growth; the PSF of each band, from the frame's own stars |
+//! | [`scene`] | all objects' models together: what is hidden, and what is whose light |
 //! | [`cutout`], [`measure`] | stamps and profile fits; positions, fluxes, shapes |
 //! | [`star_images`] | whether stars are single and round, or the frame is trailed or doubled |
 //! | [`posterior`] | nets, profiles and colours as one calibrated probability |
@@ -83,6 +84,7 @@ pub mod preprocess;
 pub mod psf;
 pub mod recipe;
 pub mod reference;
+pub mod scene;
 pub mod scores;
 pub mod sky_mask;
 pub mod sky_tiles;

@@ -16,8 +16,9 @@ use crate::aperture::{Shape, shapes};
 use crate::catalog::{Row, flag, source_id};
 use crate::cutout::{ClassifierInput, Cutout, FrameView, recentre};
 use crate::extract::{Footprint, Footprints};
-use crate::frame::{BANDS, Plane, mask};
+use crate::frame::{BANDS, PerBand, Plane, mask};
 use crate::preprocess::Prepared;
+use crate::scene::SceneFacts;
 use crate::survey::Survey;
 
 /// An object, measured but not yet classified.
@@ -27,6 +28,8 @@ pub struct Measured {
     pub row: Row,
     /// What its class is derived from; `None` where there is no basis for one (the row is then flagged `NO_CLASS`).
     pub input: Option<ClassifierInput>,
+    /// What the scene says of it; `None` where there is no scene.
+    pub scene: Option<SceneFacts>,
     /// Where the PSF fits best: the position of the stamp and of the PSF fluxes, reference px.
     pub centre: (f64, f64),
 }
@@ -57,17 +60,27 @@ fn one(
 ) -> Measured {
     let reference = view.survey.reference();
     let here = (shape.x, shape.y);
-    let centre = recentre(view, here);
+    let centre = recentre(view, footprint.number, here);
     let cutout = Cutout::take(view, footprint.number, centre);
     let photometry = Photometry::new(view, footprint.number, here, isophote, detection);
-    let position = position::measure(view, shape);
+    let position = position::measure(view, footprint.number, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
+    let scene = view.scene.map(|scene| scene.facts(footprint, view.segmentation));
+    let shared = scene.as_ref().map_or([1.0; BANDS], |scene| scene.point_shared);
     let psf = cutout.point_source;
+    let psf_error: PerBand<f64> = std::array::from_fn(|b| psf[b].error * shared[b].sqrt());
+    // What is not known of neighbours is as much of an aperture's flux.
+    let with_share = |error: &PerBand<f64>| -> PerBand<f32> {
+        std::array::from_fn(|b| {
+            let share = (psf[b].error * psf[b].error * (shared[b] - 1.0)).max(0.0);
+            if share > 0.0 { error[b].hypot(share.sqrt()) as f32 } else { error[b] as f32 }
+        })
+    };
     let mag = magnitude(psf[reference].flux, view.survey.magnitudes().faintest_nmgy()) as f32;
     let has_basis = view.is_inside(here.0, here.1) && cutout.has_basis();
     let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
 
-    let mut flags = footprint.flags | flags(view, isophote);
+    let mut flags = footprint.flags | flags(view, isophote) | scene.as_ref().map_or(0, |scene| scene.flags);
     let set = |flags: &mut u32, bit, when: bool| *flags |= if when { bit } else { 0 };
     set(&mut flags, flag::NO_CLASS, input.is_none());
     set(&mut flags, flag::NEIGHBOURS, kron.neighbours);
@@ -96,19 +109,19 @@ fn one(
         iso_area: footprint.area_px.try_into().unwrap_or(i32::MAX),
         kron_radius: photometry.kron_radius_px() as f32,
         psf_flux: psf.map(|p| p.flux as f32),
-        psf_flux_err: psf.map(|p| p.error as f32),
+        psf_flux_err: psf_error.map(|e| e as f32),
         kron_flux: kron.flux.map(|f| f as f32),
-        kron_flux_err: kron.error.map(|f| f as f32),
+        kron_flux_err: with_share(&kron.error),
         ap_flux: aperture.flux.map(|f| f as f32),
-        ap_flux_err: aperture.error.map(|f| f as f32),
+        ap_flux_err: with_share(&aperture.error),
         psf_mag: std::array::from_fn(|b| asinh_magnitude(psf[b].flux, softening[b]) as f32),
         star_prob: None,
         star_prob_err: None,
         classification: None,
-        primary: is_primary(view, here),
+        primary: is_primary(view, here) && flags & flag::PART == 0,
         flags,
     };
-    Measured { row, input, centre }
+    Measured { row, input, scene, centre }
 }
 
 /// The half-light radius, or NaN where the curve of growth never came to half.

@@ -117,6 +117,17 @@ impl Prepared {
     }
 }
 
+/// The smooth sky of pixels whose usable ones (`bits`) are of plane `b`, made as the first time; `None` where too few are.
+pub(crate) fn sky_of(pixels: &Plane<f32>, bits: &Plane<u8>, b: usize, band: &Band) -> Option<Plane<f32>> {
+    let settings = Settings::default();
+    let dither = Dither::new(&settings, b, band.nmgy_per_dn);
+    let background = Background::measure(pixels, bits, settings.mesh_px, dither)?;
+    let mut sky = Plane::filled(pixels.width(), pixels.height(), 0.0);
+    background.subtract(&mut sky);
+    sky.pixels_mut().iter_mut().for_each(|v| *v = -*v);
+    Some(sky)
+}
+
 /// Prepares a frame. Bands run in parallel; the result does not depend on the number of threads.
 ///
 /// # Errors

@@ -12,17 +12,22 @@ use crate::model::{TILE, TILE_LEN, TILE_PIXELS};
 const HALF: usize = TILE / 2;
 
 /// 64x64 pixels of the object `number` in every band, nMgy, band fastest (NHWC), reference position `at` on index 32
-/// of both axes. Pixels of neighbours (grown by 1 px), unusable ones and those beyond the frame take the value
+/// of both axes. Others' light is taken away; pixels of those that have no model (grown by 1 px), unusable ones and those beyond the frame take the value
 /// rotated by 180 degrees about the object, or sky noise of the same `seed` where that is masked too.
 pub fn cutout64(view: &FrameView, number: u32, at: (f64, f64), seed: u64) -> Box<[f32]> {
     let neighbours = neighbours64(view, number, at);
+    let others = view.others(number, at, HALF as f64);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut out = vec![0.0; TILE_LEN].into_boxed_slice();
     let mut plane = vec![0.0; TILE_PIXELS];
     for b in 0..BANDS {
         let in_band = view.prepared.to_band[b].apply(at.0, at.1);
         view.splines.cut(b, in_band, HALF, &mut plane);
-        let bits = &view.prepared.frame.bands[b].mask;
+        let first = (in_band.0 - HALF as f64, in_band.1 - HALF as f64);
+        if let Some(light) = others.as_ref().and_then(|others| others.on_grid(b, first, (TILE, TILE))) {
+            plane.iter_mut().zip(&light.value).for_each(|(p, l)| *p -= l);
+        }
+        let bits = view.bits(b);
         let first = (whole(in_band.0) - HALF as isize, whole(in_band.1) - HALF as isize);
         let masked: Vec<bool> = (0..TILE_PIXELS)
             .map(|i| {
@@ -58,7 +63,7 @@ fn turned(i: usize) -> Option<usize> {
 fn neighbours64(view: &FrameView, number: u32, at: (f64, f64)) -> Vec<bool> {
     let first = (whole(at.0) - HALF as isize, whole(at.1) - HALF as isize);
     let here = |x: isize, y: isize| view.segmentation.get(first.0 + x, first.1 + y);
-    let other = |x, y| here(x, y).is_some_and(|s| s > 0 && s != number);
+    let other = |x, y| here(x, y).is_some_and(|s| view.is_masked(s, number));
     (0..TILE_PIXELS)
         .map(|i| {
             let (x, y) = ((i % TILE) as isize, (i / TILE) as isize);

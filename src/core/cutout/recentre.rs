@@ -2,6 +2,7 @@
 
 use super::{FrameView, usable};
 use crate::psf::{DISTANCE_SQUARED, RADIUS, SIDE};
+use crate::scene::Others;
 
 /// Steps of Gauss-Newton.
 const STEPS: usize = 2;
@@ -17,11 +18,12 @@ const FARTHEST_PX: f64 = 1.5;
 const HALF: usize = 7;
 const CUT: usize = 2 * HALF + 1;
 
-/// Improves a reference position; gives the start back where the fit wanders off.
-pub fn recentre(view: &FrameView, start: (f64, f64)) -> (f64, f64) {
+/// Improves the reference position of object `number`; gives the start back where the fit wanders off.
+pub fn recentre(view: &FrameView, number: u32, start: (f64, f64)) -> (f64, f64) {
+    let others = view.others(number, start, HALF as f64 + FARTHEST_PX);
     let (mut x, mut y) = start;
     for _ in 0..STEPS {
-        let Some((dx, dy)) = step(view, (x, y)) else { return start };
+        let Some((dx, dy)) = step(view, others.as_ref(), (x, y)) else { return start };
         x += dx.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
         y += dy.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
     }
@@ -29,14 +31,20 @@ pub fn recentre(view: &FrameView, start: (f64, f64)) -> (f64, f64) {
 }
 
 /// One step: the residual against the PSF's slopes, all shape bands in one system.
-fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
+fn step(view: &FrameView, others: Option<&Others>, at: (f64, f64)) -> Option<(f64, f64)> {
     let prior = PRIOR_PX.powi(-2);
     let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
     for b in view.prepared.shape_bands(view.survey) {
         let in_band = view.prepared.to_band[b].apply(at.0, at.1);
         let mut pixels = [0.0; CUT * CUT];
         view.splines.cut(b, in_band, HALF, &mut pixels);
-        let unusable = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
+        let first = (in_band.0 - HALF as f64, in_band.1 - HALF as f64);
+        let light = others.and_then(|others| others.on_grid(b, first, (CUT, CUT)));
+        if let Some(light) = &light {
+            pixels.iter_mut().zip(&light.value).for_each(|(p, l)| *p -= l);
+        }
+        let added = light.and_then(|light| light.variance);
+        let unusable = usable::unusable(view.bits(b), in_band);
         let psf = view.psf.at(b, at.0, at.1);
         let (noise, variance) = (view.noise(b), view.prepared.frame.bands[b].variance.as_ref());
         let nearest = usable::nearest(in_band);
@@ -44,14 +52,15 @@ fn step(view: &FrameView, at: (f64, f64)) -> Option<(f64, f64)> {
         let mut fitted = [(0, 0.0, 0.0); CUT * CUT];
         let mut n = 0;
         let (mut cp, mut pp) = (0.0, 0.0);
-        for (i, &value) in pixels.iter().enumerate() {
-            let (i, j) = (i % CUT, i / CUT);
+        for (at, &value) in pixels.iter().enumerate() {
+            let (i, j) = (at % CUT, at / CUT);
             let stamp = (j + RADIUS - HALF) * SIDE + i + RADIUS - HALF;
             if f64::from(DISTANCE_SQUARED[stamp]) < WITHIN_PX * WITHIN_PX && unusable.as_ref().is_none_or(|u| !u[stamp])
             {
                 let (c, p) = (f64::from(value), f64::from(psf[stamp]));
                 let pixel = (nearest.0 + i as isize - HALF as isize, nearest.1 + j as isize - HALF as isize);
-                let weight = noise.at(variance, pixel.0, pixel.1).variance(c).recip();
+                let others = added.as_ref().map_or(0.0, |added| f64::from(added[at]));
+                let weight = (noise.at(variance, pixel.0, pixel.1).variance(c) + others).recip();
                 cp += weight * c * p;
                 pp += weight * p * p;
                 fitted[n] = (stamp, c, weight);

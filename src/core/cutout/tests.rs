@@ -37,6 +37,7 @@ impl Ready {
             psf: &self.psf,
             profiles: &self.profiles,
             segmentation: &self.scene.footprints.segmentation,
+            scene: None,
         }
     }
 }
@@ -44,7 +45,7 @@ impl Ready {
 #[test]
 fn a_stars_position_and_flux_come_back_and_its_residual_is_noise() {
     let ready = Ready::new(vec![star(60.37, 80.81, 50.0)]);
-    let at = recentre(&ready.view(), (60.0, 81.0));
+    let at = recentre(&ready.view(), 1, (60.0, 81.0));
     assert!((at.0 - 60.37).hypot(at.1 - 80.81) < 0.02, "{at:?}");
     let cutout = Cutout::take(&ready.view(), 1, at);
     for p in cutout.point_source {
@@ -99,7 +100,7 @@ fn unusable_pixels_do_not_enter() {
     }
     let cutout = Cutout::take(&ready.view(), 1, (60.0, 80.0));
     assert!(!cutout.has_basis() && cutout.point_source[2].flux.is_nan() && cutout.point_source[1].flux.is_finite());
-    let at = recentre(&ready.view(), (60.2, 79.8));
+    let at = recentre(&ready.view(), 1, (60.2, 79.8));
     assert!((at.0 - 60.0).hypot(at.1 - 80.0) < 0.05, "{at:?}");
 }
 
@@ -107,7 +108,7 @@ fn unusable_pixels_do_not_enter() {
 fn objects_anywhere_are_survived() {
     let ready = Ready::new(vec![]);
     for at in [(0.0, 0.0), (511.0, 399.0), (-300.0, 5e4), (f64::NAN, 3.0)] {
-        let start = recentre(&ready.view(), at);
+        let start = recentre(&ready.view(), 1, at);
         let cutout = Cutout::take(&ready.view(), 1, start);
         assert!(!ready.view().is_inside(at.0, at.1));
         let _ = (cutout.has_basis(), cutout.stamp(), cutout.control_stamp(1), cutout64(&ready.view(), 1, at, 1));

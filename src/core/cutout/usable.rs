@@ -6,15 +6,19 @@ use crate::psf::{AREA, RADIUS, SIDE};
 /// A cut with a ring of one pixel, from which masks grow.
 const RINGED: usize = SIDE + 2;
 
-/// True where an object other than `number`, grown by one pixel along the axes, or no frame is, in the 31x31 pixels
-/// about the whole pixel nearest to `at`. The object's own pixels are never masked.
-pub(super) fn neighbours(segmentation: &Plane<u32>, number: u32, at: (f64, f64)) -> [bool; AREA] {
-    let is_other = |s: u32| s > 0 && s != number;
+/// True where an object that `is_other`, grown by one pixel along the axes, or no frame is, in the 31x31 pixels about the
+/// whole pixel nearest to `at`. The object's own pixels, of `number`, are never masked.
+pub(super) fn neighbours(
+    segmentation: &Plane<u32>,
+    at: (f64, f64),
+    is_other: impl Fn(u32) -> bool,
+    number: u32,
+) -> [bool; AREA] {
     if all_in_window(segmentation, at, |s| !is_other(s)) {
         return [false; AREA];
     }
     let window = ringed(at, |x, y| segmentation.get(x, y));
-    let other = |i: usize| window[i].is_some_and(is_other);
+    let other = |i: usize| window[i].is_some_and(&is_other);
     from_ring(|i| match window[i] {
         None => true,
         Some(s) if s == number => false,
@@ -82,7 +86,7 @@ mod tests {
         segmentation.set(30, 30, 1);
         segmentation.set(31, 30, 1);
         segmentation.set(32, 30, 2);
-        let masked = neighbours(&segmentation, 1, (30.0, 30.0));
+        let masked = neighbours(&segmentation, (30.0, 30.0), |s| s > 1, 1);
         let at = |x: usize, y: usize| masked[(y + RADIUS - 30) * SIDE + x + RADIUS - 30];
         assert!(at(32, 30) && at(33, 30) && at(32, 29) && at(32, 31));
         assert!(!at(31, 30) && !at(30, 30) && !at(31, 29) && !at(33, 31));
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn beyond_the_frame_nothing_is_usable() {
-        let masked = neighbours(&Plane::filled(64, 64, 0), 1, (0.0, 5.0));
+        let masked = neighbours(&Plane::filled(64, 64, 0), (0.0, 5.0), |s| s > 1, 1);
         assert_eq!(masked.iter().filter(|m| !**m).count(), 16 * 21);
         let bits = Plane::filled(64, 64, 0);
         assert!(unusable(&bits, (31.0, 31.0)).is_none());

@@ -1,11 +1,13 @@
 //! Fluxes within apertures: a circle of fixed size and Kron's ellipse, forced at the reference position in every
-//! band. Pixels of neighbours, and unusable ones, are replaced by those on the object's other side (SExtractor's
+//! band, on pixels without the others' light. Pixels of neighbours that no model can take away, and unusable ones, are
+//! replaced by those on the object's other side (SExtractor's
 //! MASK_TYPE CORRECT).
 
 use super::isophote::Isophote;
 use crate::aperture::{Ellipse, extent};
 use crate::cutout::FrameView;
 use crate::frame::{PerBand, Plane, mask};
+use crate::scene::{Light, Window};
 
 /// Diameter of the circle, arcsec.
 const APERTURE_ARCSEC: f64 = 3.0;
@@ -44,6 +46,14 @@ pub(super) struct Photometry<'a> {
     at: (f64, f64),
     kron: Ellipse,
     kron_radius_px: f64,
+    /// Others' light about it.
+    others: PerBand<Option<OthersLight>>,
+}
+
+/// Others' light on a piece of a band.
+struct OthersLight {
+    window: Window,
+    light: Light,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -55,6 +65,8 @@ struct Sum {
     replaced: f64,
     /// Variance of the sky under the measured ones, nMgy^2.
     sky_variance: f64,
+    /// Variance that others' light added to them, nMgy^2.
+    others_variance: f64,
 }
 
 impl<'a> Photometry<'a> {
@@ -70,11 +82,22 @@ impl<'a> Photometry<'a> {
         let b = isophote.b.clamp(THINNEST_PX, a);
         let largest = FARTHEST_PX / a;
         let scaled = |factor: f64| Ellipse::new(a * factor, b * factor, isophote.theta);
-        let own = Own::new(view, number, view.survey.reference(), at, at);
+        // The detection image holds all light.
+        let own = Own::new(view, number, view.survey.reference(), at, at).alone();
         let radius = kron_radius(&own, at, &scaled(KRON_WITHIN.min(largest)), detection) * KRON_WITHIN.min(largest);
         let factor = (KRON_FACTOR * radius).max(KRON_SMALLEST).min(largest);
         let kron = scaled(factor);
-        Self { view, number, at, kron, kron_radius_px: a * factor }
+        let mut photometry =
+            Self { view, number, at, kron, kron_radius_px: a * factor, others: std::array::from_fn(|_| None) };
+        let circle = photometry.circle();
+        let reach = [kron.reach().0, kron.reach().1, circle.reach().0].into_iter().fold(0.0, f64::max) + 1.0;
+        if let Some(others) = view.others(number, at, reach) {
+            photometry.others = std::array::from_fn(|b| {
+                let window = Window::about(view.prepared.to_band[b].apply(at.0, at.1), reach.ceil() as usize);
+                others.on_pixels(b, window).map(|light| OthersLight { window, light })
+            });
+        }
+        photometry
     }
 
     /// Semi-major axis of the Kron aperture, px.
@@ -89,7 +112,11 @@ impl<'a> Photometry<'a> {
 
     /// Fluxes within the circle.
     pub fn aperture(&self) -> Fluxes {
-        self.within(&Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec))
+        self.within(&self.circle())
+    }
+
+    fn circle(&self) -> Ellipse {
+        Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec)
     }
 
     fn within(&self, ellipse: &Ellipse) -> Fluxes {
@@ -102,7 +129,7 @@ impl<'a> Photometry<'a> {
             let noise = self.view.noise(b);
             let by_pixel = self.view.prepared.frame.bands[b].variance.is_some();
             let sky = if by_pixel { sums[b].sky_variance } else { noise.sigma.powi(2) * sums[b].area };
-            let variance = sky + noise.nmgy_per_electron * sums[b].flux.max(0.0);
+            let variance = sky + noise.nmgy_per_electron * sums[b].flux.max(0.0) + sums[b].others_variance;
             if measured[b] { variance.sqrt() } else { f64::NAN }
         });
         Fluxes {
@@ -141,6 +168,10 @@ impl<'a> Photometry<'a> {
                 };
                 if let Some((px, py)) = pixel {
                     sum.flux += share * f64::from(pixels.at(px, py));
+                    if let Some((light, variance)) = self.others[band].as_ref().and_then(|o| o.at(px, py)) {
+                        sum.flux -= share * light;
+                        sum.others_variance += share * variance;
+                    }
                     sum.area += share;
                     if variance.is_some() {
                         let sigma = noise.at(variance, px as isize, py as isize).sigma;
@@ -176,9 +207,20 @@ fn kron_radius(own: &Own, at: (f64, f64), region: &Ellipse, detection: &Plane<f3
     if light > 0.0 && moment > 0.0 && radius.is_finite() { radius } else { 0.0 }
 }
 
+impl OthersLight {
+    /// Light and variance of a pixel.
+    fn at(&self, x: usize, y: usize) -> Option<(f64, f64)> {
+        let (dx, dy) = (x as isize - self.window.left, y as isize - self.window.top);
+        let inside = (0..self.window.width as isize).contains(&dx) && (0..self.window.height as isize).contains(&dy);
+        let i = inside.then(|| dy as usize * self.window.width + dx as usize)?;
+        let variance = self.light.variance.as_ref().map_or(0.0, |v| f64::from(v[i]));
+        Some((f64::from(self.light.value[i]), variance))
+    }
+}
+
 /// Which pixels of a band are usable and not another object's.
 struct Own<'a> {
-    segmentation: &'a Plane<u32>,
+    view: FrameView<'a>,
     bits: &'a Plane<u8>,
     number: u32,
     /// Band pixel minus reference pixel here, whole pixels: the segmentation lies on the reference grid.
@@ -190,18 +232,24 @@ struct Own<'a> {
 impl<'a> Own<'a> {
     fn new(view: &FrameView<'a>, number: u32, band: usize, at: (f64, f64), in_band: (f64, f64)) -> Self {
         Self {
-            segmentation: view.segmentation,
-            bits: &view.prepared.frame.bands[band].mask,
+            view: *view,
+            bits: view.bits(band),
             number,
             shift: ((in_band.0 - at.0).round() as isize, (in_band.1 - at.1).round() as isize),
             twice: (2.0 * in_band.0, 2.0 * in_band.1),
         }
     }
 
+    /// The same where no model is taken away.
+    fn alone(mut self) -> Self {
+        self.view.scene = None;
+        self
+    }
+
     fn is(&self, x: isize, y: isize) -> bool {
         let usable = self.bits.get(x, y).is_some_and(|b| b & mask::UNUSABLE == 0);
-        let owner = self.segmentation.get(x - self.shift.0, y - self.shift.1).unwrap_or(0);
-        usable && (owner == 0 || owner == self.number)
+        let owner = self.view.segmentation.get(x - self.shift.0, y - self.shift.1).unwrap_or(0);
+        usable && !self.view.is_masked(owner, self.number)
     }
 
     /// The pixel on the object's other side, where that is its own.

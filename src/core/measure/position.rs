@@ -19,12 +19,27 @@ pub(super) struct Position {
     pub dec_err: f64,
 }
 
-pub(super) fn measure(view: &FrameView, shape: &Shape) -> Position {
+/// The window of a centroid reaches four of its standard deviations, of at most 3 px.
+const WITHIN_PX: usize = 16;
+
+pub(super) fn measure(view: &FrameView, number: u32, shape: &Shape) -> Position {
     let reference = view.survey.reference();
     let band = &view.prepared.frame.bands[reference];
     let at = (shape.x, shape.y);
     let noise = view.noise(reference).at(band.variance.as_ref(), at.0.round() as isize, at.1.round() as isize);
-    let (x_err, y_err) = centroid_error(&band.pixels, at, shape.window_sigma_px, noise.sigma, noise.nmgy_per_electron);
+    let others = view.others(number, at, WITHIN_PX as f64);
+    let (patch, sigma) = match others.as_ref().and_then(|others| others.patch(reference, at, WITHIN_PX)) {
+        None => (None, noise.sigma),
+        Some((patch, from)) => {
+            let added = others.map_or(0.0, |others| others.variance_at(reference, at));
+            (Some((patch, from)), (noise.sigma * noise.sigma + added).sqrt())
+        }
+    };
+    let (image, here) = match &patch {
+        None => (&band.pixels, at),
+        Some((patch, from)) => (patch, (at.0 - from.0, at.1 - from.1)),
+    };
+    let (x_err, y_err) = centroid_error(image, here, shape.window_sigma_px, sigma, noise.nmgy_per_electron);
     let sky = |x: f64, y: f64| band.wcs.pixel_to_sky(x, y).unwrap_or((f64::NAN, f64::NAN));
     let (ra, dec) = sky(shape.x, shape.y);
     // A pixel's step along x and y, as ra cos(dec) and dec.

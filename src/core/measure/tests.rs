@@ -13,6 +13,7 @@ fn measured(scene: &Scene) -> Vec<Measured> {
         psf: &psf,
         profiles: &crate::cutout::Profiles::new(&psf),
         segmentation: &scene.footprints.segmentation,
+        scene: None,
     };
     measure(&view, &scene.footprints, &scene.detection, &shapes)
 }

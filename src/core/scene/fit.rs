@@ -1,0 +1,292 @@
+//! One object's fit to what all others leave of the data: a step of its position, its profile, its fluxes.
+
+use super::bank::{HALF_LARGE, MODELS, ModelBank};
+use super::render::{Window, draw, nearest};
+use super::sweep::{Rows, SweepKind};
+use super::{MODEL_ERROR, Model, SceneObject};
+use crate::cutout::Noise;
+use crate::frame::{BANDS, PerBand, Plane};
+use crate::preprocess::Prepared;
+use crate::psf::Psf;
+
+/// Pixels within this of the object enter fluxes and profiles, px...
+const WITHIN_PX: f64 = 10.0;
+/// ...and within this its position.
+const POSITION_WITHIN_PX: f64 = 4.5;
+/// Standard deviation of a step beforehand: keeps faint objects where they were found, px.
+const PRIOR_PX: f64 = 0.35;
+/// Longest step along an axis, px.
+const LONGEST_STEP_PX: f64 = 0.5;
+/// An object that moves further is not the one that was found, px.
+const FARTHEST_PX: f64 = 1.5;
+/// With fewer pixels a band has no flux.
+const FEWEST_PIXELS: usize = 20;
+/// A change below this share of the error, or below this many px, has settled.
+const SETTLED_SIGMA: f64 = 0.05;
+const SETTLED_PX: f64 = 0.02;
+
+const HALF: isize = 10;
+const SIDE: usize = 2 * HALF as usize + 1;
+/// Sums run over so many pixels side by side.
+const LANES: usize = 8;
+const STRIDE: usize = SIDE.next_multiple_of(LANES);
+const GRID: usize = SIDE * STRIDE;
+type Packed = [f32; GRID];
+
+/// What a fit reads.
+pub(super) struct Fitter<'s> {
+    pub prepared: &'s Prepared,
+    pub psf: &'s Psf,
+    pub bank: &'s ModelBank,
+    pub data: &'s PerBand<Plane<f32>>,
+    pub unusable: &'s PerBand<Plane<bool>>,
+    pub noise: &'s PerBand<Noise>,
+    pub shape_bands: &'s [usize],
+}
+
+/// An object's image in each band before its fit and after.
+#[derive(Default)]
+pub(super) struct Scratch {
+    own: PerBand<Drawn>,
+    new: PerBand<Drawn>,
+}
+
+/// A model of unit flux on the pixels that it has light in.
+#[derive(Default)]
+struct Drawn {
+    window: Option<Window>,
+    light: Vec<f32>,
+}
+
+/// Data minus others about an object in one band.
+struct Pixels {
+    left: isize,
+    top: isize,
+    value: Packed,
+    weight: Packed,
+    count: usize,
+}
+
+impl Fitter<'_> {
+    /// Fits an object and brings the total up to date; whether it changed by more than a small part of its errors.
+    pub fn visit(
+        &self,
+        total: &mut PerBand<Rows>,
+        object: &mut SceneObject,
+        kind: SweepKind,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let present = self.prepared.frame.present;
+        let before = (object.at(), object.flux_nmgy);
+        let mut pixels: PerBand<Option<Box<Pixels>>> = Default::default();
+        for b in (0..BANDS).filter(|&b| present[b]) {
+            self.draw(&object.model, b, object.at(), &mut scratch.own[b]);
+            pixels[b] = Some(self.gather(b, object, &scratch.own[b], &mut total[b]));
+        }
+        if kind.position {
+            self.recentre(object, &pixels, &scratch.own);
+        }
+        let mut is_new = object.at() != before.0;
+        if kind.profile
+            && !matches!(object.model, Model::Ellipse(_))
+            && let Some(best) = self.best_profile(object.at(), &pixels)
+            && best != object.model
+        {
+            object.model = best;
+            is_new = true;
+        }
+        let mut largest_change: f64 = 0.0;
+        for b in (0..BANDS).filter(|&b| present[b]) {
+            if is_new {
+                self.draw(&object.model, b, object.at(), &mut scratch.new[b]);
+            }
+            let after = if is_new { &scratch.new[b] } else { &scratch.own[b] };
+            if let Some(pixels) = pixels[b].as_ref().filter(|p| p.count >= FEWEST_PIXELS) {
+                let (along, length) = pixels.sums(&after.packed(pixels));
+                if length > 0.0 {
+                    object.flux_nmgy[b] = along / length;
+                    largest_change = largest_change.max((object.flux_nmgy[b] - before.1[b]).abs() * length.sqrt());
+                }
+            }
+            let scale = |drawn: &Drawn, by: f64, total: &mut Rows| drawn.add_to(total, by as f32, self.data[b].width());
+            if is_new {
+                scale(&scratch.own[b], -before.1[b], &mut total[b]);
+                scale(after, object.flux_nmgy[b], &mut total[b]);
+            } else {
+                scale(after, object.flux_nmgy[b] - before.1[b], &mut total[b]);
+            }
+        }
+        let moved = (object.x - before.0.0).hypot(object.y - before.0.1);
+        largest_change > SETTLED_SIGMA || moved > SETTLED_PX
+    }
+
+    fn draw(&self, model: &Model, band: usize, at: (f64, f64), to: &mut Drawn) {
+        let in_band = self.prepared.to_band[band].apply(at.0, at.1);
+        let window = Window::about(in_band, model.half());
+        to.light.resize(window.width * window.height, 0.0);
+        let first = (window.left as f64 - in_band.0, window.top as f64 - in_band.1);
+        draw(self.bank, self.psf, model, band, at, first, (window.width, window.height), &mut to.light);
+        to.window = Some(window);
+    }
+
+    fn gather(&self, band: usize, object: &SceneObject, own: &Drawn, total: &mut Rows) -> Box<Pixels> {
+        let (x, y) = self.prepared.to_band[band].apply(object.x, object.y);
+        let middle = nearest((x, y));
+        let (left, top) = (middle.0 - HALF, middle.1 - HALF);
+        let mut pixels = Box::new(Pixels { left, top, value: [0.0; GRID], weight: [0.0; GRID], count: 0 });
+        let own = own.packed(&pixels);
+        let flux = object.flux_nmgy[band] as f32;
+        let (data, unusable) = (&self.data[band], &self.unusable[band]);
+        let by_pixel = self.prepared.frame.bands[band].variance.as_ref();
+        let noise = self.noise[band];
+        let (sky, photons) = ((noise.sigma * noise.sigma) as f32, noise.nmgy_per_electron as f32);
+        let (width, height) = (data.width() as isize, data.height() as isize);
+        let (from, to) = (left.clamp(0, width), (left + SIDE as isize).clamp(0, width));
+        for j in 0..SIDE {
+            let row = top + j as isize;
+            let dy2 = (row as f64 - y).powi(2);
+            if !(0..height).contains(&row) || dy2 >= WITHIN_PX * WITHIN_PX {
+                continue;
+            }
+            let Some(light) = total.row(row, from as usize, to as usize) else { continue };
+            let (data, unusable) = (data.row(row as usize), unusable.row(row as usize));
+            for (column, &light) in (from..to).zip(&*light) {
+                if dy2 + (column as f64 - x).powi(2) >= WITHIN_PX * WITHIN_PX || unusable[column as usize] {
+                    continue;
+                }
+                let i = j * STRIDE + (column - left) as usize;
+                let seen = light.max(0.0);
+                let here = by_pixel.map(|v| v.at(column as usize, row as usize)).filter(|v| v.is_finite());
+                let error = MODEL_ERROR as f32 * seen;
+                pixels.value[i] = data[column as usize] - light + flux * own[i];
+                pixels.weight[i] = (here.unwrap_or(sky) + photons * seen + error * error).recip();
+                pixels.count += 1;
+            }
+        }
+        pixels
+    }
+
+    /// One step of Gauss and Newton: the residual against the slopes, all shape bands in one system.
+    fn recentre(&self, object: &mut SceneObject, pixels: &PerBand<Option<Box<Pixels>>>, own: &PerBand<Drawn>) {
+        let prior = PRIOR_PX.powi(-2);
+        let (mut xx, mut yy, mut xy, mut gx, mut gy) = (prior, prior, 0.0, 0.0, 0.0);
+        for &b in self.shape_bands {
+            let (Some(pixels), Some(window)) = (&pixels[b], own[b].window) else { continue };
+            let (x, y) = self.prepared.to_band[b].apply(object.x, object.y);
+            let light = &own[b].light;
+            let offset = ((pixels.left - window.left) as usize, (pixels.top - window.top) as usize);
+            let near: Vec<(f64, f64, f64, f64, f64)> = (0..GRID)
+                .filter(|i| pixels.weight[*i] > 0.0)
+                .filter_map(|i| {
+                    let (column, row) = (i % STRIDE, i / STRIDE);
+                    let (dx, dy) = ((pixels.left + column as isize) as f64 - x, (pixels.top + row as isize) as f64 - y);
+                    let at = (row + offset.1) * window.width + column + offset.0;
+                    let slope = |by: usize| f64::from(light[at - by] - light[at + by]) / 2.0;
+                    (dx * dx + dy * dy < POSITION_WITHIN_PX * POSITION_WITHIN_PX).then(|| {
+                        let (value, weight) = (f64::from(pixels.value[i]), f64::from(pixels.weight[i]));
+                        (weight, value, f64::from(light[at]), slope(1), slope(window.width))
+                    })
+                })
+                .collect();
+            let (mut along, mut length) = (0.0, 0.0);
+            for &(w, value, model, ..) in &near {
+                along += w * value * model;
+                length += w * model * model;
+            }
+            let flux = along / length;
+            if !(flux > 0.0 && flux.is_finite()) {
+                continue;
+            }
+            for &(w, value, model, sx, sy) in &near {
+                let (miss, sx, sy) = (w * (value - flux * model), flux * sx, flux * sy);
+                gx += miss * sx;
+                gy += miss * sy;
+                xx += w * sx * sx;
+                yy += w * sy * sy;
+                xy += w * sx * sy;
+            }
+        }
+        let determinant = xx * yy - xy * xy;
+        let (dx, dy) = ((yy * gx - xy * gy) / determinant, (xx * gy - xy * gx) / determinant);
+        if !(dx.is_finite() && dy.is_finite()) {
+            return;
+        }
+        let step = |d: f64| d.clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX);
+        let (x, y) = (object.x + step(dx), object.y + step(dy));
+        if (x - object.start.0).hypot(y - object.start.1) < FARTHEST_PX {
+            (object.x, object.y) = (x, y);
+        }
+    }
+
+    /// The bank's model of least chi^2 over the shape bands; `None` where one of them has too few pixels.
+    fn best_profile(&self, at: (f64, f64), pixels: &PerBand<Option<Box<Pixels>>>) -> Option<Model> {
+        let mut gain = [0.0; MODELS];
+        for &b in self.shape_bands {
+            let pixels = pixels[b].as_ref().filter(|p| p.count >= FEWEST_PIXELS)?;
+            let (x, y) = self.prepared.to_band[b].apply(at.0, at.1);
+            let first = (pixels.left as f64 - x, pixels.top as f64 - y);
+            for (k, gain) in gain.iter_mut().enumerate() {
+                let mut model = [0.0; GRID];
+                draw(self.bank, self.psf, &Model::of_bank(k), b, at, first, (STRIDE, SIDE), &mut model);
+                let (along, length) = pixels.sums(&model);
+                *gain += along * along / length;
+            }
+        }
+        if self.shape_bands.is_empty() || gain.iter().any(|g| !g.is_finite()) {
+            return None;
+        }
+        // Of equals the first.
+        let best = (1..MODELS).fold(0, |best, k| if gain[k] > gain[best] { k } else { best });
+        Some(Model::of_bank(best))
+    }
+}
+
+impl Drawn {
+    /// Its values on the pixels of a fit, 0 beyond the aperture's side.
+    fn packed(&self, pixels: &Pixels) -> Packed {
+        let mut packed = [0.0; GRID];
+        let Some(window) = self.window else { return packed };
+        let (dx, dy) = (pixels.left - window.left, pixels.top - window.top);
+        debug_assert!(dx >= 0 && dy >= 0 && dx as usize + SIDE <= window.width && dy as usize + SIDE <= window.height);
+        for (j, row) in packed.chunks_exact_mut(STRIDE).enumerate() {
+            let from = (j + dy as usize) * window.width + dx as usize;
+            row[..SIDE].copy_from_slice(&self.light[from..from + SIDE]);
+        }
+        packed
+    }
+
+    fn add_to(&self, total: &mut Rows, by: f32, width: usize) {
+        let Some(window) = self.window.filter(|_| by != 0.0) else { return };
+        let from = window.left.clamp(0, width as isize);
+        let to = (window.left + window.width as isize).clamp(from, width as isize);
+        if to == from {
+            return;
+        }
+        let skipped = (from - window.left) as usize;
+        for (y, light) in (window.top..).zip(self.light.chunks_exact(window.width)) {
+            if let Some(row) = total.row(y, from as usize, to as usize) {
+                row.iter_mut().zip(&light[skipped..]).for_each(|(t, l)| *t += by * l);
+            }
+        }
+    }
+}
+
+impl Pixels {
+    /// Sums of weight x value x model and of weight x model^2.
+    fn sums(&self, model: &Packed) -> (f64, f64) {
+        let (mut along, mut length) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let (values, weights, models) =
+            (self.value.as_chunks::<LANES>().0, self.weight.as_chunks::<LANES>().0, model.as_chunks::<LANES>().0);
+        for ((value, weight), model) in values.iter().zip(weights).zip(models) {
+            for lane in 0..LANES {
+                let weighted = weight[lane] * model[lane];
+                along[lane] += weighted * value[lane];
+                length[lane] += weighted * model[lane];
+            }
+        }
+        let sum = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        (sum(along), sum(length))
+    }
+}
+
+const _: () = assert!(HALF_LARGE > HALF as usize + 2 && STRIDE <= super::render::LONGEST);
