@@ -67,8 +67,10 @@ impl Scene<'_> {
         if self.work.is_spent() {
             self.objects.iter_mut().for_each(|object| object.flags |= flag::SCENE_BOUND);
         }
-        self.sweep(&all, SweepKind::POSITION);
-        self.sweep(&all, SweepKind::FLUX);
+        let changed = self.sweep(&all, SweepKind::FLUX);
+        let touched = self.touching(&changed);
+        self.sweep(&touched, SweepKind::POSITION);
+        self.sweep(&touched, SweepKind::FLUX);
     }
 
     /// Whether stars rule the frame, learned on objects that stand alone: they are fitted with profiles for it, and made

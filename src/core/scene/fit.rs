@@ -22,8 +22,8 @@ const FARTHEST_PX: f64 = 1.5;
 /// With fewer pixels a band has no flux.
 const FEWEST_PIXELS: usize = 20;
 /// A change below this share of the error, or below this many px, has settled.
-const SETTLED_SIGMA: f64 = 0.05;
-const SETTLED_PX: f64 = 0.02;
+const SETTLED_SIGMA: f64 = 0.1;
+const SETTLED_PX: f64 = 0.05;
 
 const HALF: isize = 10;
 const SIDE: usize = 2 * HALF as usize + 1;
@@ -89,7 +89,7 @@ impl Fitter<'_> {
         let mut is_new = object.at() != before.0;
         if kind.profile
             && !matches!(object.model, Model::Ellipse(_))
-            && let Some(best) = self.best_profile(object.at(), &pixels)
+            && let Some(best) = self.best_profile(object.at(), &pixels, |k| kind.asks(&object.model, k))
             && best != object.model
         {
             object.model = best;
@@ -142,26 +142,47 @@ impl Fitter<'_> {
         let (sky, photons) = ((noise.sigma * noise.sigma) as f32, noise.nmgy_per_electron as f32);
         let (width, height) = (data.width() as isize, data.height() as isize);
         let (from, to) = (left.clamp(0, width), (left + SIDE as isize).clamp(0, width));
+        let error = (MODEL_ERROR * MODEL_ERROR) as f32;
         for j in 0..SIDE {
             let row = top + j as isize;
-            let dy2 = (row as f64 - y).powi(2);
-            if !(0..height).contains(&row) || dy2 >= WITHIN_PX * WITHIN_PX {
+            let chord2 = WITHIN_PX * WITHIN_PX - (row as f64 - y).powi(2);
+            if !(0..height).contains(&row) || chord2 <= 0.0 {
                 continue;
             }
-            let Some(light) = total.row(row, from as usize, to as usize) else { continue };
-            let (data, unusable) = (data.row(row as usize), unusable.row(row as usize));
-            for (column, &light) in (from..to).zip(&*light) {
-                if dy2 + (column as f64 - x).powi(2) >= WITHIN_PX * WITHIN_PX || unusable[column as usize] {
-                    continue;
-                }
-                let i = j * STRIDE + (column - left) as usize;
-                let seen = light.max(0.0);
-                let here = by_pixel.map(|v| v.at(column as usize, row as usize)).filter(|v| v.is_finite());
-                let error = MODEL_ERROR as f32 * seen;
-                pixels.value[i] = data[column as usize] - light + flux * own[i];
-                pixels.weight[i] = (here.unwrap_or(sky) + photons * seen + error * error).recip();
-                pixels.count += 1;
+            // Whole columns strictly within the circle.
+            let first = ((x - chord2.sqrt()).floor() as isize + 1).clamp(from, to);
+            let until = ((x + chord2.sqrt()).ceil() as isize).clamp(first, to);
+            let columns = first as usize..until as usize;
+            let Some(light) = total.row(row, columns.start, columns.end) else { continue };
+            let data = &data.row(row as usize)[columns.clone()];
+            let unusable = &unusable.row(row as usize)[columns.clone()];
+            let at = j * STRIDE + (first - left) as usize;
+            let own = &own[at..at + data.len()];
+            let values = &mut pixels.value[at..at + data.len()];
+            let weights = &mut pixels.weight[at..at + data.len()];
+            for (((value, &data), &light), &own) in values.iter_mut().zip(data).zip(&*light).zip(own) {
+                *value = data - light + flux * own;
             }
+            let inverse = |sky: f32, light: f32, unusable: bool| {
+                let seen = light.max(0.0);
+                if unusable { 0.0 } else { (sky + photons * seen + error * seen * seen).recip() }
+            };
+            match by_pixel {
+                None => {
+                    for ((weight, &light), &unusable) in weights.iter_mut().zip(&*light).zip(unusable) {
+                        *weight = inverse(sky, light, unusable);
+                    }
+                }
+                Some(variance) => {
+                    let variance = &variance.row(row as usize)[columns];
+                    for (((weight, &light), &unusable), &v) in
+                        weights.iter_mut().zip(&*light).zip(unusable).zip(variance)
+                    {
+                        *weight = inverse(if v.is_finite() { v } else { sky }, light, unusable);
+                    }
+                }
+            }
+            pixels.count += unusable.iter().filter(|unusable| !**unusable).count();
         }
         pixels
     }
@@ -218,21 +239,26 @@ impl Fitter<'_> {
         }
     }
 
-    /// The bank's model of least chi^2 over the shape bands; `None` where one of them has too few pixels.
-    fn best_profile(&self, at: (f64, f64), pixels: &PerBand<Option<Box<Pixels>>>) -> Option<Model> {
-        let mut gain = [0.0; MODELS];
+    /// The bank's model of least chi^2 over the shape bands, of those that are asked; `None` where one of them has too few pixels.
+    fn best_profile(
+        &self,
+        at: (f64, f64),
+        pixels: &PerBand<Option<Box<Pixels>>>,
+        asked: impl Fn(usize) -> bool,
+    ) -> Option<Model> {
+        let mut gain: [f64; MODELS] = std::array::from_fn(|k| if asked(k) { 0.0 } else { f64::NEG_INFINITY });
         for &b in self.shape_bands {
             let pixels = pixels[b].as_ref().filter(|p| p.count >= FEWEST_PIXELS)?;
             let (x, y) = self.prepared.to_band[b].apply(at.0, at.1);
             let first = (pixels.left as f64 - x, pixels.top as f64 - y);
-            for (k, gain) in gain.iter_mut().enumerate() {
+            for (k, gain) in gain.iter_mut().enumerate().filter(|(_, gain)| **gain > f64::NEG_INFINITY) {
                 let mut model = [0.0; GRID];
                 draw(self.bank, self.psf, &Model::of_bank(k), b, at, first, (STRIDE, SIDE), &mut model);
                 let (along, length) = pixels.sums(&model);
                 *gain += along * along / length;
             }
         }
-        if self.shape_bands.is_empty() || gain.iter().any(|g| !g.is_finite()) {
+        if self.shape_bands.is_empty() || gain.iter().any(|g| g.is_nan()) {
             return None;
         }
         // Of equals the first.
