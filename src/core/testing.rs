@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::catalog::{Catalog, Provenance, Row, class};
+use crate::catalog::{Catalog, ModelType, Provenance, Row, SourceModel, class};
 use crate::frame::{ImageId, Plane};
 use crate::outcome::{BandQuality, Finished, Outcome, Products, Reason, Rejection, Stage};
 use crate::survey::Survey;
@@ -45,6 +45,7 @@ pub fn catalog_of(rows: usize) -> Catalog {
         star_prob: [None, Some(0.25), None, Some(0.75)][i % 4],
         classification: [None, Some(class::GALAXY), None, Some(class::STAR)][i % 4],
         primary: i.is_multiple_of(3),
+        model: source_model(i),
         ..Row::default()
     };
     let provenance = Provenance {
@@ -57,6 +58,27 @@ pub fn catalog_of(rows: usize) -> Catalog {
         software_version: "0.1.0".into(),
     };
     Catalog { provenance, rows: (0..rows).map(row).collect() }
+}
+
+/// Of row `i`, from 0: none of every fifth; then a point source, an exponential and a de Vaucouleurs profile in turn, the
+/// last a child of row 0.
+fn source_model(i: usize) -> Option<SourceModel> {
+    let model_type = ModelType::ALL[i % 3];
+    let extent = |value: f32| if model_type == ModelType::PointSource { f32::NAN } else { value };
+    (i % 5 != 4).then(|| SourceModel {
+        parent_id: (model_type == ModelType::DeVaucouleurs).then_some(1 << 20),
+        children: if i == 0 { 7 } else { 0 },
+        flux: [i as f32, 1.5, 2.5, f32::NAN, 4.5],
+        flux_err: [0.5; 5],
+        model_type,
+        radius: extent(1.25),
+        radius_err: extent(0.25),
+        axis_ratio: extent(0.5),
+        axis_ratio_err: extent(0.125),
+        theta: extent(-30.0),
+        theta_err: extent(2.0),
+        blendedness: 0.75,
+    })
 }
 
 /// 70x64 px and so many rows.

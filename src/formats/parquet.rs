@@ -78,7 +78,7 @@ fn write(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, ParquetError>
             // Each arm: a cell of this kind (null or not), or `None` for a cell of another kind.
             match column.kind {
                 Kind::I64 => table.write::<Int64Type>(&mut group, |v| match v {
-                    Value::I64(v) => Some(Some(v)),
+                    Value::I64(v) => Some(v),
                     _ => None,
                 }),
                 Kind::I32 => table.write::<Int32Type>(&mut group, |v| match v {
@@ -98,7 +98,7 @@ fn write(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, ParquetError>
                     _ => None,
                 }),
                 Kind::Text => table.write::<ByteArrayType>(&mut group, |v| match v {
-                    Value::Text(v) => Some(Some(ByteArray::from(v))),
+                    Value::Text(v) => Some(v.map(ByteArray::from)),
                     _ => None,
                 }),
             }?;
@@ -243,6 +243,14 @@ for name, n in (("some", 50), ("none", 0)):
         assert row["starProb"] == (None if i % 2 == 0 else 0.25 if i % 4 == 1 else 0.75), row
         assert row["classification"] == (None if i % 2 == 0 else 3 if i % 4 == 1 else 6), row
         assert row["halfLightRadius"] is None and row["midpointMjdTai"] == 53000.25, row
+        kind = None if i % 5 == 4 else ("psf", "exp", "dev")[i % 3]
+        assert row["modelType"] == kind and row["nChildren"] == (None if kind is None else 7 * (i == 0)), row
+        assert row["parentId"] == (1 << 20 if kind == "dev" else None), row
+        assert row["modelFlux_u"] == (None if kind is None else i) and row["modelFlux_i"] is None, row
+        assert row["blendedness"] == (None if kind is None else 0.75), row
+        extended = kind in ("exp", "dev")
+        for name, value in (("Radius", 1.25), ("RadiusErr", .25), ("AxisRatio", .5), ("AxisRatioErr", .125), ("Theta", -30), ("ThetaErr", 2)):
+            assert row["model" + name] == (value if extended else None), row
 "#,
             dir.path(),
         );

@@ -21,6 +21,7 @@ const PUBLISHED: &[(&str, &str)] = &[
     ("image-v1.1.avsc", "306b18ab0eedd30e"),
     ("mask-v1.0.avsc", "ac29c4727a2ff2a9"),
     ("source-v1.0.avsc", "d710e060b22b5f42"),
+    ("source-v1.1.avsc", "2618cbcb562c1cc8"),
 ];
 
 fn at(path: &str) -> PathBuf {

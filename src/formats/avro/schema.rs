@@ -11,7 +11,7 @@ use twinpeak_core::catalog::{self, Column, Kind};
 use twinpeak_core::survey::Survey;
 
 /// Version of the sources' schema.
-pub const SOURCE_VERSION: &str = "1.0";
+pub const SOURCE_VERSION: &str = "1.1";
 /// Version of the masks' schema.
 pub const MASK_VERSION: &str = "1.0";
 /// Version of the end-of-image record's schema.

@@ -69,12 +69,12 @@ fn assert_same(found: &Avro, expected: &Avro) {
 fn expected(catalog: &Catalog, row: &Row) -> Avro {
     let cell = |column: &Column| {
         let value = match (column.get)(catalog, row) {
-            Value::I64(v) => Some(Avro::Long(v)),
+            Value::I64(v) => v.map(Avro::Long),
             Value::I32(v) => v.map(Avro::Int),
             Value::F64(v) => v.map(Avro::Double),
             Value::F32(v) => v.map(Avro::Float),
             Value::Bool(v) => Some(Avro::Boolean(v)),
-            Value::Text(v) => Some(Avro::String(v.to_owned())),
+            Value::Text(v) => v.map(|v| Avro::String(v.to_owned())),
         };
         match (column.nullable, value) {
             (true, None) => Avro::Union(0, Box::new(Avro::Null)),
