@@ -23,18 +23,27 @@ pub struct ProcessArgs {
     /// Write each catalogue as Avro too (IMAGE.catalog.avro)
     #[arg(long)]
     pub avro: bool,
+    /// Write the models of all objects and what they leave (IMAGE.residual.fits, IMAGE.residual.png)
+    #[arg(long)]
+    pub residual: bool,
+    /// Write each band's PSF in PSFEx's format (IMAGE.psf-BAND.fits)
+    #[arg(long)]
+    pub psf: bool,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
 
 impl ProcessArgs {
-    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`.
+    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`, and so are `--residual` and `--psf`.
     ///
     /// # Errors
     /// [`ConfigError`]
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let layers = self.config.layers().flag("--avro", "output.avro", self.avro.then(|| "true".to_owned()));
+        let wanted = |asked: bool| asked.then(|| "true".to_owned());
+        let layers = self.config.layers().flag("--avro", "output.avro", wanted(self.avro));
+        let layers = layers.flag("--residual", "output.residual", wanted(self.residual));
+        let layers = layers.flag("--psf", "output.psf", wanted(self.psf));
         layers.flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned())).load()
     }
 }

@@ -122,7 +122,7 @@ fn one(
         classification: None,
         primary: is_primary(view, here),
         flags,
-        model: scene.as_ref().map(|facts| model::published(facts, id)),
+        model: scene.as_ref().map(|facts| model::published(facts, &photometry.kron_correction(), id)),
     };
     Measured { row, input, scene, centre }
 }

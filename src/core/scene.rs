@@ -17,6 +17,7 @@ mod facts;
 mod fit;
 pub mod fourier;
 mod halo;
+mod images;
 mod matrix;
 mod others;
 mod region;
@@ -30,6 +31,7 @@ pub use bank::{Coefficients, ModelBank};
 pub use drive::model;
 pub use errors::ModelErrors;
 pub use facts::{ModelKind, SceneFacts};
+pub use images::SceneImages;
 pub use others::{Light, Others};
 pub use region::Region;
 pub use render::{LONGEST, Window};
@@ -66,6 +68,8 @@ pub struct Scene<'a> {
     pub unusable: PerBand<Plane<bool>>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
+    /// Light of a bright star that the PSF's stamp does not hold, as a share of what it holds; NaN where too few stars show it.
+    pub halo_share: PerBand<f64>,
     /// What was spent.
     pub work: Work,
     noise: PerBand<Noise>,
@@ -190,6 +194,7 @@ impl<'a> Scene<'a> {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),
                 nmgy_per_electron: frame.bands[b].nmgy_per_electron(),
             }),
+            halo_share: [f64::NAN; BANDS],
             work: Work::default(),
             shape_bands: prepared.shape_bands(survey),
             cells: Cells::new(frame.width(), frame.height()),

@@ -320,15 +320,24 @@ fn models(survey: &Survey) -> Vec<Column> {
         ),
     ];
     type GetBand = fn(&SourceModel) -> &PerBand<f32>;
-    let per_band: [(&str, &str, &'static str, GetBand); 2] = [
-        ("modelFlux", "phot.flux", "Total flux of the best model, one shape in all bands", |m| &m.flux),
-        ("modelFluxErr", "stat.error;phot.flux", "Error of modelFlux, with the share of neighbours", |m| &m.flux_err),
+    let per_band: [(&str, &str, &str, &'static str, GetBand); 3] = [
+        ("modelFlux", "nmgy", "phot.flux", "Total flux of the best model, one shape in all bands", |m| &m.flux),
+        ("modelFluxErr", "nmgy", "stat.error;phot.flux", "Error of modelFlux, with the share of neighbours", |m| {
+            &m.flux_err
+        }),
+        (
+            "kronCorr",
+            "",
+            "phot.flux;arith.factor",
+            "kronFlux times this is total: all light of the best model over what the Kron aperture holds of it",
+            |m| &m.kron_corr,
+        ),
     ];
-    for (name, ucd, doc, get) in per_band {
+    for (name, unit, ucd, doc, get) in per_band {
         for b in survey.planes() {
             let band = survey.band(b);
             let ucd = format!("{ucd};em.opt.{}", band.to_uppercase());
-            all.push(column(format!("{name}_{band}"), Kind::F32, true, "nmgy", ucd, doc, move |_, r| {
+            all.push(column(format!("{name}_{band}"), Kind::F32, true, unit, ucd, doc, move |_, r| {
                 Value::F32(r.model.as_ref().and_then(|m| finite(get(m)[b])))
             }));
         }
@@ -402,6 +411,6 @@ mod tests {
         };
         let (all, four) = (of(r#"bands = ["u", "g", "r", "i", "z"]"#), of(r#"bands = ["", "g", "r", "i", "z"]"#));
         let without_u: Vec<_> = all.iter().filter(|name| !name.ends_with("_u")).cloned().collect();
-        assert!(four == without_u && all.len() == four.len() + 9);
+        assert!(four == without_u && all.len() == four.len() + 10);
     }
 }

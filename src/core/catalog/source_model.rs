@@ -27,6 +27,8 @@ pub struct SourceModel {
     pub theta: f32,
     /// Standard error of `theta`, deg.
     pub theta_err: f32,
+    /// What `kron_flux` is multiplied by to be total: all of the model's light over what the Kron aperture holds of it.
+    pub kron_corr: PerBand<f32>,
     /// Share of others' light in the footprint before it was taken away, 0..1.
     pub blendedness: f32,
 }

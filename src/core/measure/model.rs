@@ -1,10 +1,11 @@
 //! What the scene knows of an object, in the units and angles in which it is published.
 
 use crate::catalog::{MAX_NUMBER, ModelType, SourceModel};
+use crate::frame::PerBand;
 use crate::scene::{ModelKind, SceneFacts};
 
-/// The published model of the row `source_id`, whose parent is of the same image.
-pub(super) fn published(facts: &SceneFacts, source_id: i64) -> SourceModel {
+/// The published model of the row `source_id`, whose parent is of the same image, with the correction of its Kron flux.
+pub(super) fn published(facts: &SceneFacts, kron_corr: &PerBand<f64>, source_id: i64) -> SourceModel {
     let (model_type, is_elliptical) = match facts.model {
         ModelKind::Point => (ModelType::PointSource, false),
         ModelKind::Exponential => (ModelType::Exponential, false),
@@ -26,6 +27,7 @@ pub(super) fn published(facts: &SceneFacts, source_id: i64) -> SourceModel {
         axis_ratio_err: of_extent(axes.ratio_err),
         theta: of_extent(axes.theta_deg),
         theta_err: of_extent(axes.theta_err_deg),
+        kron_corr: kron_corr.map(|c| c as f32),
         blendedness: facts.blendedness as f32,
     }
 }
@@ -85,12 +87,12 @@ mod tests {
     fn a_parent_is_the_row_of_its_number() {
         let image = ImageId::new("003918-3-0213").unwrap();
         let of = |number| source_id("sdss", &image, number);
-        assert_eq!(published(&facts(ModelKind::Point), of(77)).parent_id, Some(of(3)));
+        assert_eq!(published(&facts(ModelKind::Point), &[1.05; BANDS], of(77)).parent_id, Some(of(3)));
     }
 
     #[test]
     fn an_ellipse_has_the_axes_and_angle_of_its_components() {
-        let made = published(&facts(ModelKind::EllipticalDeVaucouleurs), 5);
+        let made = published(&facts(ModelKind::EllipticalDeVaucouleurs), &[1.05; BANDS], 5);
         // e = 1/3 at 45 deg: b/a = 1/2.
         assert!((made.axis_ratio - 0.5).abs() < 1e-6 && (made.theta - 45.0).abs() < 1e-4, "{made:?}");
         assert_eq!((made.model_type, made.radius, made.children), (ModelType::DeVaucouleurs, 2.5, 2));
@@ -119,9 +121,9 @@ mod tests {
 
     #[test]
     fn what_a_model_does_not_have_is_not_a_number() {
-        let point = published(&facts(ModelKind::Point), 5);
+        let point = published(&facts(ModelKind::Point), &[1.05; BANDS], 5);
         assert!([point.radius, point.radius_err, point.axis_ratio, point.theta].iter().all(|v| v.is_nan()));
-        let round = published(&facts(ModelKind::Exponential), 5);
+        let round = published(&facts(ModelKind::Exponential), &[1.05; BANDS], 5);
         assert!(round.axis_ratio == 1.0 && round.theta.is_nan() && round.axis_ratio_err.is_nan());
         assert!(round.flux[2].is_nan() && round.flux[3] == 4.0);
     }

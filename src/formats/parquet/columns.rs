@@ -102,7 +102,11 @@ mod tests {
 
     fn written(rows: usize) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), parquet_table(&catalog_of(rows), &catalog::columns(&sdss())).unwrap()).unwrap();
+        std::fs::write(
+            file.path(),
+            parquet_table(&catalog_of(rows), &catalog::columns(&sdss()), &Default::default()).unwrap(),
+        )
+        .unwrap();
         file
     }
 
