@@ -46,6 +46,8 @@ pub mod flag {
     pub const SCENE_BOUND: u32 = 32768;
     /// The core is saturated in at least one shape band, marked so or not: what is known is from the wings.
     pub const CORE_SATURATED: u32 = 65536;
+    /// Part of a large galaxy, its parent: a knot or an arm. Never primary.
+    pub const PART: u32 = 131_072;
 }
 
 /// One source. Fluxes in nMgy, positions in 0-based reference pixels.

@@ -47,7 +47,8 @@ impl<'a> Detections<'a> {
         let splines = Splines::new(&prepared.frame);
         let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);
         let profiles = Profiles::new(&psf);
-        let mut scene = scene::model(prepared, survey, &psf, &footprints, &shapes);
+        let mut scene = scene::model(prepared, survey, &psf, &mut footprints, &mut shapes);
+        scene.name_knots(&footprints, &detection);
         scene.name_rows(&mut footprints, &detection);
         scene.measure_shapes(&mut shapes);
         Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles, scene }

@@ -1,5 +1,6 @@
 //! From a plane of scores to footprints: connected components, deblending, bounds.
 
+mod absorb;
 pub mod calibrate;
 mod components;
 mod deblend;

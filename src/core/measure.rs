@@ -67,7 +67,7 @@ fn one(
     let position = position::measure(view, footprint.number, shape);
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let scene = view.scene.map(|scene| scene.facts(footprint, view.segmentation));
-    let shared = view.scene.map_or([1.0; BANDS], |scene| scene.point_errors(scene.index_of(footprint.number)).shared);
+    let shared = scene.as_ref().map_or([1.0; BANDS], |scene| scene.point_shared);
     let psf = cutout.point_source;
     let psf_error: PerBand<f64> = std::array::from_fn(|b| psf[b].error * shared[b].sqrt());
     // What is not known of neighbours is as much of an aperture's flux.
@@ -120,7 +120,7 @@ fn one(
         star_prob: None,
         star_prob_err: None,
         classification: None,
-        primary: is_primary(view, here),
+        primary: is_primary(view, here) && flags & flag::PART == 0,
         flags,
         model: scene.as_ref().map(|facts| model::published(facts, &photometry.kron_correction(), id)),
     };

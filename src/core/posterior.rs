@@ -7,8 +7,10 @@
 //! The nets (A+Vr, calibrated) and the profile likelihood (EB) judge the same pixels, so they are averaged; colours are
 //! other pixels' doing, so they add.
 
+mod frame_shares;
 mod mixture;
 
+pub use frame_shares::FrameShares;
 pub use mixture::ProfileMixture;
 pub use mixture::relative_likelihoods;
 
@@ -40,20 +42,44 @@ impl Posterior {
     /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without
     /// colours or a fit of profiles the others decide.
     pub fn star_probability(&self, answer: &[f32], known: &Measurements) -> Option<StarProbability> {
+        self.star_probability_in(&FrameShares::default(), answer, known)
+    }
+
+    /// The same in a frame of these shares: they move nets and profiles alike, since both were calibrated where the
+    /// bundle's shares hold.
+    pub fn star_probability_in(
+        &self,
+        frame: &FrameShares,
+        answer: &[f32],
+        known: &Measurements,
+    ) -> Option<StarProbability> {
         let (&colour, seeds) = answer.split_last()?;
         if seeds.is_empty() || !known.mag.is_finite() || answer.iter().any(|v| !v.is_finite()) {
             return None;
         }
         let profiles = self.profiles.log_odds(&known.chi2, known.sn, known.mag);
         let colour = if known.colour_inputs().is_some() { colour } else { 0.0 };
+        let here = frame.log_odds(known.mag);
         let of = |score: f32| -> Option<f32> {
             let nets = self.nets.log_odds(score, known.mag)?;
             let shape = profiles.map_or(nets, |p| self.nets_weight * nets + (1.0 - self.nets_weight) * p);
-            Some(probability(shape + colour))
+            Some(probability(shape + colour + here))
         };
         probability_of(seeds, of)
     }
+
+    /// The probability of an object whose core is saturated, by its wings alone, which is what the profiles were fitted
+    /// to; `None` where they do not say that it is a star. That a galaxy fits them better is no proof: halos and bleeding
+    /// spoil a star's wings, and no net has learned what is left.
+    pub fn by_wings(&self, frame: &FrameShares, known: &Measurements) -> Option<StarProbability> {
+        let log_odds = self.profiles.log_odds(&known.chi2, known.sn, known.mag)? + frame.log_odds(known.mag);
+        let value = probability(log_odds);
+        (value >= WINGS_DECIDE).then_some(StarProbability { value, error: 0.0 })
+    }
 }
+
+/// Wings decide at odds of nine to one.
+const WINGS_DECIDE: f32 = 0.9;
 
 /// Log-odds of star by magnitude and ensemble score, learned without labels (see `learn`): a table on a grid,
 /// read by bilinear interpolation.

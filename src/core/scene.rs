@@ -11,20 +11,31 @@
 
 pub mod bank;
 mod cells;
+mod contest;
+mod corrected;
 mod drive;
+pub mod ellipse;
 mod errors;
 mod facts;
 mod fit;
 pub mod fourier;
+mod fragments;
 mod halo;
+mod hidden;
 mod images;
+mod knots;
 mod matrix;
 mod others;
+mod prune;
 mod region;
 mod render;
+mod residual;
 mod rows;
+mod saturated;
 mod solve;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod work;
 
 pub use bank::{Coefficients, ModelBank};
@@ -35,11 +46,13 @@ pub use images::SceneImages;
 pub use others::{Light, Others};
 pub use region::Region;
 pub use render::{LONGEST, Window};
+pub use saturated::Core;
 pub use solve::{Profiles, TOUCHES_PX};
 pub use sweep::SweepKind;
 pub use work::Work;
 
 use cells::Cells;
+use corrected::Corrected;
 
 use crate::cutout::{HALF_LIGHT_RADII_PX, Noise};
 use crate::frame::{BANDS, PerBand, Plane, mask};
@@ -66,6 +79,8 @@ pub struct Scene<'a> {
     pub total: PerBand<Plane<f32>>,
     /// Pixels that enter no fit.
     pub unusable: PerBand<Plane<bool>>,
+    /// Saturated cores, which enter no fit.
+    pub cores: Vec<Core>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
     /// Light of a bright star that the PSF's stamp does not hold, as a share of what it holds; NaN where too few stars show it.
@@ -75,8 +90,8 @@ pub struct Scene<'a> {
     noise: PerBand<Noise>,
     shape_bands: Vec<usize>,
     cells: Cells,
-    /// Whether the data are not the frame's own pixels: halos or a sky were taken from them.
-    is_corrected: bool,
+    /// Where the data are not the frame's own pixels: halos or a sky were taken from them.
+    corrected: Corrected,
     /// By number of a row, less 1, the index of its object.
     rows: Vec<usize>,
     /// By index, the number of the row, or 0.
@@ -189,6 +204,7 @@ impl<'a> Scene<'a> {
             data: std::array::from_fn(|b| frame.bands[b].pixels.map(|v| if v.is_finite() { v } else { 0.0 })),
             total: std::array::from_fn(|_| Plane::filled(frame.width(), frame.height(), 0.0)),
             unusable: std::array::from_fn(|b| frame.bands[b].mask.map(|bits| bits & mask::UNUSABLE != 0)),
+            cores: Vec::new(),
             objects: Vec::new(),
             noise: std::array::from_fn(|b| Noise {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),
@@ -198,7 +214,7 @@ impl<'a> Scene<'a> {
             work: Work::default(),
             shape_bands: prepared.shape_bands(survey),
             cells: Cells::new(frame.width(), frame.height()),
-            is_corrected: false,
+            corrected: Corrected::new(frame.width(), frame.height()),
             rows: Vec::new(),
             numbers: Vec::new(),
             children: Vec::new(),

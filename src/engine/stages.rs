@@ -17,7 +17,7 @@ use twinpeak_core::measure::{self, Measured};
 use twinpeak_core::outcome::{
     BandQuality, Finished, FramePsf, ModelIdentity, Outcome, Products, Reason, Rejection, Requested, Requests, Stage,
 };
-use twinpeak_core::posterior::StarProbability;
+use twinpeak_core::posterior::{FrameShares, StarProbability};
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::reference::ReferenceCatalog;
@@ -347,9 +347,15 @@ fn provenance(model: &ModelIdentity, survey: &str, frame: &twinpeak_core::frame:
 pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended<R>> {
     let Classified { extracted: Extracted { frame, mut products, measured }, answers } = classified;
     let answer_len = answers.len() / measured.len().max(1);
+    let posterior = &models.recipe.posterior;
+    let shares = FrameShares::learn(&posterior.profiles, measured.iter().map(|m| &m.1));
     for ((index, measured), answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
-        let probability = models.recipe.posterior.star_probability(answer, &measured);
-        classify(&mut products.catalog.rows[index], probability);
+        let row = &mut products.catalog.rows[index];
+        let probability = match row.flags & flag::CORE_SATURATED {
+            0 => posterior.star_probability_in(&shares, answer, &measured),
+            _ => posterior.by_wings(&shares, &measured),
+        };
+        classify(row, probability);
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }

@@ -78,6 +78,7 @@ mod tests {
             half_light_radius_err_px: 0.2,
             ellipticity: (0.0, 1.0 / 3.0),
             ellipticity_err: (0.01, 0.02),
+            point_shared: [1.0; BANDS],
             blendedness: 0.25,
             flags: 0,
         }

@@ -46,9 +46,9 @@ impl Scene<'_> {
         self.errors_as(i, &self.objects[i].model)
     }
 
-    /// Errors of object `i` as if it were a point source.
-    pub fn point_errors(&self, i: usize) -> ModelErrors {
-        self.errors_as(i, &Model::Point)
+    /// Errors of object `i` as if it were a point source; `known` are those of its model.
+    pub fn point_errors(&self, i: usize, known: &ModelErrors) -> ModelErrors {
+        if self.objects[i].model == Model::Point { *known } else { self.errors_as(i, &Model::Point) }
     }
 
     fn errors_as(&self, i: usize, model: &Model) -> ModelErrors {
@@ -77,6 +77,17 @@ impl Scene<'_> {
             errors.ln_radius = covariance.at(unknowns - 1, unknowns - 1).sqrt();
         }
         errors
+    }
+
+    /// Flux over its error in each shape band, places known: what the data say for the object being there at all. NaN where
+    /// a band has no pixels for it.
+    pub(super) fn significance(&self, i: usize) -> Vec<f64> {
+        let (neighbours, object) = (self.sharers(i), &self.objects[i]);
+        let sn = |&b: &usize| {
+            let known = self.information(i, &object.model, &neighbours, 0, b);
+            known.map_or(f64::NAN, |band| object.flux_nmgy[b] / band.flux_variance.sqrt())
+        };
+        self.shape_bands.iter().map(sn).collect()
     }
 
     /// The neighbours that share most light with an object, first of all.

@@ -29,6 +29,8 @@ pub struct SceneFacts {
     pub ellipticity: (f64, f64),
     /// Standard errors of both; NaN of round models.
     pub ellipticity_err: (f64, f64),
+    /// By how much the variance of its flux as a point source grew for neighbours.
+    pub point_shared: PerBand<f64>,
     /// Share of others' light within the object's footprint before subtraction, 0..1.
     pub blendedness: f64,
     /// [`crate::catalog::flag`] bits that the scene has to say.
@@ -96,6 +98,7 @@ impl Scene<'_> {
             half_light_radius_err_px: radius * ln_radius_err,
             ellipticity,
             ellipticity_err,
+            point_shared: self.point_errors(i, &errors).shared,
             blendedness: self.blendedness(i, footprint, segmentation),
             flags: object.flags,
         }

@@ -59,7 +59,7 @@ impl Fourier {
     pub fn forward(&self, s: &mut Spectrum) {
         assert_eq!(s.side, self.side, "a transform has one side");
         for _ in 0..2 {
-            self.down_columns(s);
+            self.down_columns(&mut s.re, &mut s.im, self.side);
             transpose(s);
         }
     }
@@ -76,14 +76,37 @@ impl Fourier {
         s.re.iter_mut().chain(&mut s.im).for_each(|v| *v *= scale);
     }
 
-    /// All columns at once: a butterfly is of two rows, so that its inner loop runs along both.
-    fn down_columns(&self, s: &mut Spectrum) {
+    /// The way back of what is needed alone: the square of side `2 reach + 1` about the first pixel, row by row, as real
+    /// and imaginary parts.
+    ///
+    /// # Panics
+    /// For a square of another side.
+    pub fn inverse_about(&self, s: &mut Spectrum, reach: usize) -> (Vec<f64>, Vec<f64>) {
+        assert_eq!(s.side, self.side, "a transform has one side");
+        let (n, needed) = (self.side, 2 * reach + 1);
+        std::mem::swap(&mut s.re, &mut s.im);
+        self.down_columns(&mut s.re, &mut s.im, n);
+        let place = |v: usize| (v + n - reach) % n;
+        let turned = |from: &[f64]| -> Vec<f64> {
+            (0..n).flat_map(|x| (0..needed).map(move |y| from[place(y) * n + x])).collect()
+        };
+        let (mut re, mut im) = (turned(&s.re), turned(&s.im));
+        self.down_columns(&mut re, &mut im, needed);
+        let scale = 1.0 / (n * n) as f64;
+        let back = |from: &[f64]| -> Vec<f64> {
+            (0..needed).flat_map(|y| (0..needed).map(move |x| scale * from[place(x) * needed + y])).collect()
+        };
+        (back(&im), back(&re))
+    }
+
+    /// All of so many columns at once: a butterfly is of two rows, so that its inner loop runs along both.
+    fn down_columns(&self, re: &mut [f64], im: &mut [f64], columns: usize) {
         let n = self.side;
         for (i, &j) in self.reversed.iter().enumerate() {
             if i < j {
-                for x in 0..n {
-                    s.re.swap(i * n + x, j * n + x);
-                    s.im.swap(i * n + x, j * n + x);
+                for values in [&mut *re, &mut *im] {
+                    let (above, below) = values.split_at_mut(j * columns);
+                    above[i * columns..][..columns].swap_with_slice(&mut below[..columns]);
                 }
             }
         }
@@ -92,11 +115,12 @@ impl Fourier {
             for block in (0..n).step_by(2 * half) {
                 for k in 0..half {
                     let (c, d) = self.twiddles[k * (n / (2 * half))];
-                    let (upper, lower) = ((block + k) * n, (block + k + half) * n);
-                    let (re_up, re_low) = s.re.split_at_mut(lower);
-                    let (im_up, im_low) = s.im.split_at_mut(lower);
-                    let rows = re_up[upper..upper + n].iter_mut().zip(&mut re_low[..n]);
-                    for ((a, b), (p, q)) in rows.zip(im_up[upper..upper + n].iter_mut().zip(&mut im_low[..n])) {
+                    let (upper, lower) = ((block + k) * columns, (block + k + half) * columns);
+                    let (re_up, re_low) = re.split_at_mut(lower);
+                    let (im_up, im_low) = im.split_at_mut(lower);
+                    let rows = re_up[upper..][..columns].iter_mut().zip(&mut re_low[..columns]);
+                    let im_rows = im_up[upper..][..columns].iter_mut().zip(&mut im_low[..columns]);
+                    for ((a, b), (p, q)) in rows.zip(im_rows) {
                         let (r, i) = (*b * c - *q * d, *b * d + *q * c);
                         (*b, *q) = (*a - r, *p - i);
                         (*a, *p) = (*a + r, *p + i);
@@ -140,6 +164,11 @@ mod tests {
                 im += a * angle.sin() + b * angle.cos();
             }
             assert!((t.re[v * 64 + u] - re).abs() < 1e-9 && (t.im[v * 64 + u] - im).abs() < 1e-9, "{u} {v}");
+        }
+        let (re, im) = SIDE_64.inverse_about(&mut t.clone(), 5);
+        for i in 0..11 * 11 {
+            let at = (i / 11 + 59) % 64 * 64 + (i % 11 + 59) % 64;
+            assert!((re[i] - s.re[at]).abs() < 1e-12 && (im[i] - s.im[at]).abs() < 1e-12, "{i}");
         }
         SIDE_64.inverse(&mut t);
         let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);

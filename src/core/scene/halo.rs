@@ -129,7 +129,7 @@ impl Scene<'_> {
             }
         });
         self.data[b] = data;
-        self.is_corrected = true;
+        self.corrected.mark(self.in_band(b, self.objects[i].at()), TO_PX as f64);
     }
 
     /// Every pixel of the frame within the halo's reach of object `i`, with its distance.
@@ -175,7 +175,7 @@ impl Scene<'_> {
             .collect();
         for (data, sky) in self.data.iter_mut().zip(&skies) {
             if let Some(sky) = sky {
-                self.is_corrected = true;
+                self.corrected.mark_all();
                 data.pixels_mut().iter_mut().zip(sky.pixels()).for_each(|(d, s)| *d -= s);
             }
         }

@@ -52,7 +52,7 @@ impl Others<'_> {
 
     /// Whether there is anything to take.
     pub fn is_nothing(&self) -> bool {
-        self.objects.is_empty() && !self.scene.is_corrected
+        self.objects.is_empty() && self.scene.corrected.is_nowhere()
     }
 
     /// Light of others on a grid of at most 64 px a side whose first pixel is at position `first` of the band, between
@@ -73,7 +73,7 @@ impl Others<'_> {
         }
         let variance = self.variance(band, &value);
         let mut any = variance.is_some();
-        if self.scene.is_corrected {
+        if self.scene.corrected.touches(first, size) {
             let (x0, y0) = (first.0.floor(), first.1.floor());
             let (tx, ty) = ((first.0 - x0) as f32, (first.1 - y0) as f32);
             for (i, v) in value.iter_mut().enumerate() {
@@ -118,7 +118,8 @@ impl Others<'_> {
         }
         let variance = self.variance(band, &value);
         let mut any = variance.is_some();
-        if self.scene.is_corrected {
+        let first = (window.left as f64, window.top as f64);
+        if self.scene.corrected.touches(first, (window.width, window.height)) {
             for (i, v) in value.iter_mut().enumerate() {
                 let (x, y) = (window.left + (i % window.width) as isize, window.top + (i / window.width) as isize);
                 let taken = self.scene.taken(band, x, y);

@@ -21,11 +21,6 @@ const NEAR_PX: f64 = 1.0;
 /// A new object's pixels lie within this of it, px.
 const WITHIN_PX: usize = 12;
 
-/// A galaxy of so many pixels...
-const LARGE_AREA_PX: usize = 800;
-/// ...and at least this half-light radius, px, has more than a model holds: arms, knots.
-const LARGE_RADIUS_PX: f64 = 1.9;
-
 impl Scene<'_> {
     /// Numbers all living objects, paints the new ones into the segmentation and adds their footprints. `detection` is
     /// the image on which peaks are told, sigma.
@@ -79,10 +74,8 @@ impl Scene<'_> {
                 self.children[parent] += 1;
             }
         }
-        let large = |footprint: &&Footprint| {
-            let model = &self.objects[rows[footprint.number as usize - 1]].model;
-            footprint.area_px > LARGE_AREA_PX && model.half_light_radius_px() >= LARGE_RADIUS_PX
-        };
+        let large =
+            |footprint: &&Footprint| self.is_large_galaxy(rows[footprint.number as usize - 1], footprint.area_px);
         self.unmodelled = footprints.objects.iter().filter(large).map(|footprint| footprint.number).collect();
         self.rows = rows;
     }
@@ -95,6 +88,9 @@ impl Scene<'_> {
             .into_par_iter()
             .map(|row| {
                 let object = &self.objects[self.rows[row]];
+                if object.flags & flag::CORE_SATURATED != 0 && row < shapes.len() {
+                    return None;
+                }
                 let from = shapes.get(row).map_or(object.at(), |shape| match shape.windowed {
                     true => (shape.x, shape.y),
                     false => object.at(),

@@ -43,16 +43,20 @@ impl Scene<'_> {
         }
     }
 
-    /// Fits the objects `which`: fluxes, then positions, then profiles, and again what has not settled, with what it
-    /// touches. At most seven sweeps.
-    pub fn solve(&mut self, which: &[usize], profiles: Profiles) {
+    /// First fits of the objects `which`: fluxes where they share light, then positions.
+    pub fn settle_positions(&mut self, which: &[usize]) -> Vec<usize> {
+        let shared: Vec<usize> = which.iter().copied().filter(|&i| !self.neighbours(i, SHARED_PX).is_empty()).collect();
+        self.sweep(&shared, SweepKind::FLUX);
+        self.sweep(which, SweepKind::POSITION)
+    }
+
+    /// Fits the objects `which`, whose positions are settled a first time: profiles, and again what has not settled, with
+    /// what it touches. At most five sweeps.
+    pub fn settle(&mut self, which: &[usize], profiles: Profiles) {
         let profile = match profiles {
             Profiles::Chosen => SweepKind::PROFILE,
             Profiles::Kept => SweepKind::POSITION,
         };
-        let shared: Vec<usize> = which.iter().copied().filter(|&i| !self.neighbours(i, SHARED_PX).is_empty()).collect();
-        self.sweep(&shared, SweepKind::FLUX);
-        self.sweep(which, SweepKind::POSITION);
         let mut active = self.sweep(which, profile);
         for kind in [SweepKind::POSITION, profile, SweepKind::POSITION, SweepKind::FLUX] {
             if active.is_empty() || self.work.is_spent() {
@@ -61,6 +65,12 @@ impl Scene<'_> {
             let touched = self.touching(&active);
             active = self.sweep(&touched, kind);
         }
+    }
+
+    /// Both, one after the other.
+    pub fn solve(&mut self, which: &[usize], profiles: Profiles) {
+        self.settle_positions(which);
+        self.settle(which, profiles);
     }
 
     /// Objects and all that they touch, by index.

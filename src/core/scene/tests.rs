@@ -162,3 +162,103 @@ fn a_stamp_is_a_model_wherever_it_is_drawn() {
         assert!((x - 60.3).abs() < 0.04, "model {k}: {x}");
     }
 }
+
+/// What measuring a sky gives, with models or as if there were none.
+fn measured(sky: &Sky, survey: &Survey, modelled: bool) -> Vec<crate::measure::Measured> {
+    let splines = crate::psf::Splines::new(&sky.prepared.frame);
+    let mut footprints = sky.footprints.clone();
+    let mut shapes = crate::measure::footprint_shapes(&sky.prepared, survey, &footprints);
+    let psf = gaussian_psf();
+    let mut scene = Scene::new(&sky.prepared, survey, psf.clone());
+    for (footprint, shape) in footprints.objects.iter().zip(&shapes) {
+        scene.insert(SceneObject::new((shape.x, shape.y), Some(footprint.number)));
+    }
+    let all: Vec<usize> = (0..scene.objects.len()).collect();
+    scene.start_fluxes(&all);
+    scene.solve(&all, Profiles::Chosen);
+    if modelled {
+        scene.name_rows(&mut footprints, &sky.detection);
+        scene.measure_shapes(&mut shapes);
+    }
+    let view = crate::cutout::FrameView {
+        prepared: &sky.prepared,
+        survey,
+        splines: &splines,
+        psf: &psf,
+        profiles: &crate::cutout::Profiles::new(&psf),
+        segmentation: &footprints.segmentation,
+        scene: modelled.then_some(&scene),
+    };
+    crate::measure::measure(&view, &footprints, &sky.detection, &shapes)
+}
+
+#[test]
+fn an_object_alone_is_measured_as_without_a_scene_bit_for_bit() {
+    let survey = sdss();
+    let place = |i: usize| (40.0 + 53.17 * (i % 8) as f64, 40.0 + 51.39 * (i / 8) as f64);
+    let sources: Vec<Source> = (0..64).map(place).map(|(x, y)| star(x, y, 30.0)).collect();
+    let sky = simulate(512, 512, &sources, 8);
+    let (with, without) = (measured(&sky, &survey, true), measured(&sky, &survey, false));
+    assert_eq!(with.len(), 64);
+    for (with, without) in with.iter().zip(&without) {
+        // NaN equals itself here.
+        assert_eq!(format!("{:?}", with.row), format!("{:?}", without.row));
+        assert_eq!((&with.input, with.centre), (&without.input, without.centre));
+        let facts = with.scene.as_ref().unwrap();
+        assert!(facts.blendedness < 1e-6 && facts.parent.is_none() && facts.children == 0, "{facts:?}");
+        assert!((facts.model_flux[2] / 30.0 - 1.0).abs() < 0.05, "{facts:?}");
+    }
+}
+
+#[test]
+fn blended_stars_are_measured_without_each_other() {
+    let survey = sdss();
+    let sources = pairs(49, 5.0, 20.0);
+    let sky = simulate(512, 512, &sources, 9);
+    let bias = |modelled: bool| {
+        let rows = measured(&sky, &survey, modelled);
+        let each = |flux: fn(&crate::catalog::Row) -> f32| {
+            let ratio = rows.iter().zip(&sources).map(|(m, s)| f64::from(flux(&m.row)) / s.flux - 1.0);
+            ratio.sum::<f64>() / sources.len() as f64
+        };
+        let offset = rows.iter().zip(&sources).map(|(m, s)| (m.row.x - s.x).hypot(m.row.y - s.y));
+        (each(|r| r.psf_flux[2]), each(|r| r.kron_flux[2]), offset.sum::<f64>() / sources.len() as f64)
+    };
+    let (before, after) = (bias(false), bias(true));
+    println!("psf, Kron, position: {before:?} -> {after:?}");
+    assert!(after.0.abs() < 0.005 && after.1.abs() < 0.05 && after.2 < 0.06, "{after:?}");
+    assert!(before.0.abs() > 4.0 * after.0.abs() && before.2 > 2.0 * after.2, "{before:?}");
+}
+
+#[test]
+fn a_new_object_has_a_number_pixels_and_a_parent() {
+    let survey = sdss();
+    let sources = [star(60.0, 60.0, 40.0), star(100.0, 60.0, 40.0)];
+    let sky = simulate(160, 128, &sources, 10);
+    let mut footprints = sky.footprints.clone();
+    let mut scene = solved(&sky, &survey, &[], Profiles::Kept);
+    for (i, s) in sources.iter().enumerate() {
+        let object = SceneObject { flux_nmgy: [40.0; BANDS], ..SceneObject::new((s.x, s.y), Some(i as u32 + 1)) };
+        scene.insert(object);
+    }
+    let child =
+        |at, flux, parent| SceneObject { flux_nmgy: [flux; BANDS], parent: Some(parent), ..SceneObject::new(at, None) };
+    scene.insert(child((103.0, 60.0), 10.0, 1));
+    let dead = scene.insert(child((80.0, 90.0), 10.0, 0));
+    scene.insert(child((57.0, 60.0), 30.0, 0));
+    scene.kill(dead);
+    scene.name_rows(&mut footprints, &sky.detection);
+    // By row and column: the one at 57 comes before that at 103.
+    assert_eq!(footprints.objects.len(), 4);
+    let third = &footprints.objects[2];
+    assert!(third.number == 3 && (third.x - 57.0).abs() < 1e-9 && third.area_px > 10, "{third:?}");
+    assert!(footprints.objects.iter().all(|f| f.flags & crate::catalog::flag::BLENDED != 0));
+    for f in &footprints.objects {
+        let area = footprints.segmentation.pixels().iter().filter(|n| **n == f.number).count();
+        assert_eq!(area, f.area_px, "{f:?}");
+    }
+    let facts: Vec<SceneFacts> = footprints.objects.iter().map(|f| scene.facts(f, &footprints.segmentation)).collect();
+    assert_eq!(facts.iter().map(|f| f.parent).collect::<Vec<_>>(), [None, None, Some(1), Some(2)]);
+    assert_eq!(facts.iter().map(|f| f.children).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    assert!(facts[3].blendedness > facts[1].blendedness, "{facts:?}");
+}

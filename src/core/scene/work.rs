@@ -4,11 +4,17 @@
 /// What one frame may spend: of 20,000 objects each has 1,000 stamps.
 const BUDGET_STAMPS: u64 = 20_000_000;
 
-/// Stamps that a frame's scene has drawn.
+/// What a frame's scene has cost, and what came of looking for hidden objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// So far.
+    /// Stamps drawn so far.
     pub stamps: u64,
+    /// Objects taken in from the residual.
+    pub found: usize,
+    /// Of these, those that one ellipse with their parent undid.
+    pub undone: usize,
+    /// Those that were no longer significant.
+    pub pruned: usize,
 }
 
 impl Work {

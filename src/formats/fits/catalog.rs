@@ -20,7 +20,7 @@ const NULL: i32 = i32::MIN;
 const LONG_NULL: i64 = i64::MIN;
 
 /// A FITS file with an empty primary HDU and one binary table, SOURCES. Null is NaN, TNULL for integers, and
-/// no text.
+/// NUL for text.
 /// Same catalogue, same bytes.
 ///
 /// # Errors
@@ -124,7 +124,9 @@ fn encode_row(fields: &[Field], catalog: &Catalog, row: &Row, row_bytes: usize) 
             Value::F64(v) => bytes.extend(v.unwrap_or(f64::NAN).to_be_bytes()),
             Value::F32(v) => bytes.extend(v.unwrap_or(f32::NAN).to_be_bytes()),
             Value::Bool(v) => bytes.push(if v { b'T' } else { b'F' }),
-            Value::Text(v) => bytes.extend(v.unwrap_or_default().bytes()),
+            Value::Text(Some(v)) => bytes.extend(v.bytes()),
+            // A string that begins with NUL is null, says the standard.
+            Value::Text(None) => bytes.resize(end, 0),
         }
         bytes.resize(end, b' '); // text is filled with spaces; the rest is full already
     }

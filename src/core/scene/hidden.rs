@@ -1,0 +1,119 @@
+//! Objects that were hidden in others' light: the residual is looked through, what is found is fitted with all that it
+//! touches, doubted, and looked for again.
+
+use super::{Profiles, Scene, SceneObject};
+use crate::catalog::flag;
+use crate::extract::Footprints;
+use crate::frame::Plane;
+
+/// A peak of the residual has at least this S/N...
+const LEAST_SN: f32 = 5.0;
+/// Rounds of looking.
+const ROUNDS: usize = 2;
+/// Most new objects of a frame, above as many as it has.
+const MOST_NEW: usize = 500;
+
+/// A footprint of so many pixels...
+const LARGE_AREA_PX: usize = 800;
+/// ...of an object of this half-light radius or more, px, is a large galaxy's, whose arms and knots no model holds...
+const LARGE_RADIUS_PX: f64 = 1.9;
+/// ...to this beyond its rim, px.
+const GROWN_PX: usize = 8;
+
+impl Scene<'_> {
+    /// Pixels of large galaxies, in which nothing new is looked for.
+    pub(super) fn large_galaxies(&self, footprints: &Footprints) -> Plane<bool> {
+        let mut is_large = vec![false; footprints.objects.len() + 1];
+        for (i, object) in self.objects.iter().enumerate().filter(|(_, object)| object.alive) {
+            let Some(number) = object.footprint else { continue };
+            is_large[number as usize] = self.is_large_galaxy(i, footprints.objects[number as usize - 1].area_px);
+        }
+        grown(&footprints.segmentation.map(|number| is_large[number as usize]), GROWN_PX)
+    }
+
+    /// Whether an object with a footprint of `area_px` is a large galaxy.
+    pub(super) fn is_large_galaxy(&self, i: usize, area_px: usize) -> bool {
+        let object = &self.objects[i];
+        let is_star = object.flags & flag::CORE_SATURATED != 0;
+        !is_star && area_px > LARGE_AREA_PX && object.model.half_light_radius_px() >= LARGE_RADIUS_PX
+    }
+
+    /// Adds what is hidden, outside of `blocked` pixels of the reference grid. With [`Profiles::Kept`], where stars rule,
+    /// all is taken for point sources until nothing more is found.
+    pub(super) fn find_hidden(&mut self, blocked: &Plane<bool>, profiles: Profiles) {
+        let first = self.objects.len();
+        for _ in 0..ROUNDS {
+            let new = self.take_in(first, blocked);
+            if new.is_empty() {
+                break;
+            }
+            self.work.found += new.len();
+            self.start_fluxes(&new);
+            let touched = self.touching(&new);
+            self.solve(&touched, profiles);
+            if profiles == Profiles::Chosen {
+                self.hold_contest(first, &new);
+            }
+            self.work.pruned += self.prune(first);
+        }
+        if profiles == Profiles::Kept && self.objects.len() > first {
+            let new: Vec<usize> = (first..self.objects.len()).collect();
+            let touched = self.touching(&new);
+            self.solve(&touched, Profiles::Chosen);
+            self.hold_contest(first, &new);
+            self.work.pruned += self.prune(first);
+        }
+    }
+
+    /// Holds the families of new objects against ellipses, and fits again what the winners touch.
+    fn hold_contest(&mut self, first: usize, new: &[usize]) {
+        let winners = self.contest(first, new);
+        let touched = self.touching(&winners);
+        self.solve(&touched, Profiles::Chosen);
+    }
+
+    /// Candidates as new point sources, each with its parent; the loudest, where there are more than a frame may have.
+    fn take_in(&mut self, first: usize, blocked: &Plane<bool>) -> Vec<usize> {
+        if self.work.is_spent() {
+            return Vec::new();
+        }
+        let room = (2 * first + MOST_NEW).saturating_sub(self.objects.len());
+        let mut new = Vec::new();
+        for candidate in self.candidates(LEAST_SN, blocked) {
+            let parent = self.parent_at(candidate.at);
+            let is_refused = new.len() >= room;
+            if let Some(parent) = parent {
+                if is_refused {
+                    self.objects[parent].flags |= flag::SCENE_BOUND;
+                }
+                if is_refused || !self.has_room(parent, first) {
+                    continue;
+                }
+            } else if is_refused {
+                continue;
+            }
+            new.push(self.insert(SceneObject { parent, ..SceneObject::new(candidate.at, None) }));
+        }
+        new
+    }
+}
+
+/// A mask grown by `by` pixels, a pixel at a time along both axes.
+fn grown(mask: &Plane<bool>, by: usize) -> Plane<bool> {
+    let mut mask = mask.clone();
+    if !mask.pixels().contains(&true) {
+        return mask;
+    }
+    let (width, height) = (mask.width(), mask.height());
+    for _ in 0..by {
+        let before = mask.clone();
+        for y in 0..height {
+            for x in (0..width).filter(|&x| before.at(x, y)) {
+                let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
+                let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
+                [(left, y), (right, y), (x, above), (x, below)].into_iter().for_each(|(x, y)| mask.set(x, y, true));
+            }
+        }
+    }
+    mask
+}
