@@ -72,6 +72,7 @@ fn finished(image: &ImageId, sequence: u64) -> Finished {
         reference: None,
         tiles: 1,
         device: "none".into(),
+        requested: Default::default(),
     };
     let outcome = Outcome::Processed(Box::new(products));
     Finished { image_id: image.clone(), sequence, timings_s: BTreeMap::new(), outcome }

@@ -40,12 +40,12 @@ fn catalog() -> Catalog {
 fn tree(columns: &[Column], catalog: &Catalog, row: &Row) -> Avro {
     let cell = |column: &Column| {
         let value = match (column.get)(catalog, row) {
-            Value::I64(v) => Avro::Long(v),
+            Value::I64(v) => v.map_or(Avro::Null, Avro::Long),
             Value::I32(v) => v.map_or(Avro::Null, Avro::Int),
             Value::F64(v) => v.map_or(Avro::Null, Avro::Double),
             Value::F32(v) => v.map_or(Avro::Null, Avro::Float),
             Value::Bool(v) => Avro::Boolean(v),
-            Value::Text(v) => Avro::String(v.to_owned()),
+            Value::Text(v) => v.map_or(Avro::Null, |v| Avro::String(v.to_owned())),
         };
         let branch = u32::from(value != Avro::Null);
         let value = if column.nullable { Avro::Union(branch, Box::new(value)) } else { value };

@@ -27,19 +27,28 @@ pub struct ProcessArgs {
     /// detection.false_per_field of the configuration]
     #[arg(long, value_name = "COUNT")]
     pub false_per_field: Option<String>,
+    /// Write the models of all objects and what they leave (IMAGE.residual.fits, IMAGE.residual.png)
+    #[arg(long)]
+    pub residual: bool,
+    /// Write each band's PSF in PSFEx's format (IMAGE.psf-BAND.fits)
+    #[arg(long)]
+    pub psf: bool,
     /// Shared.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
 
 impl ProcessArgs {
-    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`, `--false-per-field` is
-    /// `detection.false_per_field`.
+    /// The effective configuration: `--out` is `output.dir`, `--avro` is `output.avro`, and so are `--residual` and `--psf`;
+    /// `--false-per-field` is `detection.false_per_field`.
     ///
     /// # Errors
     /// [`ConfigError`]
     pub fn load(&self) -> Result<Config, ConfigError> {
-        let layers = self.config.layers().flag("--avro", "output.avro", self.avro.then(|| "true".to_owned()));
+        let wanted = |asked: bool| asked.then(|| "true".to_owned());
+        let layers = self.config.layers().flag("--avro", "output.avro", wanted(self.avro));
+        let layers = layers.flag("--residual", "output.residual", wanted(self.residual));
+        let layers = layers.flag("--psf", "output.psf", wanted(self.psf));
         layers
             .flag("--false-per-field", "detection.false_per_field", self.false_per_field.clone())
             .flag("--out", "output.dir", Some(self.out.to_string_lossy().into_owned()))

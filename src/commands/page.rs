@@ -74,6 +74,9 @@ pub(super) fn assemble(
             let kept = Arc::new(ThumbnailCache::default());
             watchers.push(kept.clone());
             page.pictures = Box::new(move |image, layer| {
+                if layer.of_scene() {
+                    return Ok(None);
+                }
                 kept.get(image).map(|layers| layers.png(layer)).transpose().map_err(|e| e.to_string())
             });
         }
@@ -132,6 +135,10 @@ fn field(at: SystemTime, image: Past) -> Field {
 
 /// A layer of the picture of an image in the folder of results.
 fn from_disk(out: &Path, image: &ImageId, layer: Layer, limits: &fits::Limits) -> anyhow::Result<Option<Vec<u8>>> {
+    if layer.of_scene() {
+        let Some(pair) = read(out, &format!("{image}.residual.png"), limits)? else { return Ok(None) };
+        return Ok(Some(Layers::half(&pair, layer == Layer::Residual)?.png(layer)?));
+    }
     let Some(quicklook) = read(out, &format!("{image}.quicklook.png"), limits)? else { return Ok(None) };
     let mut layers = Layers::of_quicklook(&quicklook)?;
     if layer.of_masks() {
@@ -228,6 +235,11 @@ mod tests {
         assert!(layer(Layer::Image).unwrap().is_some() && layer(Layer::Outlines).unwrap().is_none());
         std::fs::write(out.path().join("-f.1.masks.fits"), fits::masks(&products).unwrap()).unwrap();
         assert!(layer(Layer::Outlines).unwrap().is_some() && layer(Layer::Untrusted).unwrap().is_some());
+        assert!(layer(Layer::Model).unwrap().is_none(), "it was not asked for");
+        let [left, right] = [0.0, 50.0].map(|light| [(); 3].map(|()| Plane::filled(10, 8, light)));
+        std::fs::write(out.path().join("-f.1.residual.png"), picture::pair(&left, &right).unwrap()).unwrap();
+        let (model, residual) = (layer(Layer::Model).unwrap(), layer(Layer::Residual).unwrap());
+        assert!(model.is_some() && residual.is_some() && model != residual);
         std::fs::write(out.path().join("-f.1.masks.fits"), "no masks").unwrap();
         assert!(layer(Layer::Classes).is_err() && layer(Layer::Thumbnail).unwrap().is_some());
     }

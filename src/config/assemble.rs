@@ -18,7 +18,7 @@ use twinpeak_cfitsio::decoder::{DecodeError, Decoder};
 use twinpeak_core::drift::Expected;
 use twinpeak_core::extract::Parting;
 use twinpeak_core::model::Segmenter;
-use twinpeak_core::outcome::ModelIdentity;
+use twinpeak_core::outcome::{ModelIdentity, Requests};
 use twinpeak_core::survey::Survey;
 use twinpeak_core::threshold::ThresholdSegmenter;
 use twinpeak_engine::ports::PortError;
@@ -85,8 +85,9 @@ pub fn assemble(config: &Config) -> anyhow::Result<Assembly> {
         .map(|_| nets(config, &survey, &bundle, &chosen))
         .collect::<anyhow::Result<_>>()?;
     let identity = ModelIdentity { version: bundle.manifest().version.clone(), hash: bundle.hash().to_owned() };
+    let requests = Requests { psf: config.output.psf, residual: config.output.residual };
     let reference = config.reference.load(&survey).context(Fault::Config)?;
-    let models = Models { survey, recipe, identity, device: chosen.name.clone(), reference };
+    let models = Models { survey, recipe, identity, device: chosen.name.clone(), reference, requests };
     Ok(Assembly { models, devices, chosen, expected: bundle.manifest().expected.clone() })
 }
 
@@ -213,6 +214,10 @@ pub fn sink(config: &Config, ledger: Ledger, models: &Models) -> anyhow::Result<
             fits::catalog_table(catalog, columns, survey, quality).map_err(Into::into)
         }),
         masks: Box::new(|products| fits::masks(products).map_err(Into::into)),
+        scene: Box::new(|products, images| fits::scene_images(products, images).map_err(Into::into)),
+        psf: Box::new(|products, psf, b| {
+            fits::psfex(psf, b, &products.quality[b], &products.catalog.provenance).map_err(Into::into)
+        }),
         catalog_avro,
     };
     Ok(DirectorySink::new(ledger, (*models.survey).clone(), name, encoders))

@@ -202,7 +202,11 @@ mod tests {
         let catalog = twinpeak_core::testing::catalog_of(50);
         let columns = twinpeak_core::catalog::columns(&survey);
         let (parquet, fits) = (folder.path().join("stars.parquet"), folder.path().join("stars.fits"));
-        std::fs::write(&parquet, twinpeak_formats::parquet::parquet_table(&catalog, &columns).unwrap()).unwrap();
+        std::fs::write(
+            &parquet,
+            twinpeak_formats::parquet::parquet_table(&catalog, &columns, &Default::default()).unwrap(),
+        )
+        .unwrap();
         let quality = Default::default();
         let table = twinpeak_formats::fits::catalog_table(&catalog, &columns, &survey, &quality).unwrap();
         std::fs::write(&fits, table).unwrap();

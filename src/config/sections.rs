@@ -220,11 +220,15 @@ pub struct Output {
     pub dir: PathBuf,
     /// Whether catalogues are written as Avro too.
     pub avro: bool,
+    /// Whether models and residuals are written.
+    pub residual: bool,
+    /// Whether each band's PSF is written.
+    pub psf: bool,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: "../night/out".into(), avro: false }
+        Self { dir: "../night/out".into(), avro: false, residual: false, psf: false }
     }
 }
 

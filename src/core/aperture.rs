@@ -18,6 +18,8 @@ use crate::frame::Plane;
 
 /// Half-light radius over the standard deviation of a circular Gaussian: sqrt(2 ln 2).
 pub const HALF_LIGHT_PER_SIGMA: f64 = 1.177_410_022_515_474_6;
+/// Diameter of the circle of the catalogue's aperture fluxes, arcsec.
+pub const APERTURE_DIAMETER_ARCSEC: f64 = 3.0;
 /// Half-light radii are measured within this radius, px.
 pub const HALF_LIGHT_WITHIN_PX: f64 = 8.0;
 /// A first radius, for the centroid's window, is measured within this, px.

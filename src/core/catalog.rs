@@ -1,8 +1,10 @@
 //! The published catalogue: one [`Row`] a source, and its [`columns`].
 
 mod columns;
+mod source_model;
 
 pub use columns::{Cell, Column, Kind, Value, columns};
+pub use source_model::{ModelType, SourceModel};
 
 use sha2::{Digest, Sha256};
 
@@ -109,6 +111,8 @@ pub struct Row {
     pub primary: bool,
     /// Bits of [`flag`], or-ed.
     pub flags: u32,
+    /// Its best model, and how it stands to other rows; `None` where the frame was not modelled.
+    pub model: Option<SourceModel>,
 }
 
 /// What made a catalogue, and from what.

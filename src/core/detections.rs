@@ -73,6 +73,11 @@ impl<'a> Detections<'a> {
         }
     }
 
+    /// The PSF of each band.
+    pub fn psf(&self) -> &Psf {
+        &self.psf
+    }
+
     /// The models of all of them.
     pub fn scene(&self) -> &Scene<'a> {
         &self.scene

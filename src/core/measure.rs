@@ -3,6 +3,7 @@
 
 mod isophote;
 mod magnitude;
+mod model;
 mod photometry;
 mod position;
 
@@ -89,9 +90,10 @@ fn one(
 
     let half_light_radius = sound_radius(shape);
     let softening = &view.survey.profile().asinh_softening_maggies;
+    let id = source_id(&view.survey.profile().name, &view.prepared.frame.id, footprint.number);
     let row = Row {
         number: footprint.number,
-        source_id: source_id(&view.survey.profile().name, &view.prepared.frame.id, footprint.number),
+        source_id: id,
         ra: position.ra,
         dec: position.dec,
         ra_err: position.ra_err as f32,
@@ -120,6 +122,7 @@ fn one(
         classification: None,
         primary: is_primary(view, here) && flags & flag::PART == 0,
         flags,
+        model: scene.as_ref().map(|facts| model::published(facts, &photometry.kron_correction(), id)),
     };
     Measured { row, input, scene, centre }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::frame::{ImageId, PerBand, Plane};
+use crate::psf::Psf;
 use crate::reference::Agreement;
+use crate::scene::SceneImages;
 use crate::wcs::Wcs;
 
 /// A step of a frame's way; the same names stand in metrics, spans, benches and rejections.
@@ -214,6 +216,36 @@ pub struct Products {
     pub tiles: usize,
     /// Device that served it.
     pub device: String,
+    /// What was made on request.
+    pub requested: Requested,
+}
+
+/// Which products are to be made that are made on request alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// The PSF of each band.
+    pub psf: bool,
+    /// Models and residuals.
+    pub residual: bool,
+}
+
+/// What was made on request.
+#[derive(Default)]
+pub struct Requested {
+    /// The PSF of each band.
+    pub psf: Option<Box<FramePsf>>,
+    /// Models and residuals.
+    pub scene: Option<Box<SceneImages>>,
+}
+
+/// A frame's PSF, to be published.
+pub struct FramePsf {
+    /// The PSF in every band.
+    pub psf: Psf,
+    /// Side of a pixel, arcsec.
+    pub pixel_scale_arcsec: f64,
+    /// Bands that the frame has.
+    pub present: PerBand<bool>,
 }
 
 /// What a frame's band was like; goes into the record, the headers and the metrics.
@@ -246,6 +278,13 @@ pub struct BandQuality {
     /// Median of PSF minus reference magnitude of the stars of the reference catalogue; NaN without one.
     #[serde(default = "nan", deserialize_with = "number_or_nan")]
     pub zero_point_offset_mag: f64,
+    /// What a star's flux in the 3 arcsec circle is multiplied by to hold all that its PSF flux holds, at the frame's centre.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub ap_corr: f64,
+    /// Light of a bright star beyond what its PSF flux holds, out to 60 px, as a share of that; NaN where too few stars
+    /// show it.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub halo_share: f64,
     /// Trails of satellites and aeroplanes that were masked.
     #[serde(default)]
     pub streaks: usize,
@@ -270,6 +309,8 @@ impl BandQuality {
             psf_fallback: false,
             registration_residual_px: f64::NAN,
             zero_point_offset_mag: f64::NAN,
+            ap_corr: f64::NAN,
+            halo_share: f64::NAN,
             streaks: 0,
         }
     }

@@ -34,6 +34,7 @@ use rayon::prelude::*;
 pub use refusal::PreprocessError;
 use registration::Place;
 pub use registration::Turn;
+pub(crate) use registration::shifted;
 
 use serde::{Deserialize, Serialize};
 use streaks::Streak;

@@ -3,6 +3,7 @@
 //! is what matters most for the classifier.
 
 mod fallback;
+mod growth;
 mod quality;
 mod spline;
 mod stack;
@@ -25,7 +26,7 @@ pub const SIDE: usize = 2 * RADIUS + 1;
 /// Pixels of a PSF stamp.
 pub const AREA: usize = SIDE * SIDE;
 /// Position terms: 1, u, v with u, v in -1..1 over the reference frame.
-pub(crate) const TERMS: usize = 3;
+pub const TERMS: usize = 3;
 
 /// A 31x31 image, row by row, its object on the middle pixel.
 pub type Stamp = [f32; AREA];
@@ -108,6 +109,15 @@ impl Psf {
         psf
     }
 
+    /// The sum of these images of the terms 1, u and v.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn of_terms(terms: PerBand<[Vec<f64>; TERMS]>, frame_size: (usize, usize), reference: usize) -> Self {
+        let bands = terms.map(|terms| BandPsf::new(Some(terms), 3.0));
+        let mut psf = Self { bands, ..Self::moffat(&[3.0; BANDS], frame_size, reference) };
+        psf.half_light_radius_px = psf.own_half_light_radius(reference);
+        psf
+    }
+
     /// The same everywhere.
     #[cfg(test)]
     pub(crate) fn constant(stamps: &PerBand<Stamp>) -> Self {
@@ -127,9 +137,10 @@ impl Psf {
         stamp
     }
 
-    /// The stamps of which the PSF of `band` is a sum, with [`Psf::weights`]; what is linear in the PSF needs to be
-    /// done to these alone.
-    pub(crate) fn terms(&self, band: usize) -> &[Vec<f32>; TERMS] {
+    /// The stamps of the terms 1, u and v, of which the PSF of `band` is a sum; what is linear in the PSF needs to be done
+    /// to these alone. u and v are 0 at the frame's centre and grow by 1 over [`Psf::half_size_px`]. The sum is of any
+    /// scale: the PSF is it over its own total.
+    pub fn terms(&self, band: usize) -> &[Vec<f32>; TERMS] {
         &self.bands[band].terms
     }
 
@@ -141,6 +152,11 @@ impl Psf {
         // Far outside of the frame the linear terms may take the sum anywhere; the constant one is always sound.
         let sound = norm.is_finite() && norm > 0.5 * sums[0];
         if sound { [1.0 / norm, u / norm, v / norm] } else { [1.0 / sums[0], 0.0, 0.0] }.map(|c| c as f32)
+    }
+
+    /// Half the reference frame's width and height, px: position (x, y) is u = x / width - 1, v = y / height - 1 of these.
+    pub fn half_size_px(&self) -> (f64, f64) {
+        self.half_size_px
     }
 
     /// The PSF of `band` at the frame's centre.

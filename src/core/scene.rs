@@ -22,6 +22,7 @@ pub mod fourier;
 mod fragments;
 mod halo;
 mod hidden;
+mod images;
 mod knots;
 mod matrix;
 mod others;
@@ -41,6 +42,7 @@ pub use bank::{Coefficients, ModelBank};
 pub use drive::model;
 pub use errors::ModelErrors;
 pub use facts::{ModelKind, SceneFacts};
+pub use images::SceneImages;
 pub use others::{Light, Others};
 pub use region::Region;
 pub use render::{LONGEST, Window};
@@ -81,6 +83,8 @@ pub struct Scene<'a> {
     pub cores: Vec<Core>,
     /// All objects, dead ones too: an index holds for good.
     pub objects: Vec<SceneObject>,
+    /// Light of a bright star that the PSF's stamp does not hold, as a share of what it holds; NaN where too few stars show it.
+    pub halo_share: PerBand<f64>,
     /// What was spent.
     pub work: Work,
     noise: PerBand<Noise>,
@@ -212,6 +216,7 @@ impl<'a> Scene<'a> {
                 sigma: f64::from(prepared.sky[b].sigma_nmgy),
                 nmgy_per_electron: frame.bands[b].nmgy_per_electron(),
             }),
+            halo_share: [f64::NAN; BANDS],
             work: Work::default(),
             shape_bands: prepared.shape_bands(survey),
             bits: Default::default(),

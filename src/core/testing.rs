@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::catalog::{Catalog, Provenance, Row, class};
+use crate::catalog::{Catalog, ModelType, Provenance, Row, SourceModel, class};
 use crate::frame::{ImageId, Plane};
-use crate::outcome::{BandQuality, Finished, Outcome, Products, Reason, Rejection, Stage};
+use crate::outcome::{BandQuality, Finished, FramePsf, Outcome, Products, Reason, Rejection, Requested, Stage};
+use crate::psf::Psf;
+use crate::scene::SceneImages;
 use crate::survey::Survey;
 use crate::wcs::Wcs;
 
@@ -45,6 +47,7 @@ pub fn catalog_of(rows: usize) -> Catalog {
         star_prob: [None, Some(0.25), None, Some(0.75)][i % 4],
         classification: [None, Some(class::GALAXY), None, Some(class::STAR)][i % 4],
         primary: i.is_multiple_of(3),
+        model: source_model(i),
         ..Row::default()
     };
     let provenance = Provenance {
@@ -57,6 +60,28 @@ pub fn catalog_of(rows: usize) -> Catalog {
         software_version: "0.1.0".into(),
     };
     Catalog { provenance, rows: (0..rows).map(row).collect() }
+}
+
+/// Of row `i`, from 0: none of every fifth; then a point source, an exponential and a de Vaucouleurs profile in turn, the
+/// last a child of row 0.
+fn source_model(i: usize) -> Option<SourceModel> {
+    let model_type = ModelType::ALL[i % 3];
+    let extent = |value: f32| if model_type == ModelType::PointSource { f32::NAN } else { value };
+    (i % 5 != 4).then(|| SourceModel {
+        parent_id: (model_type == ModelType::DeVaucouleurs).then_some(1 << 20),
+        children: if i == 0 { 7 } else { 0 },
+        flux: [i as f32, 1.5, 2.5, f32::NAN, 4.5],
+        flux_err: [0.5; 5],
+        model_type,
+        radius: extent(1.25),
+        radius_err: extent(0.25),
+        axis_ratio: extent(0.5),
+        axis_ratio_err: extent(0.125),
+        theta: extent(-30.0),
+        theta_err: extent(2.0),
+        kron_corr: [1.0625; 5],
+        blendedness: 0.75,
+    })
 }
 
 /// 70x64 px and so many rows.
@@ -78,6 +103,39 @@ pub fn products(rows: usize) -> Products {
         reference: None,
         tiles: 4,
         device: "cpu".into(),
+        requested: Default::default(),
+    }
+}
+
+/// What is made on request, of 70x64 px without the last band: each model is 1 plus its band's index, residuals half of that
+/// with one pixel of NaN, (3, 2); the PSF is a Moffat profile whose width grows with the band and along the frame.
+pub fn requested() -> Requested {
+    let present = [true, true, true, true, false];
+    let plane = |b: usize, scale: f32| match present[b] {
+        true => Plane::filled(70, 64, scale * (b + 1) as f32),
+        false => Plane::filled(0, 0, 0.0),
+    };
+    let mut residual = std::array::from_fn(|b| plane(b, 0.5));
+    residual.iter_mut().zip(present).filter(|(_, taken)| *taken).for_each(|(r, _)| r.set(3, 2, f32::NAN));
+    let images = SceneImages {
+        present,
+        residual,
+        model: std::array::from_fn(|b| plane(b, 1.0)),
+        wcs: std::array::from_fn(|_| products(0).wcs),
+        sigma_nmgy: [0.02; 5],
+        shift_px: [(0, 0); 5],
+        shape_bands: sdss().shape_bands(),
+    };
+    let moffat = |fwhm: f64| Psf::moffat(&[fwhm; 5], (70, 64), 2).at_centre(0).map(f64::from);
+    let terms = |b: usize| {
+        let (narrow, wide) = (moffat(3.0 + b as f64 / 2.0), moffat(4.0 + b as f64 / 2.0));
+        let wider = narrow.iter().zip(&wide).map(|(n, w)| 0.2 * (w - n));
+        [narrow.to_vec(), wider.collect(), narrow.map(|n| 0.03 * n).to_vec()]
+    };
+    let psf = Psf::of_terms(std::array::from_fn(terms), (70, 64), 2);
+    Requested {
+        psf: Some(Box::new(FramePsf { psf, pixel_scale_arcsec: 0.396, present })),
+        scene: Some(Box::new(images)),
     }
 }
 
@@ -136,6 +194,7 @@ pub fn processed() -> Finished {
         reference: None,
         tiles: 7,
         device: "cpu".into(),
+        requested: Default::default(),
     })))
 }
 

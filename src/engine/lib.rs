@@ -80,7 +80,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use twinpeak_core::model::{Classifier, Segmenter};
-use twinpeak_core::outcome::ModelIdentity;
+use twinpeak_core::outcome::{ModelIdentity, Requests};
 use twinpeak_core::recipe::Recipe;
 use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
@@ -111,6 +111,8 @@ pub struct Models {
     pub device: String,
     /// Known stars that frames are compared with.
     pub reference: Option<ReferenceCatalog>,
+    /// Products that are made on request alone.
+    pub requests: Requests,
 }
 
 /// Bounds on the engine's own work.

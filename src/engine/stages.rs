@@ -14,7 +14,9 @@ use twinpeak_core::cutout::Measurements;
 use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{ImageId, PerBand, Plane, mask};
 use twinpeak_core::measure::{self, Measured};
-use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Products, Reason, Rejection, Stage};
+use twinpeak_core::outcome::{
+    BandQuality, Finished, FramePsf, ModelIdentity, Outcome, Products, Reason, Rejection, Requested, Requests, Stage,
+};
 use twinpeak_core::posterior::{FrameShares, StarProbability};
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
@@ -237,13 +239,14 @@ pub(super) fn extract<R>(
         if let Some(refusal) = no_sky(&prepared, &models.survey, &measured) {
             return Err(refusal);
         }
-        let quality = quality(&prepared, &models.survey, &detections.quality);
+        let quality = quality(&prepared, &models.survey, &detections.quality, &detections.scene().halo_share);
         let mut bits = prepared.bits.clone();
         detections.scene().mark_cores(&mut bits);
-        Ok((detections.footprints.segmentation, bits, measured, quality))
+        let requested = requested(models.requests, &prepared, &detections);
+        Ok((detections.footprints.segmentation, bits, measured, quality, requested))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, bits, objects, mut quality) = match measured {
+    let (segmentation, bits, objects, mut quality, requested) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
@@ -282,6 +285,7 @@ pub(super) fn extract<R>(
         reference,
         tiles,
         device: models.device.clone(),
+        requested,
     });
     Ok(ToClassify { extracted: Extracted { frame, products, measured }, objects: batch::ObjectItems(inputs) })
 }
@@ -327,8 +331,26 @@ fn no_sky(prepared: &Prepared, survey: &Survey, measured: &[Measured]) -> Option
     })?
 }
 
+/// What is made on request alone.
+fn requested(requests: Requests, prepared: &Prepared, detections: &Detections) -> Requested {
+    let psf = || FramePsf {
+        psf: detections.psf().clone(),
+        pixel_scale_arcsec: prepared.pixel_scale_arcsec,
+        present: prepared.frame.present,
+    };
+    Requested {
+        psf: requests.psf.then(|| Box::new(psf())),
+        scene: requests.residual.then(|| Box::new(detections.scene().images())),
+    }
+}
+
 /// The record of each band.
-fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> PerBand<BandQuality> {
+fn quality(
+    prepared: &Prepared,
+    survey: &Survey,
+    psf: &PerBand<PsfQuality>,
+    halo_share: &PerBand<f64>,
+) -> PerBand<BandQuality> {
     std::array::from_fn(|b| {
         let (band, sky, psf) = (&prepared.frame.bands[b], prepared.sky[b], &psf[b]);
         if !prepared.frame.present[b] {
@@ -347,6 +369,8 @@ fn quality(prepared: &Prepared, survey: &Survey, psf: &PerBand<PsfQuality>) -> P
             psf_fallback: psf.fallback,
             registration_residual_px: psf.registration_residual_px,
             zero_point_offset_mag: f64::NAN, // until it has been compared
+            ap_corr: psf.ap_corr,
+            halo_share: halo_share[b],
             streaks: prepared.streaks[b],
         }
     })

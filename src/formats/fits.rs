@@ -24,7 +24,9 @@ mod masks;
 mod pixels;
 mod planes;
 mod provenance;
+mod psfex;
 mod rice;
+mod scene;
 mod segmentation;
 mod shape;
 mod sighting;
@@ -34,6 +36,7 @@ mod tests;
 mod tiles;
 mod time_cards;
 mod unpack;
+mod write_tiles;
 mod zero_point;
 
 pub use band::{encode_band, encode_companion, pack};
@@ -43,6 +46,8 @@ pub use describe::{HduKind, HduSummary, describe};
 pub use foreign::{ForeignDecoder, ForeignError, Reader};
 pub use load::{NamedBytes, decode, load};
 pub use masks::masks;
+pub use psfex::psfex;
+pub use scene::scene_images;
 pub use segmentation::{Masks, read_masks, read_segmentation, segmentation_file};
 pub use sighting::sightings;
 

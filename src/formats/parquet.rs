@@ -16,6 +16,8 @@ use ::parquet::schema::types::{Type, TypePtr};
 use serde_json::json;
 
 use twinpeak_core::catalog::{Catalog, Column, Kind, Value};
+use twinpeak_core::frame::PerBand;
+use twinpeak_core::outcome::BandQuality;
 
 pub use columns::{column_names, read_columns, read_numbers};
 
@@ -56,19 +58,24 @@ const COLUMNS_KEY: &str = "twinpeak.columns";
 
 /// The catalogue as the bytes of a Parquet file with one row group. Names, types and nulls are those of
 /// `columns`; units, UCDs and meanings stand as JSON under the key `twinpeak.columns` of the file's metadata,
-/// the catalogue's provenance beside it.
+/// the catalogue's provenance beside it, and what `quality` has of each band's apertures: `twinpeak.apCorr` and
+/// `twinpeak.haloShare`, numbers by the band's name.
 ///
 /// # Errors
 /// [`TableError::Encode`] where a cell is not of its column's kind.
-pub fn parquet_table(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, TableError> {
-    write(catalog, columns).map_err(TableError::Encode)
+pub fn parquet_table(
+    catalog: &Catalog,
+    columns: &[Column],
+    quality: &PerBand<BandQuality>,
+) -> Result<Vec<u8>, TableError> {
+    write(catalog, columns, quality).map_err(TableError::Encode)
 }
 
-fn write(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, ParquetError> {
+fn write(catalog: &Catalog, columns: &[Column], quality: &PerBand<BandQuality>) -> Result<Vec<u8>, ParquetError> {
     let properties = WriterProperties::builder()
         .set_created_by(format!("twinpeak {}", catalog.provenance.software_version))
         .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(metadata(catalog, columns)))
+        .set_key_value_metadata(Some(metadata(catalog, columns, quality)))
         .build();
     let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(properties))?;
     if !catalog.rows.is_empty() {
@@ -78,7 +85,7 @@ fn write(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, ParquetError>
             // Each arm: a cell of this kind (null or not), or `None` for a cell of another kind.
             match column.kind {
                 Kind::I64 => table.write::<Int64Type>(&mut group, |v| match v {
-                    Value::I64(v) => Some(Some(v)),
+                    Value::I64(v) => Some(v),
                     _ => None,
                 }),
                 Kind::I32 => table.write::<Int32Type>(&mut group, |v| match v {
@@ -98,7 +105,7 @@ fn write(catalog: &Catalog, columns: &[Column]) -> Result<Vec<u8>, ParquetError>
                     _ => None,
                 }),
                 Kind::Text => table.write::<ByteArrayType>(&mut group, |v| match v {
-                    Value::Text(v) => Some(Some(ByteArray::from(v))),
+                    Value::Text(v) => Some(v.map(ByteArray::from)),
                     _ => None,
                 }),
             }?;
@@ -164,10 +171,15 @@ fn schema(columns: &[Column]) -> Result<TypePtr, ParquetError> {
     Ok(Arc::new(Type::group_type_builder("source").with_fields(fields).build()?))
 }
 
-fn metadata(catalog: &Catalog, columns: &[Column]) -> Vec<KeyValue> {
+fn metadata(catalog: &Catalog, columns: &[Column], quality: &PerBand<BandQuality>) -> Vec<KeyValue> {
     let described: Vec<_> =
         columns.iter().map(|c| json!({"name": c.name, "unit": c.unit, "ucd": c.ucd, "doc": c.doc})).collect();
     let p = &catalog.provenance;
+    let by_band = |value: fn(&BandQuality) -> f64| {
+        let of_survey = quality.iter().filter(|q| !q.band.is_empty());
+        let numbers: serde_json::Map<_, _> = of_survey.map(|q| (q.band.clone(), value(q).into())).collect();
+        serde_json::Value::from(numbers).to_string()
+    };
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     vec![
         pair(COLUMNS_KEY, serde_json::Value::from(described).to_string()),
@@ -177,6 +189,8 @@ fn metadata(catalog: &Catalog, columns: &[Column]) -> Vec<KeyValue> {
         pair("twinpeak.modelVersion", p.model_version.clone()),
         pair("twinpeak.modelHash", p.model_hash.clone()),
         pair("twinpeak.softwareVersion", p.software_version.clone()),
+        pair("twinpeak.apCorr", by_band(|q| q.ap_corr)),
+        pair("twinpeak.haloShare", by_band(|q| q.halo_share)),
     ]
 }
 
@@ -186,19 +200,28 @@ mod tests {
     use twinpeak_core::catalog;
     use twinpeak_core::testing::{catalog_of, pyarrow, sdss};
 
+    fn quality() -> PerBand<BandQuality> {
+        std::array::from_fn(|b| BandQuality {
+            band: sdss().band(b).to_owned(),
+            ap_corr: 1.0 + b as f64 / 16.0,
+            halo_share: if b == 0 { f64::NAN } else { 0.02 },
+            ..BandQuality::default()
+        })
+    }
+
     #[test]
     fn the_same_rows_give_the_same_bytes() {
         let columns = catalog::columns(&sdss());
-        let bytes = parquet_table(&catalog_of(50), &columns).unwrap();
-        assert_eq!(bytes, parquet_table(&catalog_of(50), &columns).unwrap());
-        assert_ne!(bytes, parquet_table(&catalog_of(49), &columns).unwrap());
+        let bytes = parquet_table(&catalog_of(50), &columns, &quality()).unwrap();
+        assert_eq!(bytes, parquet_table(&catalog_of(50), &columns, &quality()).unwrap());
+        assert_ne!(bytes, parquet_table(&catalog_of(49), &columns, &quality()).unwrap());
     }
 
     #[test]
     fn a_null_where_none_may_be_is_refused() {
         let mut columns = catalog::columns(&sdss());
         columns.iter_mut().find(|c| c.name == "starProb").unwrap().nullable = false;
-        let error = parquet_table(&catalog_of(3), &columns).unwrap_err();
+        let error = parquet_table(&catalog_of(3), &columns, &quality()).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("starProb"), "{error}");
     }
 
@@ -206,7 +229,8 @@ mod tests {
     fn pyarrow_reads_what_was_written() {
         let (dir, columns) = (tempfile::tempdir().unwrap(), catalog::columns(&sdss()));
         for (name, rows) in [("some", 50), ("none", 0)] {
-            std::fs::write(dir.path().join(name), parquet_table(&catalog_of(rows), &columns).unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), parquet_table(&catalog_of(rows), &columns, &quality()).unwrap())
+                .unwrap();
         }
         let types: serde_json::Value = columns
             .iter()
@@ -236,6 +260,8 @@ for name, n in (("some", 50), ("none", 0)):
     got = [[f.name, str(f.type), f.nullable, d["unit"]] for f, d in zip(table.schema, described)]
     assert got == want, (got, want)
     assert table.num_rows == n
+    assert json.loads(meta["twinpeak.apCorr"]) == {b: 1 + i / 16 for i, b in enumerate("ugriz")}
+    assert json.loads(meta["twinpeak.haloShare"]) == {b: None if b == "u" else .02 for b in "ugriz"}
     rows = table.to_pylist()
     for i, row in enumerate(rows):
         assert row["number"] == i + 1 and row["ra"] == 10 + i / 8 and row["psfFlux_u"] == -i, row
@@ -243,6 +269,15 @@ for name, n in (("some", 50), ("none", 0)):
         assert row["starProb"] == (None if i % 2 == 0 else 0.25 if i % 4 == 1 else 0.75), row
         assert row["classification"] == (None if i % 2 == 0 else 3 if i % 4 == 1 else 6), row
         assert row["halfLightRadius"] is None and row["midpointMjdTai"] == 53000.25, row
+        kind = None if i % 5 == 4 else ("psf", "exp", "dev")[i % 3]
+        assert row["modelType"] == kind and row["nChildren"] == (None if kind is None else 7 * (i == 0)), row
+        assert row["parentId"] == (1 << 20 if kind == "dev" else None), row
+        assert row["modelFlux_u"] == (None if kind is None else i) and row["modelFlux_i"] is None, row
+        assert row["kronCorr_z"] == (None if kind is None else 1.0625), row
+        assert row["blendedness"] == (None if kind is None else 0.75), row
+        extended = kind in ("exp", "dev")
+        for name, value in (("Radius", 1.25), ("RadiusErr", .25), ("AxisRatio", .5), ("AxisRatioErr", .125), ("Theta", -30), ("ThetaErr", 2)):
+            assert row["model" + name] == (value if extended else None), row
 "#,
             dir.path(),
         );

@@ -10,7 +10,7 @@ pub use axis::Axis;
 pub use layers::{Layer, Layers};
 pub use panels::{Panel, Panels, panels};
 pub use plot::{Chart, Corner, Series, Style, chart};
-pub use quicklook::quicklook;
+pub use quicklook::{pair, quicklook};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]

@@ -9,14 +9,22 @@ use super::{DoneFile, DoneRecord, Lease, Ledger, ModelName, RejectedRecord, file
 use twinpeak_core::catalog::{self, Catalog, Column};
 use twinpeak_core::frame::PerBand;
 use twinpeak_core::hex::hex;
-use twinpeak_core::outcome::{BandQuality, Finished, Outcome, Products, Rejection};
+use twinpeak_core::outcome::{BandQuality, Finished, FramePsf, Outcome, Products, Rejection};
+use twinpeak_core::scene::SceneImages;
 use twinpeak_core::survey::Survey;
 use twinpeak_engine::ports::{CatalogSink, PortError, PublishOutcome};
 use twinpeak_formats::parquet::parquet_table;
 use twinpeak_formats::picture;
 
-/// The end of the name of the file that is there on request alone.
+/// Ends of the names of files that are there on request alone; a band's PSF is another.
 const AVRO: &str = "catalog.avro";
+const RESIDUAL: &str = "residual.fits";
+const RESIDUAL_PICTURE: &str = "residual.png";
+
+/// End of the name of a band's PSF.
+fn psf_of(band: &str) -> String {
+    format!("psf-{band}.fits")
+}
 
 /// Bytes of a file, or why there are none.
 type Made = Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
@@ -31,6 +39,10 @@ pub struct Encoders {
     pub catalog_table: Box<dyn Fn(&Catalog, &[Column], &Survey, &PerBand<BandQuality>) -> Made + Send + Sync>,
     /// The masks as FITS image extensions.
     pub masks: Box<dyn Fn(&Products) -> Made + Send + Sync>,
+    /// Models and what they leave, as FITS image extensions.
+    pub scene: Box<dyn Fn(&Products, &SceneImages) -> Made + Send + Sync>,
+    /// The PSF of a band, by its index.
+    pub psf: Box<dyn Fn(&Products, &FramePsf, usize) -> Made + Send + Sync>,
     /// The catalogue as an Avro container, where it is wanted.
     pub catalog_avro: Option<CatalogAvro>,
 }
@@ -70,22 +82,37 @@ impl DirectorySink {
     fn files(&self, products: &Products) -> Result<Files, StoreError> {
         let image = &products.catalog.provenance.image_id;
         let catalog = &products.catalog;
-        let mut makers: Vec<(&str, Maker)> = vec![
+        let mut makers: Vec<(String, Maker)> = vec![
             (
-                "catalog.fits",
+                "catalog.fits".into(),
                 Box::new(|| (self.encoders.catalog_table)(catalog, &self.columns, &self.survey, &products.quality)),
             ),
-            ("catalog.parquet", Box::new(|| parquet_table(catalog, &self.columns).map_err(Into::into))),
-            ("masks.fits", Box::new(|| (self.encoders.masks)(products))),
             (
-                "quicklook.png",
+                "catalog.parquet".into(),
+                Box::new(|| parquet_table(catalog, &self.columns, &products.quality).map_err(Into::into)),
+            ),
+            ("masks.fits".into(), Box::new(|| (self.encoders.masks)(products))),
+            (
+                "quicklook.png".into(),
                 Box::new(|| {
                     picture::quicklook(&products.picture, &products.segmentation, &catalog.rows).map_err(Into::into)
                 }),
             ),
         ];
         if let Some(avro) = &self.encoders.catalog_avro {
-            makers.push((AVRO, Box::new(|| avro(catalog))));
+            makers.push((AVRO.into(), Box::new(|| avro(catalog))));
+        }
+        if let Some(images) = &products.requested.scene {
+            makers.push((RESIDUAL.into(), Box::new(|| (self.encoders.scene)(products, images))));
+            makers.push((
+                RESIDUAL_PICTURE.into(),
+                Box::new(|| picture::pair(&images.model_picture(), &images.residual_picture()).map_err(Into::into)),
+            ));
+        }
+        if let Some(psf) = &products.requested.psf {
+            for b in self.survey.planes().filter(|&b| psf.present[b]) {
+                makers.push((psf_of(self.survey.band(b)), Box::new(move || (self.encoders.psf)(products, psf, b))));
+            }
         }
         let made: Result<Vec<_>, StoreError> = makers
             .par_iter()
@@ -113,12 +140,21 @@ impl DirectorySink {
         let mut set = file_set::Set::write(folder, &all)?;
         // Where an earlier set is replaced, its record must not vouch for a mixture of both.
         file_set::remove_file(folder, &done)?;
-        if self.encoders.catalog_avro.is_none() {
-            file_set::remove_file(folder, &format!("{image}.{AVRO}"))?;
+        for kind in self.on_request() {
+            let name = format!("{image}.{kind}");
+            if files.iter().all(|(made, _)| *made != name) {
+                file_set::remove_file(folder, &name)?;
+            }
         }
         set.show(files.len())?;
         set.show(1)?;
         file_set::remove_file(&folder.join(REJECTED), &format!("{image}.json"))
+    }
+
+    /// Ends of the names of all files that are there on request alone.
+    fn on_request(&self) -> Vec<String> {
+        let psfs = self.survey.planes().map(|b| psf_of(self.survey.band(b)));
+        [AVRO, RESIDUAL, RESIDUAL_PICTURE].map(str::to_owned).into_iter().chain(psfs).collect()
     }
 
     fn publish_rejection(&self, record: &RejectedRecord) -> Result<(), StoreError> {
@@ -186,7 +222,7 @@ mod tests {
     use super::*;
     use crate::testing::{encoders, model};
     use twinpeak_core::outcome::{Reason, Stage};
-    use twinpeak_core::testing::{finished, id, products, sdss};
+    use twinpeak_core::testing::{finished, id, products, requested, sdss};
 
     const IMAGE: &str = "003918-3-0213";
 
@@ -247,6 +283,23 @@ mod tests {
         assert_eq!((files.len(), record.files.last().unwrap().name.as_str()), (6, "003918-3-0213.catalog.avro"));
         drop(sink_with);
         publish(&sink(dir.path()), &outcome, None).unwrap();
+        assert_eq!(contents(dir.path()).len(), 5, "what the record does not name is not there");
+    }
+
+    #[test]
+    fn what_is_made_on_request_is_one_of_the_set_and_none_is_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = sink(dir.path());
+        let asked = Products { requested: requested(), ..products(10) };
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(asked))), None).unwrap();
+        let files = contents(dir.path());
+        let record: DoneRecord = serde_json::from_slice(&files[&format!("{IMAGE}.done.json")]).unwrap();
+        let named: Vec<&str> = record.files.iter().filter_map(|f| f.name.strip_prefix(&format!("{IMAGE}."))).collect();
+        // The last band was not taken.
+        let more = ["residual.fits", "residual.png", "psf-u.fits", "psf-g.fits", "psf-r.fits", "psf-i.fits"];
+        assert_eq!(named[4..], more);
+        assert_eq!(files[&format!("{IMAGE}.psf-g.fits")], b"0.396 of band 1");
+        publish(&sink, &finished(IMAGE, Outcome::Processed(Box::new(products(10)))), None).unwrap();
         assert_eq!(contents(dir.path()).len(), 5, "what the record does not name is not there");
     }
 

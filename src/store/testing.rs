@@ -7,6 +7,8 @@ pub(super) fn encoders() -> Encoders {
     Encoders {
         catalog_table: Box::new(|catalog, _, _, _| Ok(format!("{} rows", catalog.rows.len()).into_bytes())),
         masks: Box::new(|products| Ok(format!("{} px", products.segmentation.pixels().len()).into_bytes())),
+        scene: Box::new(|_, images| Ok(format!("{} bands", images.model.len()).into_bytes())),
+        psf: Box::new(|_, psf, b| Ok(format!("{} of band {b}", psf.pixel_scale_arcsec).into_bytes())),
         catalog_avro: None,
     }
 }

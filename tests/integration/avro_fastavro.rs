@@ -45,7 +45,10 @@ fn messages_and_container_are_read_by_fastavro() {
     messages("image.messages", &[&wire.image(&finished, &made, 1).unwrap()]);
     write("t.catalog.avro", &wire.container(&made.catalog).unwrap());
     let columns = columns(&survey);
-    write("t.catalog.parquet", &twinpeak_formats::parquet::parquet_table(&made.catalog, &columns).unwrap());
+    write(
+        "t.catalog.parquet",
+        &twinpeak_formats::parquet::parquet_table(&made.catalog, &columns, &made.quality).unwrap(),
+    );
     write("t.catalog.fits", &fits::catalog_table(&made.catalog, &columns, &survey, &made.quality).unwrap());
     let read =
         crate::common::python("fastavro, pyarrow, astropy", &[SAME_NUMBERS, MESSAGES].concat(), &[folder.path()]);
@@ -94,7 +97,7 @@ with fits.open(path.replace(".avro", ".fits")) as hdus:
     for name in set(data.names) & set(table.column_names):
         of_fits, null = data[name], hdus["SOURCES"].columns[name].null
         for a, f in zip(avro, of_fits.tolist()):
-            missing = f == null if null is not None else isinstance(f, float) and np.isnan(f)
+            missing = f == null if null is not None else f == "" or isinstance(f, float) and np.isnan(f)
             assert same(a[name], f) or a[name] is None and missing, (name, a[name], f)
 "#;
 

@@ -48,7 +48,9 @@ from astropy.wcs import WCS
 
 ROW = "sourceId imageId ra dec raErr decErr x y starProb starProbErr classification primary flags".split()
 ROW += "modelVersion modelHash inputHash midpointMjdTai".split()
-ROW += [f"{k}Flux{e}_{b}" for k in ("psf", "kron", "ap") for e in ("", "Err") for b in "ugriz"]
+ROW += "parentId nChildren modelType blendedness".split()
+ROW += [f"model{k}{e}" for k in ("Radius", "AxisRatio", "Theta") for e in ("", "Err")]
+ROW += [f"{k}Flux{e}_{b}" for k in ("psf", "kron", "ap", "model") for e in ("", "Err") for b in "ugriz"]
 IN_HEADER = dict(imageId="IMAGEID", modelVersion="MODELVER", modelHash="MODELSHA", inputHash="INPUTSHA")
 ALIASES = dict(NUMBER="number", ALPHA_J2000="ra", DELTA_J2000="dec", ISOAREA_IMAGE="isoArea", FLAGS="flags",
                CLASS_STAR="starProb")
@@ -79,6 +81,9 @@ for path in records:
             found = np.array(rows[name])
             if columns[name].null is not None:
                 assert ((found == columns[name].null) == null).all(), name
+                found, values = found[~null], values[~null]
+            elif found.dtype.kind == "U":
+                assert ((found == "") == null).all(), name
                 found, values = found[~null], values[~null]
             elif found.dtype.kind == "f":
                 assert (np.isnan(found) == null).all(), name

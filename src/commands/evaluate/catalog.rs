@@ -80,7 +80,7 @@ pub(crate) mod testing {
         let bytes = if file.extension().is_some_and(|e| e == "fits") {
             fits::catalog_table(&catalog, &columns, &survey, &PerBand::default()).unwrap()
         } else {
-            parquet_table(&catalog, &columns).unwrap()
+            parquet_table(&catalog, &columns, &Default::default()).unwrap()
         };
         std::fs::write(file, bytes).unwrap();
     }

@@ -1,15 +1,15 @@
 //! The description of each published column, from which the FITS, Parquet and Avro writers and the documentation are
 //! made.
 
-use super::{Catalog, Row};
+use super::{Catalog, Row, SourceModel};
 use crate::frame::PerBand;
 use crate::survey::Survey;
 
 /// A cell of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// 64-bit integer.
-    I64(i64),
+    /// 64-bit integer; `None` is null.
+    I64(Option<i64>),
     /// 32-bit integer; `None` is null.
     I32(Option<i32>),
     /// 64-bit float; `None` is null.
@@ -18,8 +18,8 @@ pub enum Value<'a> {
     F32(Option<f32>),
     /// True or false.
     Bool(bool),
-    /// Text.
-    Text(&'a str),
+    /// Text; `None` is null.
+    Text(Option<&'a str>),
 }
 
 /// Type of a column's cells.
@@ -62,7 +62,10 @@ pub struct Column {
 
 /// All columns in their published order.
 pub fn columns(survey: &Survey) -> Vec<Column> {
-    [identity(), positions(), shapes(), fluxes(survey), classes(), provenance()].into_iter().flatten().collect()
+    [identity(), positions(), shapes(), fluxes(survey), classes(), provenance(), models(survey)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn column(
@@ -87,10 +90,10 @@ fn identity() -> Vec<Column> {
             "",
             "meta.id;meta.main",
             "Identity of the source: the same image gives the same ids, so upsert by it",
-            |_, r| Value::I64(r.source_id),
+            |_, r| Value::I64(Some(r.source_id)),
         ),
         column("imageId", Kind::Text, false, "", "meta.id;obs.image", "Image in which the source was found", |c, _| {
-            Value::Text(c.provenance.image_id.as_str())
+            Value::Text(Some(c.provenance.image_id.as_str()))
         }),
         column(
             "number",
@@ -255,7 +258,7 @@ fn classes() -> Vec<Column> {
             false,
             "",
             "meta.code.qual",
-            "Bits: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 256 no class, 512 deblend bound, 1024 component bound, 2048 PSF fallback, 4096 bad pixels, 8192 missing band",
+            "Bits: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 256 no class, 512 deblend bound, 1024 component bound, 2048 PSF fallback, 4096 bad pixels, 8192 missing band, 16384 from the residual, 32768 scene bound, 65536 core saturated",
             |_, r| Value::I32(Some(r.flags as i32)),
         ),
     ]
@@ -274,15 +277,111 @@ fn provenance() -> Vec<Column> {
             |c, _| Value::F64(c.provenance.midpoint_mjd_tai),
         ),
         column("modelVersion", Kind::Text, false, "", "meta.version", "Version of the model bundle", |c, _| {
-            Value::Text(&c.provenance.model_version)
+            Value::Text(Some(&c.provenance.model_version))
         }),
         column("modelHash", Kind::Text, false, "", "meta.id;meta.software", "SHA-256 of the model bundle", |c, _| {
-            Value::Text(&c.provenance.model_hash)
+            Value::Text(Some(&c.provenance.model_hash))
         }),
         column("inputHash", Kind::Text, false, "", "meta.id;obs.image", "SHA-256 of the five input files", |c, _| {
-            Value::Text(&c.provenance.input_hash)
+            Value::Text(Some(&c.provenance.input_hash))
         }),
     ]
+}
+
+/// Its best model, and how it stands to other rows: all null where the frame was not modelled.
+fn models(survey: &Survey) -> Vec<Column> {
+    type Get = fn(&SourceModel) -> f32;
+    let number = |name: &str, unit: &'static str, ucd: &str, doc: &'static str, get: Get| {
+        column(name, Kind::F32, true, unit, ucd, doc, move |_, r| {
+            Value::F32(r.model.as_ref().map(get).and_then(finite))
+        })
+    };
+    let mut all = vec![
+        column(
+            "parentId",
+            Kind::I64,
+            true,
+            "",
+            "meta.id.parent",
+            "sourceId of the row of which this one is a part, or in whose light it was hidden; null where none",
+            |_, r| Value::I64(r.model.as_ref().and_then(|m| m.parent_id)),
+        ),
+        column("nChildren", Kind::I32, true, "", "meta.number", "Rows whose parentId is this row", |_, r| {
+            Value::I32(r.model.as_ref().map(|m| m.children))
+        }),
+        column(
+            "modelType",
+            Kind::Text,
+            true,
+            "",
+            "meta.code;src.morph.type",
+            "Best model: psf (a point source), exp (exponential) or dev (de Vaucouleurs); an ellipse where modelAxisRatio is below 1",
+            |_, r| Value::Text(r.model.as_ref().map(|m| m.model_type.name())),
+        ),
+    ];
+    type GetBand = fn(&SourceModel) -> &PerBand<f32>;
+    let per_band: [(&str, &str, &str, &'static str, GetBand); 3] = [
+        ("modelFlux", "nmgy", "phot.flux", "Total flux of the best model, one shape in all bands", |m| &m.flux),
+        ("modelFluxErr", "nmgy", "stat.error;phot.flux", "Error of modelFlux, with the share of neighbours", |m| {
+            &m.flux_err
+        }),
+        (
+            "kronCorr",
+            "",
+            "phot.flux;arith.factor",
+            "kronFlux times this is total: all light of the best model over what the Kron aperture holds of it",
+            |m| &m.kron_corr,
+        ),
+    ];
+    for (name, unit, ucd, doc, get) in per_band {
+        for b in survey.planes() {
+            let band = survey.band(b);
+            let ucd = format!("{ucd};em.opt.{}", band.to_uppercase());
+            all.push(column(format!("{name}_{band}"), Kind::F32, true, unit, ucd, doc, move |_, r| {
+                Value::F32(r.model.as_ref().and_then(|m| finite(get(m)[b])))
+            }));
+        }
+    }
+    all.extend([
+        number(
+            "modelRadius",
+            "pix",
+            "phys.angSize",
+            "Half-light radius of the model before the PSF, geometric mean of its axes; null of a point source",
+            |m| m.radius,
+        ),
+        number("modelRadiusErr", "pix", "stat.error;phys.angSize", "Error of modelRadius", |m| m.radius_err),
+        number(
+            "modelAxisRatio",
+            "",
+            "phys.angSize;arith.ratio",
+            "Minor over major axis of the model before the PSF: 1 where it is round; null of a point source",
+            |m| m.axis_ratio,
+        ),
+        number(
+            "modelAxisRatioErr",
+            "",
+            "stat.error;phys.angSize",
+            "Error of modelAxisRatio; null where the model is round",
+            |m| m.axis_ratio_err,
+        ),
+        number(
+            "modelTheta",
+            "deg",
+            "pos.posAng",
+            "Angle of the model's major axis from +x towards +y; null where it is round",
+            |m| m.theta,
+        ),
+        number("modelThetaErr", "deg", "stat.error;pos.posAng", "Error of modelTheta", |m| m.theta_err),
+        number(
+            "blendedness",
+            "",
+            "phot.flux;arith.ratio",
+            "Share of others' light in the footprint before it was taken away, 0 to 1",
+            |m| m.blendedness,
+        ),
+    ]);
+    all
 }
 
 fn finite(v: f32) -> Option<f32> {
@@ -312,6 +411,6 @@ mod tests {
         };
         let (all, four) = (of(r#"bands = ["u", "g", "r", "i", "z"]"#), of(r#"bands = ["", "g", "r", "i", "z"]"#));
         let without_u: Vec<_> = all.iter().filter(|name| !name.ends_with("_u")).cloned().collect();
-        assert!(four == without_u && all.len() == four.len() + 7);
+        assert!(four == without_u && all.len() == four.len() + 10);
     }
 }

@@ -4,13 +4,11 @@
 //! MASK_TYPE CORRECT).
 
 use super::isophote::Isophote;
-use crate::aperture::{Ellipse, extent};
+use crate::aperture::{APERTURE_DIAMETER_ARCSEC, Ellipse, extent};
 use crate::cutout::FrameView;
 use crate::frame::{PerBand, Plane, mask};
 use crate::scene::{Light, Window};
 
-/// Diameter of the circle, arcsec.
-const APERTURE_ARCSEC: f64 = 3.0;
 /// The Kron radius is a mean over this many isophotal radii.
 const KRON_WITHIN: f64 = 6.0;
 /// The aperture is this many Kron radii...
@@ -110,13 +108,23 @@ impl<'a> Photometry<'a> {
         self.within(&self.kron)
     }
 
+    /// What a Kron flux is multiplied by to be total: all of the best model's light over what the aperture holds of it. NaN
+    /// where there is no model, or the aperture reaches out of it.
+    pub fn kron_correction(&self) -> PerBand<f64> {
+        let share = |b: usize| {
+            let at = self.view.prepared.to_band[b].apply(self.at.0, self.at.1);
+            self.view.scene?.share_within(self.number, b, &self.kron, at)
+        };
+        std::array::from_fn(|b| share(b).filter(|&s| s > LEAST_SHARE).map_or(f64::NAN, f64::recip))
+    }
+
     /// Fluxes within the circle.
     pub fn aperture(&self) -> Fluxes {
         self.within(&self.circle())
     }
 
     fn circle(&self) -> Ellipse {
-        Ellipse::circle(APERTURE_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec)
+        Ellipse::circle(APERTURE_DIAMETER_ARCSEC / 2.0 / self.view.prepared.pixel_scale_arcsec)
     }
 
     fn within(&self, ellipse: &Ellipse) -> Fluxes {

@@ -320,7 +320,7 @@ pub(super) fn cropped(band: &mut Band, place: &Place, size: (usize, usize)) -> P
 }
 
 /// `out[y][x] = scale * plane[y + dy][x + dx]`, and 0 outside: whole pixels, so that the noise stays white.
-pub(super) fn shifted(plane: &Plane<f32>, (dx, dy): (isize, isize), scale: f32) -> Plane<f32> {
+pub(crate) fn shifted(plane: &Plane<f32>, (dx, dy): (isize, isize), scale: f32) -> Plane<f32> {
     let (width, height) = (plane.width(), plane.height());
     let mut out = Plane::filled(width, height, 0.0);
     let (from, to) = overlap(dx, width);

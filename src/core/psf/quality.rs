@@ -2,6 +2,7 @@
 
 use super::spline::{coefficients, cut};
 use super::{Psf, RADIUS, SIDE};
+use crate::aperture::APERTURE_DIAMETER_ARCSEC;
 use crate::frame::Plane;
 
 /// Samples a pixel side of the oversampled PSF.
@@ -20,6 +21,8 @@ pub struct PsfQuality {
     pub ellipticity: f64,
     /// Full width of the Gaussian with the same noise-equivalent area, px: the one to use for a matched filter.
     pub effective_fwhm_px: f64,
+    /// What an aperture flux of a star is multiplied by to hold all light of the PSF's stamp.
+    pub ap_corr: f64,
     /// Noise-equivalent area, px^2: the noise of a PSF flux is sigma times its root.
     pub noise_area_px: f64,
     /// Stars that made it.
@@ -36,6 +39,7 @@ impl PsfQuality {
         fwhm_arcsec: f64::NAN,
         ellipticity: f64::NAN,
         effective_fwhm_px: f64::NAN,
+        ap_corr: f64::NAN,
         noise_area_px: f64::NAN,
         stars: 0,
         fallback: false,
@@ -58,6 +62,7 @@ pub(super) fn of(psf: &Psf, band: usize, stars: Stars, pixel_scale_arcsec: f64) 
         fwhm_arcsec: fwhm_px * pixel_scale_arcsec,
         ellipticity,
         effective_fwhm_px: FWHM_PER_SIGMA * (noise_area_px / (4.0 * std::f64::consts::PI)).sqrt(),
+        ap_corr: 1.0 / psf.enclosed(band, APERTURE_DIAMETER_ARCSEC / 2.0 / pixel_scale_arcsec),
         noise_area_px,
         stars: stars.used,
         fallback: psf.is_fallback(band),

@@ -1,8 +1,12 @@
 //! What the scene says of a row.
 
-use super::{Model, Scene};
+use super::{LONGEST, Model, Scene};
+use crate::aperture::Ellipse as Aperture;
 use crate::extract::Footprint;
 use crate::frame::{PerBand, Plane};
+
+/// A drawn model holds all of its light where it has this share.
+const ALL_LIGHT: f64 = 0.995;
 
 /// One object as the scene has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +110,29 @@ impl Scene<'_> {
     /// Number of the row of object `i`, if it lives.
     pub fn number_of(&self, i: usize) -> Option<u32> {
         self.numbers.get(i).copied().filter(|&n| n > 0)
+    }
+
+    /// Share of the light of row `number`'s model that an aperture about position `at` of `band` holds; `None` where it
+    /// reaches out of the drawn model and light lies there.
+    pub fn share_within(&self, number: u32, band: usize, aperture: &Aperture, at: (f64, f64)) -> Option<f64> {
+        let object = self.objects.get(self.index_of(number))?;
+        let window = self.drawn(&object.model, band, object.at());
+        let mut light = [0.0; LONGEST * LONGEST];
+        let light = &mut light[..window.width * window.height];
+        self.stamp(&object.model, band, object.at(), window, light);
+        let (left, top) = (window.left as f64, window.top as f64);
+        let (mut held, mut drawn) = (0.0, 0.0);
+        for (i, &light) in light.iter().enumerate() {
+            let (x, y) = (left + (i % window.width) as f64, top + (i / window.width) as f64);
+            drawn += f64::from(light);
+            held += aperture.overlap(x - at.0, y - at.1) * f64::from(light);
+        }
+        let (rx, ry) = aperture.reach();
+        let is_within = at.0 - rx >= left
+            && at.1 - ry >= top
+            && at.0 + rx < left + window.width as f64
+            && at.1 + ry < top + window.height as f64;
+        (is_within || drawn > ALL_LIGHT).then_some(held)
     }
 
     /// Share of others' light in the reference band within the footprint.

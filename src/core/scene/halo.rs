@@ -1,6 +1,8 @@
 //! What the PSF's stamp does not hold of bright stars, and what is left of the sky: taken from the data once the models
 //! stand, so that neither is taken for objects.
 
+use std::f64::consts::TAU;
+
 use rayon::prelude::*;
 
 use super::{Model, Scene};
@@ -46,6 +48,7 @@ impl Scene<'_> {
             (0..BANDS).into_par_iter().map(|b| if present[b] { self.halo(b, &stars) } else { None }).collect();
         for (b, halo) in halos.iter().enumerate() {
             let Some(halo) = halo else { continue };
+            self.halo_share[b] = halo.iter().enumerate().map(|(r, light)| TAU * r as f64 * light).sum();
             for &i in &stars {
                 self.subtract_halo(b, i, halo);
             }

@@ -53,6 +53,8 @@ fn band(quality: &BandQuality) -> Value {
         ("psfFallback".into(), quality.psf_fallback.into()),
         ("registrationResidualPx".into(), measured(quality.registration_residual_px)),
         ("zeroPointOffsetMag".into(), measured(quality.zero_point_offset_mag)),
+        ("apCorr".into(), measured(quality.ap_corr)),
+        ("haloShare".into(), measured(quality.halo_share)),
     ])
 }
 

@@ -19,8 +19,10 @@ use super::{RecordSchema, Schemas};
 const PUBLISHED: &[(&str, &str)] = &[
     ("image-v1.0.avsc", "e7c3cf5e61813bf5"),
     ("image-v1.1.avsc", "306b18ab0eedd30e"),
+    ("image-v1.2.avsc", "65d01fd2a8d5519e"),
     ("mask-v1.0.avsc", "ac29c4727a2ff2a9"),
     ("source-v1.0.avsc", "d710e060b22b5f42"),
+    ("source-v1.1.avsc", "7debaf77fa51c758"),
 ];
 
 fn at(path: &str) -> PathBuf {

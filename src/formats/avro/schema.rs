@@ -11,14 +11,14 @@ use twinpeak_core::catalog::{self, Column, Kind};
 use twinpeak_core::survey::Survey;
 
 /// Version of the sources' schema.
-pub const SOURCE_VERSION: &str = "1.0";
+pub const SOURCE_VERSION: &str = "1.1";
 /// Version of the masks' schema.
 pub const MASK_VERSION: &str = "1.0";
 /// Version of the end-of-image record's schema.
-pub const IMAGE_VERSION: &str = "1.1";
+pub const IMAGE_VERSION: &str = "1.2";
 
 const MASK: &str = include_str!("../../../deploy/schemas/mask-v1.0.avsc");
-const IMAGE: &str = include_str!("../../../deploy/schemas/image-v1.1.avsc");
+const IMAGE: &str = include_str!("../../../deploy/schemas/image-v1.2.avsc");
 
 /// The schema of each topic's records.
 pub struct Schemas {

@@ -51,18 +51,23 @@ pub(super) fn rows(head: &[u8], columns: &[Column], catalog: &Catalog) -> Result
 /// A nullable column is a union of null and its kind: the branch's number comes before the value.
 fn cell(column: &Column, catalog: &Catalog, row: &Row, out: &mut Vec<u8>) -> Result<(), AvroError> {
     let value = (column.get)(catalog, row);
-    let null = matches!(value, Value::I32(None) | Value::F64(None) | Value::F32(None));
+    let null =
+        matches!(value, Value::I64(None) | Value::I32(None) | Value::F64(None) | Value::F32(None) | Value::Text(None));
     if column.nullable {
         datum::long(i64::from(!null), out);
     }
     match (column.kind, value) {
-        (Kind::I64, Value::I64(v)) => datum::long(v, out),
+        (Kind::I64, Value::I64(Some(v))) => datum::long(v, out),
         (Kind::I32, Value::I32(Some(v))) => datum::long(v.into(), out),
         (Kind::F64, Value::F64(Some(v))) => datum::double(v, out),
         (Kind::F32, Value::F32(Some(v))) => datum::float(v, out),
         (Kind::Bool, Value::Bool(v)) => datum::boolean(v, out),
-        (Kind::Text, Value::Text(v)) => datum::bytes(v.as_bytes(), out),
-        (Kind::I32, Value::I32(None)) | (Kind::F64, Value::F64(None)) | (Kind::F32, Value::F32(None))
+        (Kind::Text, Value::Text(Some(v))) => datum::bytes(v.as_bytes(), out),
+        (Kind::I64, Value::I64(None))
+        | (Kind::I32, Value::I32(None))
+        | (Kind::F64, Value::F64(None))
+        | (Kind::F32, Value::F32(None))
+        | (Kind::Text, Value::Text(None))
             if column.nullable => {}
         _ => {
             return Err(AvroError::Cell {

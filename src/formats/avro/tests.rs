@@ -8,7 +8,7 @@ use apache_avro::types::Value as Avro;
 use apache_avro::{Reader, Schema};
 
 use super::*;
-use twinpeak_core::catalog::{Row, Value, columns};
+use twinpeak_core::catalog::{ModelType, Row, SourceModel, Value, columns};
 use twinpeak_core::frame::{ImageId, Plane};
 use twinpeak_core::outcome::{BandQuality, Outcome, Stage};
 use twinpeak_core::wcs::Wcs;
@@ -21,6 +21,26 @@ pub(super) fn sdss() -> Survey {
 
 fn wire(framing: Framing) -> AvroEncoder {
     AvroEncoder::new(&sdss(), framing).unwrap()
+}
+
+/// A model with every kind of value that one can hold.
+fn source_model(i: usize) -> SourceModel {
+    let numbers = [0.0, -1.5, f32::MAX, f32::NAN];
+    SourceModel {
+        parent_id: [None, Some(i64::MAX)][i / 2 % 2],
+        children: i as i32,
+        flux: std::array::from_fn(|b| numbers[(i + b) % 4]),
+        flux_err: [f32::NAN; 5],
+        kron_corr: [1.0; 5],
+        model_type: ModelType::ALL[i % 3],
+        radius: numbers[(i + 1) % 4],
+        radius_err: 0.5,
+        axis_ratio: numbers[(i + 2) % 4],
+        axis_ratio_err: 0.5,
+        theta: -90.0,
+        theta_err: numbers[(i + 3) % 4],
+        blendedness: 0.25,
+    }
 }
 
 /// Every kind of value that a row can hold, extremes among them.
@@ -38,6 +58,7 @@ fn catalog_of(rows: usize) -> Catalog {
         classification: [None, Some(3), Some(6)][i % 3],
         primary: i.is_multiple_of(2),
         flags: [0, 264, u32::MAX][i % 3],
+        model: (i % 2 == 0).then(|| source_model(i)),
         ..Row::default()
     };
     let provenance = Provenance {
@@ -69,12 +90,12 @@ fn assert_same(found: &Avro, expected: &Avro) {
 fn expected(catalog: &Catalog, row: &Row) -> Avro {
     let cell = |column: &Column| {
         let value = match (column.get)(catalog, row) {
-            Value::I64(v) => Some(Avro::Long(v)),
+            Value::I64(v) => v.map(Avro::Long),
             Value::I32(v) => v.map(Avro::Int),
             Value::F64(v) => v.map(Avro::Double),
             Value::F32(v) => v.map(Avro::Float),
             Value::Bool(v) => Some(Avro::Boolean(v)),
-            Value::Text(v) => Some(Avro::String(v.to_owned())),
+            Value::Text(v) => v.map(|v| Avro::String(v.to_owned())),
         };
         match (column.nullable, value) {
             (true, None) => Avro::Union(0, Box::new(Avro::Null)),
@@ -96,12 +117,15 @@ fn products(catalog: Catalog) -> Products {
             band: sdss().band(b).to_owned(),
             fwhm_arcsec: 1.25,
             depth_5sigma_mag: f64::NAN,
+            ap_corr: 1.0625,
+            halo_share: f64::NAN,
             psf_stars: 40 + b,
             ..BandQuality::default()
         }),
         reference: None,
         tiles: 9,
         device: "cpu".into(),
+        requested: Default::default(),
     }
 }
 
@@ -238,6 +262,8 @@ fn the_end_of_an_image_counts_and_null_is_what_was_not_measured() {
     assert_eq!((&band["band"], &band["fwhmArcsec"], &band["psfStars"]), (&"i".into(), &1.25.into(), &43.into()));
     assert!(
         band["depth5SigmaMag"].is_null()
+            && band["apCorr"] == 1.0625
+            && band["haloShare"].is_null()
             && band["psfFallback"] == false
             && json["quality"].as_array().unwrap().len() == 5
     );

@@ -16,8 +16,11 @@ const IN_HEADER: [&str; 4] = ["imageId", "modelVersion", "modelHash", "inputHash
 const NMGY: &str = "nmgy";
 /// Null in a column of 32-bit integers.
 const NULL: i32 = i32::MIN;
+/// Null in a column of 64-bit integers.
+const LONG_NULL: i64 = i64::MIN;
 
-/// A FITS file with an empty primary HDU and one binary table, SOURCES. Null is NaN, or TNULL for integers.
+/// A FITS file with an empty primary HDU and one binary table, SOURCES. Null is NaN, TNULL for integers, and
+/// NUL for text.
 /// Same catalogue, same bytes.
 ///
 /// # Errors
@@ -82,8 +85,10 @@ impl<'a> Field<'a> {
             Kind::Text => format!("{}A", self.bytes),
         };
         cards.add(&format!("TTYPE{i}"), name.as_str(), "").add(&format!("TFORM{i}"), form.as_str(), "");
-        if *kind == Kind::I32 && *nullable {
-            cards.add(&format!("TNULL{i}"), i64::from(NULL), "");
+        match kind {
+            Kind::I32 if *nullable => _ = cards.add(&format!("TNULL{i}"), i64::from(NULL), ""),
+            Kind::I64 if *nullable => _ = cards.add(&format!("TNULL{i}"), LONG_NULL, ""),
+            _ => {}
         }
         // The standard knows no maggy, and a reader that keeps to it (astropy) warns of every other word.
         let known = *unit != NMGY;
@@ -99,7 +104,7 @@ impl<'a> Field<'a> {
 fn longest_text(column: &Column, catalog: &Catalog) -> Result<usize, FitsError> {
     let mut longest = 1;
     for row in &catalog.rows {
-        if let Value::Text(text) = (column.get)(catalog, row) {
+        if let Value::Text(Some(text)) = (column.get)(catalog, row) {
             if !printable(text) {
                 return Err(FitsError::NotAscii { what: column.name.clone(), text: text.to_owned() });
             }
@@ -114,12 +119,14 @@ fn encode_row(fields: &[Field], catalog: &Catalog, row: &Row, row_bytes: usize) 
     for field in fields {
         let end = bytes.len() + field.bytes;
         match (field.column.get)(catalog, row) {
-            Value::I64(v) => bytes.extend(v.to_be_bytes()),
+            Value::I64(v) => bytes.extend(v.unwrap_or(LONG_NULL).to_be_bytes()),
             Value::I32(v) => bytes.extend(v.unwrap_or(NULL).to_be_bytes()),
             Value::F64(v) => bytes.extend(v.unwrap_or(f64::NAN).to_be_bytes()),
             Value::F32(v) => bytes.extend(v.unwrap_or(f32::NAN).to_be_bytes()),
             Value::Bool(v) => bytes.push(if v { b'T' } else { b'F' }),
-            Value::Text(v) => bytes.extend(v.bytes()),
+            Value::Text(Some(v)) => bytes.extend(v.bytes()),
+            // A string that begins with NUL is null, says the standard.
+            Value::Text(None) => bytes.resize(end, 0),
         }
         bytes.resize(end, b' '); // text is filled with spaces; the rest is full already
     }

@@ -1,15 +1,10 @@
 //! The masks as a FITS file: SEGMENTATION, CLASS and MASK as tile-compressed images with the reference band's
 //! coordinates, behind an empty primary HDU that says what made them.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use rayon::prelude::*;
-
 use super::FitsError;
-use super::card::{Cards, TableSize, fill_block};
+use super::card::Cards;
 use super::provenance::{add_provenance, add_quality};
+use super::write_tiles::whole_numbers;
 use twinpeak_core::catalog::{Row, class};
 use twinpeak_core::frame::{Plane, mask};
 use twinpeak_core::outcome::Products;
@@ -21,8 +16,6 @@ pub(super) const SEGMENTATION: &str = "SEGMENTATION";
 pub(super) const CLASS: &str = "CLASS";
 /// Name of the extension of bit planes.
 pub(super) const MASK: &str = "MASK";
-/// Rows of a tile: enough for gzip to find the shapes again, few enough to read a part of the image.
-const TILE_ROWS: usize = 32;
 /// In CLASS: an object without a class.
 const UNCLASSIFIED: u8 = 1;
 
@@ -49,8 +42,8 @@ pub fn masks(products: &Products) -> Result<Vec<u8>, FitsError> {
     let class_bytes =
         |part: &[u32]| part.iter().map(|&n| classes.get(n as usize).copied().unwrap_or(UNCLASSIFIED)).collect();
     bytes.extend(numbers(segmentation, &products.wcs)?);
-    bytes.extend(compressed(segmentation, 8, classified, class_bytes)?);
-    bytes.extend(compressed(bits, 8, planes, <[u8]>::to_vec)?);
+    bytes.extend(whole_numbers(segmentation, 8, classified, class_bytes)?);
+    bytes.extend(whole_numbers(bits, 8, planes, <[u8]>::to_vec)?);
     Ok(bytes)
 }
 
@@ -58,7 +51,7 @@ pub fn masks(products: &Products) -> Result<Vec<u8>, FitsError> {
 pub(super) fn numbers(plane: &Plane<u32>, wcs: &Wcs) -> Result<Vec<u8>, FitsError> {
     let mut cards = Cards::default();
     cards.add("EXTNAME", SEGMENTATION, "0 for sky, else a source's number").add_wcs(wcs);
-    compressed(plane, 32, cards, |part| part.iter().flat_map(|n| n.to_be_bytes()).collect())
+    whole_numbers(plane, 32, cards, |part| part.iter().flat_map(|n| n.to_be_bytes()).collect())
 }
 
 /// What CLASS holds for each number.
@@ -74,49 +67,4 @@ fn classes(rows: &[Row]) -> Vec<u8> {
         };
     }
     classes
-}
-
-/// One image as an extension, its rows of tiles squeezed by gzip side by side. `bytes_of` gives the big-endian
-/// bytes of some pixels, `bitpix` bits each; `own` are the image's own cards.
-fn compressed<T: Copy + Sync>(
-    plane: &Plane<T>,
-    bitpix: usize,
-    own: Cards,
-    bytes_of: impl Fn(&[T]) -> Vec<u8> + Sync,
-) -> Result<Vec<u8>, FitsError> {
-    let (width, height) = (plane.width(), plane.height());
-    let tiles: Vec<Vec<u8>> = plane
-        .pixels()
-        .par_chunks((width * TILE_ROWS).max(1))
-        .map(|part| gzip(&bytes_of(part)))
-        .collect::<Result<_, _>>()
-        .map_err(|source| FitsError::Pack { name: "a tile of the masks".into(), source })?;
-    let heap_bytes: usize = tiles.iter().map(Vec::len).sum();
-    let longest = tiles.iter().map(Vec::len).max().unwrap_or(0);
-
-    let mut cards = Cards::table(TableSize { row_bytes: 8, rows: tiles.len(), columns: 1, heap_bytes });
-    cards.add("TTYPE1", "COMPRESSED_DATA", "").add("TFORM1", format!("1PB({longest})").as_str(), "");
-    cards.add("ZIMAGE", true, "this table is a compressed image").add("ZTENSION", "IMAGE", "");
-    cards.add("ZBITPIX", bitpix, "").add("ZNAXIS", 2usize, "");
-    cards.add("ZNAXIS1", width, "").add("ZNAXIS2", height, "").add("ZPCOUNT", 0usize, "").add("ZGCOUNT", 1usize, "");
-    cards.add("ZTILE1", width, "").add("ZTILE2", TILE_ROWS.min(height), "").add("ZCMPTYPE", "GZIP_1", "");
-    cards.append(own);
-
-    let mut bytes = cards.finish()?;
-    let mut offset = 0usize;
-    for tile in &tiles {
-        for word in [tile.len(), offset] {
-            bytes.extend((word as u32).to_be_bytes());
-        }
-        offset += tile.len();
-    }
-    tiles.iter().for_each(|tile| bytes.extend_from_slice(tile));
-    fill_block(&mut bytes);
-    Ok(bytes)
-}
-
-fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(bytes)?;
-    packer.finish()
 }

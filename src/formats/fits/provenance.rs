@@ -28,6 +28,8 @@ pub(super) fn add_quality(cards: &mut Cards, quality: &PerBand<BandQuality>) {
         cards.add(&key("DEP"), q.depth_5sigma_mag, "[mag] point source at S/N 5");
         cards.add(&key("NST"), q.psf_stars, "stars that made the PSF");
         cards.add(&key("FBK"), q.psf_fallback, "whether the bundle's PSF had to serve");
+        cards.add(&key("APC"), q.ap_corr, "apFlux of a star times this is its psfFlux");
+        cards.add(&key("HAL"), q.halo_share, "a star's light beyond its psfFlux, to 60 px");
         cards.add(&key("REG"), q.registration_residual_px, "[pix] scatter about the registration");
     }
 }

@@ -10,7 +10,8 @@ use ::parquet::schema::types::Type;
 
 use super::TableError;
 
-/// The named columns of numbers of a catalogue's Parquet file, row by row; `None` for null.
+/// The named columns of numbers of a catalogue's Parquet file, row by row; `None` for null. An id of 63 bits is rounded
+/// to 53.
 ///
 /// # Errors
 /// [`TableError`] where the file cannot be read, is no Parquet file or lacks a column.
@@ -80,6 +81,7 @@ fn read<const N: usize>(file: File, names: [&str; N]) -> Result<Vec<[Option<f64>
                 Field::Double(v) => Some(*v),
                 Field::Float(v) => Some(f64::from(*v)),
                 Field::Int(v) => Some(f64::from(*v)),
+                Field::Long(v) => Some(*v as f64),
                 Field::Null => None,
                 other => return Err(ParquetError::General(format!("column {name} holds {other}, not a number"))),
             };
@@ -112,7 +114,11 @@ mod tests {
 
     fn written(rows: usize) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), parquet_table(&catalog_of(rows), &catalog::columns(&sdss())).unwrap()).unwrap();
+        std::fs::write(
+            file.path(),
+            parquet_table(&catalog_of(rows), &catalog::columns(&sdss()), &Default::default()).unwrap(),
+        )
+        .unwrap();
         file
     }
 

@@ -23,12 +23,17 @@ pub enum Layer {
     Classes,
     /// Saturated and bad pixels, those without data, and the frame's edge.
     Untrusted,
+    /// The models of all objects, in colours.
+    Model,
+    /// What the models leave, in colours.
+    Residual,
 }
 
 impl Layer {
     /// By its name in an address.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Image, Self::Thumbnail, Self::Outlines, Self::Classes, Self::Untrusted];
+        let all =
+            [Self::Image, Self::Thumbnail, Self::Outlines, Self::Classes, Self::Untrusted, Self::Model, Self::Residual];
         all.into_iter().find(|layer| layer.name() == name)
     }
 
@@ -39,12 +44,19 @@ impl Layer {
             Self::Outlines => "outlines",
             Self::Classes => "classes",
             Self::Untrusted => "untrusted",
+            Self::Model => "model",
+            Self::Residual => "residual",
         }
     }
 
     /// Whether it shows the masks.
     pub fn of_masks(self) -> bool {
-        !matches!(self, Self::Image | Self::Thumbnail)
+        matches!(self, Self::Outlines | Self::Classes | Self::Untrusted)
+    }
+
+    /// Whether it is of the scene, of which pictures are made on request alone.
+    pub fn of_scene(self) -> bool {
+        matches!(self, Self::Model | Self::Residual)
     }
 }
 
@@ -102,12 +114,21 @@ impl Layers {
     /// # Errors
     /// [`PictureError::Decode`] for what [`super::quicklook`] has not made.
     pub fn of_quicklook(quicklook: &[u8]) -> Result<Self, PictureError> {
-        let (width, height, both) = decode(quicklook)?;
+        Self::half(quicklook, false)
+    }
+
+    /// One of the two fields of a picture of [`super::pair`]: the right one, or the left.
+    ///
+    /// # Errors
+    /// [`PictureError::Decode`] for what [`super::pair`] has not made.
+    pub fn half(picture: &[u8], right: bool) -> Result<Self, PictureError> {
+        let (width, height, both) = decode(picture)?;
         let half = width.saturating_sub(GAP_PX) / 2;
         if half == 0 || 2 * half + GAP_PX != width {
             return Err(PictureError::Decode { problem: format!("{width} columns are not two halves") });
         }
-        let rgb = both.chunks_exact(width * 3).flat_map(|line| &line[..half * 3]).copied().collect();
+        let from = if right { half + GAP_PX } else { 0 };
+        let rgb = both.chunks_exact(width * 3).flat_map(|line| &line[from * 3..][..half * 3]).copied().collect();
         Ok(Self { width: half, height, rgb, marks: Vec::new() })
     }
 
@@ -149,7 +170,7 @@ impl Layers {
     /// [`PictureError`] where it cannot be encoded, or the masks are not known.
     pub fn png(&self, layer: Layer) -> Result<Vec<u8>, PictureError> {
         match layer {
-            Layer::Image => png(self.width, self.height, &self.rgb),
+            Layer::Image | Layer::Model | Layer::Residual => png(self.width, self.height, &self.rgb),
             Layer::Thumbnail => self.thumbnail(),
             Layer::Outlines => self.marked(|mark| if mark & OUTLINE > 0 { opaque(mark, 255) } else { [0; 4] }),
             Layer::Classes => self.marked(|mark| if mark & CLASS > 0 { opaque(mark, 150) } else { [0; 4] }),

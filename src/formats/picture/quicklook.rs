@@ -56,6 +56,32 @@ pub fn quicklook(shape: &[Plane<f32>; 3], segmentation: &Plane<u32>, rows: &[Row
     png(width, height, &pixels)
 }
 
+/// Two fields in colours side by side, as PNG: of one size, and laid out like [`quicklook`], so that what reads its left half
+/// reads either of these.
+///
+/// # Errors
+/// [`PictureError::Size`] for planes of different sizes.
+pub fn pair(left: &[Plane<f32>; 3], right: &[Plane<f32>; 3]) -> Result<Vec<u8>, PictureError> {
+    let sizes: Vec<_> = left.iter().chain(right).map(|p| (p.width(), p.height())).collect();
+    let size = sizes[0];
+    if size.0 == 0 || size.1 == 0 || sizes.iter().any(|s| *s != size) {
+        return Err(PictureError::Size { sizes });
+    }
+    let step = step(size);
+    let (half, height) = (size.0.div_ceil(step), size.1.div_ceil(step));
+    let width = 2 * half + GAP_PX;
+    let mut pixels = vec![0u8; width * height * 3];
+    pixels.par_chunks_exact_mut(width * 3).rev().enumerate().for_each(|(y, line)| {
+        let band = y * step..((y + 1) * step).min(size.1);
+        let (first, rest) = line.split_at_mut(half * 3);
+        let (gap, second) = rest.split_at_mut(GAP_PX * 3);
+        paint_colour(left, band.clone(), step, first);
+        gap.as_chunks_mut::<3>().0.fill(GAP);
+        paint_colour(right, band, step, second);
+    });
+    png(width, height, &pixels)
+}
+
 /// Pixels of a frame that are one of the picture, along a side.
 pub(super) fn step(size: (usize, usize)) -> usize {
     if size.0.max(size.1) > FULL_SIZE_PX { 2 } else { 1 }

@@ -198,7 +198,23 @@ function picture(image, field) {
   $("stack").replaceChildren(...layers);
   $("stack").dataset.from = `api/fields/${image}/`;
   $("stack").dataset.number = field.number;
+  $("side-by-side").replaceChildren();
+  $("unseen-scene").hidden = true;
   toggle();
+}
+
+/** The field, the models of its objects and what they leave, fetched when they are first wished for. */
+const SCENE = [["image", "The frame"], ["model", "All models"], ["residual", "What they leave"]];
+function scene() {
+  const { from, number: key } = $("stack").dataset;
+  const wished = $("scene").checked && Boolean(from);
+  if (wished && !$("side-by-side").children.length) {
+    const missing = () => { $("unseen-scene").hidden = false; $("side-by-side").hidden = true; };
+    $("side-by-side").replaceChildren(...SCENE.map(([layer, title]) => h("figure", {},
+      h("img", { alt: `${title}: ${opened}`, "data-scene": layer, error: missing, src: `${from}${layer}.png?${key}` }), h("figcaption", {}, title))));
+    $("unseen-scene").hidden = true;
+  }
+  $("side-by-side").hidden = !wished || !$("unseen-scene").hidden;
 }
 
 /** A layer is fetched when it is first wished for. */
@@ -212,6 +228,7 @@ function toggle() {
     img.toggleAttribute("aria-hidden", !box.checked);
   }
   $("stack").classList.toggle("actual", $("actual").checked);
+  scene();
 }
 
 function facts(end) {

@@ -120,6 +120,7 @@ fn models() -> Models {
         identity: ModelIdentity { version: "stub".into(), hash: "0".repeat(64) },
         device: "stub".into(),
         reference: None,
+        requests: Default::default(),
     }
 }
 

@@ -83,6 +83,15 @@ for b, band in enumerate('ugriz'):
 assert np.array_equal(data['starProb'], np.float32([.1, .2, np.nan]), equal_nan=True)
 assert np.array_equal(data['CLASS_STAR'], data['starProb'], equal_nan=True)
 assert data['classification'].tolist() == [6, 3, head[f"TNULL{place['classification']}"]]
+assert data['modelType'].tolist() == ['psf', 'dev', '']
+null = head[f"TNULL{place['parentId']}"]
+assert data['parentId'].tolist() == [null, data['sourceId'][0], null] and data['parentId'].dtype.itemsize == 8
+assert data['nChildren'].tolist() == [1, 0, head[f"TNULL{place['nChildren']}"]]
+assert np.array_equal(data['modelFlux_u'], [3.5, 3.5, np.nan], equal_nan=True) and np.isnan(data['modelFlux_g']).all()
+assert np.array_equal(data['modelAxisRatio'], [np.nan, .75, np.nan], equal_nan=True)
+from astropy.table import Table
+masked = Table.read('catalog.fits', hdu='SOURCES')['parentId']
+assert masked.mask.tolist() == [True, False, True] and masked[1] == data['sourceId'][0]
 assert data['primary'].tolist() == [False, True, False] and data['primary'].dtype == bool
 assert data['flags'].tolist() == [0, 0, 264] and data['FLAGS'].tolist() == [0, 0, 264]
 assert (data['midpointMjdTai'] == 52758.200545123).all() and head['MIDPOINT'] == 52758.200545123
@@ -258,4 +267,81 @@ for band in 'ugriz':
     px, py = w.world_to_pixel_values(ra, dec)
     assert max(np.abs(px - x_back).max(), np.abs(py - y_back).max()) < 1e-6
     assert abs(facts['sky_dn'] / np.median(hdus[2].data['ALLSKY']) - 1) < 1e-4
+"#;
+
+#[test]
+fn models_and_residuals_are_read_by_astropy() {
+    let (folder, mut made) = (tempfile::tempdir().unwrap(), products(70, 64));
+    made.requested = twinpeak_core::testing::requested();
+    let images = made.requested.scene.as_ref().unwrap();
+    std::fs::write(folder.path().join("residual.fits"), fits::scene_images(&made, images).unwrap()).unwrap();
+    let _ = astropy(folder.path(), SCENE, &[]);
+}
+
+/// `requested`: models of 1, 2, 3, 4 and residuals of half of that, but for one NaN; band z was not taken.
+const SCENE: &str = r#"
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+hdus = fits.open('residual.fits')
+hdus.verify('exception')
+assert [h.name for h in hdus[1:]] == [f'{n}_{b}' for b in 'UGRI' for n in ('MODEL', 'RESIDUAL')]
+assert hdus[0].header['IMAGEID'] == '003918-3-0213'
+for i, band in enumerate('UGRI', 1):
+    for name, value in (('MODEL', i), ('RESIDUAL', i / 2)):
+        h = hdus[f'{name}_{band}']
+        assert isinstance(h, fits.CompImageHDU) and h.data.dtype.kind == 'f' and h.data.shape == (64, 70), h.data.dtype
+        known = np.isfinite(h.data)
+        assert known.sum() == 64 * 70 - (name == 'RESIDUAL') and known[2, 3] == (name == 'MODEL')
+        assert np.abs(h.data[known] - value).max() <= h.header['QUANTUM'] / 2 and abs(h.header['QUANTUM'] - .02 / 16) < 1e-9
+        ra, dec = WCS(h.header).pixel_to_world_values(35, 32)
+        assert abs(ra - 10) < 1e-9 and abs(dec) < 1e-9
+        assert h.header['MAGZERO'] == 22.5 and h.header['BAND'] == band.lower()
+"#;
+
+#[test]
+fn a_psf_is_what_psfex_s_formula_makes_of_its_file() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), products(70, 64));
+    let psf = twinpeak_core::testing::requested().psf.unwrap();
+    let mut expected = Vec::new();
+    for b in 0..4 {
+        let file = fits::psfex(&psf, b, &made.quality[b], &made.catalog.provenance).unwrap();
+        std::fs::write(folder.path().join(format!("{b}.psf")), file).unwrap();
+        for (x, y) in [(34.5, 31.5), (0.0, 0.0), (69.0, 10.25)] {
+            expected.push(serde_json::json!({"band": b, "x": x, "y": y, "psf": psf.psf.at(b, x, y).to_vec()}));
+        }
+    }
+    std::fs::write(folder.path().join("expected.json"), serde_json::to_vec(&expected).unwrap()).unwrap();
+    let _ = astropy(folder.path(), PSFEX, &[]);
+}
+
+/// PSFEx's manual: PSF(X, Y) = sum of PSF_MASK[i] times the i-th monomial of ((X - POLZERO1) / POLSCAL1, ...), in rising
+/// order with the first coordinate's power falling last; X and Y from 1. galsim asks the same where it is installed.
+const PSFEX: &str = r#"
+import json, numpy as np
+from astropy.io import fits
+try:
+    import galsim, galsim.des
+except ImportError:
+    galsim = None
+expected = json.load(open('expected.json'))
+for e in expected:
+    path = f"{e['band']}.psf"
+    with fits.open(path) as hdus:
+        hdus.verify('exception')
+        h, table = hdus['PSF_DATA'].header, hdus['PSF_DATA'].data
+        assert hdus[1].name == 'PSF_DATA' and len(table) == 1 and h['POLNAXIS'] == 2 and h['POLNGRP'] == 1 and h['PSF_SAMP'] == 1
+        basis = table['PSF_MASK'][0]
+        assert basis.shape == (h['PSFAXIS3'], h['PSFAXIS2'], h['PSFAXIS1']) == (3, 31, 31)
+        assert (h['POLNAME1'], h['POLNAME2'], h['POLDEG1'], h['BAND']) == ('X_IMAGE', 'Y_IMAGE', 1, 'ugri'[e['band']])
+        u = (e['x'] + 1 - h['POLZERO1']) / h['POLSCAL1']
+        v = (e['y'] + 1 - h['POLZERO2']) / h['POLSCAL2']
+    monomials = [u ** i * v ** j for j in range(h['POLDEG1'] + 1) for i in range(h['POLDEG1'] + 1 - j)]
+    image = np.tensordot(monomials, basis.astype(float), 1)
+    wanted = np.array(e['psf']).reshape(31, 31)
+    assert abs(image.sum() - 1) < .05 and np.abs(image / image.sum() - wanted).max() < 1e-6 * wanted.max(), e['band']
+    if galsim:
+        theirs = galsim.des.DES_PSFEx(path).getPSFArray(galsim.PositionD(e['x'] + 1, e['y'] + 1))
+        assert np.abs(theirs / theirs.sum() - wanted).max() < 1e-5 * wanted.max()
+print('asked galsim' if galsim else 'SKIPPED: no galsim')
 "#;

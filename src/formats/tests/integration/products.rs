@@ -1,6 +1,6 @@
 //! A field's products with a pattern that a reader can recompute, for the tests that read them back.
 
-use twinpeak_core::catalog::{Catalog, Provenance, Row, flag, source_id};
+use twinpeak_core::catalog::{Catalog, ModelType, Provenance, Row, SourceModel, flag, source_id};
 use twinpeak_core::frame::{ImageId, Plane};
 use twinpeak_core::outcome::{BandQuality, Products};
 use twinpeak_core::survey::Survey;
@@ -14,6 +14,26 @@ pub fn survey() -> Survey {
 
 pub fn image() -> ImageId {
     ImageId::new("003918-3-0213").unwrap()
+}
+
+/// Of source 1, a point source with children; of source 2, an ellipse in its light.
+fn source_model(number: u32) -> SourceModel {
+    let extent = |value: f32| if number == 1 { f32::NAN } else { value };
+    SourceModel {
+        parent_id: (number == 2).then(|| source_id("sdss", &image(), 1)),
+        children: 2 - number as i32,
+        flux: [3.5, f32::NAN, -1.0, 4.0, 5.0],
+        flux_err: [0.25; 5],
+        kron_corr: [1.125; 5],
+        model_type: [ModelType::PointSource, ModelType::DeVaucouleurs][number as usize - 1],
+        radius: extent(2.5),
+        radius_err: extent(0.5),
+        axis_ratio: extent(0.75),
+        axis_ratio_err: extent(0.0625),
+        theta: extent(-45.0),
+        theta_err: extent(3.0),
+        blendedness: 0.5,
+    }
 }
 
 /// Three sources: a star, a galaxy and one without a class, with every kind of value that a table can hold.
@@ -34,6 +54,7 @@ pub fn products(width: usize, height: usize) -> Products {
             star_prob: (number != 3).then_some(v / 10.0),
             classification: [Some(6), Some(3), None][(number as usize - 1) % 3],
             primary: number.is_multiple_of(2),
+            model: (number != 3).then(|| source_model(number)),
             flags: if number == 3 { flag::NO_CLASS | flag::TRUNCATED } else { 0 },
             ..Row::default()
         }
@@ -64,5 +85,6 @@ pub fn products(width: usize, height: usize) -> Products {
         reference: None,
         tiles: 0,
         device: "cpu".into(),
+        requested: Default::default(),
     }
 }

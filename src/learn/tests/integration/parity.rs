@@ -110,6 +110,7 @@ fn trainer_and_daemon_see_the_same_tensors() {
         identity: ModelIdentity { version: "stub".into(), hash: String::new() },
         device: "stub".into(),
         reference: None,
+        requests: Default::default(),
     };
     let device = Device {
         name: "stub".into(),
