@@ -80,6 +80,7 @@ mod tests {
             ellipticity_err: (0.01, 0.02),
             point_shared: [1.0; BANDS],
             blendedness: 0.25,
+            wings_excess: None,
             flags: 0,
         }
     }
