@@ -157,7 +157,9 @@ impl Noise {
         let Some(level) = upper_median(&mut all, f32::total_cmp) else { return false };
         let by = SOURCE_SIGMA * self.blocks[i].unwrap_or(live).max(0.1 * live);
         let is_source = |w: &[f32]| w[0].max(w[1]) > level + by && w[0].min(w[1]) > level + by / 2.0;
-        self.pixels(pixels, i).any(|row| row.windows(2).any(is_source))
+        // A row that is bright all along is the part's border.
+        let is_border = |row: &[f32]| 4 * row.iter().filter(|p| **p > level + by / 2.0).count() > 3 * BLOCK_PX;
+        self.pixels(pixels, i).any(|row| row.windows(2).any(is_source) && !is_border(row))
     }
 
     /// Whether many of a block's pixels are below the sky.
@@ -174,14 +176,13 @@ impl Noise {
         upper_median(&mut sample, f32::total_cmp)
     }
 
-    /// Marks blocks, and half a block about them: one that is dead for less than half of it does not show.
+    /// Marks blocks, and as much about them: one across a part's border may not show.
     fn mark(&self, area: &[usize], bits: &mut Plane<u8>) {
-        const MARGIN_PX: usize = BLOCK_PX / 2 + 2;
         let (width, height) = (bits.width(), bits.height());
         let reach = |at: usize, length: usize| {
-            let end = at + BLOCK_PX + MARGIN_PX;
+            let end = at + 2 * BLOCK_PX;
             // The frame's last rows and columns belong to no block.
-            at.saturating_sub(MARGIN_PX)..if end + BLOCK_PX > length { length } else { end }
+            at.saturating_sub(BLOCK_PX)..if end + BLOCK_PX > length { length } else { end }
         };
         for &i in area {
             let (x, y) = self.corner(i);
@@ -227,10 +228,11 @@ mod tests {
     #[test]
     fn parts_without_photons_are_dead_at_any_level_and_loud_ones_are_broken() {
         type Part = fn(usize, usize) -> bool;
-        let parts: [Part; 5] = [
+        let parts: [Part; 6] = [
             |x, _| x < 320,
             |x, y| x >= 320 && y < 260,
             |x, _| (200..245).contains(&x),
+            |x, y| x > 256 && y > 256,
             |x, _| x >= 160,
             |_, y| y > 430,
         ];
@@ -245,8 +247,8 @@ mod tests {
                     for x in 0..640 {
                         let marked = band.mask.at(x, y) & mask::NO_DATA != 0;
                         missed += usize::from(is(x, y) && !marked);
-                        let near = [-27isize, 0, 27].iter().any(|dx| {
-                            [-27isize, 0, 27]
+                        let near = [-32isize, 0, 32].iter().any(|dx| {
+                            [-32isize, 0, 32]
                                 .iter()
                                 .any(|dy| is((x as isize + dx).max(0) as usize, (y as isize + dy).max(0) as usize))
                         });

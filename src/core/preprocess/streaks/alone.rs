@@ -17,9 +17,9 @@ const THIN: (f32, f32) = (0.7, 4.0);
 const SMOOTH: (f32, f32) = (0.8, 1.5);
 /// A place is lit if nine pixels are on average so many sigma above those beside the path.
 const LIT_SIGMA: f32 = 1.5;
-/// Of the path so much is lit in its own band, and at most so much in any other.
+/// So much of the path is dark in all other bands, and so much of that is lit in its own.
+const DARK_ELSEWHERE: f32 = 0.6;
 const OWN: f32 = 0.7;
-const OTHERS: f32 = 0.3;
 /// The path is masked to where its profile is below this, sigma, and at most so far, px.
 const FAINTEST_SIGMA: f32 = 0.5;
 const WIDEST_PX: usize = 24;
@@ -130,7 +130,11 @@ fn fitted(points: &[(f32, f32)]) -> Option<[f32; 3]> {
             (det(column) / whole) as f32
         });
         let [a, b, c] = found;
-        kept.retain(|p| (p.1 - a - p.0 * (b + p.0 * c)).abs() < 2.0);
+        let miss = |p: &(f32, f32)| (p.1 - a - p.0 * (b + p.0 * c)).abs();
+        let mut misses: Vec<f32> = kept.iter().map(miss).collect();
+        let half = misses.len() / 2;
+        let limit = 3.0 * misses.select_nth_unstable_by(half, f32::total_cmp).1.max(0.5);
+        kept.retain(|p| miss(p) <= limit);
     }
     Some(found)
 }
@@ -166,27 +170,31 @@ fn measured(band: &Band, sigma: f32, points: Vec<((f32, f32), (f32, f32))>) -> O
 }
 
 impl Path {
-    /// Share of its places that are lit in a band whose pixels lie off by `step`; `None` where it does not show half of them.
-    fn lit(&self, band: &Band, sigma: f32, step: (isize, isize)) -> Option<f32> {
+    /// Which of its places are lit in a band whose pixels lie off by `step`; `None` for a place that the band does not show.
+    fn lit(&self, band: &Band, sigma: f32, step: (isize, isize)) -> Vec<Option<bool>> {
         let side = self.half_width_px + 3.0;
-        let mut contrasts = Vec::new();
-        for ((x, y), (ax, ay)) in &self.points {
+        let contrast = |((x, y), (ax, ay)): &((f32, f32), (f32, f32))| {
             let at = |d: f32| about(band, sigma, (x + step.0 as f32 + d * ax, y + step.1 as f32 + d * ay));
-            let Some(on) = at(0.0) else { continue };
+            let on = at(0.0)?;
             let around = [at(-side), at(side)].into_iter().flatten().fold(f32::INFINITY, f32::min);
-            contrasts.push(on - if around.is_finite() { around.max(0.0) } else { 0.0 });
-        }
-        let lit = contrasts.iter().filter(|c| **c > LIT_SIGMA).count();
-        (2 * contrasts.len() > self.points.len()).then(|| lit as f32 / contrasts.len() as f32)
+            Some(on - if around.is_finite() { around.max(0.0) } else { 0.0 } > LIT_SIGMA)
+        };
+        self.points.iter().map(contrast).collect()
     }
 
-    /// Whether its band alone shows it, with each other band's pixels, noise and step to them.
+    /// Whether its band alone shows it, with each other band's pixels, noise and step to them: it is lit where all others
+    /// are dark, which they are along most of it. Objects may lie under a trail.
     pub(in crate::preprocess) fn is_alone(&self, own: (&Band, f32), others: &[(&Band, f32, (isize, isize))]) -> bool {
-        let elsewhere: Vec<f32> =
-            others.iter().filter_map(|(band, sigma, step)| self.lit(band, *sigma, *step)).collect();
-        self.lit(own.0, own.1, (0, 0)).is_some_and(|lit| lit > OWN)
-            && !elsewhere.is_empty()
-            && elsewhere.iter().all(|lit| *lit < OTHERS)
+        let elsewhere: Vec<Vec<Option<bool>>> =
+            others.iter().map(|(band, sigma, step)| self.lit(band, *sigma, *step)).collect();
+        let is_dark = |i: usize| {
+            let shown = || elsewhere.iter().filter_map(move |lit| lit[i]);
+            shown().next().is_some() && !shown().any(|lit| lit)
+        };
+        let own = self.lit(own.0, own.1, (0, 0));
+        let dark: Vec<bool> = (0..own.len()).filter(|i| is_dark(*i)).filter_map(|i| own[i]).collect();
+        let lit = dark.iter().filter(|lit| **lit).count() as f32;
+        dark.len() as f32 >= DARK_ELSEWHERE * own.len() as f32 && lit > OWN * dark.len() as f32
     }
 
     /// Its pixels, some of them twice.
