@@ -26,6 +26,7 @@ mod images;
 mod knots;
 mod matrix;
 mod others;
+mod packed;
 mod prune;
 mod region;
 mod render;
@@ -285,6 +286,13 @@ impl<'a> Scene<'a> {
         let mut near: Vec<usize> = self.cells.near(at, reach).filter(within).collect();
         near.sort_unstable();
         near
+    }
+
+    /// What the models leave of the data of `band`, nMgy, on the band's own grid; with the total it is the data.
+    pub fn residual(&self, band: usize) -> Plane<f32> {
+        let (data, total) = (&self.data[band], &self.total[band]);
+        let left = data.pixels().iter().zip(total.pixels()).map(|(d, t)| d - t).collect();
+        Plane::from_pixels(data.width(), data.height(), left)
     }
 
     /// Variance of pixel (x, y) of `band` with all models' light, nMgy^2.

@@ -1,6 +1,7 @@
 //! One object's fit to what all others leave of the data: a step of its position, its profile, its fluxes.
 
-use super::bank::{HALF_LARGE, MODELS, ModelBank};
+use super::bank::{MODELS, ModelBank};
+use super::packed::{Drawn, GRID, HALF, Pixels, SIDE, STRIDE};
 use super::render::{Window, draw, nearest};
 use super::sweep::{Rows, SweepKind};
 use super::{MODEL_ERROR, Model, SceneObject};
@@ -25,14 +26,6 @@ const FEWEST_PIXELS: usize = 20;
 const SETTLED_SIGMA: f64 = 0.1;
 const SETTLED_PX: f64 = 0.05;
 
-const HALF: isize = 10;
-const SIDE: usize = 2 * HALF as usize + 1;
-/// Sums run over so many pixels side by side.
-const LANES: usize = 8;
-const STRIDE: usize = SIDE.next_multiple_of(LANES);
-const GRID: usize = SIDE * STRIDE;
-type Packed = [f32; GRID];
-
 /// What a fit reads.
 pub(super) struct Fitter<'s> {
     pub prepared: &'s Prepared,
@@ -49,22 +42,6 @@ pub(super) struct Fitter<'s> {
 pub(super) struct Scratch {
     own: PerBand<Drawn>,
     new: PerBand<Drawn>,
-}
-
-/// A model of unit flux on the pixels that it has light in.
-#[derive(Default)]
-struct Drawn {
-    window: Option<Window>,
-    light: Vec<f32>,
-}
-
-/// Data minus others about an object in one band.
-struct Pixels {
-    left: isize,
-    top: isize,
-    value: Packed,
-    weight: Packed,
-    count: usize,
 }
 
 impl Fitter<'_> {
@@ -266,53 +243,3 @@ impl Fitter<'_> {
         Some(Model::of_bank(best))
     }
 }
-
-impl Drawn {
-    /// Its values on the pixels of a fit, 0 beyond the aperture's side.
-    fn packed(&self, pixels: &Pixels) -> Packed {
-        let mut packed = [0.0; GRID];
-        let Some(window) = self.window else { return packed };
-        let (dx, dy) = (pixels.left - window.left, pixels.top - window.top);
-        debug_assert!(dx >= 0 && dy >= 0 && dx as usize + SIDE <= window.width && dy as usize + SIDE <= window.height);
-        for (j, row) in packed.chunks_exact_mut(STRIDE).enumerate() {
-            let from = (j + dy as usize) * window.width + dx as usize;
-            row[..SIDE].copy_from_slice(&self.light[from..from + SIDE]);
-        }
-        packed
-    }
-
-    fn add_to(&self, total: &mut Rows, by: f32, width: usize) {
-        let Some(window) = self.window.filter(|_| by != 0.0) else { return };
-        let from = window.left.clamp(0, width as isize);
-        let to = (window.left + window.width as isize).clamp(from, width as isize);
-        if to == from {
-            return;
-        }
-        let skipped = (from - window.left) as usize;
-        for (y, light) in (window.top..).zip(self.light.chunks_exact(window.width)) {
-            if let Some(row) = total.row(y, from as usize, to as usize) {
-                row.iter_mut().zip(&light[skipped..]).for_each(|(t, l)| *t += by * l);
-            }
-        }
-    }
-}
-
-impl Pixels {
-    /// Sums of weight x value x model and of weight x model^2.
-    fn sums(&self, model: &Packed) -> (f64, f64) {
-        let (mut along, mut length) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (values, weights, models) =
-            (self.value.as_chunks::<LANES>().0, self.weight.as_chunks::<LANES>().0, model.as_chunks::<LANES>().0);
-        for ((value, weight), model) in values.iter().zip(weights).zip(models) {
-            for lane in 0..LANES {
-                let weighted = weight[lane] * model[lane];
-                along[lane] += weighted * value[lane];
-                length[lane] += weighted * model[lane];
-            }
-        }
-        let sum = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
-        (sum(along), sum(length))
-    }
-}
-
-const _: () = assert!(HALF_LARGE > HALF as usize + 2 && STRIDE <= super::render::LONGEST);
