@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_frames_own_shares_are_found() {
         let found = FrameShares::learn(&bundle(), frame(4000).iter());
-        for mag in [17.0f32, 19.0, 20.0, 21.0] {
+        for mag in [18.0f32, 19.0, 20.0, 21.0] {
             let expected = 2.0 - (mag - 20.0);
             assert!((found.log_odds(mag) - expected).abs() < 0.4, "{mag}: {} for {expected}", found.log_odds(mag));
         }
