@@ -1,9 +1,10 @@
 //! Files in, files out: a watched folder or a list of files as source, a folder of results as sink.
 //!
 //! What a folder of results holds, for each image: `<id>.catalog.fits`, `<id>.catalog.parquet`,
-//! `<id>.masks.fits`, `<id>.quicklook.png`, on request `<id>.catalog.avro`, and last `<id>.done.json`, whose
-//! presence says that the set is whole; or `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns
-//! the folder, and which images are being worked on.
+//! `<id>.masks.fits`, `<id>.quicklook.png`, on request `<id>.catalog.avro`, `<id>.residual.fits` with its `.png` and
+//! `<id>.psf-<band>.fits`, and last `<id>.done.json`, whose presence says that the set is whole; or
+//! `rejected/<id>.json`. `.twinpeak/` beside them is the [`Ledger`]: who owns the folder, and which images are being
+//! worked on.
 //!
 //! Every file appears whole or not at all (see [`write_file`]). The same input gives the same bytes; the one
 //! exception is `timings_s` in `<id>.done.json`.

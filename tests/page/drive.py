@@ -118,6 +118,17 @@ def a_field_and_its_masks(browser, audit, out, image):
     browser.js("document.querySelector('input[data-layer=image]').click()")
     check("a layer goes when it is not wished for", browser.js("return getComputedStyle(document.querySelector('#stack img[data-layer=image]')).visibility") == "hidden")
     browser.js("document.querySelector('input[data-layer=image]').click()")
+    browser.js("document.getElementById('scene').focus()")
+    browser.press("space")
+    beside = "(l => { const i = document.querySelector(`#side-by-side img[data-scene=${l}]`); return i?.complete && i.naturalWidth })(arguments[0])"
+    sizes = [browser.until(f"its {layer}, side by side", beside, layer) for layer in ("image", "model", "residual")]
+    check("frame, models and what they leave are of one size", set(sizes) == {size[1]}, sizes)
+    tops = browser.js("return [...document.querySelectorAll('#side-by-side img')].map(i => i.getBoundingClientRect().top)")
+    check("and stand side by side", len(tops) == 3 and max(tops) - min(tops) < 1, tops)
+    light = browser.js("""return ['image', 'model', 'residual'].map(l => { const i = document.querySelector(`#side-by-side img[data-scene=${l}]`),
+        c = Object.assign(document.createElement('canvas'), { width: i.naturalWidth, height: i.naturalHeight }).getContext('2d');
+        c.drawImage(i, 0, 0); return c.getImageData(0, 0, i.naturalWidth, i.naturalHeight).data.filter((v, k) => k % 4 < 3 && v > 200).length })""")
+    check("bright pixels are in the models, and few are left", light[0] > 0 and light[1] > 0.5 * light[0] and light[2] < 0.2 * light[0], light)
     check("the bands' quality is there", browser.js("return document.querySelectorAll('#facts tbody tr').length") == 5)
     for theme in ("light", "dark"):
         browser.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
@@ -216,7 +227,7 @@ def inbox(browser, twinpeak, work, screenshot):
     size = ["--width", "900", "--height", "675"] if screenshot else ["--width", "480", "--height", "360"]
     subprocess.run([twinpeak, "simulate", "--plain", "--out", sky, "--fields", "12" if screenshot else "4", "--seed", "42", *size], check=True, capture_output=True)
     images = sorted(p.stem[6:] for p in sky.glob("truth-*.csv"))
-    arguments = ("--inbox", inbox, "--out", out)
+    arguments = ("--inbox", inbox, "--out", out, "--set", "output.residual=true")
     with night.Daemon(twinpeak, work / "first.log", *arguments):
         night.deliver(sky, inbox, images[0])
         night.until("the first field", lambda: (out / f"{images[0]}.done.json").exists())

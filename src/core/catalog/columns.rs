@@ -258,7 +258,7 @@ fn classes() -> Vec<Column> {
             false,
             "",
             "meta.code.qual",
-            "Bits: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 256 no class, 512 deblend bound, 1024 component bound, 2048 PSF fallback, 4096 bad pixels, 8192 missing band, 16384 from the residual, 32768 scene bound, 65536 core saturated",
+            "Bits: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 256 no class, 512 deblend bound, 1024 component bound, 2048 PSF fallback, 4096 bad pixels, 8192 missing band, 16384 from the residual, 32768 scene bound, 65536 core saturated, 131072 part of a large galaxy",
             |_, r| Value::I32(Some(r.flags as i32)),
         ),
     ]

@@ -56,10 +56,10 @@ mod tests {
     fn a_gaussian_s_share_is_the_formula_s() {
         for (sigma, radius) in [(1.4, 3.788), (1.8, 3.788), (1.5, 6.0), (2.5, 3.0)] {
             let psf = Psf::constant(&[gaussian(sigma); BANDS]);
-            // Light is averaged over a pixel before it is summed: a variance of 1/12 px^2 more.
-            let expected = 1.0 - (-radius * radius / (2.0 * (sigma * sigma + 1.0 / 12.0))).exp();
+            // A pixel's light is an average over it, and counts as if it were spread over it: twice a variance of 1/12 px^2.
+            let expected = 1.0 - (-radius * radius / (2.0 * (sigma * sigma + 1.0 / 6.0))).exp();
             let found = psf.enclosed(2, radius);
-            assert!((found - expected).abs() < 2e-3, "sigma {sigma}, radius {radius}: {found} {expected}");
+            assert!((found - expected).abs() < 1e-3, "sigma {sigma}, radius {radius}: {found} {expected}");
         }
     }
 
