@@ -45,6 +45,8 @@ pub struct FrameView<'a> {
     pub profiles: &'a Profiles,
     /// 0 for sky, else an object's number; on the reference grid.
     pub segmentation: &'a Plane<u32>,
+    /// Standard error of the reference band's coordinates in each direction on the sky, deg.
+    pub astrometric_error_deg: f64,
 }
 
 impl FrameView<'_> {

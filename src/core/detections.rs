@@ -1,5 +1,6 @@
 //! From scores to measured objects: the one way that the daemon and the trainer both take.
 
+use crate::astrometry;
 use crate::cutout::{FrameView, Profiles};
 use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
@@ -22,6 +23,7 @@ pub struct Detections<'a> {
     splines: Splines,
     psf: Psf,
     profiles: Profiles,
+    astrometric_error_deg: f64,
 }
 
 /// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
@@ -45,7 +47,8 @@ impl<'a> Detections<'a> {
         let splines = Splines::new(&prepared.frame);
         let (psf, quality) = psf::measure(prepared, survey, &splines, &shapes, fallback_fwhm_arcsec);
         let profiles = Profiles::new(&psf);
-        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles }
+        let astrometric_error_deg = astrometry::error_deg(prepared, survey, &quality);
+        Self { prepared, survey, footprints, quality, detection, shapes, splines, psf, profiles, astrometric_error_deg }
     }
 
     /// Position and size of each object in the reference band, in the order of their numbers.
@@ -62,6 +65,7 @@ impl<'a> Detections<'a> {
             psf: &self.psf,
             profiles: &self.profiles,
             segmentation: &self.footprints.segmentation,
+            astrometric_error_deg: self.astrometric_error_deg,
         }
     }
 

@@ -80,7 +80,7 @@ pub fn measure(
             let fitted = stack::fit(&seen.stamps, half_size_px);
             let used = fitted.as_ref().map_or(0, |f| f.stars);
             let terms = fitted.map(|f| f.terms);
-            let stars = quality::Stars { used, registration_residual_px: seen.registration_residual_px };
+            let stars = quality::Stars { used, registration: seen.registration };
             (BandPsf::new(terms, fallback_fwhm_arcsec[b] / scale), stars)
         })
         .collect();

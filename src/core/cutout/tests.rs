@@ -37,6 +37,7 @@ impl Ready {
             psf: &self.psf,
             profiles: &self.profiles,
             segmentation: &self.scene.footprints.segmentation,
+            astrometric_error_deg: 0.0,
         }
     }
 }
