@@ -1,6 +1,7 @@
 //! An object's stamp for the classifier: re-centred, neighbours masked, the fitted point source taken away. A
 //! [`Cutout`] holds one object's pixels and lives no longer than its measurement.
 
+mod another_night;
 mod classifier_input;
 mod dataset;
 mod point_source;
@@ -10,6 +11,7 @@ mod recentre;
 mod residual;
 mod usable;
 
+pub use another_night::OtherNights;
 pub use classifier_input::{ClassifierInput, Measurements};
 pub use dataset::cutout64;
 pub use point_source::{Noise, PointSource, fit_point_source};
@@ -27,8 +29,6 @@ use crate::survey::Survey;
 pub const FLUX_WITHIN_PX: u16 = 10;
 /// With fewer usable pixels there is no basis for a classification.
 pub const FEWEST_USABLE: usize = 20;
-/// Nor is there nearer than this to the frame's edge, px.
-pub const EDGE_PX: f64 = 20.0;
 
 /// What cuts are made from: one frame's pixels and what is known of it.
 #[derive(Clone, Copy)]
@@ -58,10 +58,12 @@ impl FrameView<'_> {
         }
     }
 
-    /// Whether a reference position is far enough from every edge for a classification.
-    pub(crate) fn is_inside(&self, x: f64, y: f64) -> bool {
-        let (width, height) = (self.prepared.frame.width() as f64, self.prepared.frame.height() as f64);
-        x > EDGE_PX && x < width - EDGE_PX && y > EDGE_PX && y < height - EDGE_PX
+    /// Whether every shape band shows enough of an object at this reference position for a classification: its core, and
+    /// half of its wings.
+    pub(crate) fn shows(&self, at: (f64, f64)) -> bool {
+        let shown =
+            |b: usize| usable::is_shown(&self.prepared.frame.bands[b].mask, self.prepared.to_band[b].apply(at.0, at.1));
+        self.prepared.shape_bands(self.survey).into_iter().all(shown)
     }
 }
 

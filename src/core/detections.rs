@@ -1,7 +1,9 @@
 //! From scores to measured objects: the one way that the daemon and the trainer both take.
 
+use rayon::prelude::*;
+
 use crate::astrometry;
-use crate::cutout::{FrameView, Profiles};
+use crate::cutout::{ClassifierInput, FrameView, OtherNights, Profiles};
 use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
 use crate::frame::{PerBand, Plane};
@@ -67,6 +69,23 @@ impl<'a> Detections<'a> {
             segmentation: &self.footprints.segmentation,
             astrometric_error_deg: self.astrometric_error_deg,
         }
+    }
+
+    /// What each of the `measured` objects would be derived from on other nights, in their order; nothing of one without a
+    /// basis, nor of one that `is_asked` does not hold of.
+    pub fn other_nights(
+        &self,
+        measured: &[Measured],
+        is_asked: impl Fn(&Measured) -> bool + Sync,
+    ) -> Vec<Vec<ClassifierInput>> {
+        let scatter_ln = self.survey.profile().simulated.fwhm_scatter_ln;
+        let nights = OtherNights::new(&self.prepared.frame.id, &self.psf, scatter_ln);
+        let view = self.view();
+        let of = |m: &Measured| {
+            let asked = m.input.is_some() && is_asked(m);
+            if asked { nights.inputs(&view, m.row.number, m.centre) } else { Vec::new() }
+        };
+        measured.par_iter().map(of).collect()
     }
 
     /// Measures all of them, in the order of their numbers.

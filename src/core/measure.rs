@@ -64,7 +64,7 @@ fn one(
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let psf = cutout.point_source;
     let mag = magnitude(psf[reference].flux, view.survey.magnitudes().faintest_nmgy()) as f32;
-    let has_basis = view.is_inside(here.0, here.1) && cutout.has_basis();
+    let has_basis = view.shows(centre) && cutout.has_basis();
     let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
 
     let mut flags = footprint.flags | flags(view, isophote);

@@ -73,8 +73,20 @@ pub struct Calibration {
 pub struct StarProbability {
     /// Probability of being a star or quasar, 0..1.
     pub value: f32,
-    /// Standard deviation over the seeds, each calibrated alone; 0 for a single seed.
+    /// How far it would be off on another night, standard deviation; without other nights the standard deviation over the
+    /// seeds, each calibrated alone, which is 0 for a single seed.
     pub error: f32,
+}
+
+impl StarProbability {
+    /// With the error that `nights` tell, the object's probability on each of them; without any it stays.
+    pub fn over_nights(self, nights: &[f32]) -> Self {
+        if nights.is_empty() {
+            return self;
+        }
+        let squares = nights.iter().map(|p| (p - self.value).powi(2)).sum::<f32>();
+        Self { error: (squares / nights.len() as f32).sqrt(), ..self }
+    }
 }
 
 /// Log-odds per unit of score beyond the table: keeps objects in order where the table is flat.

@@ -76,8 +76,18 @@ pub(super) struct Scored<R> {
 pub(super) struct Extracted<R> {
     pub frame: InFlightFrame<R>,
     pub products: Box<Products>,
-    /// For each object that can be classified, in order: its row, and what was measured of it.
-    pub measured: Vec<(usize, Measurements)>,
+    /// Each object that can be classified, in order.
+    pub asked: Vec<Asked>,
+}
+
+/// An object that the classifier is asked of: first as it is, then as it would be on other nights.
+pub(super) struct Asked {
+    /// Index of its row.
+    pub row: usize,
+    /// What was measured of it.
+    pub known: Measurements,
+    /// The same on other nights.
+    pub nights: Vec<Measurements>,
 }
 
 /// After the classifier: its answer to each object, one after another.
@@ -196,19 +206,22 @@ pub(super) fn extract<R>(
             return Err(refusal);
         }
         let quality = quality(&prepared, &models.survey, &detections.quality);
-        Ok((detections.footprints.segmentation, measured, quality))
+        let nights = detections.other_nights(&measured, |m| true);
+        Ok((detections.footprints.segmentation, (measured, nights), quality))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, objects, mut quality) = match measured {
+    let (segmentation, (objects, nights), mut quality) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
     let mut rows = Vec::with_capacity(objects.len());
-    let (mut inputs, mut measured) = (Vec::new(), Vec::new());
-    for (index, object) in objects.into_iter().enumerate() {
-        if let Some(known) = object.input {
-            measured.push((index, known.measured));
-            inputs.push(known);
+    let (mut inputs, mut asked) = (Vec::new(), Vec::new());
+    for (row, (object, nights)) in objects.into_iter().zip(nights).enumerate() {
+        if let Some(input) = object.input {
+            let on_nights = nights.iter().map(|night| night.measured).collect();
+            asked.push(Asked { row, known: input.measured, nights: on_nights });
+            inputs.push(input);
+            inputs.extend(nights);
         }
         rows.push(object.row);
     }
@@ -238,7 +251,7 @@ pub(super) fn extract<R>(
         tiles,
         device: models.device.clone(),
     });
-    Ok(ToClassify { extracted: Extracted { frame, products, measured }, objects: batch::ObjectItems(inputs) })
+    Ok(ToClassify { extracted: Extracted { frame, products, asked }, objects: batch::ObjectItems(inputs) })
 }
 
 /// A source's id has room for so many numbers; more objects are no field of the sky.
@@ -321,11 +334,16 @@ fn provenance(model: &ModelIdentity, survey: &str, frame: &twinpeak_core::frame:
 
 /// Gives every row that has a basis its probability and class.
 pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended<R>> {
-    let Classified { extracted: Extracted { frame, mut products, measured }, answers } = classified;
-    let answer_len = answers.len() / measured.len().max(1);
-    for ((index, measured), answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
-        let probability = models.recipe.posterior.star_probability(answer, &measured);
-        classify(&mut products.catalog.rows[index], probability);
+    let Classified { extracted: Extracted { frame, mut products, asked }, answers } = classified;
+    let posterior = &models.recipe.posterior;
+    let questions: usize = asked.iter().map(|object| 1 + object.nights.len()).sum();
+    let answer_len = answers.len() / questions.max(1);
+    let mut answers = answers.chunks_exact(answer_len.max(1));
+    let mut probability = |known: &Measurements| posterior.star_probability(answers.next()?, known);
+    for object in asked {
+        let here = probability(&object.known);
+        let nights: Vec<f32> = object.nights.iter().filter_map(|known| Some(probability(known)?.value)).collect();
+        classify(&mut products.catalog.rows[object.row], here.map(|p| p.over_nights(&nights)));
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }
