@@ -237,6 +237,14 @@ mod tests {
     }
 
     #[test]
+    fn other_nights_say_how_far_p_moves() {
+        let here = StarProbability { value: 0.4, error: 0.01 };
+        assert_eq!(here.over_nights(&[]), here);
+        let moved = here.over_nights(&[0.5, 0.2]);
+        assert!(moved.value == 0.4 && (moved.error - (0.05f32 / 2.0).sqrt()).abs() < 1e-6, "{moved:?}");
+    }
+
+    #[test]
     fn without_a_basis_there_is_no_number() {
         assert_eq!(table().star_probability(&[], 20.0), None);
         assert_eq!(table().star_probability(&[1.0, f32::NAN], 20.0), None);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::frame::BANDS;
+use crate::frame::{BANDS, ImageId};
 use crate::measure::footprint_shapes;
 use crate::model::STAMP_LEN;
 use crate::psf::scene::{self, NOISE, Scene, sdss, simulate};
@@ -278,6 +278,45 @@ fn profiles_follow_the_psf_over_the_frame() {
             assert!((a - b).abs() < 2e-6 * power(&cutout) as f32, "{a} is not {b}");
         }
     }
+}
+
+/// 40 stars on frames of three names: what another night's PSF flux is off by is what the row says it would be; the PSF is
+/// known from as many, and adds little.
+#[test]
+fn another_night_moves_a_flux_by_its_error() {
+    let ready = Ready::new(vec![]);
+    let mut pulls = Vec::new();
+    for image in ["a", "b", "c"] {
+        let nights = OtherNights::new(&ImageId::new(image).unwrap(), &ready.psf, 0.0);
+        for (i, shape) in ready.scene.footprints.objects.iter().enumerate() {
+            let (number, at) = (i as u32 + 1, (shape.x, shape.y));
+            let here = Cutout::take(&ready.view(), number, at).point_source[2];
+            let inputs = nights.inputs(&ready.view(), number, at);
+            assert_eq!((inputs.len(), &inputs), (crate::psf::NIGHTS, &nights.inputs(&ready.view(), number, at)));
+            for night in inputs {
+                pulls.push((10f64.powf(0.4 * (22.5 - f64::from(night.measured.mag))) - here.flux) / here.error);
+            }
+        }
+    }
+    let rms = (pulls.iter().map(|p| p * p).sum::<f64>() / pulls.len() as f64).sqrt();
+    // The error allows for a PSF that is wrong by 3 %, which noise does not draw.
+    assert!(pulls.len() > 200 && rms > 0.5 && rms < 1.1, "{rms}");
+}
+
+/// In worse seeing a star is a star still, and a galaxy is less surely none.
+#[test]
+fn in_worse_seeing_a_star_stays_one_and_a_galaxy_says_less() {
+    let wide = |y: f64| scene::Source { sigma: 2.0, ..star(60.0, y, 60.0) };
+    let ready = Ready::new(vec![star(60.3, 80.6, 60.0), wide(200.4), wide(300.2)]);
+    let gain = |number: u32, at: (f64, f64), scatter_ln: f64| {
+        let nights = OtherNights::new(&ImageId::new("a").unwrap(), &ready.psf, scatter_ln);
+        let chi2 = nights.inputs(&ready.view(), number, at).into_iter().map(|night| night.measured.chi2);
+        let each: Vec<f32> = chi2.map(|c| c[0] - c[1..].iter().copied().fold(f32::MAX, f32::min)).collect();
+        each.iter().sum::<f32>() / each.len() as f32
+    };
+    assert!(gain(1, (60.3, 80.6), 0.3) < 20.0, "{}", gain(1, (60.3, 80.6), 0.3));
+    let (same, worse) = (gain(2, (60.0, 200.4), 0.0), gain(2, (60.0, 200.4), 0.3));
+    assert!(same > 200.0 && worse > 50.0 && worse < 0.8 * same, "{same} {worse}");
 }
 
 #[test]

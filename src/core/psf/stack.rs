@@ -176,4 +176,27 @@ mod tests {
         assert!(fitted.terms[0][0] == 0.0, "the corners are tapered away");
         assert!(fit(&stamps[..2], (1000.0, 700.0), 1).is_none());
     }
+
+    /// Stars of unit noise about one stamp: the error of their mean is a root of their number.
+    #[test]
+    fn draws_of_the_error_are_as_large_as_it_is() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut noise = || -> f32 { StandardNormal.sample(&mut random) };
+        let star = |i: usize, noise: &mut dyn FnMut() -> f32| StarStamp {
+            pixels: Box::new(std::array::from_fn(|_| 5.0 + noise())),
+            at: ((i * 37 % 100) as f64, (i * 61 % 100) as f64),
+            sn: 200.0,
+        };
+        let stamps: Vec<StarStamp> = (0..20).map(|i| star(i, &mut noise)).collect();
+        let fitted = fit(&stamps, (50.0, 50.0), 1).unwrap();
+        let core = || (0..AREA).filter(|&i| DISTANCE_SQUARED[i] < CORE_PX * CORE_PX);
+        let rms =
+            |of: &dyn Fn(usize) -> f64| (core().map(|i| of(i).powi(2)).sum::<f64>() / core().count() as f64).sqrt();
+        let made = rms(&|i| fitted.terms[0][i] - 5.0);
+        assert_eq!(fitted.errors.len(), NIGHTS);
+        for drawn in &fitted.errors {
+            let drawn = rms(&|i| drawn[0][i]);
+            assert!((drawn / made - 1.0).abs() < 0.25 && (drawn * 20f64.sqrt() - 1.0).abs() < 0.25, "{drawn} {made}");
+        }
+    }
 }
