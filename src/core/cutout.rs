@@ -11,7 +11,7 @@ mod recentre;
 mod residual;
 mod usable;
 
-pub use another_night::OtherNights;
+pub use another_night::other_nights;
 pub use classifier_input::{ClassifierInput, Measurements};
 pub use dataset::cutout64;
 pub use point_source::{Noise, PointSource, fit_point_source};
@@ -58,12 +58,9 @@ impl FrameView<'_> {
         }
     }
 
-    /// Whether every shape band shows enough of an object at this reference position for a classification: its core, and
-    /// half of its wings.
-    pub(crate) fn shows(&self, at: (f64, f64)) -> bool {
-        let shown =
-            |b: usize| usable::is_shown(&self.prepared.frame.bands[b].mask, self.prepared.to_band[b].apply(at.0, at.1));
-        self.prepared.shape_bands(self.survey).into_iter().all(shown)
+    /// Whether a band shows enough of an object at this reference position for a classification.
+    fn shows(&self, band: usize, at: (f64, f64)) -> bool {
+        usable::is_shown(&self.prepared.frame.bands[band].mask, self.prepared.to_band[band].apply(at.0, at.1))
     }
 }
 
@@ -84,7 +81,8 @@ pub struct Cutout {
     pub sky_variance: PerBand<Option<Box<Stamp>>>,
     /// Flux as a point source; NaN where a band has no pixels for it.
     pub point_source: PerBand<PointSource>,
-    /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has.
+    /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has and that show the
+    /// object's core and half of its wings.
     pub shape_bands: Vec<usize>,
     /// The planes that the survey has.
     pub planes: PerBand<bool>,
@@ -101,7 +99,7 @@ impl Cutout {
             noise: std::array::from_fn(|b| view.noise(b)),
             sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; crate::frame::BANDS],
-            shape_bands: view.prepared.shape_bands(view.survey),
+            shape_bands: view.prepared.shape_bands(view.survey).into_iter().filter(|&b| view.shows(b, at)).collect(),
             planes: std::array::from_fn(|b| !view.survey.band(b).is_empty()),
         });
         for b in 0..crate::frame::BANDS {

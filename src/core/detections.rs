@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::astrometry;
-use crate::cutout::{ClassifierInput, FrameView, OtherNights, Profiles};
+use crate::cutout::{ClassifierInput, FrameView, Measurements, Profiles, other_nights};
 use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
 use crate::frame::{PerBand, Plane};
@@ -11,6 +11,9 @@ use crate::measure::{self, Measured};
 use crate::preprocess::Prepared;
 use crate::psf::{self, Psf, PsfQuality, Splines};
 use crate::survey::Survey;
+
+/// Of so many objects of a frame other nights are asked: an ordinary field has fewer, and a crowded one costs no more.
+const MOST_ASKED: usize = 4000;
 
 /// A frame's objects, and what measuring them needs.
 pub struct Detections<'a> {
@@ -71,21 +74,26 @@ impl<'a> Detections<'a> {
         }
     }
 
-    /// What each of the `measured` objects would be derived from on other nights, in their order; nothing of one without a
-    /// basis, nor of one that `is_asked` does not hold of.
+    /// What each of the `measured` objects would be derived from on other nights, in their order: nothing of one without a
+    /// basis or of which `may_move` does not hold, and `None` of those that are passed over since there are more than
+    /// [`MOST_ASKED`].
     pub fn other_nights(
         &self,
         measured: &[Measured],
-        is_asked: impl Fn(&Measured) -> bool + Sync,
-    ) -> Vec<Vec<ClassifierInput>> {
-        let scatter_ln = self.survey.profile().simulated.fwhm_scatter_ln;
-        let nights = OtherNights::new(&self.prepared.frame.id, &self.psf, scatter_ln);
+        may_move: impl Fn(&Measurements) -> bool,
+    ) -> Vec<Option<Vec<ClassifierInput>>> {
+        let moves: Vec<bool> =
+            measured.iter().map(|m| m.input.as_ref().is_some_and(|input| may_move(&input.measured))).collect();
+        let every = moves.iter().filter(|m| **m).count().div_ceil(MOST_ASKED).max(1);
+        let mut seen = 0..;
+        let asked: Vec<Option<bool>> =
+            moves.iter().map(|&m| if m { (seen.next()? % every == 0).then_some(true) } else { Some(false) }).collect();
         let view = self.view();
-        let of = |m: &Measured| {
-            let asked = m.input.is_some() && is_asked(m);
-            if asked { nights.inputs(&view, m.row.number, m.centre) } else { Vec::new() }
+        let of = |(m, asked): (&Measured, Option<bool>)| {
+            let nights = |asked| if asked { other_nights(&view, m.row.number, m.centre) } else { Vec::new() };
+            asked.map(nights)
         };
-        measured.par_iter().map(of).collect()
+        measured.par_iter().zip(asked).map(of).collect()
     }
 
     /// Measures all of them, in the order of their numbers.

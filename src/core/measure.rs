@@ -64,8 +64,7 @@ fn one(
     let (kron, aperture) = (photometry.kron(), photometry.aperture());
     let psf = cutout.point_source;
     let mag = magnitude(psf[reference].flux, view.survey.magnitudes().faintest_nmgy()) as f32;
-    let has_basis = view.shows(centre) && cutout.has_basis();
-    let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
+    let input = cutout.has_basis().then(|| cutout.classifier_input(view.profiles, centre, mag));
 
     let mut flags = footprint.flags | flags(view, isophote);
     let set = |flags: &mut u32, bit, when: bool| *flags |= if when { bit } else { 0 };

@@ -36,6 +36,11 @@ impl Posterior {
         Self { nets_weight: 0.0, nets, profiles }
     }
 
+    /// Whether the probability of an object may be another one on another night: not where its profiles are sure.
+    pub fn may_move(&self, known: &Measurements) -> bool {
+        self.profiles.log_odds(&known.chi2, known.sn, known.mag).is_none_or(|odds| odds.abs() < SURE)
+    }
+
     /// The probability of an object to which the classifier gave `answer`: log-odds from each seed, then colour's
     /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without
     /// colours or a fit of profiles the others decide.
@@ -88,6 +93,10 @@ impl StarProbability {
         Self { error: (squares / nights.len() as f32).sqrt(), ..self }
     }
 }
+
+/// Beyond these log-odds of the profiles p moves by more than .01 for one object in 35, and a ten-thousandth of all that p
+/// moves is theirs (simulated).
+const SURE: f32 = 8.0;
 
 /// Log-odds per unit of score beyond the table: keeps objects in order where the table is flat.
 const TIE_BREAK: f32 = 1e-3;

@@ -138,27 +138,6 @@ impl Psf {
         Some(std::array::from_fn(|i| one * a[i] + u * b[i] + v * c[i]))
     }
 
-    /// With each band's images changed by something linear that keeps their sum; without draws of its error.
-    pub(crate) fn mapped(&self, change: impl Fn(usize, &Stamp) -> Stamp) -> Self {
-        let image = |band: usize, term: &[f32]| {
-            let stamp: Stamp = std::array::from_fn(|i| term[i]);
-            change(band, &stamp).to_vec()
-        };
-        let band = |b: usize| BandPsf {
-            terms: self.bands[b].terms.each_ref().map(|term| image(b, term)),
-            sums: self.bands[b].sums,
-            errors: Vec::new(),
-            fallback: self.bands[b].fallback,
-        };
-        Self { bands: std::array::from_fn(band), ..*self }
-    }
-
-    /// Standard deviation of the Gaussian with the noise-equivalent area of `band` at the frame's centre, px.
-    pub(crate) fn effective_sigma_px(&self, band: usize) -> f64 {
-        let squares = self.at_centre(band).iter().map(|&p| f64::from(p).powi(2)).sum::<f64>();
-        (4.0 * std::f64::consts::PI * squares).sqrt().recip()
-    }
-
     /// The stamps of which the PSF of `band` is a sum, with [`Psf::weights`]; what is linear in the PSF needs to be
     /// done to these alone.
     pub(crate) fn terms(&self, band: usize) -> &[Vec<f32>; TERMS] {

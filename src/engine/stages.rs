@@ -86,8 +86,8 @@ pub(super) struct Asked {
     pub row: usize,
     /// What was measured of it.
     pub known: Measurements,
-    /// The same on other nights.
-    pub nights: Vec<Measurements>,
+    /// The same on other nights; empty where its class is sure, `None` where there were too many objects to ask of it.
+    pub nights: Option<Vec<Measurements>>,
 }
 
 /// After the classifier: its answer to each object, one after another.
@@ -206,7 +206,7 @@ pub(super) fn extract<R>(
             return Err(refusal);
         }
         let quality = quality(&prepared, &models.survey, &detections.quality);
-        let nights = detections.other_nights(&measured, |m| true);
+        let nights = detections.other_nights(&measured, |known| recipe.posterior.may_move(known));
         Ok((detections.footprints.segmentation, (measured, nights), quality))
     });
     frame.took(Stage::Extract, since, probe);
@@ -218,10 +218,10 @@ pub(super) fn extract<R>(
     let (mut inputs, mut asked) = (Vec::new(), Vec::new());
     for (row, (object, nights)) in objects.into_iter().zip(nights).enumerate() {
         if let Some(input) = object.input {
-            let on_nights = nights.iter().map(|night| night.measured).collect();
+            let on_nights = nights.as_ref().map(|nights| nights.iter().map(|night| night.measured).collect());
             asked.push(Asked { row, known: input.measured, nights: on_nights });
             inputs.push(input);
-            inputs.extend(nights);
+            inputs.extend(nights.into_iter().flatten());
         }
         rows.push(object.row);
     }
@@ -336,14 +336,23 @@ fn provenance(model: &ModelIdentity, survey: &str, frame: &twinpeak_core::frame:
 pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended<R>> {
     let Classified { extracted: Extracted { frame, mut products, asked }, answers } = classified;
     let posterior = &models.recipe.posterior;
-    let questions: usize = asked.iter().map(|object| 1 + object.nights.len()).sum();
+    let questions: usize = asked.iter().map(|object| 1 + object.nights.as_ref().map_or(0, Vec::len)).sum();
     let answer_len = answers.len() / questions.max(1);
     let mut answers = answers.chunks_exact(answer_len.max(1));
     let mut probability = |known: &Measurements| posterior.star_probability(answers.next()?, known);
     for object in asked {
         let here = probability(&object.known);
-        let nights: Vec<f32> = object.nights.iter().filter_map(|known| Some(probability(known)?.value)).collect();
-        classify(&mut products.catalog.rows[object.row], here.map(|p| p.over_nights(&nights)));
+        let nights = object
+            .nights
+            .map(|nights| -> Vec<f32> { nights.iter().filter_map(|known| Some(probability(known)?.value)).collect() });
+        let row = &mut products.catalog.rows[object.row];
+        match nights {
+            Some(nights) => classify(row, here.map(|p| p.over_nights(&nights))),
+            None => {
+                classify(row, here);
+                row.star_prob_err = None;
+            }
+        }
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }
