@@ -1,6 +1,7 @@
 //! An object's stamp for the classifier: re-centred, neighbours masked, the fitted point source taken away. A
 //! [`Cutout`] holds one object's pixels and lives no longer than its measurement.
 
+mod another_night;
 mod classifier_input;
 mod dataset;
 mod point_source;
@@ -10,6 +11,7 @@ mod recentre;
 mod residual;
 mod usable;
 
+pub use another_night::other_nights;
 pub use classifier_input::{ClassifierInput, Measurements};
 pub use dataset::cutout64;
 pub use point_source::{Noise, PointSource, fit_point_source};
@@ -28,8 +30,6 @@ use crate::survey::Survey;
 pub const FLUX_WITHIN_PX: u16 = 10;
 /// With fewer usable pixels there is no basis for a classification.
 pub const FEWEST_USABLE: usize = 20;
-/// Nor is there nearer than this to the frame's edge, px.
-pub const EDGE_PX: f64 = 20.0;
 
 /// What cuts are made from: one frame's pixels and what is known of it.
 #[derive(Clone, Copy)]
@@ -48,6 +48,8 @@ pub struct FrameView<'a> {
     pub segmentation: &'a Plane<u32>,
     /// The models of all objects, by which each is measured without the others; `None` before there are any.
     pub scene: Option<&'a Scene<'a>>,
+    /// Standard error of the reference band's coordinates in each direction on the sky, deg.
+    pub astrometric_error_deg: f64,
 }
 
 impl<'a> FrameView<'a> {
@@ -75,10 +77,9 @@ impl<'a> FrameView<'a> {
         }
     }
 
-    /// Whether a reference position is far enough from every edge for a classification.
-    pub(crate) fn is_inside(&self, x: f64, y: f64) -> bool {
-        let (width, height) = (self.prepared.frame.width() as f64, self.prepared.frame.height() as f64);
-        x > EDGE_PX && x < width - EDGE_PX && y > EDGE_PX && y < height - EDGE_PX
+    /// Whether a band shows enough of an object at this reference position for a classification.
+    fn shows(&self, band: usize, at: (f64, f64)) -> bool {
+        usable::is_shown(&self.prepared.frame.bands[band].mask, self.prepared.to_band[band].apply(at.0, at.1))
     }
 }
 
@@ -99,7 +100,8 @@ pub struct Cutout {
     pub sky_variance: PerBand<Option<Box<Stamp>>>,
     /// Flux as a point source; NaN where a band has no pixels for it.
     pub point_source: PerBand<PointSource>,
-    /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has.
+    /// The bands whose residuals the classifier sees: the survey's shape bands that the frame has and that show the
+    /// object's core and half of its wings.
     pub shape_bands: Vec<usize>,
     /// The planes that the survey has.
     pub planes: PerBand<bool>,
@@ -117,7 +119,7 @@ impl Cutout {
             noise: std::array::from_fn(|b| view.noise(b)),
             sky_variance: std::array::from_fn(|_| None),
             point_source: [PointSource::NONE; crate::frame::BANDS],
-            shape_bands: view.prepared.shape_bands(view.survey),
+            shape_bands: view.prepared.shape_bands(view.survey).into_iter().filter(|&b| view.shows(b, at)).collect(),
             planes: std::array::from_fn(|b| !view.survey.band(b).is_empty()),
         });
         for b in 0..crate::frame::BANDS {

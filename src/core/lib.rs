@@ -62,6 +62,7 @@
 //! ```
 
 pub mod aperture;
+mod astrometry;
 pub mod atomic_write;
 pub mod catalog;
 pub mod causes;

@@ -78,8 +78,7 @@ fn one(
         })
     };
     let mag = magnitude(psf[reference].flux, view.survey.magnitudes().faintest_nmgy()) as f32;
-    let has_basis = view.is_inside(here.0, here.1) && cutout.has_basis();
-    let input = has_basis.then(|| cutout.classifier_input(view.profiles, centre, mag));
+    let input = cutout.has_basis().then(|| cutout.classifier_input(view.profiles, centre, mag));
 
     let mut flags = footprint.flags | flags(view, isophote) | scene.as_ref().map_or(0, |scene| scene.flags);
     let set = |flags: &mut u32, bit, when: bool| *flags |= if when { bit } else { 0 };

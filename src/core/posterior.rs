@@ -38,6 +38,11 @@ impl Posterior {
         Self { nets_weight: 0.0, nets, profiles }
     }
 
+    /// Whether the probability of an object may be another one on another night: not where its profiles are sure.
+    pub fn may_move(&self, known: &Measurements) -> bool {
+        self.profiles.log_odds(&known.chi2, known.sn, known.mag).is_none_or(|odds| odds.abs() < SURE)
+    }
+
     /// The probability of an object to which the classifier gave `answer`: log-odds from each seed, then colour's
     /// log-ratio (see `model::Classifier`). `None` where there is no basis: a number that is not finite. Without
     /// colours or a fit of profiles the others decide.
@@ -109,9 +114,25 @@ pub struct Calibration {
 pub struct StarProbability {
     /// Probability of being a star or quasar, 0..1.
     pub value: f32,
-    /// Standard deviation over the seeds, each calibrated alone; 0 for a single seed.
+    /// How far it would be off on another night, standard deviation; without other nights the standard deviation over the
+    /// seeds, each calibrated alone, which is 0 for a single seed.
     pub error: f32,
 }
+
+impl StarProbability {
+    /// With the error that `nights` tell, the object's probability on each of them; without any it stays.
+    pub fn over_nights(self, nights: &[f32]) -> Self {
+        if nights.is_empty() {
+            return self;
+        }
+        let squares = nights.iter().map(|p| (p - self.value).powi(2)).sum::<f32>();
+        Self { error: (squares / nights.len() as f32).sqrt(), ..self }
+    }
+}
+
+/// Beyond these log-odds of the profiles p moves by more than .01 for one object in 35, and a ten-thousandth of all that p
+/// moves is theirs (simulated).
+const SURE: f32 = 8.0;
 
 /// Log-odds per unit of score beyond the table: keeps objects in order where the table is flat.
 const TIE_BREAK: f32 = 1e-3;
@@ -258,6 +279,14 @@ mod tests {
         let both = at(&[-20.0, 9.0]);
         assert!((both.error - (b - a) / 2f32.sqrt()).abs() < 1e-6);
         assert!(both.value > a && both.value < b);
+    }
+
+    #[test]
+    fn other_nights_say_how_far_p_moves() {
+        let here = StarProbability { value: 0.4, error: 0.01 };
+        assert_eq!(here.over_nights(&[]), here);
+        let moved = here.over_nights(&[0.5, 0.2]);
+        assert!(moved.value == 0.4 && (moved.error - (0.05f32 / 2.0).sqrt()).abs() < 1e-6, "{moved:?}");
     }
 
     #[test]

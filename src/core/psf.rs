@@ -25,6 +25,8 @@ pub const RADIUS: usize = 15;
 pub const SIDE: usize = 2 * RADIUS + 1;
 /// Pixels of a PSF stamp.
 pub const AREA: usize = SIDE * SIDE;
+/// Draws of the error of a PSF: as many as other nights are asked of.
+pub const NIGHTS: usize = 2;
 /// Position terms: 1, u, v with u, v in -1..1 over the reference frame.
 pub const TERMS: usize = 3;
 
@@ -45,6 +47,8 @@ struct BandPsf {
     terms: [Vec<f32>; TERMS],
     /// Sum of each term, so that unit sum costs nothing at each position.
     sums: [f64; TERMS],
+    /// Draws of the terms' error; none of a fallback, whose error nobody knows.
+    errors: Vec<[Vec<f32>; TERMS]>,
     fallback: bool,
 }
 
@@ -78,11 +82,10 @@ pub fn measure(
         .into_par_iter()
         .map(|b| {
             let seen = stars::stamps(prepared, survey, splines, &selected, b);
-            let fitted = stack::fit(&seen.stamps, half_size_px);
+            let fitted = stack::fit(&seen.stamps, half_size_px, b as u64);
             let used = fitted.as_ref().map_or(0, |f| f.stars);
-            let terms = fitted.map(|f| f.terms);
-            let stars = quality::Stars { used, registration_residual_px: seen.registration_residual_px };
-            (BandPsf::new(terms, fallback_fwhm_arcsec[b] / scale), stars)
+            let stars = quality::Stars { used, registration: seen.registration };
+            (BandPsf::new(fitted, fallback_fwhm_arcsec[b] / scale), stars)
         })
         .collect();
     let facts: Vec<quality::Stars> = found.iter().map(|f| f.1).collect();
@@ -122,7 +125,8 @@ impl Psf {
     #[cfg(test)]
     pub(crate) fn constant(stamps: &PerBand<Stamp>) -> Self {
         let terms = |stamp: &Stamp| [stamp.map(f64::from).to_vec(), vec![0.0; AREA], vec![0.0; AREA]];
-        let bands = stamps.each_ref().map(|stamp| BandPsf::new(Some(terms(stamp)), 3.0));
+        let fitted = |stamp| stack::Fitted { terms: terms(stamp), errors: Vec::new(), stars: 99 };
+        let bands = stamps.each_ref().map(|stamp| BandPsf::new(Some(fitted(stamp)), 3.0));
         Self { bands, half_size_px: (1024.0, 744.5), half_light_radius_px: 2.0 }
     }
 
@@ -135,6 +139,13 @@ impl Psf {
             *p = one * a + u * b + v * c;
         }
         stamp
+    }
+
+    /// Draw `night` of the error of [`Psf::at`]; `None` where a model serves.
+    pub fn error_at(&self, band: usize, night: usize, x: f64, y: f64) -> Option<Stamp> {
+        let [a, b, c] = self.bands[band].errors.get(night)?;
+        let [one, u, v] = self.weights(band, x, y);
+        Some(std::array::from_fn(|i| one * a[i] + u * b[i] + v * c[i]))
     }
 
     /// The stamps of the terms 1, u and v, of which the PSF of `band` is a sum; what is linear in the PSF needs to be done
@@ -183,12 +194,16 @@ impl Psf {
 
 impl BandPsf {
     /// Takes measured position terms, or a Moffat profile where there are none.
-    fn new(measured: Option<[Vec<f64>; TERMS]>, fallback_fwhm_px: f64) -> Self {
-        let sound = measured.filter(|terms| terms[0].iter().sum::<f64>() > 0.0);
+    fn new(measured: Option<stack::Fitted>, fallback_fwhm_px: f64) -> Self {
+        let sound = measured.filter(|fitted| fitted.terms[0].iter().sum::<f64>() > 0.0);
         let fallback = sound.is_none();
-        let terms = sound.unwrap_or_else(|| fallback::moffat(fallback_fwhm_px));
+        let (terms, errors) = match sound {
+            Some(fitted) => (fitted.terms, fitted.errors),
+            None => (fallback::moffat(fallback_fwhm_px), Vec::new()),
+        };
         let sums = std::array::from_fn(|t| terms[t].iter().sum());
-        Self { terms: terms.map(|t| t.into_iter().map(|v| v as f32).collect()), sums, fallback }
+        let single = |terms: [Vec<f64>; TERMS]| terms.map(|t| t.into_iter().map(|v| v as f32).collect());
+        Self { terms: single(terms), sums, errors: errors.into_iter().map(single).collect(), fallback }
     }
 }
 

@@ -160,6 +160,9 @@ pub struct Typical {
     /// Fewest objects that any part of the sky shows at the survey's depth, a square degree: a frame with far fewer shows
     /// no sky. Absent: any number is believed.
     pub fewest_objects_deg2: Option<f64>,
+    /// Standard error of the reference band's world coordinates in each direction on the sky, arcsec. Absent: what the
+    /// frame's bands say against each other.
+    pub astrometric_error_arcsec: Option<f64>,
 }
 
 /// What most sites have.
@@ -248,6 +251,9 @@ impl Survey {
         positive("saturation", &[profile.saturation.trusted_dn, profile.saturation.full_well_dn])?;
         positive("saturation.replaced_core_dn", profile.saturation.replaced_core_dn.as_slice())?;
         positive("typical.fewest_objects_deg2", profile.typical.fewest_objects_deg2.as_slice())?;
+        if let Some(error) = profile.typical.astrometric_error_arcsec.filter(|e| !(e.is_finite() && *e >= 0.0)) {
+            return Err(value("typical.astrometric_error_arcsec", format!("{error} must be 0 or more")));
+        }
         for d in &profile.detector {
             positive("detector.gain_e_per_dn", &d.gain_e_per_dn)?;
         }

@@ -84,17 +84,19 @@ pub(super) struct Extracted<R> {
     pub frame: InFlightFrame<R>,
     pub products: Box<Products>,
     /// Each object that can be classified, in order.
-    pub measured: Vec<Basis>,
+    pub asked: Vec<Asked>,
 }
 
-/// What one object's class is derived from, besides its stamp.
-pub(super) struct Basis {
+/// An object that the classifier is asked of: first as it is, then as it would be on other nights.
+pub(super) struct Asked {
     /// Index of its row.
     pub row: usize,
     /// What was measured of it.
-    pub measured: Measurements,
+    pub known: Measurements,
     /// How the wings of a saturated star fall (see `scene`).
     pub wings_excess: Option<f64>,
+    /// The same on other nights; empty where its class is sure, `None` where there were too many objects to ask of it.
+    pub nights: Option<Vec<Measurements>>,
 }
 
 /// After the classifier: its answer to each object, one after another.
@@ -243,20 +245,23 @@ pub(super) fn extract<R>(
         let mut bits = prepared.bits.clone();
         detections.scene().mark_cores(&mut bits);
         let requested = requested(models.requests, &prepared, &detections);
-        Ok((detections.footprints.segmentation, bits, measured, quality, requested))
+        let nights = detections.other_nights(&measured, |known| recipe.posterior.may_move(known));
+        Ok((detections.footprints.segmentation, bits, (measured, nights), quality, requested))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, bits, objects, mut quality, requested) = match measured {
+    let (segmentation, bits, (objects, nights), mut quality, requested) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
     let mut rows = Vec::with_capacity(objects.len());
-    let (mut inputs, mut measured) = (Vec::new(), Vec::new());
-    for (index, object) in objects.into_iter().enumerate() {
-        if let Some(known) = object.input {
+    let (mut inputs, mut asked) = (Vec::new(), Vec::new());
+    for (row, (object, nights)) in objects.into_iter().zip(nights).enumerate() {
+        if let Some(input) = object.input {
             let wings_excess = object.scene.as_ref().and_then(|scene| scene.wings_excess);
-            measured.push(Basis { row: index, measured: known.measured, wings_excess });
-            inputs.push(known);
+            let on_nights = nights.as_ref().map(|nights| nights.iter().map(|night| night.measured).collect());
+            asked.push(Asked { row, known: input.measured, wings_excess, nights: on_nights });
+            inputs.push(input);
+            inputs.extend(nights.into_iter().flatten());
         }
         rows.push(object.row);
     }
@@ -287,7 +292,7 @@ pub(super) fn extract<R>(
         device: models.device.clone(),
         requested,
     });
-    Ok(ToClassify { extracted: Extracted { frame, products, measured }, objects: batch::ObjectItems(inputs) })
+    Ok(ToClassify { extracted: Extracted { frame, products, asked }, objects: batch::ObjectItems(inputs) })
 }
 
 /// A source's id has room for so many numbers; more objects are no field of the sky.
@@ -390,17 +395,34 @@ fn provenance(model: &ModelIdentity, survey: &str, frame: &twinpeak_core::frame:
 
 /// Gives every row that has a basis its probability and class.
 pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended<R>> {
-    let Classified { extracted: Extracted { frame, mut products, measured }, answers } = classified;
-    let answer_len = answers.len() / measured.len().max(1);
+    let Classified { extracted: Extracted { frame, mut products, asked }, answers } = classified;
     let posterior = &models.recipe.posterior;
-    let shares = FrameShares::learn(&posterior.profiles, measured.iter().map(|basis| &basis.measured));
-    for (basis, answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
-        let row = &mut products.catalog.rows[basis.row];
-        let probability = match row.flags & flag::CORE_SATURATED {
-            0 => posterior.star_probability_in(&shares, answer, &basis.measured),
-            _ => posterior.by_wings(&shares, &basis.measured, basis.wings_excess),
+    let shares = FrameShares::learn(&posterior.profiles, asked.iter().map(|object| &object.known));
+    let questions: usize = asked.iter().map(|object| 1 + object.nights.as_ref().map_or(0, Vec::len)).sum();
+    let answer_len = answers.len() / questions.max(1);
+    let mut answers = answers.chunks_exact(answer_len.max(1));
+    for object in asked {
+        let row = &mut products.catalog.rows[object.row];
+        let saturated = row.flags & flag::CORE_SATURATED != 0;
+        let mut probability = |known: &Measurements| {
+            let answer = answers.next()?;
+            if saturated {
+                posterior.by_wings(&shares, known, object.wings_excess)
+            } else {
+                posterior.star_probability_in(&shares, answer, known)
+            }
         };
-        classify(row, probability);
+        let here = probability(&object.known);
+        let nights = object
+            .nights
+            .map(|nights| -> Vec<f32> { nights.iter().filter_map(|known| Some(probability(known)?.value)).collect() });
+        match nights {
+            Some(nights) => classify(row, here.map(|p| p.over_nights(&nights))),
+            None => {
+                classify(row, here);
+                row.star_prob_err = None;
+            }
+        }
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }

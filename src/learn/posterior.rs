@@ -1,6 +1,6 @@
-//! All that makes a probability, learned without labels: the nets' calibration comes with the ensemble (`classify`),
-//! the profiles' shares from `profile_likelihood`, colour from `colour`; and how much the nets count beside the
-//! profiles is found here.
+//! All that makes a probability, learned without labels: the nets' calibration comes with the ensemble (`classify`) and is
+//! brought to the profiles' number of stars (`alignment`), the profiles' shares come from `profile_likelihood`, colour from
+//! `colour`; and how much the nets count beside the profiles is found here.
 //!
 //! Both judge the same pixels, and no likelihood compares them: the nets have none for an object's pixels. But colours
 //! are known to neither. Given the class and the magnitude, shape and colour know nothing of each other, so the better
@@ -15,6 +15,7 @@
 //! of the objects. The weight with the highest mean of e over all objects is taken. The profiles teach q, which favours
 //! them a little: what the nets are given, they have earned.
 
+use super::alignment::{Opinions, aligned};
 use super::{Curve, LearnError, Run, colour, profile_likelihood};
 use twinpeak_core::cutout::Measurements;
 use twinpeak_core::model::COLOUR_LEN;
@@ -69,6 +70,8 @@ pub fn train(
     run: &Run,
 ) -> Result<TrainedPosterior, LearnError> {
     let profiles = profiles(objects.known, profiles_mag)?;
+    let both = shapes(objects, &nets, &profiles);
+    let nets = aligned(nets, &both);
     let (taught, opinions) = opinions(objects, &nets, &profiles);
     let evidence = evidence(&taught, &opinions, settings)?;
     let best = (0..evidence.len()).max_by(|&a, &b| evidence[a].total_cmp(&evidence[b])).unwrap_or(0);
@@ -88,6 +91,16 @@ fn profiles(known: &[Measurements], profiles_mag: [f64; 2]) -> Result<ProfileMix
         },
         profiles_mag,
     )
+}
+
+/// What the nets and the profiles say of each object's shape, of those of which both say something.
+fn shapes(objects: TrainingSet, nets: &Calibration, profiles: &ProfileMixture) -> Vec<Opinions> {
+    let each = objects.known.iter().zip(objects.scores);
+    let of = |(known, &score): (&Measurements, &f32)| {
+        let (nets, profiles) = (nets.log_odds(score, known.mag)?, profiles.log_odds(&known.chi2, known.sn, known.mag)?);
+        Some(Opinions { mag: known.mag.into(), nets: nets.into(), profiles: profiles.into() })
+    };
+    each.filter_map(of).collect()
 }
 
 /// What the nets and the profiles say of an object's shape: log-odds.

@@ -1,7 +1,7 @@
 use super::*;
-use crate::frame::BANDS;
+use crate::frame::{BANDS, ImageId};
 use crate::measure::footprint_shapes;
-use crate::model::STAMP_LEN;
+use crate::model::{STAMP, STAMP_LEN};
 use crate::psf::scene::{self, NOISE, Scene, sdss, simulate};
 
 fn star(x: f64, y: f64, flux: f64) -> scene::Source {
@@ -38,6 +38,7 @@ impl Ready {
             profiles: &self.profiles,
             segmentation: &self.scene.footprints.segmentation,
             scene: None,
+            astrometric_error_deg: 0.0,
         }
     }
 }
@@ -110,7 +111,7 @@ fn objects_anywhere_are_survived() {
     for at in [(0.0, 0.0), (511.0, 399.0), (-300.0, 5e4), (f64::NAN, 3.0)] {
         let start = recentre(&ready.view(), 1, at);
         let cutout = Cutout::take(&ready.view(), 1, start);
-        assert!(!ready.view().is_inside(at.0, at.1));
+        assert!(Cutout::take(&ready.view(), 1, at).shape_bands.is_empty());
         let _ = (cutout.has_basis(), cutout.stamp(), cutout.control_stamp(1), cutout64(&ready.view(), 1, at, 1));
     }
 }
@@ -278,6 +279,45 @@ fn profiles_follow_the_psf_over_the_frame() {
             assert!((a - b).abs() < 2e-6 * power(&cutout) as f32, "{a} is not {b}");
         }
     }
+}
+
+/// 40 stars on frames of three names: what another night's PSF flux is off by is what the row says it would be; the PSF is
+/// known from as many, and adds little.
+#[test]
+fn another_night_moves_a_flux_by_its_error() {
+    let mut ready = Ready::new(vec![]);
+    let mut pulls = Vec::new();
+    for image in ["a", "b", "c"] {
+        ready.scene.prepared.frame.id = ImageId::new(image).unwrap();
+        for (i, found) in ready.scene.footprints.objects.iter().enumerate() {
+            let (number, at) = (i as u32 + 1, (found.x, found.y));
+            let here = Cutout::take(&ready.view(), number, at).point_source[2];
+            let nights = other_nights(&ready.view(), number, at);
+            assert_eq!((nights.len(), &nights), (crate::psf::NIGHTS, &other_nights(&ready.view(), number, at)));
+            for night in nights {
+                pulls.push((10f64.powf(0.4 * (22.5 - f64::from(night.measured.mag))) - here.flux) / here.error);
+            }
+        }
+    }
+    let rms = (pulls.iter().map(|p| p * p).sum::<f64>() / pulls.len() as f64).sqrt();
+    // The error allows for a PSF that is wrong by 3 %, which noise does not draw.
+    assert!(pulls.len() > 200 && rms > 0.5 && rms < 1.1, "{rms}");
+}
+
+/// A star beside the edge has the stamp of one that is not: what is beyond is what lies opposite.
+#[test]
+fn beyond_the_edge_a_stamp_is_what_lies_opposite() {
+    let ready = Ready::new(vec![star(5.0, 80.0, 50.0)]);
+    let cutout = Cutout::take(&ready.view(), 1, (5.0, 80.0));
+    assert!(cutout.has_basis() && cutout.shape_bands.len() == 3, "{:?}", cutout.shape_bands);
+    let stamp = cutout.stamp();
+    // Column 4 is the frame's column -1, and 16 lies opposite; column 5 is spoiled by its neighbour.
+    for row in 0..STAMP {
+        assert_eq!(stamp[row * STAMP + 4], stamp[(STAMP - 1 - row) * STAMP + 16]);
+        assert!(stamp[row * STAMP + 6] != stamp[(STAMP - 1 - row) * STAMP + 14]);
+    }
+    // Nearer there is nothing to go by.
+    assert!(!Cutout::take(&ready.view(), 1, (1.0, 80.0)).has_basis());
 }
 
 #[test]

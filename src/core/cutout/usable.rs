@@ -1,8 +1,11 @@
 //! Which pixels of a cut are the object's own.
 
+use super::in_aperture;
 use crate::frame::{Plane, mask};
-use crate::psf::{AREA, RADIUS, SIDE};
+use crate::psf::{AREA, DISTANCE_SQUARED, RADIUS, SIDE};
 
+/// A core reaches so far, px: about a width of the PSF.
+const CORE_PX: u16 = 3;
 /// A cut with a ring of one pixel, from which masks grow.
 const RINGED: usize = SIDE + 2;
 
@@ -35,6 +38,20 @@ pub(super) fn unusable(bits: &Plane<u8>, at: (f64, f64)) -> Option<Box<[bool; AR
     let window = ringed(at, |x, y| bits.get(x, y).is_none_or(|b| b & mask::UNUSABLE != 0));
     let ring = [0, 1, 2, RINGED, RINGED + 1, RINGED + 2, 2 * RINGED, 2 * RINGED + 1, 2 * RINGED + 2];
     Some(Box::new(from_ring(|i| ring.iter().any(|r| window[i + r - RINGED - 1]))))
+}
+
+/// Whether a band shows the core of an object at `at`, which is whole within [`CORE_PX`], and half of its wings, which go
+/// on to the aperture's rim.
+pub(super) fn is_shown(bits: &Plane<u8>, at: (f64, f64)) -> bool {
+    let has_data = |b: u8| b & mask::NO_DATA == 0;
+    if all_in_window(bits, at, has_data) {
+        return true;
+    }
+    let window = ringed(at, |x, y| bits.get(x, y).is_some_and(has_data));
+    let shown = from_ring(|i| window[i]);
+    let is_core = |i: usize| DISTANCE_SQUARED[i] <= CORE_PX * CORE_PX;
+    let wings = || (0..AREA).filter(|&i| in_aperture(i) && !is_core(i));
+    (0..AREA).all(|i| shown[i] || !is_core(i)) && 2 * wings().filter(|&i| shown[i]).count() >= wings().count()
 }
 
 /// The 31x31 pixels about the whole pixel nearest to `at`; infinite outside the plane.
@@ -100,6 +117,20 @@ mod tests {
         let bits = Plane::filled(64, 64, 0);
         assert!(unusable(&bits, (31.0, 31.0)).is_none());
         assert!(unusable(&bits, (f64::NAN, 1e300)).unwrap().iter().all(|u| *u));
+    }
+
+    /// Beside an edge along y nearly half of the wings is missing at the least distance; in a corner more than half.
+    #[test]
+    fn a_core_and_half_of_the_wings_are_enough() {
+        let mut bits = Plane::filled(64, 64, 0);
+        let shown = |x: f64, y: f64| is_shown(&bits, (x, y));
+        assert!(shown(31.0, 31.0) && shown(3.0, 31.0) && !shown(2.0, 31.0) && !shown(61.0, 31.0) && shown(60.0, 31.0));
+        assert!(!shown(3.0, 3.0) && shown(5.0, 5.0) && !shown(f64::NAN, 1e300));
+        // A band of no data is an edge, and a defect is none.
+        bits.set(31, 31, mask::BAD | mask::SAT);
+        assert!(is_shown(&bits, (31.0, 31.0)));
+        (0..64).for_each(|y| bits.set(28, y, mask::NO_DATA));
+        assert!(is_shown(&bits, (32.0, 31.0)) && !is_shown(&bits, (31.0, 31.0)));
     }
 
     #[test]

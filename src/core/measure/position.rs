@@ -1,4 +1,5 @@
-//! Where an object is on the sky, and how sure that is.
+//! Where an object is on the sky, and how sure that is: its centroid's own error, and on the sky the error of the
+//! frame's coordinates beside it.
 
 use crate::aperture::{Shape, centroid_error};
 use crate::cutout::FrameView;
@@ -13,9 +14,9 @@ pub(super) struct Position {
     pub ra: f64,
     /// Declination, deg.
     pub dec: f64,
-    /// Standard error of ra cos(dec), deg.
+    /// Standard error of ra cos(dec), that of the frame's coordinates in it, deg.
     pub ra_err: f64,
-    /// Standard error of dec, deg.
+    /// The same of dec, deg.
     pub dec_err: f64,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn measure(view: &FrameView, number: u32, shape: &Shape) -> Position 
         y_err,
         ra,
         dec,
-        ra_err: (along_x.0 * x_err).hypot(along_y.0 * y_err),
-        dec_err: (along_x.1 * x_err).hypot(along_y.1 * y_err),
+        ra_err: (along_x.0 * x_err).hypot(along_y.0 * y_err).hypot(view.astrometric_error_deg),
+        dec_err: (along_x.1 * x_err).hypot(along_y.1 * y_err).hypot(view.astrometric_error_deg),
     }
 }

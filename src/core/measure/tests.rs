@@ -2,6 +2,10 @@ use super::*;
 use crate::psf::scene::{self, Scene, sdss, simulate};
 
 fn measured(scene: &Scene) -> Vec<Measured> {
+    measured_with(scene, 0.0)
+}
+
+fn measured_with(scene: &Scene, astrometric_error_deg: f64) -> Vec<Measured> {
     let survey = sdss();
     let splines = crate::psf::Splines::new(&scene.prepared.frame);
     let shapes = footprint_shapes(&scene.prepared, &survey, &scene.footprints);
@@ -14,6 +18,7 @@ fn measured(scene: &Scene) -> Vec<Measured> {
         profiles: &crate::cutout::Profiles::new(&psf),
         segmentation: &scene.footprints.segmentation,
         scene: None,
+        astrometric_error_deg,
     };
     measure(&view, &scene.footprints, &scene.detection, &shapes)
 }
@@ -47,6 +52,21 @@ fn stars_are_measured_as_they_were_made() {
         assert!(row.flags == 0 && m.input.is_some() && (m.input.as_ref().unwrap().measured.mag - 17.5).abs() < 0.03);
         let scale = 1.1e-4 * f64::from(row.x_err);
         assert!((f64::from(row.ra_err) / scale - 1.0).abs() < 0.01, "{} {scale}", row.ra_err);
+    }
+}
+
+/// 25 mas beside the centroid's own error, on the sky and nowhere else.
+#[test]
+fn the_coordinates_own_error_is_in_ra_and_dec_alone() {
+    let scene = simulate(512, 512, &stars(60, 100.0), 1);
+    let error_deg = 0.025 / 3600.0;
+    for (with, without) in measured_with(&scene, error_deg).iter().zip(measured(&scene)) {
+        let (with, without) = (&with.row, &without.row);
+        assert_eq!((with.x_err, with.y_err), (without.x_err, without.y_err));
+        for (with, without) in [(with.ra_err, without.ra_err), (with.dec_err, without.dec_err)] {
+            let expected = f64::from(without).hypot(error_deg);
+            assert!((f64::from(with) / expected - 1.0).abs() < 1e-5, "{with} {expected}");
+        }
     }
 }
 

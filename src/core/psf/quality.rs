@@ -1,6 +1,7 @@
 //! How good a band's PSF is: what goes into the frame's record and the metrics.
 
 use super::spline::{coefficients, cut};
+use super::stars::Registration;
 use super::{Psf, RADIUS, SIDE};
 use crate::aperture::APERTURE_DIAMETER_ARCSEC;
 use crate::frame::Plane;
@@ -31,6 +32,10 @@ pub struct PsfQuality {
     pub fallback: bool,
     /// Robust root mean square of the stars' own centroids about the positions that the WCS predicts, px.
     pub registration_residual_px: f64,
+    /// Median of the same along x and y, px; NaN without stars.
+    pub registration_offset_px: [f64; 2],
+    /// Standard error of that median in each direction, px.
+    pub registration_offset_error_px: f64,
 }
 
 impl PsfQuality {
@@ -44,6 +49,8 @@ impl PsfQuality {
         stars: 0,
         fallback: false,
         registration_residual_px: f64::NAN,
+        registration_offset_px: [f64::NAN; 2],
+        registration_offset_error_px: f64::NAN,
     };
 }
 
@@ -51,7 +58,7 @@ impl PsfQuality {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stars {
     pub used: usize,
-    pub registration_residual_px: f64,
+    pub registration: Registration,
 }
 
 pub(super) fn of(psf: &Psf, band: usize, stars: Stars, pixel_scale_arcsec: f64) -> PsfQuality {
@@ -66,7 +73,9 @@ pub(super) fn of(psf: &Psf, band: usize, stars: Stars, pixel_scale_arcsec: f64) 
         noise_area_px,
         stars: stars.used,
         fallback: psf.is_fallback(band),
-        registration_residual_px: stars.registration_residual_px,
+        registration_residual_px: stars.registration.residual_px,
+        registration_offset_px: stars.registration.offset_px,
+        registration_offset_error_px: stars.registration.offset_error_px,
     }
 }
 

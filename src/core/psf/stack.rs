@@ -1,7 +1,11 @@
 //! A robust weighted stack of star stamps, linear in position.
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
 use super::stars::StarStamp;
-use super::{AREA, DISTANCE_SQUARED, TERMS};
+use super::{AREA, DISTANCE_SQUARED, NIGHTS, TERMS};
 use crate::median::median;
 
 /// Fewer stars make no PSF.
@@ -26,12 +30,14 @@ const TAPER_PX: (f64, f64) = (11.0, 15.0);
 pub(super) struct Fitted {
     /// Images of the terms 1, u, v.
     pub terms: [Vec<f64>; TERMS],
+    /// Draws of their error.
+    pub errors: Vec<[Vec<f64>; TERMS]>,
     /// Stars that made it.
     pub stars: usize,
 }
 
-/// Fits the position terms; `None` with too few stars.
-pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitted> {
+/// Fits the position terms; `None` with too few stars. The `seed` is that of the draws of their error.
+pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64), seed: u64) -> Option<Fitted> {
     if stamps.len() < FEWEST_STARS {
         return None;
     }
@@ -51,11 +57,39 @@ pub(super) fn fit(stamps: &[StarStamp], half_size_px: (f64, f64)) -> Option<Fitt
         }
         terms = solve(stamps, &basis, &keep)?;
     }
+    let mut errors = errors(stamps, &basis, &keep, &terms, seed);
+    taper(&mut terms);
+    errors.iter_mut().for_each(taper);
+    Some(Fitted { terms, errors, stars: keep.iter().filter(|k| **k).count() })
+}
+
+fn taper(terms: &mut [Vec<f64>; TERMS]) {
     for (i, &squared) in DISTANCE_SQUARED.iter().enumerate() {
         let taper = (TAPER_PX.1 - f64::from(squared).sqrt()) / (TAPER_PX.1 - TAPER_PX.0);
         terms.iter_mut().for_each(|t| t[i] *= taper.clamp(0.0, 1.0));
     }
-    Some(Fitted { terms, stars: keep.iter().filter(|k| **k).count() })
+}
+
+/// Draws of the terms' error by the stars' own residuals, each star's times a random number of mean 0 and variance 1: the
+/// wild bootstrap of Wu (1986).
+fn errors(
+    stamps: &[StarStamp],
+    basis: &[[f64; TERMS]],
+    keep: &[bool],
+    terms: &[Vec<f64>; TERMS],
+    seed: u64,
+) -> Vec<[Vec<f64>; TERMS]> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = |_| {
+        let residuals = stamps.iter().zip(basis).map(|(star, basis)| {
+            let times: f64 = StandardNormal.sample(&mut random);
+            let model = |i: usize| (0..TERMS).map(|t| basis[t] * terms[t][i]).sum::<f64>();
+            let pixel = |i: usize| (times * (f64::from(star.pixels[i]) - model(i))) as f32;
+            StarStamp { pixels: Box::new(std::array::from_fn(pixel)), at: star.at, sn: star.sn }
+        });
+        solve(&residuals.collect::<Vec<_>>(), basis, keep)
+    };
+    (0..NIGHTS).filter_map(|night| draw(night)).collect()
 }
 
 fn median_stamp(stamps: &[StarStamp]) -> Vec<f64> {
@@ -133,13 +167,36 @@ mod tests {
             })
             .collect();
         stamps.push(StarStamp { pixels: Box::new([5.0; AREA]), at: (500.0, 500.0), sn: 1000.0 });
-        let fitted = fit(&stamps, (1000.0, 700.0)).unwrap();
+        let fitted = fit(&stamps, (1000.0, 700.0), 1).unwrap();
         assert_eq!(fitted.stars, 40);
         let middle = AREA / 2;
         assert!((fitted.terms[0][middle] - 1.0).abs() < 1e-3, "{}", fitted.terms[0][middle]);
         // The ridge takes a share of the slope: 4500 against 40 stars x 150^2 x 1/3.
         assert!((fitted.terms[1][middle] - 0.1).abs() < 3e-3, "{}", fitted.terms[1][middle]);
         assert!(fitted.terms[0][0] == 0.0, "the corners are tapered away");
-        assert!(fit(&stamps[..2], (1000.0, 700.0)).is_none());
+        assert!(fit(&stamps[..2], (1000.0, 700.0), 1).is_none());
+    }
+
+    /// Stars of unit noise about one stamp: the error of their mean is a root of their number.
+    #[test]
+    fn draws_of_the_error_are_as_large_as_it_is() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut noise = || -> f32 { StandardNormal.sample(&mut random) };
+        let star = |i: usize, noise: &mut dyn FnMut() -> f32| StarStamp {
+            pixels: Box::new(std::array::from_fn(|_| 5.0 + noise())),
+            at: ((i * 37 % 100) as f64, (i * 61 % 100) as f64),
+            sn: 200.0,
+        };
+        let stamps: Vec<StarStamp> = (0..20).map(|i| star(i, &mut noise)).collect();
+        let fitted = fit(&stamps, (50.0, 50.0), 1).unwrap();
+        let core = || (0..AREA).filter(|&i| DISTANCE_SQUARED[i] < CORE_PX * CORE_PX);
+        let rms =
+            |of: &dyn Fn(usize) -> f64| (core().map(|i| of(i).powi(2)).sum::<f64>() / core().count() as f64).sqrt();
+        let made = rms(&|i| fitted.terms[0][i] - 5.0);
+        assert_eq!(fitted.errors.len(), NIGHTS);
+        for drawn in &fitted.errors {
+            let drawn = rms(&|i| drawn[0][i]);
+            assert!((drawn / made - 1.0).abs() < 0.25 && (drawn * 20f64.sqrt() - 1.0).abs() < 0.25, "{drawn} {made}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{AREA, DISTANCE_SQUARED, RADIUS, Splines, Stamp};
 use crate::aperture::{HALF_LIGHT_PER_SIGMA, Shape, windowed_centroid};
 use crate::frame::mask;
+use crate::median::median_and_scatter;
 use crate::preprocess::Prepared;
 use crate::survey::{Survey, nmgy_of_mag};
 
@@ -54,8 +55,19 @@ pub(super) struct StarStamp {
 /// All stars of one band.
 pub(super) struct Seen {
     pub stamps: Vec<StarStamp>,
-    /// Root mean square, by the median, of own-band centroids about the predicted positions, px; 0 without stars.
-    pub registration_residual_px: f64,
+    /// Where their own-band centroids lie against the predicted positions.
+    pub registration: Registration,
+}
+
+/// How a band's stars lie against where the world coordinates put them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Registration {
+    /// Root mean square, by the median, of the distances, px; 0 without stars.
+    pub residual_px: f64,
+    /// Median along x and y, px; NaN without stars.
+    pub offset_px: [f64; 2],
+    /// Standard error of that median in each direction, by the stars' own scatter, px.
+    pub offset_error_px: f64,
 }
 
 /// Isolated objects of the survey's magnitudes for PSF stars whose half-light radius lies near its mode.
@@ -134,7 +146,7 @@ pub(super) fn stamps(
     let sigma = f64::from(prepared.sky[band].sigma_nmgy);
     let aperture: Vec<usize> = (0..AREA).filter(|&i| DISTANCE_SQUARED[i] < FLUX_WITHIN_PX * FLUX_WITHIN_PX).collect();
     let noise = sigma * (aperture.len() as f64).sqrt();
-    let seen: Vec<(StarStamp, Option<f64>)> = selected
+    let seen: Vec<(StarStamp, Option<[f64; 2]>)> = selected
         .stars
         .par_iter()
         .filter_map(|&at| {
@@ -143,8 +155,8 @@ pub(super) fn stamps(
                 return None;
             }
             let found = windowed_centroid(image, predicted, selected.half_light_radius_px / HALF_LIGHT_PER_SIGMA);
-            let moved = (found.x - predicted.0).hypot(found.y - predicted.1);
-            let own = !found.truncated && moved < CENTROID_WITHIN_PX;
+            let moved = [found.x - predicted.0, found.y - predicted.1];
+            let own = !found.truncated && moved[0].hypot(moved[1]) < CENTROID_WITHIN_PX;
             let centre = if own { (found.x, found.y) } else { predicted };
             let mut pixels = Box::new([0.0; AREA]);
             splines.cut(band, centre, RADIUS, &mut pixels[..]);
@@ -157,11 +169,26 @@ pub(super) fn stamps(
             Some((StarStamp { pixels, at, sn }, own.then_some(moved)))
         })
         .collect();
-    let mut moves: Vec<f64> = seen.iter().filter_map(|s| s.1).collect();
-    moves.sort_by(f64::total_cmp);
-    // The median of r^2 of a circular Gaussian is ln 2 times its mean.
-    let residual = moves.get(moves.len() / 2).map_or(0.0, |m| m / std::f64::consts::LN_2.sqrt());
-    Seen { stamps: seen.into_iter().map(|s| s.0).collect(), registration_residual_px: residual }
+    let moves: Vec<[f64; 2]> = seen.iter().filter_map(|s| s.1).collect();
+    Seen { stamps: seen.into_iter().map(|s| s.0).collect(), registration: Registration::of(&moves) }
+}
+
+impl Registration {
+    /// Of stars that lie so far from where they were predicted, px.
+    fn of(moves: &[[f64; 2]]) -> Self {
+        let mut distances: Vec<f64> = moves.iter().map(|m| m[0].hypot(m[1])).collect();
+        distances.sort_by(f64::total_cmp);
+        let along = |axis: usize| median_and_scatter(&mut moves.iter().map(|m| m[axis]).collect::<Vec<_>>());
+        let [(x, x_scatter), (y, y_scatter)] = [along(0), along(1)];
+        let scatter = (0.5 * (x_scatter.powi(2) + y_scatter.powi(2))).sqrt();
+        Self {
+            // The median of r^2 of a circular Gaussian is ln 2 times its mean.
+            residual_px: distances.get(distances.len() / 2).map_or(0.0, |m| m / std::f64::consts::LN_2.sqrt()),
+            offset_px: [x, y],
+            // The variance of a median is pi / 2 times that of a mean.
+            offset_error_px: scatter * (std::f64::consts::FRAC_PI_2 / moves.len() as f64).sqrt(),
+        }
+    }
 }
 
 /// Whether every pixel that makes a star's flux can be used.
