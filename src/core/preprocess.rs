@@ -2,9 +2,13 @@
 //! registration. The trainer and the daemon both come through here, with the bundle's [`Settings`].
 
 mod background;
+mod clipped;
 mod constant;
 mod cosmic;
+mod dead;
 mod defects;
+mod focus;
+mod inverted;
 mod no_data;
 mod noise;
 pub mod plausible;
@@ -14,6 +18,7 @@ mod resample;
 mod saturation;
 mod second_sky;
 mod spline;
+mod stars;
 mod streaks;
 mod variance;
 
@@ -32,6 +37,7 @@ pub use registration::Turn;
 
 use serde::{Deserialize, Serialize};
 use streaks::Streak;
+use streaks::alone::Path;
 pub use variance::noise_ratio;
 
 use crate::frame::{Affine, BANDS, Band, Frame, PerBand, Plane, mask};
@@ -100,6 +106,8 @@ pub struct Prepared {
     pub occupied: Plane<bool>,
     /// Trails of satellites and aeroplanes that were masked in each band.
     pub streaks: PerBand<usize>,
+    /// Bands that were taken without light, as through a closed shutter: they count as not taken.
+    pub dark: PerBand<bool>,
 }
 
 impl Prepared {
@@ -130,15 +138,28 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let cleaned = cleaned?;
     compare(&frame.bands, &cleaned, &places, survey)?;
     let trails: PerBand<Vec<Streak>> = std::array::from_fn(|b| trails(&cleaned, b));
-    let streaks = trails.each_ref().map(Vec::len);
-    frame.bands.par_iter_mut().zip(&cleaned).zip(&trails).for_each(|((band, cleaned), trails)| {
-        cleaned.rays.mark(&mut band.mask);
-        trails.iter().for_each(|trail| trail.mark(&mut band.mask));
-        empty(band);
-        defects::mark_rim(&mut band.mask);
-    });
+    let short: PerBand<Vec<Path>> =
+        std::array::from_fn(|b| short_trails(&frame.bands, &cleaned, &places, b, &trails[b]));
+    let streaks = std::array::from_fn(|b| trails[b].len() + short[b].len());
+    frame.bands.par_iter_mut().zip(&cleaned).zip(trails.par_iter().zip(&short)).for_each(
+        |((band, cleaned), (trails, short))| {
+            cleaned.rays.mark(&mut band.mask);
+            trails.iter().for_each(|trail| trail.mark(&mut band.mask));
+            let size = (band.mask.width(), band.mask.height());
+            for (x, y) in short.iter().flat_map(|path| path.pixels(size)) {
+                band.mask.row_mut(y)[x] |= mask::BAD;
+            }
+            empty(band);
+            defects::mark_rim(&mut band.mask);
+        },
+    );
     let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
     onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
+    let dark = stars::compare(&frame.bands, &present, &sky, &places, survey)?;
+    for b in (0..BANDS).filter(|b| dark[*b]) {
+        leave_out(&mut frame.bands[b]);
+        (frame.present[b], sky[b]) = (false, Sky::ABSENT);
+    }
     let mut registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
@@ -151,7 +172,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
-    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, occupied, streaks })
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, occupied, streaks, dark })
 }
 
 /// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
@@ -178,6 +199,7 @@ struct Cleaned {
     sky: Sky,
     rays: TooSharp,
     streaks: Vec<Streak>,
+    paths: Vec<Path>,
     steps: SkySteps,
 }
 
@@ -197,7 +219,10 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     if let Some(refusal) = above_saturation(band, survey.band(b)) {
         return Err(refusal);
     }
-    no_data::mark_before_sky(band);
+    let rough = no_data::mark_before_sky(band, plausible::allowed_noise(band, b, survey));
+    if let Some(rough) = rough.filter(|_| search) {
+        clipped::mark(band, rough);
+    }
     // Pixels whose noise is less than a count are no whole counts: coadds, in which a count is a unit of flux.
     let step_nmgy = band.nmgy_per_dn.min(survey.profile().typical.sky_sigma_nmgy[b]);
     let dither = Dither::new(settings, b, step_nmgy);
@@ -210,13 +235,19 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         return Err(no_signal("the sky has no noise"));
     }
     let sky = Sky { level_nmgy: background.level() as f32, sigma_nmgy: sigma as f32 };
+    if let Some((dark, bright)) = inverted::is_negative(band, &background, sky.sigma_nmgy) {
+        return Err(PreprocessError::Negative { band: survey.band(b).to_owned(), dark, bright });
+    }
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
     let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
-    variance::leave_sky(band, with_sources, sky.sigma_nmgy)
+    variance::leave_sky(band, with_sources)
         .map_err(|problem| PreprocessError::Variance { band: survey.band(b).to_owned(), problem })?;
     if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
         return Err(refusal);
+    }
+    if let Some((rings, objects)) = focus::rings(band, sky.sigma_nmgy) {
+        return Err(PreprocessError::OutOfFocus { band: survey.band(b).to_owned(), rings, objects });
     }
     if search {
         defects::mark_bleeding(band, sky.sigma_nmgy);
@@ -230,8 +261,11 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
         saturation::mark(band, &cores);
         defects::mark_bleeding_from(cores, band, sky.sigma_nmgy);
     }
-    let streaks = if search { streaks::find(band, sky.sigma_nmgy) } else { Vec::new() };
-    Ok(Cleaned { sky, rays, streaks, steps })
+    let (streaks, paths) = match search {
+        true => (streaks::find(band, sky.sigma_nmgy), streaks::alone::paths(band, sky.sigma_nmgy)),
+        false => (Vec::new(), Vec::new()),
+    };
+    Ok(Cleaned { sky, rays, streaks, paths, steps })
 }
 
 /// The refusal of a band that is saturated for the most part.
@@ -297,13 +331,47 @@ fn compare(
 fn leave_out(band: &mut Band) -> Cleaned {
     band.mask.pixels_mut().iter_mut().for_each(|m| *m |= mask::NO_DATA);
     empty(band);
-    Cleaned { sky: Sky::ABSENT, rays: TooSharp::default(), streaks: Vec::new(), steps: SkySteps::default() }
+    Cleaned {
+        sky: Sky::ABSENT,
+        rays: TooSharp::default(),
+        streaks: Vec::new(),
+        paths: Vec::new(),
+        steps: SkySteps::default(),
+    }
 }
 
 /// The lines of band `b` that are trails.
 fn trails(cleaned: &[Cleaned], b: usize) -> Vec<Streak> {
     let others = || cleaned.iter().enumerate().filter(|other| other.0 != b).flat_map(|other| &other.1.streaks);
     cleaned[b].streaks.iter().copied().filter(|streak| streak.is_trail(others())).collect()
+}
+
+/// The paths of band `b` that no other band shows, and that are no part of one of its straight trails.
+fn short_trails(
+    bands: &PerBand<Band>,
+    cleaned: &[Cleaned],
+    places: &PerBand<Place>,
+    b: usize,
+    trails: &[Streak],
+) -> Vec<Path> {
+    if cleaned[b].paths.is_empty() || !places[b].is_shift() {
+        return Vec::new();
+    }
+    let (width, height) = (bands[b].mask.width(), bands[b].mask.height());
+    let mut masked = Plane::filled(width, height, 0);
+    trails.iter().for_each(|trail| trail.mark(&mut masked));
+    let own = (&bands[b], cleaned[b].sky.sigma_nmgy);
+    let from = places[b].whole();
+    let is_other = |c: &usize| *c != b && cleaned[*c].sky.sigma_nmgy.is_finite() && places[*c].is_shift();
+    let others: Vec<_> = (0..BANDS)
+        .filter(is_other)
+        .map(|c| (&bands[c], cleaned[c].sky.sigma_nmgy, (places[c].whole().0 - from.0, places[c].whole().1 - from.1)))
+        .collect();
+    let is_new = |path: &&Path| {
+        let pixels = path.pixels((width, height));
+        2 * pixels.iter().filter(|(x, y)| masked.at(*x, *y) != 0).count() < pixels.len()
+    };
+    cleaned[b].paths.iter().filter(is_new).filter(|path| path.is_alone(own, &others)).cloned().collect()
 }
 
 /// Sets pixels without a measurement to 0.

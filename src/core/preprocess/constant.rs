@@ -9,10 +9,17 @@ use std::ops::Range;
 
 use crate::frame::{Plane, mask};
 
-/// A constant block this many sigma above the level, and small, is a clipped core, not a hole.
-pub(super) const CLIPPED_SIGMA: f32 = 20.0;
-/// Largest side of a clipped core, px.
+/// A constant block this many sigma above the level may be a clipped core.
+const CLIPPED_SIGMA: f32 = 20.0;
+/// Largest side of a clipped core, px, that is not above saturation.
 const CORE_PX: usize = 128;
+/// Light beside a clipped core is its star's: more than this share of its own...
+const WING_SHARE: f32 = 0.1;
+/// ...on more than this share of its sides; a fill has the sky beside it.
+const WINGED: f64 = 0.2;
+/// Rows narrower than this may be bleeding, which has no wings, where the whole is so many times as high as wide, px.
+const NARROW_PX: usize = 8;
+const LONG: usize = 3;
 /// Shortest run, along a row or column, that is no chance, px: longer where counts are coarse.
 const SHORTEST_RUN_PX: usize = 16;
 /// Smallest square, px on a side.
@@ -25,14 +32,14 @@ const SAMPLE_PX: usize = 400_000;
 /// Where neighbours are equal more often than this, equal values hang together over the whole frame by chance.
 const SPARSE: f64 = 0.3;
 
-/// Marks blocks of one exact value as [`mask::NO_DATA`], or as [`mask::SAT`] where they are small and above
-/// `clipped`.
-pub(super) fn mark_constant_blocks(pixels: &Plane<f32>, bits: &mut Plane<u8>, clipped: f32) {
+/// Marks blocks of one exact value as [`mask::NO_DATA`], or as [`mask::SAT`] where they are the cores of stars: far above
+/// the sky's `level` and `sigma`, with the star's wings about them.
+pub(super) fn mark_constant_blocks(pixels: &Plane<f32>, bits: &mut Plane<u8>, level: f32, sigma: f32) {
     let (width, height) = (pixels.width(), pixels.height());
     let chance = chance_of_equals(pixels);
     let run = shortest_run(chance, pixels.pixels().len());
     let side = SMALLEST_SQUARE_PX.max((run as f64).sqrt().ceil() as usize);
-    let mut blocks = Blocks { pixels, bits, clipped, spread: chance < SPARSE };
+    let mut blocks = Blocks { pixels, bits, level, sigma, spread: chance < SPARSE, cores: Vec::new() };
     // A run of 2n holds two columns that are multiples of n, so only those are asked.
     let step = run / 2;
     for y in 0..height {
@@ -65,6 +72,10 @@ pub(super) fn mark_constant_blocks(pixels: &Plane<f32>, bits: &mut Plane<u8>, cl
                 blocks.mark((0..side * side).map(|i| (left + i % side, top + i / side)).collect());
             }
         }
+    }
+    for (x, y) in std::mem::take(&mut blocks.cores) {
+        let bits = &mut blocks.bits.row_mut(y)[x];
+        *bits = *bits & !mask::NO_DATA | mask::SAT;
     }
 }
 
@@ -115,14 +126,22 @@ fn square_about(pixels: &Plane<f32>, x: usize, y: usize, side: usize) -> Option<
 struct Blocks<'a> {
     pixels: &'a Plane<f32>,
     bits: &'a mut Plane<u8>,
-    clipped: f32,
+    level: f32,
+    sigma: f32,
     /// Whether equal pixels that touch a block belong to it.
     spread: bool,
+    /// Pixels of cores, which pass for NO_DATA until all is found.
+    cores: Vec<(usize, usize)>,
 }
 
 impl Blocks<'_> {
+    /// A pixel above saturation may be a fill's as well.
+    fn is_open(&self, x: usize, y: usize) -> bool {
+        self.bits.at(x, y) & (mask::BAD | mask::NO_DATA) == 0
+    }
+
     fn is_new(&self, x: usize, y: usize) -> bool {
-        self.bits.at(x, y) & mask::UNUSABLE == 0 && self.pixels.at(x, y).is_finite()
+        self.is_open(x, y) && self.pixels.at(x, y).is_finite()
     }
 
     /// Marks equal pixels, and every other that equals them and touches them through such.
@@ -130,13 +149,11 @@ impl Blocks<'_> {
         let (width, height) = (self.pixels.width(), self.pixels.height());
         let Some(&first) = found.first() else { return };
         let value = self.pixels.at(first.0, first.1);
+        let saturated = self.bits.at(first.0, first.1) & mask::SAT != 0;
         found.iter().for_each(|&(x, y)| self.bits.row_mut(y)[x] |= mask::NO_DATA);
-        let (mut low, mut high) = (first, first);
         let mut next = 0;
         while let Some(&(x, y)) = found.get(next) {
             next += 1;
-            low = (low.0.min(x), low.1.min(y));
-            high = (high.0.max(x), high.1.max(y));
             let beside = [
                 (x > 0).then(|| (x - 1, y)),
                 (x + 1 < width).then_some((x + 1, y)),
@@ -144,18 +161,43 @@ impl Blocks<'_> {
                 (y + 1 < height).then_some((x, y + 1)),
             ];
             for (x, y) in beside.into_iter().flatten().filter(|_| self.spread) {
-                if self.pixels.at(x, y) == value && self.bits.at(x, y) & mask::UNUSABLE == 0 {
+                if self.pixels.at(x, y) == value && self.is_open(x, y) {
                     self.bits.row_mut(y)[x] |= mask::NO_DATA;
                     found.push((x, y));
                 }
             }
         }
-        if value > self.clipped && high.0 - low.0 < CORE_PX && high.1 - low.1 < CORE_PX {
-            for (x, y) in found {
-                let bits = &mut self.bits.row_mut(y)[x];
-                *bits = *bits & !mask::NO_DATA | mask::SAT;
-            }
+        if value > self.level + CLIPPED_SIGMA * self.sigma && self.is_core(&mut found, value, saturated) {
+            self.cores.append(&mut found);
+        } else if saturated {
+            found.iter().for_each(|&(x, y)| self.bits.row_mut(y)[x] &= !mask::SAT);
         }
+    }
+
+    /// Whether bright equal pixels are a star's core, with what bled from it: they have its wings beside them.
+    fn is_core(&self, found: &mut [(usize, usize)], value: f32, saturated: bool) -> bool {
+        found.sort_unstable_by_key(|&(x, y)| (y, x));
+        let rows: Vec<(usize, usize, usize)> = found
+            .chunk_by(|a, b| a.1 == b.1 && a.0 + 1 == b.0)
+            .map(|row| (row[0].1, row[0].0, row[row.len() - 1].0))
+            .collect();
+        let (low, high) = rows.iter().fold((usize::MAX, 0), |(low, high), row| (low.min(row.1), high.max(row.2)));
+        let (wide, tall) = (high + 1 - low, rows[rows.len() - 1].0 + 1 - rows[0].0);
+        let wing = self.level + WING_SHARE * (value - self.level);
+        let sides = |least: usize| {
+            let thick = rows.iter().filter(move |(_, from, to)| to + 1 - from >= least);
+            let beside = thick.flat_map(|&(y, from, to)| [(from as isize - 1, y), (to as isize + 1, y)]);
+            beside.filter_map(|(x, y)| self.pixels.get(x, y as isize)).filter(|v| v.is_finite())
+        };
+        let is_long = tall >= LONG * wide || found.len() < wide * tall / LONG;
+        let asked = sides(if is_long { NARROW_PX } else { 1 }).count();
+        let winged = sides(if is_long { NARROW_PX } else { 1 }).filter(|v| *v > wing).count();
+        if asked > 0 {
+            return winged as f64 > WINGED * asked as f64;
+        }
+        // Bleeding alone, or with a star that is hardly wider.
+        let small = wide < CORE_PX && tall < CORE_PX;
+        small || (saturated && sides(1).filter(|v| *v > wing).count() > 2)
     }
 }
 
@@ -176,7 +218,7 @@ mod tests {
 
     fn marked(pixels: &Plane<f32>) -> Plane<u8> {
         let mut bits = Plane::filled(pixels.width(), pixels.height(), 0);
-        mark_constant_blocks(pixels, &mut bits, 1e6);
+        mark_constant_blocks(pixels, &mut bits, 1e6, 1.0);
         bits
     }
 
@@ -217,15 +259,33 @@ mod tests {
         }
     }
 
+    /// A star of a width of 4 px, clipped at 60,000, and what bled from it; a rectangle of the same value without wings, small
+    /// and large, and whether or not the value is above saturation.
     #[test]
-    fn a_clipped_core_is_saturated() {
-        let mut pixels = counts(4.0, 10);
-        for y in 100..106 {
-            pixels.row_mut(y)[50..57].fill(60_000.0);
+    fn a_clipped_core_is_saturated_and_a_rectangle_is_no_data() {
+        for above_saturation in [false, true] {
+            let mut pixels = counts(4.0, 10);
+            for y in 60..140 {
+                for x in 20..100 {
+                    let r2 = (x as f32 - 60.0).powi(2) + (y as f32 - 100.0).powi(2);
+                    let light = pixels.at(x, y) + 4e5 * (-r2 / 32.0).exp();
+                    pixels.set(x, y, light.min(60_000.0));
+                }
+            }
+            (40..160).for_each(|y| pixels.row_mut(y)[59..62].fill(60_000.0));
+            let blocks = [(300..306, 50..57), (200..330, 200..440)];
+            for (rows, columns) in blocks.clone() {
+                rows.for_each(|y| pixels.row_mut(y)[columns.clone()].fill(60_000.0));
+            }
+            let mut bits = pixels.map(|v| if above_saturation && v > 50_000.0 { mask::SAT } else { 0 });
+            mark_constant_blocks(&pixels, &mut bits, 0.0, 4.0);
+            for y in 0..512 {
+                for x in (0..512).filter(|&x| pixels.at(x, y) == 60_000.0) {
+                    let in_block = blocks.iter().any(|(rows, columns)| rows.contains(&y) && columns.contains(&x));
+                    let right = if in_block { mask::NO_DATA } else { mask::SAT };
+                    assert_eq!(bits.at(x, y), right, "{above_saturation}: {x} {y}");
+                }
+            }
         }
-        let mut bits = Plane::filled(512, 512, 0);
-        mark_constant_blocks(&pixels, &mut bits, 80.0);
-        assert_eq!(bits.pixels().iter().filter(|m| **m == mask::SAT).count(), 42);
-        assert_eq!(bits.pixels().iter().filter(|m| **m == mask::NO_DATA).count(), 0);
     }
 }

@@ -83,12 +83,32 @@ pub(super) fn mark_bad_columns(band: &mut Band, sigma: f32) {
     let off: Vec<Vec<bool>> = (0..stretches).map(|s| stands_off(&band.pixels, bounds(s), sigma)).collect();
     for (first, off) in off.windows(IN_A_ROW.min(stretches)).enumerate() {
         let rows = bounds(first).start..bounds(first + off.len() - 1).end;
-        let bad: Vec<usize> = (0..band.pixels.width()).filter(|&x| off.iter().all(|off| off[x])).collect();
+        let stands_off: Vec<usize> = (0..band.pixels.width()).filter(|&x| off.iter().all(|off| off[x])).collect();
+        let bad: Vec<usize> = stands_off
+            .chunk_by(|a, b| a + 1 == *b)
+            .filter(|columns| !has_wings(&band.pixels, rows.clone(), columns, sigma))
+            .flatten()
+            .copied()
+            .collect();
         for y in rows {
             let bits = band.mask.row_mut(y);
             bad.iter().for_each(|&x| bits[x] |= mask::BAD);
         }
     }
+}
+
+/// Whether columns that stand off have a star's wings beside them: light came there, as along a trail.
+fn has_wings(pixels: &Plane<f32>, rows: Range<usize>, columns: &[usize], sigma: f32) -> bool {
+    const WING_SHARE: f32 = 0.25;
+    let height = |x: isize| {
+        let mut values: Vec<f32> =
+            rows.clone().step_by(3).filter_map(|y| pixels.get(x, y as isize)).filter(|v| v.is_finite()).collect();
+        crate::median::upper_median(&mut values, f32::total_cmp).unwrap_or(0.0)
+    };
+    let (Some(&first), Some(&last)) = (columns.first(), columns.last()) else { return false };
+    let most = columns.iter().map(|&x| height(x as isize)).fold(0.0, f32::max);
+    // A faint column's neighbours are noise.
+    most > 2.0 * sigma && [first as isize - 1, last as isize + 1].iter().all(|&x| height(x) > WING_SHARE * most)
 }
 
 /// For each column, whether its pixels in `rows` are all in all higher, or lower, than those on both sides.

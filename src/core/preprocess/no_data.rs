@@ -3,12 +3,13 @@
 //!
 //! - *Absurd*: further below the sky than any gradient, or more light than any detector holds.
 //! - *One exact value* over many adjacent pixels: noise repeats itself only by chance ([`super::constant`]).
+//! - *No light, or broken*: an area without photon noise, or with far more noise than any sky ([`super::dead`]).
 //! - *No sky*: an area whose level lies half the sky's own brightness below the rest. What the sky's brightness is
 //!   the noise tells, by the gain, even where the survey has subtracted it.
 //! - *Far negative*: a pixel eight sigma below the sky, once that is known.
 
 use super::background::Background;
-use super::constant;
+use super::{constant, dead};
 use crate::frame::{Band, Plane, mask};
 use crate::median::upper_median;
 
@@ -26,12 +27,14 @@ const FEWEST_BLOCKS: usize = 32;
 const SKY_SHARE: f64 = 0.5;
 /// ...and by so many sigma: where the sky is faint, the detector's own steps are of its size.
 const SKY_SIGMA: f64 = 4.0;
+/// Where the scatter of all pixels is so many times that of neighbours, levels differ over the frame.
+const STRUCTURED: f32 = 3.0;
 
 /// Level and scatter of a frame's pixels before anything is known of its sky.
 #[derive(Clone, Copy, Debug)]
-struct Rough {
-    level: f32,
-    sigma: f32,
+pub(super) struct Rough {
+    pub(super) level: f32,
+    pub(super) sigma: f32,
 }
 
 impl Rough {
@@ -49,19 +52,35 @@ impl Rough {
     }
 }
 
-/// Marks what can be told before the sky is measured, and must be, since it would spoil that.
-pub(super) fn mark_before_sky(band: &mut Band) {
+/// Marks what can be told before the sky is measured, and must be, since it would spoil that. Returns what the rest of
+/// the pixels are like; `None` where none is left.
+pub(super) fn mark_before_sky(band: &mut Band, allowed: dead::Allowed) -> Option<Rough> {
     let ceiling = if band.saturation_nmgy > 0.0 { ABSURD_SATURATION * band.saturation_nmgy as f32 } else { f32::MAX };
-    let Some(rough) = Rough::of(&band.pixels, &band.mask) else { return };
+    let rough = Rough::of(&band.pixels, &band.mask)?;
     let floor = if rough.sigma > 0.0 { rough.level - ABSURD_SIGMA * rough.sigma } else { f32::MIN };
     for (p, m) in band.pixels.pixels().iter().zip(band.mask.pixels_mut()) {
         *m |= if (*p < floor) | (*p > ceiling) { mask::NO_DATA } else { 0 };
     }
-    constant::mark_constant_blocks(&band.pixels, &mut band.mask, rough.level + constant::CLIPPED_SIGMA * rough.sigma);
+    constant::mark_constant_blocks(&band.pixels, &mut band.mask, rough.level, rough.sigma);
+    let live = dead::mark(band, allowed).unwrap_or(rough.sigma);
     // A dead half would have been the median.
-    if let Some(rough) = Rough::of(&band.pixels, &band.mask) {
-        mark_without_sky(band, rough);
+    let rough = Rough::of(&band.pixels, &band.mask)?;
+    if rough.sigma > STRUCTURED * live {
+        // Two levels, of which the upper has the sky, or a gradient: the noise of neighbours is the pixels' own.
+        mark_without_sky(band, Rough { level: upper_level(band), sigma: live });
+        return Rough::of(&band.pixels, &band.mask);
     }
+    mark_without_sky(band, rough);
+    Some(rough)
+}
+
+/// The value that a third of the usable pixels exceed.
+fn upper_level(band: &Band) -> f32 {
+    let pixels = band.pixels.pixels().iter().zip(band.mask.pixels()).step_by(7);
+    let mut sample: Vec<f32> = pixels.filter(|(_, m)| **m & mask::UNUSABLE == 0).map(|(p, _)| *p).collect();
+    let third = 2 * sample.len() / 3;
+    sample.sort_unstable_by(f32::total_cmp);
+    sample.get(third).copied().unwrap_or(0.0)
 }
 
 /// Marks areas, of blocks of 8x8 px, whose level shows that no sky fell on them.
@@ -108,7 +127,7 @@ fn mark_without_sky(band: &mut Band, rough: Rough) {
 }
 
 /// Groups of dark blocks that touch along their sides.
-fn areas(dark: &[bool], columns: usize) -> Vec<Vec<usize>> {
+pub(super) fn areas(dark: &[bool], columns: usize) -> Vec<Vec<usize>> {
     let mut left = dark.to_vec();
     let mut found = Vec::new();
     for first in 0..left.len() {

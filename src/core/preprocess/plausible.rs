@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Sky;
+use super::dead::Allowed;
 use crate::frame::{Band, Plane, mask};
 use crate::median::upper_median;
 use crate::survey::{Survey, nmgy_of_mag};
@@ -151,6 +152,16 @@ pub fn noise_against_gain(facts: &SkyFacts) -> NoiseAgainstGain {
         1.0
     };
     NoiseAgainstGain { ratio, least_nmgy, most_nmgy }
+}
+
+/// The noise that gain and zero point allow to a frame of this band, under the faintest and the brightest sky.
+pub(super) fn allowed_noise(band: &Band, b: usize, survey: &Survey) -> Allowed {
+    let facts = SkyFacts::of(band, b, &Sky::default(), survey);
+    let noise = |facts: SkyFacts| noise_against_gain(&facts);
+    let dark = facts.nmgy_per_dn * facts.dark_variance_dn2.max(0.0).sqrt();
+    let least = noise(SkyFacts { removed_nmgy: None, sky_left_in: false, ..facts }).least_nmgy;
+    let most = noise(SkyFacts { level_nmgy: f64::MAX, removed_nmgy: None, sky_left_in: true, ..facts }).most_nmgy;
+    Allowed { dark: dark as f32, least: least as f32, most: most as f32 }
 }
 
 /// Noise of a pixel from the differences of neighbours, which structure in the sky does not reach; too low where the

@@ -62,7 +62,7 @@ pub enum PreprocessError {
         /// Name of the band.
         band: String,
         /// What is wrong with them.
-        problem: &'static str,
+        problem: String,
     },
     /// A band's pixels are another's.
     #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
@@ -71,6 +71,26 @@ pub enum PreprocessError {
         band: String,
         /// Name of the band that has the same pixels.
         other: String,
+    },
+    /// A negative.
+    #[error("band {band}: {dark} objects lie below the sky and {bright} above it: the image is a negative")]
+    Negative {
+        /// Name of the band.
+        band: String,
+        /// Objects below the sky.
+        dark: usize,
+        /// Objects above it.
+        bright: usize,
+    },
+    /// Stars are rings.
+    #[error("band {band}: {rings} of its {objects} round objects are rings, dark in the middle: it is out of focus")]
+    OutOfFocus {
+        /// Name of the band.
+        band: String,
+        /// Objects that are rings.
+        rings: usize,
+        /// Objects that were asked.
+        objects: usize,
     },
     /// Stars are too sharp for the pixels.
     #[error(
@@ -108,6 +128,30 @@ pub enum PreprocessError {
         /// Why it is not resampled.
         why: &'static str,
     },
+    /// A band does not show the reference band's stars where its world coordinates say.
+    #[error("band {band} shows other stars than band {other}: {}", told(*.common, *.of, *.shift_px))]
+    OtherStars {
+        /// Name of the band.
+        band: String,
+        /// Name of the band that it was held against.
+        other: String,
+        /// Bright peaks that both have.
+        common: usize,
+        /// Bright peaks that both should have.
+        of: usize,
+        /// By how much its stars are off where most are, px along x and y.
+        shift_px: Option<(f64, f64)>,
+    },
+    /// No light came into a band: nothing is where stars must be.
+    #[error("band {band}: no light came in, since the {of} places where stars of band {other} must show are empty")]
+    NoLight {
+        /// Name of the band.
+        band: String,
+        /// Name of the band whose stars do not show.
+        other: String,
+        /// Number of them.
+        of: usize,
+    },
     /// A band whose centre has no place on the sky.
     #[error("band {band}: its centre has no place on the sky by its world coordinates")]
     OffTheSky {
@@ -128,6 +172,15 @@ pub enum PreprocessError {
     },
 }
 
+/// Which stars are common, and where the others lie.
+fn told(common: usize, of: usize, shift_px: Option<(f64, f64)>) -> String {
+    let counted = format!("by their world coordinates {common} of {of} bright peaks coincide");
+    match shift_px {
+        Some((x, y)) => format!("{counted}; they would with a shift, since they lie ({x:+.1}, {y:+.1}) px off"),
+        None => format!("{counted}, and no shift makes them"),
+    }
+}
+
 impl PreprocessError {
     /// The band at fault, where one is.
     pub fn band(&self) -> Option<&str> {
@@ -138,9 +191,13 @@ impl PreprocessError {
             | Self::Noise { band, .. }
             | Self::Variance { band, .. }
             | Self::SamePixels { band, .. }
+            | Self::Negative { band, .. }
+            | Self::OutOfFocus { band, .. }
             | Self::Undersampled { band, .. }
             | Self::Misregistered { band, .. }
             | Self::OtherGrid { band, .. }
+            | Self::OtherStars { band, .. }
+            | Self::NoLight { band, .. }
             | Self::OffTheSky { band }
             | Self::OtherScale { band, .. } => Some(band),
         }

@@ -4,10 +4,15 @@
 //! for every line through them (Hough 1962, Duda & Hart 1972). A line is believed where it is brighter than the lines
 //! beside it in segment after segment. Galaxies seen from the side and diffraction spikes are straight and narrow
 //! too, but they end within the frame and are in every band: such a line is a trail only if no other band has it, or
-//! if it crosses the whole frame. Bleeding runs along rows or columns, through saturated pixels.
+//! if it crosses the whole frame. Bleeding runs along columns, through saturated pixels, and fades. Trails that are short or
+//! curved are in one band alone ([`alone`]).
+
+pub(super) mod alone;
 
 use crate::frame::{Band, Plane, mask};
 
+/// Pixels that say nothing of light; a saturated one does.
+const DARK: u8 = mask::BAD | mask::NO_DATA;
 /// Sides of the blocks, px: the first for narrow trails, the second for those out of focus.
 const BLOCKS_PX: [usize; 2] = [4, 16];
 /// A pixel counts between these, sigma.
@@ -171,7 +176,7 @@ pub(super) fn find(band: &Band, sigma: f32) -> Vec<Streak> {
 }
 
 /// Blocks in units of their own noise; 0 where fewer than half of a block's pixels are usable.
-fn averaged(band: &Band, sigma: f32, block_px: usize) -> Plane<f32> {
+pub(super) fn averaged(band: &Band, sigma: f32, block_px: usize) -> Plane<f32> {
     let (columns, rows) = (band.pixels.width() / block_px, band.pixels.height() / block_px);
     let mut blocks = Plane::filled(columns, rows, 0.0);
     let mut count = vec![0u16; columns];
@@ -182,7 +187,7 @@ fn averaged(band: &Band, sigma: f32, block_px: usize) -> Plane<f32> {
             let (pixels, bits) = (band.pixels.row(y).chunks_exact(block_px), band.mask.row(y).chunks_exact(block_px));
             for ((sum, n), (pixels, bits)) in sums.iter_mut().zip(&mut count).zip(pixels.zip(bits)) {
                 for (p, m) in pixels.iter().zip(bits) {
-                    let usable = m & mask::UNUSABLE == 0;
+                    let usable = m & DARK == 0;
                     *sum += if usable { (p / sigma).clamp(CLIP_SIGMA.0, CLIP_SIGMA.1) } else { 0.0 };
                     *n += u16::from(usable);
                 }
@@ -306,7 +311,7 @@ fn measured(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), block_px: usi
                     .filter_map(|i| {
                         let (x, y) = line.at(along(i), beside as f32);
                         let (x, y) = (x.round() as isize, y.round() as isize);
-                        let usable = band.mask.get(x, y).is_some_and(|m| m & mask::UNUSABLE == 0);
+                        let usable = band.mask.get(x, y).is_some_and(|m| m & DARK == 0);
                         usable.then(|| band.pixels.at(x as usize, y as usize) / sigma)
                     })
                     .collect();
@@ -371,7 +376,7 @@ fn is_filled(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), half_width: 
             .filter_map(|(i, d)| {
                 let (x, y) = line.at(lit.0 + (step * STEP_PX + i) as f32, (beside + d) as f32);
                 let (x, y) = (x.round() as isize, y.round() as isize);
-                let usable = band.mask.get(x, y).is_some_and(|m| m & mask::UNUSABLE == 0);
+                let usable = band.mask.get(x, y).is_some_and(|m| m & DARK == 0);
                 usable.then(|| band.pixels.at(x as usize, y as usize) / sigma)
             })
             .collect();
@@ -389,16 +394,17 @@ fn is_filled(band: &Band, sigma: f32, line: &Line, lit: (f32, f32), half_width: 
     asked > 0 && filled as f32 >= FILLED * asked as f32
 }
 
-/// Whether a line runs along rows or columns through saturated pixels.
+/// Whether a line is what bled from a star: it runs along a column through saturated pixels, and ends or fades.
 fn bleeds(band: &Band, streak: &Streak) -> bool {
     let line = &streak.line;
-    let straight = line.cos.abs().min(line.sin.abs()) * (streak.ends.1 - streak.ends.0) < 2.0 * BLOCKS_PX[0] as f32;
+    let upright = line.sin.abs() * (streak.ends.1 - streak.ends.0) < 2.0 * BLOCKS_PX[0] as f32;
     let steps = (streak.ends.1 - streak.ends.0).max(0.0) as usize;
     let mut places = (0..steps).flat_map(|i| [-2.0, 0.0, 2.0].map(|beside| line.at(streak.ends.0 + i as f32, beside)));
-    straight
+    upright
+        && !(streak.crosses && streak.even)
         && places
             .any(|(x, y)| band.mask.get(x.round() as isize, y.round() as isize).is_some_and(|m| m & mask::SAT != 0))
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -88,7 +88,12 @@ fn areas() -> Vec<Case> {
             })
         }),
         holds("a block of one value", block, |sky| filled_block(sky, 0.2)),
-        holds("a block of one value, far above the sky", clipped, |sky| filled_block(sky, 1.5)),
+        holds("a block of one value, far above the sky", block, |sky| filled_block(sky, 1.5)),
+        holds("a block of one value, above saturation", block, |sky| filled_block(sky, 9999.0)),
+        holds("an amplifier of read noise alone", quadrant, |sky| read_noise(sky, 0.3, 0.0)),
+        holds("an amplifier of read noise, at minus the sky", quadrant, |sky| read_noise(sky, 0.15, -0.7)),
+        holds("an amplifier of little noise on a pedestal", quadrant, |sky| read_noise(sky, 0.05, 3.0)),
+        holds("an amplifier that is fifteen times too loud", quadrant, |sky| read_noise(sky, 15.0, 0.0)),
         holds(
             "pixels of 1e18, -1e30 and infinity",
             |found| found.are_control(0.05, 0.02),
@@ -127,12 +132,12 @@ fn filled_block(sky: &Sky, value: f32) -> Vec<File> {
     })
 }
 
-/// So small and bright a block is a core that was clipped: its row says so, and has no flux.
-fn clipped(found: &Found) -> Result<String, String> {
-    let told = found.part(|r| !in_block(r.at.0, r.at.1, 12.0)).are_control(0.05, 0.02)?;
-    let in_it = found.rows.iter().filter(|r| in_block(r.at.0, r.at.1, -2.0));
-    let wrong = in_it.filter(|r| r.flags & SATURATED == 0 || r.flux.iter().any(Option::is_some)).count();
-    if wrong == 0 { Ok(told) } else { Err(format!("{told}; {wrong} rows of a core without flag")) }
+/// One quadrant of r without light: noise, so many times that of the sky, about a level.
+fn read_noise(sky: &Sky, times: f32, level: f32) -> Vec<File> {
+    one(sky, "r", |image| {
+        let noise = noise(400, SIDE * SIDE);
+        image.map(|x, y, v| if dead_quadrant(x, y) { level + noise[y * SIDE + x] * times * Sky::SIGMA[R] } else { v });
+    })
 }
 
 fn block(found: &Found) -> Result<String, String> {
@@ -155,6 +160,48 @@ fn trailed(image: &mut Image, peak: f32) {
         let off = (y as f64 - trail(x as f64)) / 1.25f64.sqrt();
         v + peak * (-0.5 * (off / 1.4).powi(2)).exp() as f32
     });
+}
+
+/// A line of light along a row or a column.
+fn trailed_along(image: &mut Image, peak: f32, along_rows: bool) {
+    image.map(|x, y, v| {
+        let off = if along_rows { y as f64 } else { x as f64 } - 300.3;
+        v + peak * (-0.5 * (off / 1.4).powi(2)).exp() as f32
+    });
+}
+
+/// A short line, or a long one that is bent.
+fn bent(image: &mut Image, peak: f32, short: bool) {
+    image.map(|x, y, v| {
+        let x = x as f64;
+        let middle = if short { trail(x) } else { trail(x) + 0.0005 * (x - MIDDLE).powi(2) };
+        let off = (y as f64 - middle) / 1.25f64.sqrt();
+        let lit = !short || (150.0..370.0).contains(&x);
+        v + if lit { peak * (-0.5 * (off / 1.4).powi(2)).exp() as f32 } else { 0.0 }
+    });
+}
+
+/// One streak in r's record, and no bright rows but the control's, a little of which it covers.
+fn one_streak(found: &Found) -> Result<String, String> {
+    let streaks: Vec<i64> = (0..5).map(|b| found.record["quality"][b]["streaks"].as_i64().unwrap_or(-1)).collect();
+    let told = format!("streaks {streaks:?}; {}", found.are_control(0.15, 0.02)?);
+    if streaks == [0, 0, 1, 0, 0] { Ok(told) } else { Err(told) }
+}
+
+/// Stars that are cut off at a value below what the survey trusts, or cut out above it.
+fn cut(sky: &Sky, dn: f32, to: fn(f32, f32) -> f32) -> Vec<File> {
+    each(sky, |image| {
+        let limit = dn * image.number("NMGY") as f32;
+        image.map(|_, _, v| if v > limit { to(v, limit) } else { v });
+    })
+}
+
+/// The control's rows, whose brightest are saturated.
+fn some_saturated(found: &Found) -> Result<String, String> {
+    let lost = found.pairs().iter().filter(|(_, f)| f.is_none()).count();
+    let saturated = found.rows.iter().filter(|r| r.flags & SATURATED != 0).count();
+    let told = format!("{saturated} rows saturated, {lost} lost");
+    if saturated >= 3 && lost <= 2 { Ok(told) } else { Err(told) }
 }
 
 /// Counted in r's record, without rows of its own.
@@ -203,6 +250,21 @@ fn marks() -> Vec<Case> {
         holds("a satellite's trail in r", one_trail, |sky| one(sky, "r", |image| trailed(image, 30.0 * Sky::SIGMA[R]))),
         holds("a faint trail in r", one_trail, |sky| one(sky, "r", |image| trailed(image, 8.0 * Sky::SIGMA[R]))),
         holds("a saturated core that was filled", saturated, filled_star),
+        holds("a trail along a row", one_streak, |sky| {
+            one(sky, "r", |image| trailed_along(image, 20.0 * Sky::SIGMA[R], true))
+        }),
+        holds("a trail along a column", one_streak, |sky| {
+            one(sky, "r", |image| trailed_along(image, 20.0 * Sky::SIGMA[R], false))
+        }),
+        holds("a trail above saturation", one_streak, |sky| {
+            one(sky, "r", |image| trailed_along(image, 40_000.0 * image.number("NMGY") as f32, true))
+        }),
+        holds("a short trail", one_streak, |sky| one(sky, "r", |image| bent(image, 20.0 * Sky::SIGMA[R], true))),
+        holds("a curved trail", one_streak, |sky| one(sky, "r", |image| bent(image, 20.0 * Sky::SIGMA[R], false))),
+        holds("stars cut off far below saturation", some_saturated, |sky| cut(sky, 1000.0, |_, limit| limit)),
+        holds("stars with holes of zeros", some_saturated, |sky| cut(sky, 1000.0, |_, _| 0.0)),
+        holds("stars with holes of NaN", some_saturated, |sky| cut(sky, 1000.0, |_, _| f32::NAN)),
+        holds("stars whose counts went round", some_saturated, |sky| cut(sky, 1000.0, |v, _| -v)),
     ]
 }
 
@@ -254,12 +316,55 @@ fn refusals() -> Vec<Case> {
         refused("the telescope was moved half way", "bad_image", &["are there twice"], |sky| {
             exposed(sky, &[(0, 0), (14, 9)])
         }),
+        refused("a negative", "bad_image", &["the image is a negative"], |sky| {
+            each(sky, |image| {
+                image.map(|_, _, v| -v);
+            })
+        }),
+        refused("a negative of one band", "bad_image", &["band g", "the image is a negative"], |sky| {
+            one(sky, "g", |image| {
+                image.map(|_, _, v| -v);
+            })
+        }),
+        refused("a telescope out of focus", "bad_image", &["are rings", "out of focus"], |sky| {
+            let ring: Vec<(i32, i32)> = (-10..=10)
+                .flat_map(|dx| (-10..=10).map(move |dy| (dx, dy)))
+                .filter(|(dx, dy)| (25..81).contains(&(dx * dx + dy * dy)))
+                .collect();
+            exposed(sky, &ring)
+        }),
         refused("noise alone", "no_signal", &["objects in"], |sky| {
             each_band(sky, |b, image| {
                 // So large that the emptiest sky would show objects.
                 let side = SIDE + SIDE / 2;
                 let noise = noise(200 + b as u64, side * side);
                 image.grid((side, side), |_, x, y| noise[y * side + x] * Sky::SIGMA[b]);
+            })
+        }),
+        refused(
+            "a band of other stars",
+            "band_mismatch",
+            &["band g shows other stars than band r", "no shift"],
+            |sky| {
+                one(sky, "g", |image| {
+                    image.grid((SIDE, SIDE), |all, x, y| all.at(SIDE - 1 - x, y));
+                })
+            },
+        ),
+        refused(
+            "a band whose CRPIX is off",
+            "band_mismatch",
+            &["band i shows other stars", "(-8.0, +0.0) px off"],
+            |sky| {
+                one(sky, "i", |image| {
+                    image.set("CRPIX1", image.number("CRPIX1") + 8.0);
+                })
+            },
+        ),
+        refused("a shutter that stayed closed", "no_signal", &["band z: no light came in", "band r"], |sky| {
+            one(sky, "z", |image| {
+                let noise = noise(400, SIDE * SIDE);
+                image.map(|x, y, _| noise[y * SIDE + x] * Sky::SIGMA[4]);
             })
         }),
         refused("a closed cover", "bad_units", &["the sky's noise", "no light came in"], |sky| {

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::*;
 use crate::preprocess::real;
 
-fn noise(size: (usize, usize), seed: u64) -> Band {
+pub(in crate::preprocess) fn noise(size: (usize, usize), seed: u64) -> Band {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let pixels = (0..size.0 * size.1).map(|_| StandardNormal.sample(&mut rng)).collect();
     let cd = [[1e-4, 0.0], [0.0, 1e-4]];
