@@ -177,7 +177,7 @@ mod tests {
         let whole = NoiseScore { planes: &[window(0, 0, 176)], rim_px: 8, sky_px: 160 * 160, min_area_px: 5 };
         let parts: Vec<_> = [0, 80].into_iter().flat_map(|y| [0, 80].map(|x| window(x, y, 96))).collect();
         let parts = NoiseScore { planes: &parts, ..whole };
-        let of = |n: &NoiseScore| n.counted(3.0);
+        let of = |n: &NoiseScore| n.counted(2.2);
         assert!(of(&whole) > 9, "{}", of(&whole));
         // One that reaches over a rim of 8 px may be cut in two; none of these does.
         assert_eq!(of(&whole), of(&parts));

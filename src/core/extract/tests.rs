@@ -254,20 +254,20 @@ fn scores_of(image: &Plane<f32>, centres: &[(f64, f64)]) -> Scores {
 fn centres_part_what_the_image_shows_as_one_and_each_pixel_goes_down_hill() {
     let mut image = Plane::filled(80, 50, 0.0);
     add(&mut image, (30.0, 25.0), 40.0, 4.0);
-    add(&mut image, (38.0, 25.0), 20.0, 4.0);
+    add(&mut image, (42.0, 25.0), 20.0, 4.0);
     let extract_at =
         |centres: &[(f64, f64)]| extract(&scores_of(&image, centres), &image, &Plane::filled(80, 50, 0), &by_centres());
     let whole = extract_at(&[(30.0, 25.0)]);
     let outlined = image.pixels().iter().filter(|v| **v > 1.5).count();
     assert_eq!((whole.objects.len(), whole.objects[0].area_px, whole.objects[0].flags), (1, outlined, 0));
-    let both = extract_at(&[(30.0, 25.0), (38.0, 25.0)]);
+    let both = extract_at(&[(30.0, 25.0), (42.0, 25.0)]);
     assert_eq!(both.objects.len(), 2);
     assert_eq!(both.objects.iter().map(|o| o.area_px).sum::<usize>(), outlined);
     assert!(both.objects.iter().all(|o| o.flags & flag::BLENDED != 0));
-    assert_ne!(both.segmentation.at(28, 25), both.segmentation.at(41, 25));
-    // The seeds are 5 px across; beyond, the border lies in the valley, nearer to the fainter one.
-    let border = (30..39).find(|&x| both.segmentation.at(x, 30) != both.segmentation.at(28, 30)).unwrap();
-    assert!((33..38).contains(&border), "{border}");
+    assert_ne!(both.segmentation.at(28, 25), both.segmentation.at(45, 25));
+    // The valley of both lights is at 37.6, nearer to the fainter one.
+    let border = (30..45).find(|&x| both.segmentation.at(x, 30) != both.segmentation.at(28, 30)).unwrap();
+    assert!((36..41).contains(&border), "{border}");
 }
 
 #[test]
