@@ -216,8 +216,12 @@ impl Scene<'_> {
             let Some(level) = median(&mut ring.map(|(x, y, _)| f64::from(data.at(x, y))).collect::<Vec<_>>()) else {
                 return start;
             };
-            let bright =
-                about(at, 1.6 * level_at).filter(|&(x, y, _)| saturated(x, y) || f64::from(data.at(x, y)) > level);
+            // Bleeding runs on beyond the core, and not as far on both sides.
+            let is_bright = |x: usize, y: usize, r: f64| match saturated(x, y) {
+                true => r < level_at,
+                false => f64::from(data.at(x, y)) > level,
+            };
+            let bright = about(at, 1.6 * level_at).filter(|&(x, y, r)| is_bright(x, y, r));
             let (mut columns, mut rows): (Vec<f64>, Vec<f64>) = bright.map(|(x, y, _)| (x as f64, y as f64)).unzip();
             let (Some(x), Some(y)) = (mean_of_middle(&mut columns), mean_of_middle(&mut rows)) else { return start };
             let here = self.in_band(band, at);
