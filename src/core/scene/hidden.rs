@@ -110,7 +110,7 @@ impl Scene<'_> {
         let centre = self.objects[parent].at();
         let in_core = |at: (f64, f64)| (at.0 - centre.0).hypot(at.1 - centre.1) < LOBES_PX;
         let is_sibling = |&i: &usize| self.objects[i].parent == Some(parent) && in_core(self.objects[i].start);
-        in_core(at) && new.iter().any(|i| is_sibling(i))
+        in_core(at) && new.iter().any(is_sibling)
     }
 }
 
