@@ -62,6 +62,11 @@ impl<'a> FrameView<'a> {
         owner > 0 && owner != number && self.scene.is_none_or(|scene| !scene.is_modelled(owner))
     }
 
+    /// [`crate::frame::mask`] bits of a band's pixels.
+    pub(crate) fn bits(&self, band: usize) -> &'a Plane<u8> {
+        self.scene.map_or(&self.prepared.frame.bands[band].mask, |scene| scene.bits(band))
+    }
+
     /// Noise of a band.
     pub(crate) fn noise(&self, band: usize) -> Noise {
         Noise {
@@ -119,7 +124,7 @@ impl Cutout {
             let in_band = view.prepared.to_band[b].apply(at.0, at.1);
             view.splines.cut(b, in_band, RADIUS, &mut cutout.pixels[b]);
             let band = &view.prepared.frame.bands[b];
-            cutout.unusable[b] = usable::unusable(&band.mask, in_band);
+            cutout.unusable[b] = usable::unusable(view.bits(b), in_band);
             cutout.sky_variance[b] = band.variance.as_ref().map(|variance| usable::nearest_pixels(variance, in_band));
             let first = (in_band.0 - RADIUS as f64, in_band.1 - RADIUS as f64);
             if let Some(light) = others.as_ref().and_then(|others| others.on_grid(b, first, (SIDE, SIDE))) {

@@ -68,18 +68,28 @@ impl Posterior {
         probability_of(seeds, of)
     }
 
-    /// The probability of an object whose core is saturated, by its wings alone, which is what the profiles were fitted
-    /// to; `None` where they do not say that it is a star. That a galaxy fits them better is no proof: halos and bleeding
-    /// spoil a star's wings, and no net has learned what is left.
-    pub fn by_wings(&self, frame: &FrameShares, known: &Measurements) -> Option<StarProbability> {
-        let log_odds = self.profiles.log_odds(&known.chi2, known.sn, known.mag)? + frame.log_odds(known.mag);
-        let value = probability(log_odds);
+    /// The probability of an object whose core is saturated, by its wings alone: by the profiles that were fitted to them,
+    /// and by how they fall, where that is known (`excess`, 1 of a point source: see `scene`). `None` where they do not say
+    /// that it is a star. That a galaxy fits them better is no proof: halos and bleeding spoil a star's wings, and no net
+    /// has learned what is left.
+    pub fn by_wings(&self, frame: &FrameShares, known: &Measurements, excess: Option<f64>) -> Option<StarProbability> {
+        let profiles = self.profiles.log_odds(&known.chi2, known.sn, known.mag)? + frame.log_odds(known.mag);
+        let fall = excess.filter(|excess| *excess > 0.0).map_or(f64::NEG_INFINITY, |excess| {
+            let off = excess.ln() / WINGS_SCATTER;
+            self.profiles.star_share(known.mag).map_or(f64::NEG_INFINITY, |share| (share / (1.0 - share)).ln())
+                + (WINGS_RATIO.ln() - 0.5 * off * off)
+        });
+        let value = probability((f64::from(profiles)).max(fall) as f32);
         (value >= WINGS_DECIDE).then_some(StarProbability { value, error: 0.0 })
     }
 }
 
 /// Wings decide at odds of nine to one.
 const WINGS_DECIDE: f32 = 0.9;
+/// Scatter of ln(excess) of whole stars of magnitude 14 to 16 in real fields.
+const WINGS_SCATTER: f64 = 0.12;
+/// How many times as often a star's wings fall as a PSF's than a galaxy's do, whose excess lies between 1.2 and 4.
+const WINGS_RATIO: f64 = 30.0;
 
 /// Log-odds of star by magnitude and ensemble score, learned without labels (see `learn`): a table on a grid,
 /// read by bilinear interpolation.

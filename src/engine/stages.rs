@@ -78,8 +78,18 @@ pub(super) struct Scored<R> {
 pub(super) struct Extracted<R> {
     pub frame: InFlightFrame<R>,
     pub products: Box<Products>,
-    /// For each object that can be classified, in order: its row, and what was measured of it.
-    pub measured: Vec<(usize, Measurements)>,
+    /// Each object that can be classified, in order.
+    pub measured: Vec<Basis>,
+}
+
+/// What one object's class is derived from, besides its stamp.
+pub(super) struct Basis {
+    /// Index of its row.
+    pub row: usize,
+    /// What was measured of it.
+    pub measured: Measurements,
+    /// How the wings of a saturated star fall (see `scene`).
+    pub wings_excess: Option<f64>,
 }
 
 /// After the classifier: its answer to each object, one after another.
@@ -199,10 +209,12 @@ pub(super) fn extract<R>(
         }
         let quality = quality(&prepared, &models.survey, &detections.quality, &detections.scene().halo_share);
         let requested = requested(models.requests, &prepared, &detections);
-        Ok((detections.footprints.segmentation, measured, quality, requested))
+        let mut bits = prepared.bits.clone();
+        detections.scene().mark_cores(&mut bits);
+        Ok((detections.footprints.segmentation, bits, measured, quality, requested))
     });
     frame.took(Stage::Extract, since, probe);
-    let (segmentation, objects, mut quality, requested) = match measured {
+    let (segmentation, bits, objects, mut quality, requested) = match measured {
         Ok(done) => done,
         Err(rejection) => return Err(Ended::rejected(frame, rejection)),
     };
@@ -210,7 +222,8 @@ pub(super) fn extract<R>(
     let (mut inputs, mut measured) = (Vec::new(), Vec::new());
     for (index, object) in objects.into_iter().enumerate() {
         if let Some(known) = object.input {
-            measured.push((index, known.measured));
+            let wings_excess = object.scene.as_ref().and_then(|scene| scene.wings_excess);
+            measured.push(Basis { row: index, measured: known.measured, wings_excess });
             inputs.push(known);
         }
         rows.push(object.row);
@@ -226,9 +239,9 @@ pub(super) fn extract<R>(
     }
     // The batcher let its share go before it handed out the frame's last tile (see batch::Queue::take).
     let shape = models.survey.shape_bands();
-    let (bits, picture) = match Arc::try_unwrap(prepared) {
-        Ok(mut own) => (own.bits, shape.map(|b| std::mem::take(&mut own.registered[b]))),
-        Err(shared) => (shared.bits.clone(), shape.map(|b| shared.registered[b].clone())),
+    let picture = match Arc::try_unwrap(prepared) {
+        Ok(mut own) => shape.map(|b| std::mem::take(&mut own.registered[b])),
+        Err(shared) => shape.map(|b| shared.registered[b].clone()),
     };
     let products = Box::new(Products {
         catalog: Catalog { provenance, rows },
@@ -348,12 +361,12 @@ pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended
     let Classified { extracted: Extracted { frame, mut products, measured }, answers } = classified;
     let answer_len = answers.len() / measured.len().max(1);
     let posterior = &models.recipe.posterior;
-    let shares = FrameShares::learn(&posterior.profiles, measured.iter().map(|m| &m.1));
-    for ((index, measured), answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
-        let row = &mut products.catalog.rows[index];
+    let shares = FrameShares::learn(&posterior.profiles, measured.iter().map(|basis| &basis.measured));
+    for (basis, answer) in measured.into_iter().zip(answers.chunks_exact(answer_len.max(1))) {
+        let row = &mut products.catalog.rows[basis.row];
         let probability = match row.flags & flag::CORE_SATURATED {
-            0 => posterior.star_probability_in(&shares, answer, &measured),
-            _ => posterior.by_wings(&shares, &measured),
+            0 => posterior.star_probability_in(&shares, answer, &basis.measured),
+            _ => posterior.by_wings(&shares, &basis.measured, basis.wings_excess),
         };
         classify(row, probability);
     }

@@ -27,7 +27,7 @@ pub fn cutout64(view: &FrameView, number: u32, at: (f64, f64), seed: u64) -> Box
         if let Some(light) = others.as_ref().and_then(|others| others.on_grid(b, first, (TILE, TILE))) {
             plane.iter_mut().zip(&light.value).for_each(|(p, l)| *p -= l);
         }
-        let bits = &view.prepared.frame.bands[b].mask;
+        let bits = view.bits(b);
         let first = (whole(in_band.0) - HALF as isize, whole(in_band.1) - HALF as isize);
         let masked: Vec<bool> = (0..TILE_PIXELS)
             .map(|i| {

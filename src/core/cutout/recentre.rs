@@ -44,7 +44,7 @@ fn step(view: &FrameView, others: Option<&Others>, at: (f64, f64)) -> Option<(f6
             pixels.iter_mut().zip(&light.value).for_each(|(p, l)| *p -= l);
         }
         let added = light.and_then(|light| light.variance);
-        let unusable = usable::unusable(&view.prepared.frame.bands[b].mask, in_band);
+        let unusable = usable::unusable(view.bits(b), in_band);
         let psf = view.psf.at(b, at.0, at.1);
         let (noise, variance) = (view.noise(b), view.prepared.frame.bands[b].variance.as_ref());
         let nearest = usable::nearest(in_band);

@@ -241,7 +241,7 @@ impl<'a> Own<'a> {
     fn new(view: &FrameView<'a>, number: u32, band: usize, at: (f64, f64), in_band: (f64, f64)) -> Self {
         Self {
             view: *view,
-            bits: &view.prepared.frame.bands[band].mask,
+            bits: view.bits(band),
             number,
             shift: ((in_band.0 - at.0).round() as isize, (in_band.1 - at.1).round() as isize),
             twice: (2.0 * in_band.0, 2.0 * in_band.1),

@@ -57,6 +57,20 @@ impl ProfileMixture {
     }
 }
 
+impl ProfileMixture {
+    /// Share of point-like models at a magnitude; `None` for an empty table.
+    pub fn star_share(&self, mag: f32) -> Option<f64> {
+        let (row, along) = place(&self.mag_nodes, mag).filter(|_| mag.is_finite())?;
+        let models = self.shares.len() / self.mag_nodes.len();
+        let of = |row: usize| -> Option<f32> {
+            Some(self.shares.get(row * models..row * models + self.point_like)?.iter().sum::<f32>())
+        };
+        let here = of(row)?;
+        let next = of(row + 1).unwrap_or(here);
+        Some(f64::from(here + (next - here) * along).clamp(1e-6, 1.0 - 1e-6))
+    }
+}
+
 /// Likelihood of each model relative to the best one's; `None` where a number is not finite.
 pub fn relative_likelihoods(chi2: &[f32], sn: f32, sn_floor: f32) -> Option<impl Iterator<Item = f64> + use<'_>> {
     let damping = 1.0 + (f64::from(sn) / f64::from(sn_floor)).powi(2);

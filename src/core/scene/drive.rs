@@ -61,14 +61,19 @@ pub fn model<'a>(
 }
 
 impl Scene<'_> {
-    /// A last fit of all, and what it cost said on every row where the frame's share of work was spent.
+    /// A last fit of all. Rows that have not settled by then are flagged, and all rows where the frame's share of work was
+    /// spent.
     fn finish(&mut self) {
         let all: Vec<usize> = (0..self.objects.len()).collect();
         if self.work.is_spent() {
             self.objects.iter_mut().for_each(|object| object.flags |= flag::SCENE_BOUND);
         }
-        self.sweep(&all, SweepKind::POSITION);
-        self.sweep(&all, SweepKind::FLUX);
+        let changed = self.sweep(&all, SweepKind::FLUX);
+        let touched = self.touching(&changed);
+        self.sweep(&touched, SweepKind::POSITION);
+        for i in self.sweep(&touched, SweepKind::FLUX) {
+            self.objects[i].flags |= flag::SCENE_BOUND;
+        }
     }
 
     /// Whether stars rule the frame, learned on objects that stand alone: they are fitted with profiles for it, and made

@@ -279,4 +279,4 @@ struct Transform {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -53,7 +53,8 @@ impl Scene<'_> {
 
     fn errors_as(&self, i: usize, model: &Model) -> ModelErrors {
         let neighbours = self.sharers(i);
-        let places = 1 + neighbours.len().min(MOST_PLACES);
+        // A place says nothing of the flux of an object that shares its light with none.
+        let places = if neighbours.is_empty() { 0 } else { 1 + neighbours.len().min(MOST_PLACES) };
         let sizes = Self::resized(model).is_some();
         let unknowns = 2 * places + usize::from(sizes);
         let mut known =

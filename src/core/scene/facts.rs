@@ -33,6 +33,8 @@ pub struct SceneFacts {
     pub point_shared: PerBand<f64>,
     /// Share of others' light within the object's footprint before subtraction, 0..1.
     pub blendedness: f64,
+    /// Of a saturated star, how much more slowly than a PSF's its wings fall; `None` where that is not known.
+    pub wings_excess: Option<f64>,
     /// [`crate::catalog::flag`] bits that the scene has to say.
     pub flags: u32,
 }
@@ -100,6 +102,7 @@ impl Scene<'_> {
             ellipticity_err,
             point_shared: self.point_errors(i, &errors).shared,
             blendedness: self.blendedness(i, footprint, segmentation),
+            wings_excess: object.wings_excess,
             flags: object.flags,
         }
     }

@@ -1,6 +1,7 @@
 //! One object's fit to what all others leave of the data: a step of its position, its profile, its fluxes.
 
-use super::bank::{HALF_LARGE, MODELS, ModelBank};
+use super::bank::{MODELS, ModelBank};
+use super::packed::{Drawn, GRID, HALF, Pixels, SIDE, STRIDE};
 use super::render::{Window, draw, nearest};
 use super::sweep::{Rows, SweepKind};
 use super::{MODEL_ERROR, Model, SceneObject};
@@ -22,16 +23,8 @@ const FARTHEST_PX: f64 = 1.5;
 /// With fewer pixels a band has no flux.
 const FEWEST_PIXELS: usize = 20;
 /// A change below this share of the error, or below this many px, has settled.
-const SETTLED_SIGMA: f64 = 0.05;
-const SETTLED_PX: f64 = 0.02;
-
-const HALF: isize = 10;
-const SIDE: usize = 2 * HALF as usize + 1;
-/// Sums run over so many pixels side by side.
-const LANES: usize = 8;
-const STRIDE: usize = SIDE.next_multiple_of(LANES);
-const GRID: usize = SIDE * STRIDE;
-type Packed = [f32; GRID];
+const SETTLED_SIGMA: f64 = 0.1;
+const SETTLED_PX: f64 = 0.05;
 
 /// What a fit reads.
 pub(super) struct Fitter<'s> {
@@ -49,22 +42,6 @@ pub(super) struct Fitter<'s> {
 pub(super) struct Scratch {
     own: PerBand<Drawn>,
     new: PerBand<Drawn>,
-}
-
-/// A model of unit flux on the pixels that it has light in.
-#[derive(Default)]
-struct Drawn {
-    window: Option<Window>,
-    light: Vec<f32>,
-}
-
-/// Data minus others about an object in one band.
-struct Pixels {
-    left: isize,
-    top: isize,
-    value: Packed,
-    weight: Packed,
-    count: usize,
 }
 
 impl Fitter<'_> {
@@ -89,7 +66,7 @@ impl Fitter<'_> {
         let mut is_new = object.at() != before.0;
         if kind.profile
             && !matches!(object.model, Model::Ellipse(_))
-            && let Some(best) = self.best_profile(object.at(), &pixels)
+            && let Some(best) = self.best_profile(object.at(), &pixels, |k| kind.asks(&object.model, k))
             && best != object.model
         {
             object.model = best;
@@ -142,26 +119,47 @@ impl Fitter<'_> {
         let (sky, photons) = ((noise.sigma * noise.sigma) as f32, noise.nmgy_per_electron as f32);
         let (width, height) = (data.width() as isize, data.height() as isize);
         let (from, to) = (left.clamp(0, width), (left + SIDE as isize).clamp(0, width));
+        let error = (MODEL_ERROR * MODEL_ERROR) as f32;
         for j in 0..SIDE {
             let row = top + j as isize;
-            let dy2 = (row as f64 - y).powi(2);
-            if !(0..height).contains(&row) || dy2 >= WITHIN_PX * WITHIN_PX {
+            let chord2 = WITHIN_PX * WITHIN_PX - (row as f64 - y).powi(2);
+            if !(0..height).contains(&row) || chord2 <= 0.0 {
                 continue;
             }
-            let Some(light) = total.row(row, from as usize, to as usize) else { continue };
-            let (data, unusable) = (data.row(row as usize), unusable.row(row as usize));
-            for (column, &light) in (from..to).zip(&*light) {
-                if dy2 + (column as f64 - x).powi(2) >= WITHIN_PX * WITHIN_PX || unusable[column as usize] {
-                    continue;
-                }
-                let i = j * STRIDE + (column - left) as usize;
-                let seen = light.max(0.0);
-                let here = by_pixel.map(|v| v.at(column as usize, row as usize)).filter(|v| v.is_finite());
-                let error = MODEL_ERROR as f32 * seen;
-                pixels.value[i] = data[column as usize] - light + flux * own[i];
-                pixels.weight[i] = (here.unwrap_or(sky) + photons * seen + error * error).recip();
-                pixels.count += 1;
+            // Whole columns strictly within the circle.
+            let first = ((x - chord2.sqrt()).floor() as isize + 1).clamp(from, to);
+            let until = ((x + chord2.sqrt()).ceil() as isize).clamp(first, to);
+            let columns = first as usize..until as usize;
+            let Some(light) = total.row(row, columns.start, columns.end) else { continue };
+            let data = &data.row(row as usize)[columns.clone()];
+            let unusable = &unusable.row(row as usize)[columns.clone()];
+            let at = j * STRIDE + (first - left) as usize;
+            let own = &own[at..at + data.len()];
+            let values = &mut pixels.value[at..at + data.len()];
+            let weights = &mut pixels.weight[at..at + data.len()];
+            for (((value, &data), &light), &own) in values.iter_mut().zip(data).zip(&*light).zip(own) {
+                *value = data - light + flux * own;
             }
+            let inverse = |sky: f32, light: f32, unusable: bool| {
+                let seen = light.max(0.0);
+                if unusable { 0.0 } else { (sky + photons * seen + error * seen * seen).recip() }
+            };
+            match by_pixel {
+                None => {
+                    for ((weight, &light), &unusable) in weights.iter_mut().zip(&*light).zip(unusable) {
+                        *weight = inverse(sky, light, unusable);
+                    }
+                }
+                Some(variance) => {
+                    let variance = &variance.row(row as usize)[columns];
+                    for (((weight, &light), &unusable), &v) in
+                        weights.iter_mut().zip(&*light).zip(unusable).zip(variance)
+                    {
+                        *weight = inverse(if v.is_finite() { v } else { sky }, light, unusable);
+                    }
+                }
+            }
+            pixels.count += unusable.iter().filter(|unusable| !**unusable).count();
         }
         pixels
     }
@@ -218,21 +216,26 @@ impl Fitter<'_> {
         }
     }
 
-    /// The bank's model of least chi^2 over the shape bands; `None` where one of them has too few pixels.
-    fn best_profile(&self, at: (f64, f64), pixels: &PerBand<Option<Box<Pixels>>>) -> Option<Model> {
-        let mut gain = [0.0; MODELS];
+    /// The bank's model of least chi^2 over the shape bands, of those that are asked; `None` where one of them has too few pixels.
+    fn best_profile(
+        &self,
+        at: (f64, f64),
+        pixels: &PerBand<Option<Box<Pixels>>>,
+        asked: impl Fn(usize) -> bool,
+    ) -> Option<Model> {
+        let mut gain: [f64; MODELS] = std::array::from_fn(|k| if asked(k) { 0.0 } else { f64::NEG_INFINITY });
         for &b in self.shape_bands {
             let pixels = pixels[b].as_ref().filter(|p| p.count >= FEWEST_PIXELS)?;
             let (x, y) = self.prepared.to_band[b].apply(at.0, at.1);
             let first = (pixels.left as f64 - x, pixels.top as f64 - y);
-            for (k, gain) in gain.iter_mut().enumerate() {
+            for (k, gain) in gain.iter_mut().enumerate().filter(|(_, gain)| **gain > f64::NEG_INFINITY) {
                 let mut model = [0.0; GRID];
                 draw(self.bank, self.psf, &Model::of_bank(k), b, at, first, (STRIDE, SIDE), &mut model);
                 let (along, length) = pixels.sums(&model);
                 *gain += along * along / length;
             }
         }
-        if self.shape_bands.is_empty() || gain.iter().any(|g| !g.is_finite()) {
+        if self.shape_bands.is_empty() || gain.iter().any(|g| g.is_nan()) {
             return None;
         }
         // Of equals the first.
@@ -240,53 +243,3 @@ impl Fitter<'_> {
         Some(Model::of_bank(best))
     }
 }
-
-impl Drawn {
-    /// Its values on the pixels of a fit, 0 beyond the aperture's side.
-    fn packed(&self, pixels: &Pixels) -> Packed {
-        let mut packed = [0.0; GRID];
-        let Some(window) = self.window else { return packed };
-        let (dx, dy) = (pixels.left - window.left, pixels.top - window.top);
-        debug_assert!(dx >= 0 && dy >= 0 && dx as usize + SIDE <= window.width && dy as usize + SIDE <= window.height);
-        for (j, row) in packed.chunks_exact_mut(STRIDE).enumerate() {
-            let from = (j + dy as usize) * window.width + dx as usize;
-            row[..SIDE].copy_from_slice(&self.light[from..from + SIDE]);
-        }
-        packed
-    }
-
-    fn add_to(&self, total: &mut Rows, by: f32, width: usize) {
-        let Some(window) = self.window.filter(|_| by != 0.0) else { return };
-        let from = window.left.clamp(0, width as isize);
-        let to = (window.left + window.width as isize).clamp(from, width as isize);
-        if to == from {
-            return;
-        }
-        let skipped = (from - window.left) as usize;
-        for (y, light) in (window.top..).zip(self.light.chunks_exact(window.width)) {
-            if let Some(row) = total.row(y, from as usize, to as usize) {
-                row.iter_mut().zip(&light[skipped..]).for_each(|(t, l)| *t += by * l);
-            }
-        }
-    }
-}
-
-impl Pixels {
-    /// Sums of weight x value x model and of weight x model^2.
-    fn sums(&self, model: &Packed) -> (f64, f64) {
-        let (mut along, mut length) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (values, weights, models) =
-            (self.value.as_chunks::<LANES>().0, self.weight.as_chunks::<LANES>().0, model.as_chunks::<LANES>().0);
-        for ((value, weight), model) in values.iter().zip(weights).zip(models) {
-            for lane in 0..LANES {
-                let weighted = weight[lane] * model[lane];
-                along[lane] += weighted * value[lane];
-                length[lane] += weighted * model[lane];
-            }
-        }
-        let sum = |lanes: [f32; LANES]| lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
-        (sum(along), sum(length))
-    }
-}
-
-const _: () = assert!(HALF_LARGE > HALF as usize + 2 && STRIDE <= super::render::LONGEST);

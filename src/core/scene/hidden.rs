@@ -117,3 +117,6 @@ fn grown(mask: &Plane<bool>, by: usize) -> Plane<bool> {
     }
     mask
 }
+
+#[cfg(test)]
+mod tests;

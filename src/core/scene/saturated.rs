@@ -9,7 +9,7 @@
 
 use super::{Model, Scene, Window};
 use crate::catalog::flag;
-use crate::frame::{BANDS, PerBand, mask};
+use crate::frame::{BANDS, PerBand, Plane, mask};
 use crate::median::median;
 
 /// The core ends here, px...
@@ -22,6 +22,8 @@ const SATURATED: f64 = 0.5;
 const SHORT: f64 = 0.7;
 /// Rings of one pixel about the middle.
 const RINGS: usize = 11;
+/// A ring's light is so many times its sky noise, or it says nothing.
+const HEARD_SIGMA: f64 = 8.0;
 /// Fewest pixels of wings that say anything.
 const FEWEST: usize = 20;
 /// A galaxy's light at 9 to 10 px over that at 6 to 7 px is this many times a PSF's, or more.
@@ -69,6 +71,13 @@ struct Light {
     marked: bool,
 }
 
+/// What the shape bands say of a place.
+struct Verdict {
+    cores: Vec<Core>,
+    /// How much more slowly than a PSF's the wings fall, over the bands that show it.
+    excess: Option<f64>,
+}
+
 impl Light {
     /// How much more slowly than a PSF's the wings fall; NaN where too little is seen.
     fn excess(&self) -> f64 {
@@ -97,37 +106,74 @@ impl Scene<'_> {
     pub(super) fn mark_saturated(&mut self) {
         for i in 0..self.objects.len() {
             let object = &self.objects[i];
-            if !object.alive || !self.shape_bands.iter().any(|&b| self.is_asked(object.at(), b)) {
+            let start = object.at();
+            if !object.alive || !self.shape_bands.iter().any(|&b| self.is_asked(start, b)) {
                 continue;
             }
-            let at = self.middle(object.at());
-            let lights = self.shape_bands.iter().map(|&b| (b, self.light(at, b))).collect::<Vec<_>>();
-            let mut excess: Vec<f64> = lights.iter().map(|l| l.1.excess()).filter(|v| v.is_finite()).collect();
-            let is_galaxy = median(&mut excess).is_some_and(|excess| excess > GALAXY);
-            let is_saturated = |&(b, light): &(usize, Light)| {
-                light.marked || (!is_galaxy && light.brightest > self.floor_nmgy(b) && light.is_short())
+            // Beside a brighter star the middle may be that one's.
+            let places = [self.middle(start), start];
+            let Some((at, found)) = places.into_iter().map(|at| (at, self.verdict(at))).find(|v| !v.1.cores.is_empty())
+            else {
+                continue;
             };
-            let saturated: Vec<(usize, Light)> = lights.iter().copied().filter(is_saturated).collect();
-            if saturated.is_empty() {
-                continue;
-            }
-            for &(band, light) in &saturated {
-                let core = Core { band, centre: self.in_band(band, at), radius_px: light.core_radius_px() };
-                let unusable = &mut self.unusable[band];
-                core.pixels(unusable.width(), unusable.height()).for_each(|(x, y)| unusable.set(x, y, true));
-                self.cores.push(core);
-            }
+            found.cores.iter().for_each(|&core| self.take_out(core));
             let flux: PerBand<Option<f64>> = std::array::from_fn(|b| {
                 let wings = self.prepared.frame.present[b].then(|| self.light(at, b).wings)?;
                 wings.is_finite().then_some(wings)
             });
             self.change(i, |object| {
                 object.flags |= flag::SATURATED | flag::CORE_SATURATED;
-                // That of a galaxy is where its light is.
-                (object.x, object.y) = if is_galaxy { object.at() } else { at };
-                object.start = object.at();
+                (object.x, object.y) = at;
+                object.start = at;
+                object.wings_excess = found.excess;
                 (0..BANDS).for_each(|b| object.flux_nmgy[b] = flux[b].unwrap_or(object.flux_nmgy[b]));
             });
+        }
+    }
+
+    /// Which bands' cores are saturated at a place, and how the wings fall.
+    fn verdict(&self, at: (f64, f64)) -> Verdict {
+        let lights: Vec<(usize, Light)> = self.shape_bands.iter().map(|&b| (b, self.light(at, b))).collect();
+        let mut excess: Vec<f64> = lights.iter().map(|l| l.1.excess()).filter(|v| v.is_finite()).collect();
+        let excess = median(&mut excess);
+        let is_galaxy = excess.is_some_and(|excess| excess > GALAXY);
+        let is_saturated = |&&(b, light): &&(usize, Light)| {
+            light.marked || (!is_galaxy && light.brightest > self.floor_nmgy(b) && light.is_short())
+        };
+        let core = |&(band, light): &(usize, Light)| Core {
+            band,
+            centre: self.in_band(band, at),
+            radius_px: light.core_radius_px(),
+        };
+        Verdict { cores: lights.iter().filter(is_saturated).map(core).collect(), excess }
+    }
+
+    /// Takes a saturated core out of every fit.
+    fn take_out(&mut self, core: Core) {
+        let b = core.band;
+        let (unusable, frame) = (&mut self.unusable[b], &self.prepared.frame.bands[b].mask);
+        let bits = self.bits[b].get_or_insert_with(|| frame.clone());
+        for (x, y) in core.pixels(frame.width(), frame.height()) {
+            unusable.set(x, y, true);
+            bits.set(x, y, bits.at(x, y) | mask::SAT);
+        }
+        self.cores.push(core);
+    }
+
+    /// [`mask`] bits of a band's pixels, saturated cores among them that no mask of the frame's knows.
+    pub fn bits(&self, band: usize) -> &Plane<u8> {
+        self.bits[band].as_ref().unwrap_or(&self.prepared.frame.bands[band].mask)
+    }
+
+    /// Marks the cores on the reference grid.
+    pub fn mark_cores(&self, bits: &mut Plane<u8>) {
+        let (width, height) = (bits.width(), bits.height());
+        for core in &self.cores {
+            let (dx, dy) = self.prepared.shift_px[core.band];
+            let centre = (core.centre.0 - dx as f64, core.centre.1 - dy as f64);
+            for (x, y) in (Core { centre, ..*core }).pixels(width, height) {
+                bits.set(x, y, bits.at(x, y) | mask::SAT);
+            }
         }
     }
 
@@ -186,7 +232,8 @@ impl Scene<'_> {
         let side = window.width;
         let mut psf = vec![0.0; side * side];
         self.stamp(&Model::Point, band, at, window, &mut psf);
-        let mut rings: [Vec<f64>; RINGS] = Default::default();
+        let sigma = self.noise[band].sigma;
+        let mut rings: [Vec<(f64, f64)>; RINGS] = Default::default();
         let mut wings = Vec::new();
         let (mut along, mut length, mut brightest, mut marked) = (0.0, 0.0, f64::MIN, false);
         for (i, &p) in psf.iter().enumerate() {
@@ -203,22 +250,42 @@ impl Scene<'_> {
             }
             if bits & mask::UNUSABLE == 0 && p > 0.0 {
                 if let Some(ring) = rings.get_mut((distance + 0.5) as usize) {
-                    ring.push(value / p);
+                    ring.push((value / p, p));
                 }
                 if (WINGS_PX.0..=WINGS_PX.1).contains(&distance) {
-                    wings.push(value / p);
+                    wings.push((value / p, p));
                 }
             }
         }
-        let enough = wings.len() >= FEWEST;
+        // What the sky's noise makes of a ring that holds no more light than that is no ring.
+        let heard = |ring: &[(f64, f64)], value: &f64| {
+            let light = ring.iter().map(|r| r.1).sum::<f64>() * value.abs();
+            light > HEARD_SIGMA * sigma * (ring.len() as f64).sqrt()
+        };
+        let of = |mut ring: Vec<(f64, f64)>, fewest: usize| {
+            let value = weighted_median(&mut ring).filter(|value| ring.len() >= fewest && heard(&ring, value));
+            value.unwrap_or(f64::NAN)
+        };
         Light {
-            rings: rings.map(|mut ring| median(&mut ring).unwrap_or(f64::NAN)),
+            rings: rings.map(|ring| of(ring, 1)),
             core: along / length,
-            wings: median(&mut wings).filter(|_| enough).unwrap_or(f64::NAN),
+            wings: of(wings, FEWEST),
             brightest,
             marked,
         }
     }
+}
+
+/// The value, of pairs with their weights, below which half of all weight lies.
+fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|v| v.1).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let past = values.iter().find(|v| {
+        sum += v.1;
+        sum >= half
+    });
+    past.map(|v| v.0)
 }
 
 /// The mean of the middle half, which a neighbour on one side moves little.

@@ -53,12 +53,12 @@ impl Scene<'_> {
     /// Fits the objects `which`, whose positions are settled a first time: profiles, and again what has not settled, with
     /// what it touches. At most five sweeps.
     pub fn settle(&mut self, which: &[usize], profiles: Profiles) {
-        let profile = match profiles {
-            Profiles::Chosen => SweepKind::PROFILE,
-            Profiles::Kept => SweepKind::POSITION,
+        let (profile, again) = match profiles {
+            Profiles::Chosen => (SweepKind::PROFILE, SweepKind::REFINE),
+            Profiles::Kept => (SweepKind::POSITION, SweepKind::POSITION),
         };
         let mut active = self.sweep(which, profile);
-        for kind in [SweepKind::POSITION, profile, SweepKind::POSITION, SweepKind::FLUX] {
+        for kind in [SweepKind::POSITION, again, SweepKind::POSITION, SweepKind::FLUX] {
             if active.is_empty() || self.work.is_spent() {
                 return;
             }

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::fit::{Fitter, Scratch};
-use super::{Scene, SceneObject};
+use super::{Model, Scene, SceneObject};
 use crate::frame::{BANDS, PerBand, Plane};
 
 /// Rows of a strip: more than twice what the largest model reaches, and what bands are turned against each other.
@@ -20,21 +20,36 @@ pub struct SweepKind {
     pub position: bool,
     /// Profiles; an ellipse is kept.
     pub profile: bool,
+    /// Of profiles, those of nearly the present size alone.
+    pub refine: bool,
 }
 
 impl SweepKind {
     /// Fluxes alone.
-    pub const FLUX: Self = Self { position: false, profile: false };
+    pub const FLUX: Self = Self { position: false, profile: false, refine: false };
     /// Fluxes and positions.
-    pub const POSITION: Self = Self { position: true, profile: false };
+    pub const POSITION: Self = Self { position: true, profile: false, refine: false };
     /// All.
-    pub const PROFILE: Self = Self { position: true, profile: true };
+    pub const PROFILE: Self = Self { position: true, profile: true, refine: false };
+    /// All, profiles near what they are.
+    pub const REFINE: Self = Self { position: true, profile: true, refine: true };
+
+    /// Whether model `k` of the bank is asked of an object that looks like `model`.
+    pub(super) fn asks(self, model: &Model, k: usize) -> bool {
+        let size = |k: usize| k.div_ceil(2);
+        match model {
+            Model::Galaxy(now) if self.refine => k == 0 || size(k).abs_diff(size(1 + usize::from(*now))) <= 1,
+            Model::Point if self.refine => size(k) <= 2,
+            _ => true,
+        }
+    }
 
     /// Stamps that one object costs: the unit in which work is counted.
     fn stamps(self) -> u64 {
         let (bands, shape_bands) = (BANDS as u64, 3);
         let moved = if self.position || self.profile { bands } else { 0 };
-        bands + moved + if self.profile { shape_bands * super::bank::MODELS as u64 } else { 0 }
+        let models = if self.refine { 7 } else { super::bank::MODELS as u64 };
+        bands + moved + if self.profile { shape_bands * models } else { 0 }
     }
 }
 

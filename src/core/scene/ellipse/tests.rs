@@ -2,9 +2,9 @@ use super::*;
 use crate::psf::{AREA, RADIUS, SIDE, Stamp};
 
 /// A Gaussian PSF of this width, the same in all bands.
-pub(super) const SIGMA_PX: f64 = 1.4;
+pub(in crate::scene) const SIGMA_PX: f64 = 1.4;
 
-pub(super) fn gaussian_psf() -> Psf {
+pub(in crate::scene) fn gaussian_psf() -> Psf {
     let stamp: Stamp = std::array::from_fn(|i| {
         let (x, y) = ((i % SIDE) as f64 - RADIUS as f64, (i / SIDE) as f64 - RADIUS as f64);
         (gaussian(x, y)) as f32
@@ -19,7 +19,7 @@ fn gaussian(x: f64, y: f64) -> f64 {
 
 /// Unit light of an ellipse through the Gaussian, at pixels at these distances from its middle: rings of light of the
 /// round profile, each stretched, and each of its points blurred.
-pub(super) fn direct(ellipse: &Shape, pixels: &[(f64, f64)]) -> Vec<f64> {
+pub(in crate::scene) fn direct(ellipse: &Shape, pixels: &[(f64, f64)]) -> Vec<f64> {
     let (a, b) = ellipse.axes_px();
     let (sin, cos) = ellipse.theta().sin_cos();
     let light = |q: f64| match ellipse.profile {
@@ -47,7 +47,7 @@ pub(super) fn direct(ellipse: &Shape, pixels: &[(f64, f64)]) -> Vec<f64> {
     pixels.iter().map(at).collect()
 }
 
-pub(super) fn shapes() -> [Shape; 5] {
+pub(in crate::scene) fn shapes() -> [Shape; 5] {
     let of = |profile, radius_px, e1, e2| Shape { profile, radius_px, e1, e2 };
     [
         of(Profile::Disc, 0.6, 0.0, 0.0),
