@@ -16,11 +16,15 @@ use twinpeak_telemetry::health::Check;
 /// # Errors
 /// What made the daemon impossible or ended it.
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
-    let config = args.load()?;
+    let mut config = args.load()?;
     start_log(&config, None);
     match config.input.source {
         Source::Inbox => inbox(&config, args.until_idle),
-        Source::Kafka => stream::run(&config, args.until_idle),
+        Source::Kafka => {
+            // No record carries them, so none are made.
+            (config.output.residual, config.output.psf) = (false, false);
+            stream::run(&config, args.until_idle)
+        }
     }
 }
 

@@ -78,6 +78,7 @@ impl Candidate {
         let mut own = config.clone();
         own.model.bundle = shadow.bundle.clone();
         own.pipeline.device_threads = 1;
+        (own.output.residual, own.output.psf) = (false, false); // it publishes nothing
         let assembly = assemble(&own).context("shadow.bundle")?;
         let begun = ShadowReport {
             service: service.identity.hash.clone(),

@@ -128,6 +128,62 @@ for path in records:
 "#;
 
 #[test]
+fn models_residuals_and_psfs_are_written_when_asked_and_only_then() {
+    let (frames, out) = (frames(1), tempfile::tempdir().unwrap());
+    let id = &night()[0].id;
+    let more = ["residual.fits", "residual.png", "psf-u.fits", "psf-g.fits", "psf-r.fits", "psf-i.fits", "psf-z.fits"];
+    let is_there = |kind: &str| out.path().join(format!("{id}.{kind}")).exists();
+    start(process(frames.path(), out.path(), &["--residual", "--psf"])).wait().assert_code(0);
+    assert!(more.iter().all(|kind| is_there(kind)), "{more:?}");
+    let read = python("astropy, pyarrow", REQUESTED, &[out.path(), frames.path()]);
+    eprintln!("read back by astropy: {read}");
+    std::fs::remove_file(out.path().join(format!("{id}.done.json"))).unwrap();
+    start(process(frames.path(), out.path(), &[])).wait().assert_code(0);
+    assert!(!more.iter().any(|kind| is_there(kind)), "none is left over that the record does not name");
+}
+
+/// Model and residual sum up to the frame but for a smooth sky; bright stars' aperture fluxes are total by the corrections
+/// that are published, and by the PSF's own file.
+const REQUESTED: &str = r#"
+import glob, json, sys
+import numpy as np, pyarrow.parquet as pq
+from astropy.io import fits
+out, frames = sys.argv[1:]
+(path,) = glob.glob(out + "/*.done.json")
+done, stem = json.load(open(path)), path[:-len(".done.json")]
+table = pq.read_table(stem + ".catalog.parquet")
+corrections = json.loads(table.schema.metadata[b"twinpeak.apCorr"])
+rows = {n: np.array(table[n].to_pylist(), dtype=float) for n in ("apFlux_r", "psfFlux_r", "psfFluxErr_r", "kronFlux_r", "kronCorr_r", "modelFlux_r", "flags", "blendedness", "starProb")}
+with fits.open(stem + ".residual.fits") as images:
+    images.verify("exception")
+    for q in done["quality"]:
+        band = q["band"]
+        model, left = (images[f"{n}_{band.upper()}"] for n in ("MODEL", "RESIDUAL"))
+        (frame,) = glob.glob(f"{frames}/*-{band}-{done['image_id']}.fits*")
+        sky = fits.getdata(frame) - model.data - left.data
+        smooth = np.nanstd(np.diff(sky, axis=1))
+        assert smooth < .1 * q["sky_sigma_nmgy"], (band, smooth, q["sky_sigma_nmgy"])
+        noise = 1.4826 * np.nanmedian(np.abs(left.data - np.nanmedian(left.data)))
+        assert abs(noise / q["sky_sigma_nmgy"] - 1) < .1, (band, noise)
+        with fits.open(f"{stem}.psf-{band}.fits") as file:
+            head, mask = file["PSF_DATA"].header, file["PSF_DATA"].data["PSF_MASK"][0]
+        y, x = np.mgrid[-15:16, -15:16]
+        grid = (np.arange(20) + .5) / 20 - .5
+        share = np.mean([(np.hypot(x + i, y + j) < 1.5 / .396) for i in grid for j in grid], axis=0)
+        middle = mask[0] / mask[0].sum()
+        # At one place in its pixel, where the correction is a mean over all.
+        assert abs((share * middle).sum() * q["ap_corr"] - 1) < .02, (band, (share * middle).sum(), q["ap_corr"])
+        assert corrections[band] == q["ap_corr"]
+alone = (rows["psfFlux_r"] > 50 * rows["psfFluxErr_r"]) & (rows["flags"] == 0) & (rows["blendedness"] < .01) & (rows["starProb"] > .9)
+assert alone.sum() > 0
+aperture = np.median((rows["apFlux_r"] * corrections["r"] / rows["psfFlux_r"])[alone])
+kron = np.nanmedian((rows["kronFlux_r"] * rows["kronCorr_r"] / rows["psfFlux_r"])[alone])
+model = np.nanmedian((rows["modelFlux_r"] / rows["psfFlux_r"])[alone])
+print(alone.sum(), "stars; over psfFlux: aperture", aperture, "Kron", kron, "model", model)
+assert max(abs(v - 1) for v in (aperture, kron, model)) < .03
+"#;
+
+#[test]
 fn both_drivers_give_the_same_bytes_at_any_thread_count() {
     let frames = frames(3);
     let made = |command: fn(&Path, &Path, &[&str]) -> Command, cores: &str, further: &[&str]| {
