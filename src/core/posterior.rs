@@ -8,9 +8,11 @@
 //! other pixels' doing, so they add.
 
 mod mixture;
+mod typical_errors;
 
 pub use mixture::ProfileMixture;
 pub use mixture::relative_likelihoods;
+pub use typical_errors::TypicalErrors;
 
 use serde::{Deserialize, Serialize};
 

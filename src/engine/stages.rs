@@ -15,7 +15,7 @@ use twinpeak_core::detections::Detections;
 use twinpeak_core::frame::{ImageId, PerBand, Plane, mask};
 use twinpeak_core::measure::{self, Measured};
 use twinpeak_core::outcome::{BandQuality, Finished, ModelIdentity, Outcome, Products, Reason, Rejection, Stage};
-use twinpeak_core::posterior::StarProbability;
+use twinpeak_core::posterior::{StarProbability, TypicalErrors};
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::reference::ReferenceCatalog;
@@ -340,19 +340,27 @@ pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended
     let answer_len = answers.len() / questions.max(1);
     let mut answers = answers.chunks_exact(answer_len.max(1));
     let mut probability = |known: &Measurements| posterior.star_probability(answers.next()?, known);
+    let (mut typical, mut passed_over) = (TypicalErrors::default(), Vec::new());
     for object in asked {
         let here = probability(&object.known);
         let nights = object
             .nights
             .map(|nights| -> Vec<f32> { nights.iter().filter_map(|known| Some(probability(known)?.value)).collect() });
         let row = &mut products.catalog.rows[object.row];
-        match nights {
-            Some(nights) => classify(row, here.map(|p| p.over_nights(&nights))),
-            None => {
-                classify(row, here);
-                row.star_prob_err = None;
+        match (nights, here) {
+            (Some(nights), Some(here)) => {
+                let here = here.over_nights(&nights);
+                if !nights.is_empty() {
+                    typical.add(here);
+                }
+                classify(row, Some(here));
             }
+            (None, Some(here)) => passed_over.push((object.row, here)),
+            (_, None) => classify(row, None),
         }
+    }
+    for (row, here) in passed_over {
+        classify(&mut products.catalog.rows[row], Some(typical.of(here)));
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }
