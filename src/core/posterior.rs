@@ -9,10 +9,12 @@
 
 mod frame_shares;
 mod mixture;
+mod typical_errors;
 
 pub use frame_shares::FrameShares;
 pub use mixture::ProfileMixture;
 pub use mixture::relative_likelihoods;
+pub use typical_errors::TypicalErrors;
 
 use serde::{Deserialize, Serialize};
 

@@ -17,7 +17,7 @@ use twinpeak_core::measure::{self, Measured};
 use twinpeak_core::outcome::{
     BandQuality, Finished, FramePsf, ModelIdentity, Outcome, Products, Reason, Rejection, Requested, Requests, Stage,
 };
-use twinpeak_core::posterior::{FrameShares, StarProbability};
+use twinpeak_core::posterior::{FrameShares, StarProbability, TypicalErrors};
 use twinpeak_core::preprocess::{self, Prepared, PreprocessError};
 use twinpeak_core::psf::PsfQuality;
 use twinpeak_core::reference::ReferenceCatalog;
@@ -401,6 +401,7 @@ pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended
     let questions: usize = asked.iter().map(|object| 1 + object.nights.as_ref().map_or(0, Vec::len)).sum();
     let answer_len = answers.len() / questions.max(1);
     let mut answers = answers.chunks_exact(answer_len.max(1));
+    let (mut typical, mut passed_over) = (TypicalErrors::default(), Vec::new());
     for object in asked {
         let row = &mut products.catalog.rows[object.row];
         let saturated = row.flags & flag::CORE_SATURATED != 0;
@@ -416,13 +417,20 @@ pub(super) fn finish<R>(classified: Classified<R>, models: &Models) -> Box<Ended
         let nights = object
             .nights
             .map(|nights| -> Vec<f32> { nights.iter().filter_map(|known| Some(probability(known)?.value)).collect() });
-        match nights {
-            Some(nights) => classify(row, here.map(|p| p.over_nights(&nights))),
-            None => {
-                classify(row, here);
-                row.star_prob_err = None;
+        match (nights, here) {
+            (Some(nights), Some(here)) => {
+                let here = here.over_nights(&nights);
+                if !nights.is_empty() {
+                    typical.add(here);
+                }
+                classify(row, Some(here));
             }
+            (None, Some(here)) => passed_over.push((object.row, here)),
+            (_, None) => classify(row, None),
         }
+    }
+    for (row, here) in passed_over {
+        classify(&mut products.catalog.rows[row], Some(typical.of(here)));
     }
     Box::new(Ended { frame, outcome: Outcome::Processed(products) })
 }

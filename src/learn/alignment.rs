@@ -83,10 +83,14 @@ mod tests {
 
     /// Nets that say what the profiles say, and 1.5 more at 20; at 23 there is nobody.
     fn objects() -> Vec<Opinions> {
-        let mag = |i: usize| if i % 2 == 0 { 18.0 } else { 20.0 };
+        let mag = |i: usize| if i.is_multiple_of(2) { 18.0 } else { 20.0 };
         let odds = |i: usize| (i * 7 % 41) as f64 / 5.0 - 4.0;
         (0..400)
-            .map(|i| Opinions { mag: mag(i), nets: odds(i) + if i % 2 == 0 { 0.0 } else { 1.5 }, profiles: odds(i) })
+            .map(|i| Opinions {
+                mag: mag(i),
+                nets: odds(i) + if i.is_multiple_of(2) { 0.0 } else { 1.5 },
+                profiles: odds(i),
+            })
             .collect()
     }
 

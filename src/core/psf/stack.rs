@@ -80,7 +80,7 @@ fn errors(
     seed: u64,
 ) -> Vec<[Vec<f64>; TERMS]> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut draw = |_| {
+    let draw = |_| {
         let residuals = stamps.iter().zip(basis).map(|(star, basis)| {
             let times: f64 = StandardNormal.sample(&mut random);
             let model = |i: usize| (0..TERMS).map(|t| basis[t] * terms[t][i]).sum::<f64>();
@@ -89,7 +89,7 @@ fn errors(
         });
         solve(&residuals.collect::<Vec<_>>(), basis, keep)
     };
-    (0..NIGHTS).filter_map(|night| draw(night)).collect()
+    (0..NIGHTS).filter_map(draw).collect()
 }
 
 fn median_stamp(stamps: &[StarStamp]) -> Vec<f64> {
