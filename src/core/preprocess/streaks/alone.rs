@@ -20,8 +20,9 @@ const LIT_SIGMA: f32 = 1.5;
 /// So much of the path is dark in all other bands, and so much of that is lit in its own.
 const DARK_ELSEWHERE: f32 = 0.6;
 const OWN: f32 = 0.7;
-/// The path is masked to where its profile is below this, sigma, and at most so far, px.
+/// The path is masked to where its profile is below this, sigma, or this share of its middle, and at most so far, px.
 const FAINTEST_SIGMA: f32 = 0.5;
+const FAINTEST_SHARE: f32 = 0.05;
 const WIDEST_PX: usize = 24;
 
 /// A narrow path: places every four pixels, with the direction across it.
@@ -158,7 +159,10 @@ fn measured(band: &Band, sigma: f32, points: Vec<((f32, f32), (f32, f32))>) -> O
         values.sort_by(f32::total_cmp);
         values.get(values.len() * of / 4).copied().unwrap_or(0.0)
     };
-    let is_dark = |d: &usize| quantile(*d as f32, 2) < FAINTEST_SIGMA && quantile(-(*d as f32), 2) < FAINTEST_SIGMA;
+    // Where objects lie beside the path, its profile ends on their light.
+    let floor = [-1.0, 1.0].map(|side| quantile(side * WIDEST_PX as f32, 2).max(0.0));
+    let faint = FAINTEST_SIGMA.max(FAINTEST_SHARE * quantile(0.0, 2));
+    let is_dark = |d: &usize| quantile(*d as f32, 2) < floor[1] + faint && quantile(-(*d as f32), 2) < floor[0] + faint;
     let half_width_px = (1..=WIDEST_PX).find(is_dark)? as f32 + 2.0;
     let is_upright = points.iter().all(|p| p.1.1.abs() < 0.05);
     let is_saturated = |p: &((f32, f32), (f32, f32))| {
