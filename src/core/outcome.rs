@@ -69,6 +69,8 @@ pub enum Reason {
     BadWcs,
     /// Not the unit or pixel type of the survey.
     BadUnits,
+    /// A time of exposure that cannot be: out of range, in the future, or an end before its beginning.
+    BadTime,
     /// No usable pixel: all NaN, constant, or no noise to measure.
     NoSignal,
     /// Pixels that cannot be a sky as the telescope sees it: another band's, undersampled, trailed or doubled stars.
@@ -89,7 +91,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Truncated,
         Self::NotFits,
         Self::Undecodable,
@@ -100,6 +102,7 @@ impl Reason {
         Self::BandMismatch,
         Self::BadWcs,
         Self::BadUnits,
+        Self::BadTime,
         Self::NoSignal,
         Self::BadImage,
         Self::BadMessage,
@@ -123,6 +126,7 @@ impl Reason {
             Self::BandMismatch => "band_mismatch",
             Self::BadWcs => "bad_wcs",
             Self::BadUnits => "bad_units",
+            Self::BadTime => "bad_time",
             Self::NoSignal => "no_signal",
             Self::BadImage => "bad_image",
             Self::BadMessage => "bad_message",

@@ -17,6 +17,7 @@ mod registration;
 mod resample;
 mod saturation;
 mod spline;
+mod stars;
 mod streaks;
 mod variance;
 
@@ -101,6 +102,8 @@ pub struct Prepared {
     pub bits: Plane<u8>,
     /// Trails of satellites and aeroplanes that were masked in each band.
     pub streaks: PerBand<usize>,
+    /// Bands that were taken without light, as through a closed shutter: they count as not taken.
+    pub dark: PerBand<bool>,
 }
 
 impl Prepared {
@@ -148,6 +151,11 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     );
     let mut sky: PerBand<Sky> = std::array::from_fn(|b| cleaned[b].sky);
     onto_reference_grid(&mut frame, &mut sky, &mut places, survey.reference());
+    let dark = stars::compare(&frame.bands, &present, &sky, &places, survey)?;
+    for b in (0..BANDS).filter(|b| dark[*b]) {
+        leave_out(&mut frame.bands[b]);
+        (frame.present[b], sky[b]) = (false, Sky::ABSENT);
+    }
     let registered = std::array::from_fn(|b| match variance::in_sigma(&frame.bands[b], sky[b].sigma_nmgy) {
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
@@ -155,7 +163,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);
     let to_band = places.map(|p| p.to_band);
-    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, streaks })
+    Ok(Prepared { frame, sky, pixel_scale_arcsec, to_band, shift_px, registered, bits, streaks, dark })
 }
 
 /// Gives every band the reference band's size: one that no shift brings onto its grid is resampled, one of another size
@@ -224,7 +232,7 @@ fn clean(band: &mut Band, b: usize, survey: &Survey, settings: &Settings) -> Res
     no_data::mark_far_negative(band, &background, sky.sigma_nmgy);
     empty(band);
     let with_sources = survey.profile().weight.as_ref().is_some_and(|weight| weight.includes_sources);
-    variance::leave_sky(band, with_sources, sky.sigma_nmgy)
+    variance::leave_sky(band, with_sources)
         .map_err(|problem| PreprocessError::Variance { band: survey.band(b).to_owned(), problem })?;
     if let Some(refusal) = wrong_noise(band, b, &sky, survey) {
         return Err(refusal);

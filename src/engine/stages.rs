@@ -129,6 +129,7 @@ pub(super) fn prepare<R>(
         let (survey, files) = (&models.survey, loaded.files.clone());
         let prepared =
             preprocess::prepare(*loaded, survey, &recipe.preprocess).map_err(|e| refused(&e, survey, &files))?;
+        warn(&prepared, survey);
         let tiling = Tiling::new(prepared.frame.width(), prepared.frame.height(), recipe.tile_overlap_px);
         Ok(Some((prepared, tiling)))
     });
@@ -137,6 +138,19 @@ pub(super) fn prepare<R>(
         Ok(Some((prepared, tiling))) => Ok(ToSegment { frame, prepared, tiling }),
         Ok(None) => Err(Box::new(Ended { frame, outcome: Outcome::Nothing })),
         Err(rejection) => Err(Ended::rejected(frame, rejection)),
+    }
+}
+
+/// Tells what a frame lacks that does not stop it.
+fn warn(prepared: &Prepared, survey: &Survey) {
+    for b in (0..prepared.dark.len()).filter(|b| prepared.dark[*b]) {
+        tracing::warn!(
+            band = survey.band(b),
+            "no light came into this band, since the other bands' bright stars do not show: it counts as missing"
+        );
+    }
+    if prepared.frame.midpoint_mjd_tai.is_none() {
+        tracing::warn!("no card tells when the frame was taken: midpointMjdTai is null");
     }
 }
 
@@ -165,6 +179,14 @@ pub fn refused(error: &PreprocessError, survey: &Survey, files: &PerBand<String>
             Reason::BandMismatch,
             "resample the band onto the reference band's grid, or let the survey's `resample` do it",
         ),
+        PreprocessError::OtherStars { shift_px: Some(_), .. } => {
+            (Reason::BandMismatch, "correct the band's world coordinates: its CRPIX is off by so much")
+        }
+        PreprocessError::OtherStars { .. } => (
+            Reason::BandMismatch,
+            "see whether its pixels are another field's, mirrored or turned, or its coordinates wrong",
+        ),
+        PreprocessError::NoLight { .. } => (Reason::NoSignal, "check shutter and exposure, or leave the band out"),
         PreprocessError::OffTheSky { .. } => (Reason::BadWcs, "solve the frame's astrometry"),
         PreprocessError::OtherScale { .. } => {
             (Reason::BadWcs, "describe a survey with such pixels, or correct the frame's world coordinates")

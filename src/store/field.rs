@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use twinpeak_core::files::{BandFiles, FieldFiles};
 use twinpeak_core::frame::{ImageId, PerBand};
 use twinpeak_core::outcome::{Reason, Rejection, Stage};
-use twinpeak_core::survey::Survey;
+use twinpeak_core::survey::{Group, Survey};
 
 /// Files by band: none where the band has not come, several where it came more than once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +88,21 @@ impl Field {
             }));
         }
         let names: Vec<&str> = missing.iter().map(|&b| survey.band(b)).collect();
-        let expected = missing.first().map(|&b| survey.file_for(b, image));
+        // Where names share no id, no name can be told.
+        let by_name = survey.group() == Group::Name && !survey.has_ccds();
+        let expected = missing.first().filter(|_| by_name).map(|&b| survey.file_for(b, image));
+        let files = &survey.profile().files;
+        let looked_for = match survey.group() {
+            Group::Name => "files whose names have its id".to_owned(),
+            Group::Table => "lines of a table (*.fields.csv, --table) with its id".to_owned(),
+            Group::Sky => format!(
+                "exposures within {} arcsec and {} days of that of band {}",
+                files.group_arcsec.unwrap_or_default(),
+                files.group_days.unwrap_or_default(),
+                survey.band(survey.reference())
+            ),
+        };
+        let otherwise = if by_name { "" } else { "; bands that these do not find are brought together by a table" };
         let (noun, verb) = if names.len() == 1 { ("band", "is") } else { ("bands", "are") };
         let (required, all) = (survey.required(), survey.planes().count());
         let wanted = if required == all {
@@ -100,8 +114,11 @@ impl Field {
             reason: Reason::MissingBand,
             stage: Stage::Ingest,
             file: expected,
-            message: format!("{noun} {} of image {image} {verb} missing", names.join(", ")),
-            advice: format!("give {wanted} together, {again}"),
+            message: format!(
+                "{noun} {} of image {image} {verb} missing: {looked_for} were looked for",
+                names.join(", ")
+            ),
+            advice: format!("give {wanted} together, {again}{otherwise}"),
         }))
     }
 }

@@ -188,7 +188,7 @@ impl BandReport {
     fn prepared(self, prepared: &Prepared, b: usize, survey: &Survey) -> Self {
         let (band, sky) = (&prepared.frame.bands[b], &prepared.sky[b]);
         let NoiseAgainstGain { ratio, .. } = noise_against_gain(&SkyFacts::of(band, b, sky, survey));
-        let variance_ratio = noise_ratio(band, sky.sigma_nmgy).map(f64::from);
+        let variance_ratio = noise_ratio(band).map(f64::from);
         Self {
             shift_px: Some(prepared.shift_px[b]),
             sky_nmgy: Some(f64::from(sky.level_nmgy)),

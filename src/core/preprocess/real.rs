@@ -52,11 +52,14 @@ pub(crate) fn load(path: &std::path::Path) -> Vec<f32> {
 
 /// Prints a field's header cards and leaves its pixels in `out`.
 const READ: &str = "
-import sys, numpy as np
+import os, sys, numpy as np
 from astropy.io import fits
 folder, name, out = sys.argv[1:]
 for band in 'ugriz':
-    with fits.open(f'{folder}/sdss/{name}/frame-{band}-{name}.fits.bz2') as h:
+    path = f'{folder}/sdss/{name}/frame-{band}-{name}.fits.bz2'
+    if not os.path.exists(path):
+        continue
+    with fits.open(path) as h:
         h[0].data.astype('<f4').tofile(f'{out}/{band}')
         for k in 'NAXIS1 NAXIS2 NMGY CRVAL1 CRVAL2 CRPIX1 CRPIX2 CD1_1 CD1_2 CD2_1 CD2_2'.split():
             print(band, k, repr(float(h[0].header[k])))
@@ -78,13 +81,17 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
     let survey = sdss();
     let file = survey.file_name(&format!("frame-r-{name}.fits")).unwrap();
     let detector = survey.detector(&file.ids);
-    let bands: Vec<Band> = (0..BANDS)
+    let present = std::array::from_fn(|b| cards.contains_key(&(survey.band(b).to_owned(), "NMGY".to_owned())));
+    let bands: Vec<Option<Band>> = (0..BANDS)
         .map(|b| {
+            if !present[b] {
+                return None;
+            }
             let card = |key: &str| cards[&(survey.band(b).to_owned(), key.to_owned())];
             let size = (card("NAXIS1") as usize, card("NAXIS2") as usize);
             let cd = [[card("CD1_1"), card("CD1_2")], [card("CD2_1"), card("CD2_2")]];
             let crpix = (card("CRPIX1") - 1.0, card("CRPIX2") - 1.0);
-            Band {
+            Some(Band {
                 pixels: Plane::from_pixels(size.0, size.1, load(&out.path().join(survey.band(b)))),
                 mask: Plane::filled(size.0, size.1, 0),
                 wcs: Wcs::tangent(size, (card("CRVAL1"), card("CRVAL2")), crpix, cd).unwrap(),
@@ -94,9 +101,11 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
                 saturation_nmgy: survey.profile().saturation.trusted_dn * card("NMGY"),
                 removed_sky_nmgy: None,
                 variance: None,
-            }
+            })
         })
         .collect();
+    let absent = Band::absent(bands[survey.reference()].as_ref().unwrap());
+    let bands: Vec<Band> = bands.into_iter().map(|band| band.unwrap_or_else(|| absent.clone())).collect();
     Some(Frame {
         id: ImageId::new(name).unwrap(),
         ids: FieldIds::default(),
@@ -104,7 +113,7 @@ pub(crate) fn frame(name: &str) -> Option<Frame> {
         exposure_s: None,
         bands: bands.try_into().ok().unwrap(),
         input_hash: String::new(),
-        present: [true; BANDS],
+        present,
         files: Default::default(),
     })
 }

@@ -62,7 +62,7 @@ pub enum PreprocessError {
         /// Name of the band.
         band: String,
         /// What is wrong with them.
-        problem: &'static str,
+        problem: String,
     },
     /// A band's pixels are another's.
     #[error("bands {band} and {other} hold the same exposure: their noise is the same, pixel by pixel")]
@@ -128,6 +128,30 @@ pub enum PreprocessError {
         /// Why it is not resampled.
         why: &'static str,
     },
+    /// A band does not show the reference band's stars where its world coordinates say.
+    #[error("band {band} shows other stars than band {other}: {}", told(*.common, *.of, *.shift_px))]
+    OtherStars {
+        /// Name of the band.
+        band: String,
+        /// Name of the band that it was held against.
+        other: String,
+        /// Bright peaks that both have.
+        common: usize,
+        /// Bright peaks that both should have.
+        of: usize,
+        /// By how much its stars are off where most are, px along x and y.
+        shift_px: Option<(f64, f64)>,
+    },
+    /// No light came into a band: nothing is where stars must be.
+    #[error("band {band}: no light came in, since the {of} places where stars of band {other} must show are empty")]
+    NoLight {
+        /// Name of the band.
+        band: String,
+        /// Name of the band whose stars do not show.
+        other: String,
+        /// Number of them.
+        of: usize,
+    },
     /// A band whose centre has no place on the sky.
     #[error("band {band}: its centre has no place on the sky by its world coordinates")]
     OffTheSky {
@@ -148,6 +172,15 @@ pub enum PreprocessError {
     },
 }
 
+/// Which stars are common, and where the others lie.
+fn told(common: usize, of: usize, shift_px: Option<(f64, f64)>) -> String {
+    let counted = format!("by their world coordinates {common} of {of} bright peaks coincide");
+    match shift_px {
+        Some((x, y)) => format!("{counted}; they would with a shift, since they lie ({x:+.1}, {y:+.1}) px off"),
+        None => format!("{counted}, and no shift makes them"),
+    }
+}
+
 impl PreprocessError {
     /// The band at fault, where one is.
     pub fn band(&self) -> Option<&str> {
@@ -163,6 +196,8 @@ impl PreprocessError {
             | Self::Undersampled { band, .. }
             | Self::Misregistered { band, .. }
             | Self::OtherGrid { band, .. }
+            | Self::OtherStars { band, .. }
+            | Self::NoLight { band, .. }
             | Self::OffTheSky { band }
             | Self::OtherScale { band, .. } => Some(band),
         }

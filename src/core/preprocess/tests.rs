@@ -149,16 +149,17 @@ fn defects_get_their_bits() {
 fn cosmic_rays_are_found_and_stars_are_not() {
     let mut frame = noise(400, 400, 6);
     let sigma = 0.03f32;
-    let pixels = &mut frame.bands[2].pixels;
     let mut stars = Vec::new();
     for i in 0..64 {
         let at = (
             30.0 + 45.0 * (i % 8) as f64 + 0.13 * i as f64 % 1.0,
             30.0 + 45.0 * (i / 8) as f64 + 0.37 * i as f64 % 1.0,
         );
-        add_star(pixels, at, f64::from(sigma) * 10f64.powf(0.8 + i as f64 / 30.0), 2.4);
+        let peak = f64::from(sigma) * 10f64.powf(0.8 + i as f64 / 30.0);
+        frame.bands.iter_mut().for_each(|band| add_star(&mut band.pixels, at, peak, 2.4));
         stars.push(at);
     }
+    let pixels = &mut frame.bands[2].pixels;
     let mut rays = Vec::new();
     for i in 0..40usize {
         let (x, y) = (50 + (i % 8) * 45, 52 + (i / 8) * 45);

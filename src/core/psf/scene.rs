@@ -113,6 +113,7 @@ fn prepared(
     };
     Prepared {
         streaks: Default::default(),
+        dark: [false; BANDS],
         sky: sigma.map(|s| Sky { level_nmgy: 0.0, sigma_nmgy: s as f32 }),
         pixel_scale_arcsec: 0.396,
         shift_px: to_band.map(|a| (a.x[0].round() as isize, a.y[0].round() as isize)),

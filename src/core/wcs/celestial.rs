@@ -31,9 +31,28 @@ impl CelestialFrame {
         if sky == Sky::Galactic {
             return Ok(Self::rotated("", None, galactic_to_icrs()));
         }
-        // RADECSYS is the name of an older draft: beside RADESYS it says nothing. DECam's headers have FK5 in the one and
-        // ICRS in the other.
-        let named = cards.text("RADESYS")?.or(cards.text("RADECSYS")?);
+        // RADECSYS is the name of an older draft. DECam's headers have FK5 in the one and ICRS in the other, which are the
+        // same to 23 mas; what is farther apart means two places.
+        let (new, old) = (cards.text("RADESYS")?, cards.text("RADECSYS")?);
+        let frame = Self::named(cards, new.or(old))?;
+        match (new, old) {
+            (Some(new), Some(old)) if new != old && !Self::named(cards, Some(old)).is_ok_and(|o| o.is_near(&frame)) => {
+                let problem = format!("the one is {new:?}, the other {old:?}");
+                Err(contradiction("RADESYS and RADECSYS", &problem))
+            }
+            _ => Ok(frame),
+        }
+    }
+
+    /// Whether all directions are the same in ICRS, but for a tenth of an arcsec.
+    fn is_near(&self, other: &Self) -> bool {
+        IDENTITY.iter().all(|axis| {
+            let (here, there) = (self.to_icrs(*axis), other.to_icrs(*axis));
+            (0..3).map(|k| (here[k] - there[k]).powi(2)).sum::<f64>().sqrt() < 0.1 * ARCSEC
+        })
+    }
+
+    fn named(cards: &Cards<'_>, named: Option<&str>) -> Result<Self, WcsError> {
         if named == Some("ICRS") {
             return Ok(Self::rotated("ICRS", None, IDENTITY));
         }

@@ -36,6 +36,26 @@ pub(super) fn image(hdus: &[Hdu], survey: &Survey, b: usize, given: Option<&str>
     }
 }
 
+/// Cards that name the filter.
+const FILTER_CARDS: [&str; 4] = ["FILTER", "BAND", "FILTNAM", "FILTNAME"];
+
+/// No card of the image `at` may name another band, by the survey's names and aliases: a file's name can be wrong, or a
+/// filter's wheel. What they do not know says nothing. The first header of a file of all bands speaks of none of them.
+pub(super) fn same_filter(hdus: &[Hdu], survey: &Survey, b: usize, at: usize) -> Result<(), FileError> {
+    let first = (!survey.has_all_bands_in_one_file()).then_some(0);
+    for (hdu, card) in [Some(at), first].into_iter().flatten().flat_map(|hdu| FILTER_CARDS.map(|card| (hdu, card))) {
+        let Some(value) = hdus[hdu].header.text(card) else { continue };
+        match survey.plane_of_card(value) {
+            Some(found) if found != b => {
+                let (found, wanted) = (survey.band(found).to_owned(), survey.band(b).to_owned());
+                return Err(FileError::OtherFilter { card, value: value.to_owned(), found, wanted });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Index of the HDU of that EXTNAME (in any case; `NAME,2` is the one of EXTVER 2) or number.
 pub(super) fn named(hdus: &[Hdu], wanted: &str) -> Result<usize, FileError> {
     let missing = || FileError::NoHdu { wanted: wanted.to_owned(), there: list(hdus, &all(hdus)) };

@@ -93,12 +93,16 @@ pub(super) enum FileError {
     NoZeroPoint { source_of: String },
     #[error("the zero point is of counts a second, and {card} gives no exposure time in seconds")]
     NoExposure { card: String },
-    #[error("{card} = {value:?} is no time between 1980 and 2100 in a scale that is known")]
+    #[error("{card} = {value:?} is no time between 1980 and now in a scale that is known")]
     Time { card: String, value: String },
+    #[error("{end} lies before {begin}: the exposure ends {earlier_s:.1} s before it begins")]
+    EndsFirst { begin: String, end: String, earlier_s: f64 },
     #[error("TIMESYS = {name:?} is no time scale that is known")]
     TimeScale { name: String },
     #[error("world coordinates of HDU {hdu}: {source}")]
     Wcs { hdu: usize, source: WcsError },
+    #[error("{card} = {value:?} is band {found}, and the file was given as band {wanted}")]
+    OtherFilter { card: &'static str, value: String, found: String, wanted: String },
     #[error("is band {found}, given as band {wanted}")]
     OtherBand { found: String, wanted: String },
     #[error("band {band} is given twice")]
@@ -181,14 +185,18 @@ impl FileError {
                 (Reason::BadUnits, "write the exposure time, or name its card in cards.exposure_s")
             }
             Self::Time { .. } => {
-                (Reason::BadUnits, "write DATE-OBS or MJD-OBS as the standard asks, with TIMESYS, or none")
+                (Reason::BadTime, "write DATE-OBS or MJD-OBS as the standard asks, with TIMESYS, or none")
             }
+            Self::EndsFirst { .. } => (Reason::BadTime, "correct the two cards, or remove one"),
             Self::NoNumber { .. } => (Reason::BadUnits, "write the number, or remove the card"),
-            Self::TimeScale { .. } => (Reason::BadUnits, "write one of the standard's, as UTC, TAI or TT, or none"),
+            Self::TimeScale { .. } => (Reason::BadTime, "write one of the standard's, as UTC, TAI or TT, or none"),
             Self::Unit { .. } | Self::Calibration { .. } => {
                 (Reason::BadUnits, "give calibrated frames in the survey's unit")
             }
             Self::Wcs { source, .. } => (Reason::BadWcs, source.advice()),
+            Self::OtherFilter { .. } => {
+                (Reason::BandMismatch, "give the file of this band, or correct the card or the file's name")
+            }
             Self::OtherBand { .. } | Self::Twice { .. } => {
                 (Reason::BandMismatch, "give each of the field's bands once, as its own")
             }

@@ -252,6 +252,7 @@ fn read_band(
     let hdus = &opened.hdus;
     let image = || -> Result<_, FileError> {
         let at = choose::image(hdus, survey, b, file.hdu.as_deref())?;
+        choose::same_filter(hdus, survey, b, at)?;
         let shape = pixels::shape(&hdus[at].header, &reader.limits, survey.nmgy_per_unit().is_none())?;
         let facts = CalibrationHeader::read(survey, b, &file.name, hdus, at, shape)?;
         Ok((at, shape, facts, pixels::decode(&opened, at, shape, reader.foreign.as_deref())?))

@@ -1,8 +1,11 @@
 //! When an exposure was taken, by any of the cards that the FITS standard knows for it, and for how long.
 //!
 //! The survey's own card comes first; then, of the standard's, a middle, a beginning with an end, a beginning, an end; last
-//! SDSS's TAI. A card whose time lies outside the years 1980 to 2100 is passed over while another one tells; where none does, the
-//! frame is refused: a header whose time is absurd is no header to trust. A frame without any time card has no time.
+//! SDSS's TAI. A card whose time lies before 1980 or after tomorrow is passed over while another one tells; where none does, the
+//! frame is refused: a header whose time is absurd is no header to trust. So is one whose exposure ends before it begins. A
+//! frame without any time card has no time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::file_error::FileError;
 use super::header::Header;
@@ -15,6 +18,19 @@ const EXPOSURE_CARDS: [&str; 2] = ["EXPTIME", "XPOSURE"];
 const LONGEST_S: f64 = 1e6;
 /// Cards with a time of day that belongs to a DATE-OBS of a date alone.
 const TIME_OF_DAY_CARDS: [&str; 3] = ["TIME-OBS", "UTC-OBS", "UT"];
+/// MJD of the Unix epoch.
+const UNIX_MJD: f64 = 40_587.0;
+/// A clock that is earlier than this (2023) was not set.
+const SET_MJD: f64 = 60_000.0;
+/// How far an end may lie before its beginning by rounding, days.
+const ROUNDING_DAYS: f64 = 1e-8;
+
+/// No exposure was taken after this, MJD: tomorrow, whatever the time zone; where the clock is not set, 2100.
+fn latest_mjd() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let now_mjd = UNIX_MJD + now / DAY_S;
+    if now_mjd < SET_MJD { SANE_MJD.end } else { (now_mjd + 1.0).min(SANE_MJD.end) }
+}
 
 /// Exposure time, s: a positive number, or text such as `53.9 s`. `None` where the header gives none.
 pub(super) fn exposure_s(headers: &[&Header; 2], survey: &Survey) -> Option<f64> {
@@ -37,22 +53,25 @@ pub(super) fn midpoint_mjd_tai(
     exposure_s: Option<f64>,
 ) -> Result<Option<f64>, FileError> {
     let half_s = exposure_s.unwrap_or(survey.profile().typical.exposure_s) / 2.0;
-    let cards = TimeCards { headers, absurd: None };
+    let cards = TimeCards { headers, latest_mjd: latest_mjd(), absurd: None };
     cards.midpoint(survey.profile().cards.start_tai_s.as_deref(), half_s)
 }
 
 struct TimeCards<'a> {
     headers: &'a [&'a Header; 2],
+    /// No time lies later.
+    latest_mjd: f64,
     /// The first card that was there and told no time that can be.
     absurd: Option<FileError>,
 }
 
 impl TimeCards<'_> {
     fn midpoint(mut self, own: Option<&str>, half_s: f64) -> Result<Option<f64>, FileError> {
+        let scale = self.scale();
+        self.ends_last(scale)?;
         if let Some(start) = own.and_then(|card| self.tai_card(card)) {
             return Ok(Some((start + half_s) / DAY_S));
         }
-        let scale = self.scale();
         let (begin, end) = (self.of(scale, &["BEG", "OBS"]), self.of(scale, &["END"]));
         let whole = begin.zip(end).filter(|(begin, end)| end > begin).map(|(begin, end)| (begin + end) / 2.0);
         let told = self.of(scale, &["AVG"]).or(whole);
@@ -63,6 +82,23 @@ impl TimeCards<'_> {
             (None, Some(absurd)) => Err(absurd),
             (told, _) => Ok(told),
         }
+    }
+
+    /// Refuses an end before its beginning; both are told in one way, so that no time scale is between them.
+    fn ends_last(&self, scale: Option<TimeScale>) -> Result<(), FileError> {
+        for (kind, epoch) in ["MJD", "DATE"].into_iter().flat_map(|kind| ["BEG", "OBS"].map(|epoch| (kind, epoch))) {
+            let (begin, end) = (format!("{kind}-{epoch}"), format!("{kind}-END"));
+            let told = |card: &str| match kind {
+                "MJD" => self.number(card).filter(|mjd| SANE_MJD.contains(mjd)),
+                _ => self.date_time(card)?.and_then(|time| Some(scale?.tai_of(time))),
+            };
+            if let (Some(from), Some(to)) = (told(&begin), told(&end))
+                && to < from - ROUNDING_DAYS
+            {
+                return Err(FileError::EndsFirst { begin, end, earlier_s: (from - to) * DAY_S });
+            }
+        }
+        Ok(())
     }
 
     /// The header's time scale, by default UTC; `None` where it cannot be converted.
@@ -119,7 +155,7 @@ impl TimeCards<'_> {
 
     /// Lets pass what can be the time of an exposure, and notes what cannot.
     fn sane(&mut self, card: &str, mjd_tai: Option<f64>) -> Option<f64> {
-        let sane = mjd_tai.filter(|mjd| SANE_MJD.contains(mjd));
+        let sane = mjd_tai.filter(|mjd| SANE_MJD.contains(mjd) && *mjd <= self.latest_mjd);
         if sane.is_none() {
             let text = self.text(card).map(str::to_owned);
             let written = text.or_else(|| self.number(card).map(|v| v.to_string())).unwrap_or_default();

@@ -84,7 +84,8 @@ fn enough_bands_are_a_field_and_bands_that_are_not_chosen_are_passed_over() {
             ("a_x20b", "g=a b_g.fits r=a b_HSC-R.fits"),
             (
                 "c",
-                "\"frame-r-c.fits.bz2\": band r of image c is missing (missing_band; give at least 2 bands, r among \
+                "\"frame-r-c.fits.bz2\": band r of image c is missing: files whose names have its id were looked for \
+                 (missing_band; give at least 2 bands, r among \
                  them, together, then remove rejected/c.json)"
             ),
         ]
@@ -278,7 +279,8 @@ fn real_exposures_under_three_names_are_one_field() {
     }
     let decam = |group: &str| {
         let text = include_str!("../../../config/surveys/decam.toml");
-        Arc::new(Survey::parse(&format!("{text}\n[files]\n{group}")).unwrap())
+        let (before, after) = (text.split("[files]").next().unwrap(), text.split_once("[image]").unwrap().1);
+        Arc::new(Survey::parse(&format!("{before}[files]\n{group}\n[image]{after}")).unwrap())
     };
     let limits = twinpeak_formats::fits::Limits::default();
     let by_sky = decam("group = 'sky'\ngroup_arcsec = 5.0\ngroup_days = 400.0");

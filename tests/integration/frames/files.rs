@@ -225,6 +225,20 @@ fn units() -> Vec<Case> {
                 })
             },
         ),
+        refused("a filter that is another band's", "band_mismatch", &["FILTER = \"i\"", "band g"], |sky| {
+            one(sky, "g", |image| {
+                image.text("FILTER", "i");
+            })
+        }),
+        holds(
+            "a filter of no band's name",
+            |found| found.are_control(0.03, 0.01),
+            |sky| {
+                one(sky, "g", |image| {
+                    image.text("FILTER", "MP9402");
+                })
+            },
+        ),
         refused("a pedestal of 1000", "bad_units", &["band r", "above saturation", "pedestal"], |sky| {
             one(sky, "r", |image| {
                 image.map(|_, _, v| v + 1000.0);
@@ -292,9 +306,19 @@ fn times() -> Vec<Case> {
                 })
             },
         ),
-        refused("a time in the year 1858", "bad_units", &["MJD-OBS"], |sky| {
+        refused("a time in the year 1858", "bad_time", &["MJD-OBS"], |sky| {
             each(sky, |image| {
                 image.remove(&["TAI"]).set("MJD-OBS", 0.25);
+            })
+        }),
+        refused("a time that has not come", "bad_time", &["DATE-OBS", "2099"], |sky| {
+            each(sky, |image| {
+                image.remove(&["TAI"]).text("DATE-OBS", "2099-04-29T04:48:39");
+            })
+        }),
+        refused("an end before its beginning", "bad_time", &["MJD-END lies before MJD-BEG"], |sky| {
+            each(sky, |image| {
+                image.remove(&["TAI"]).set("MJD-BEG", BEGIN).set("MJD-END", BEGIN - 0.01);
             })
         }),
     ]

@@ -341,6 +341,32 @@ fn refusals() -> Vec<Case> {
                 image.grid((side, side), |_, x, y| noise[y * side + x] * Sky::SIGMA[b]);
             })
         }),
+        refused(
+            "a band of other stars",
+            "band_mismatch",
+            &["band g shows other stars than band r", "no shift"],
+            |sky| {
+                one(sky, "g", |image| {
+                    image.grid((SIDE, SIDE), |all, x, y| all.at(SIDE - 1 - x, y));
+                })
+            },
+        ),
+        refused(
+            "a band whose CRPIX is off",
+            "band_mismatch",
+            &["band i shows other stars", "(-8.0, +0.0) px off"],
+            |sky| {
+                one(sky, "i", |image| {
+                    image.set("CRPIX1", image.number("CRPIX1") + 8.0);
+                })
+            },
+        ),
+        refused("a shutter that stayed closed", "no_signal", &["band z: no light came in", "band r"], |sky| {
+            one(sky, "z", |image| {
+                let noise = noise(400, SIDE * SIDE);
+                image.map(|x, y, _| noise[y * SIDE + x] * Sky::SIGMA[4]);
+            })
+        }),
         refused("a closed cover", "bad_units", &["the sky's noise", "no light came in"], |sky| {
             each_band(sky, |b, image| {
                 let noise = noise(300 + b as u64, SIDE * SIDE);

@@ -146,6 +146,21 @@ fn what_is_said_twice_alike_is_no_fault() {
     same(with(&[text("EQUINOX", ""), text("RADESYS", "ICRS"), real("EPOCH", 1950.0)]), with(&[]));
 }
 
+/// The older spelling beside the newer one.
+#[test]
+fn two_spellings_of_one_card_must_mean_one_frame() {
+    let both =
+        |new: &str, old: &str, year: f64| with(&[text("RADESYS", new), text("RADECSYS", old), real("EQUINOX", year)]);
+    // As DECam's headers have it: 23 mas apart.
+    same(both("FK5", "ICRS", 2000.0), with(&[text("RADESYS", "FK5"), real("EQUINOX", 2000.0)]));
+    same(both("ICRS", "ICRS", 2000.0), with(&[]));
+    for (new, old, year) in
+        [("FK5", "FK4", 1950.0), ("ICRS", "FK4", 1950.0), ("FK5", "ICRS", 1975.0), ("ICRS", "GAPPT", 2000.0)]
+    {
+        refused(both(new, old, year), "RADESYS and RADECSYS contradict each other");
+    }
+}
+
 /// Text in the place of a year: what every reader understands alike is read.
 #[test]
 fn an_equinox_that_is_text_is_read_where_it_is_the_default() {

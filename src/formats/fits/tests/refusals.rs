@@ -26,11 +26,27 @@ fn times_and_units_are_told_by_their_cards() {
             set_card(b, "TAI", "DATE-OBS= '2003-04-29T04:48:00'");
             set_card(b, "FILTER", "TIMESYS = 'MOON'");
         }),
-        Reason::BadUnits,
+        Reason::BadTime,
         R,
         "TIMESYS = \"MOON\" is no time scale",
     );
-    refused(with_r(|b| set_card(b, "TAI", "MJD-OBS = 1.0")), Reason::BadUnits, R, "MJD-OBS = \"1\" is no time");
+    for (card, value) in [("DATE-OBS", "'2099-04-29T04:48:39'"), ("MJD-OBS", "80000.5")] {
+        let later = with_r(|b| set_card(b, "TAI", &format!("{card:8}= {value}")));
+        refused(later, Reason::BadTime, R, &format!("{card} = \"{}\" is no time between", value.trim_matches('\'')));
+    }
+    for (begin, end) in [("MJD-BEG", "MJD-END"), ("MJD-OBS", "MJD-END")] {
+        let backwards = with_r(|b| {
+            set_card(b, "FILTER", &format!("{begin:8}= 52758.2"));
+            set_card(b, "EXPTIME", &format!("{end:8}= 52758.1"));
+        });
+        refused(backwards, Reason::BadTime, R, &format!("{end} lies before {begin}: the exposure ends 8640.0 s"));
+    }
+    let dates = with_r(|b| {
+        set_card(b, "FILTER", "DATE-BEG= '2003-04-29T04:48:00'");
+        set_card(b, "EXPTIME", "DATE-END= '2003-04-29T04:47:00'");
+    });
+    refused(dates, Reason::BadTime, R, "DATE-END lies before DATE-BEG: the exposure ends 60.0 s");
+    refused(with_r(|b| set_card(b, "TAI", "MJD-OBS = 1.0")), Reason::BadTime, R, "MJD-OBS = \"1\" is no time");
 }
 
 #[test]

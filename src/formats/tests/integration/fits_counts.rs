@@ -227,7 +227,7 @@ json.dump([[str(c), x] for c, x in cases], open('cases.json', 'w'))
             }
             (Ok(frame), Value::Null) => assert_eq!(frame.midpoint_mjd_tai, None, "{cards}"),
             (Err(rejection), Value::String(card)) => {
-                assert!(rejection.reason == Reason::BadUnits && rejection.message.contains(card), "{rejection}");
+                assert!(rejection.reason == Reason::BadTime && rejection.message.contains(card), "{rejection}");
             }
             (outcome, wanted) => panic!("{cards}: {wanted} is not {:?}", outcome.map(|f| f.midpoint_mjd_tai)),
         }
