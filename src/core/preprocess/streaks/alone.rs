@@ -17,11 +17,11 @@ const THIN: (f32, f32) = (0.7, 4.0);
 const SMOOTH: (f32, f32) = (0.8, 1.5);
 /// A place is lit if nine pixels are on average so many sigma above those beside the path.
 const LIT_SIGMA: f32 = 1.5;
-/// So much of the path is dark in all other bands, and so much of that is lit in its own.
-const DARK_ELSEWHERE: f32 = 0.6;
+/// Of the path's places that are dark in another band so many are lit in its own.
 const OWN: f32 = 0.7;
-/// The path is masked to where its profile is below this, sigma, and at most so far, px.
+/// The path is masked to where its profile is below this, sigma, or this share of its middle, and at most so far, px.
 const FAINTEST_SIGMA: f32 = 0.5;
+const FAINTEST_SHARE: f32 = 0.05;
 const WIDEST_PX: usize = 24;
 
 /// A narrow path: places every four pixels, with the direction across it.
@@ -158,7 +158,10 @@ fn measured(band: &Band, sigma: f32, points: Vec<((f32, f32), (f32, f32))>) -> O
         values.sort_by(f32::total_cmp);
         values.get(values.len() * of / 4).copied().unwrap_or(0.0)
     };
-    let is_dark = |d: &usize| quantile(*d as f32, 2) < FAINTEST_SIGMA && quantile(-(*d as f32), 2) < FAINTEST_SIGMA;
+    // Where objects lie beside the path, its profile ends on their light.
+    let floor = [-1.0, 1.0].map(|side| quantile(side * WIDEST_PX as f32, 2).max(0.0));
+    let faint = FAINTEST_SIGMA.max(FAINTEST_SHARE * quantile(0.0, 2));
+    let is_dark = |d: &usize| quantile(*d as f32, 2) < floor[1] + faint && quantile(-(*d as f32), 2) < floor[0] + faint;
     let half_width_px = (1..=WIDEST_PX).find(is_dark)? as f32 + 2.0;
     let is_upright = points.iter().all(|p| p.1.1.abs() < 0.05);
     let is_saturated = |p: &((f32, f32), (f32, f32))| {
@@ -182,19 +185,23 @@ impl Path {
         self.points.iter().map(contrast).collect()
     }
 
-    /// Whether its band alone shows it, with each other band's pixels, noise and step to them: it is lit where all others
-    /// are dark, which they are along most of it. Objects may lie under a trail.
+    /// Whether its band alone shows it, with each other band's pixels, noise and step to them: it is lit where that one is
+    /// dark, which that one is along half of it. Objects may lie under a trail.
     pub(in crate::preprocess) fn is_alone(&self, own: (&Band, f32), others: &[(&Band, f32, (isize, isize))]) -> bool {
-        let elsewhere: Vec<Vec<Option<bool>>> =
-            others.iter().map(|(band, sigma, step)| self.lit(band, *sigma, *step)).collect();
-        let is_dark = |i: usize| {
-            let shown = || elsewhere.iter().filter_map(move |lit| lit[i]);
-            shown().next().is_some() && !shown().any(|lit| lit)
-        };
         let own = self.lit(own.0, own.1, (0, 0));
-        let dark: Vec<bool> = (0..own.len()).filter(|i| is_dark(*i)).filter_map(|i| own[i]).collect();
-        let lit = dark.iter().filter(|lit| **lit).count() as f32;
-        dark.len() as f32 >= DARK_ELSEWHERE * own.len() as f32 && lit > OWN * dark.len() as f32
+        let (mut asked, mut shared) = (0, 0);
+        for (band, sigma, step) in others {
+            let other = self.lit(band, *sigma, *step);
+            let both: Vec<(bool, bool)> = own.iter().zip(&other).filter_map(|(a, b)| a.zip(*b)).collect();
+            if 2 * both.len() < own.len() {
+                continue; // it does not show the half of it
+            }
+            let dark = both.iter().filter(|(_, there)| !there).count();
+            let alone = both.iter().filter(|(here, there)| *here && !there).count();
+            asked += 1;
+            shared += usize::from(2 * dark < both.len() || (alone as f32) < OWN * dark as f32);
+        }
+        asked > 0 && shared == 0
     }
 
     /// Its pixels, some of them twice.
