@@ -103,7 +103,7 @@ pub struct Row {
     pub psf_mag: PerBand<f32>,
     /// Probability of being a star or quasar, 0..1; `None` without a basis.
     pub star_prob: Option<f32>,
-    /// Spread of that over the ensemble's seeds.
+    /// How far that would move on another night (standard deviation).
     pub star_prob_err: Option<f32>,
     /// [`class`] code; `None` where `star_prob` is.
     pub classification: Option<i32>,

@@ -115,7 +115,8 @@ impl Psf {
     /// The sum of these images of the terms 1, u and v.
     #[cfg(any(test, feature = "testing"))]
     pub fn of_terms(terms: PerBand<[Vec<f64>; TERMS]>, frame_size: (usize, usize), reference: usize) -> Self {
-        let bands = terms.map(|terms| BandPsf::new(Some(terms), 3.0));
+        let fitted = |terms| stack::Fitted { terms, errors: Vec::new(), stars: 99 };
+        let bands = terms.map(|terms| BandPsf::new(Some(fitted(terms)), 3.0));
         let mut psf = Self { bands, ..Self::moffat(&[3.0; BANDS], frame_size, reference) };
         psf.half_light_radius_px = psf.own_half_light_radius(reference);
         psf

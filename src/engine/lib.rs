@@ -72,6 +72,7 @@ mod ingest;
 pub mod ports;
 mod probe;
 mod publish;
+mod refusals;
 mod reorder;
 mod run;
 mod stages;
@@ -86,8 +87,8 @@ use twinpeak_core::reference::ReferenceCatalog;
 use twinpeak_core::survey::Survey;
 
 pub use error::EngineError;
+pub use refusals::refused;
 pub use run::run;
-pub use stages::refused;
 
 /// One device's nets; a thread of the engine owns them.
 pub struct Device {

@@ -11,6 +11,7 @@ use super::error::EngineError;
 use super::flow::{Permit, Stop};
 use super::ports::{CatalogSink, PortError, PublishOutcome};
 use super::probe::Event;
+use super::refusals;
 use super::reorder::Reorder;
 use super::stages::{self, Ended};
 use twinpeak_core::outcome::{Finished, Outcome, Stage};
@@ -46,7 +47,7 @@ pub(super) fn encode<K: CatalogSink>(
         };
         let (finished, encoded) = match encode(&finished) {
             Err(error) if matches!(finished.outcome, Outcome::Processed(_)) && !error.is_passing() => {
-                let refused = stages::not_encodable(finished, error);
+                let refused = refusals::not_encodable(finished, error);
                 let encoded = encode(&refused);
                 (refused, encoded)
             }

@@ -231,7 +231,7 @@ fn classes() -> Vec<Column> {
             true,
             "",
             "stat.error;src.class.starGalaxy",
-            "Spread of starProb over the model's seeds",
+            "How far starProb would move on another night: standard deviation",
             |_, r| Value::F32(r.star_prob_err),
         ),
         column(

@@ -188,6 +188,7 @@ fn measured(sky: &Sky, survey: &Survey, modelled: bool) -> Vec<crate::measure::M
         profiles: &crate::cutout::Profiles::new(&psf),
         segmentation: &footprints.segmentation,
         scene: modelled.then_some(&scene),
+        astrometric_error_deg: 0.0,
     };
     crate::measure::measure(&view, &footprints, &sky.detection, &shapes)
 }
