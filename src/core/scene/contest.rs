@@ -10,10 +10,16 @@ use super::ellipse::{EllipseFit, Patch, PsfTransform, fit};
 use super::{Ellipse, Model, Scene};
 use crate::catalog::flag;
 
-/// A child belongs to an object within this of it, px.
+/// A child belongs to an object within this of it, px...
 const REACH_PX: f64 = 9.0;
-/// Contestants are compared within this of the parent, px.
+/// ...or within so many half-light radii of a galaxy...
+const REACH_RADII: f64 = 3.0;
+/// ...but no further than this, px.
+const FARTHEST_PX: f64 = 18.0;
+/// Contestants are compared within this of the parent, px...
 const WITHIN_PX: f64 = 12.0;
+/// ...and so far beyond the farthest child.
+const BEYOND_PX: f64 = 3.0;
 /// What a child costs, in chi^2: position, five fluxes, and that it was looked for.
 const PER_CHILD: f64 = 12.0;
 /// An object that could have been split further is flagged.
@@ -34,8 +40,13 @@ impl Scene<'_> {
             let flux: f64 = self.shape_bands.iter().map(|&b| object.flux_nmgy[b]).sum();
             flux * (-distance / sigma).exp() / (sigma * sigma)
         };
-        let near = self.near(at, REACH_PX);
-        near.into_iter().map(|i| (i, light(&i))).filter(|l| l.1 > 0.0).max_by(|a, b| a.1.total_cmp(&b.1)).map(|l| l.0)
+        let reaches = |i: &usize| {
+            let object = &self.objects[*i];
+            let reach = (REACH_RADII * object.model.half_light_radius_px()).clamp(REACH_PX, FARTHEST_PX);
+            (object.x - at.0).hypot(object.y - at.1) < reach
+        };
+        let near = self.near(at, FARTHEST_PX).into_iter().filter(reaches);
+        near.map(|i| (i, light(&i))).filter(|l| l.1 > 0.0).max_by(|a, b| a.1.total_cmp(&b.1)).map(|l| l.0)
     }
 
     /// Living children of each parent, by parent, of the objects from index `first` on.
@@ -90,16 +101,24 @@ impl Scene<'_> {
         winners
     }
 
+    /// Contestants are compared within this of the parent, px.
+    fn within_px(&self, parent: usize, children: &[usize]) -> f64 {
+        let centre = self.objects[parent].at();
+        let away = |&i: &usize| (self.objects[i].x - centre.0).hypot(self.objects[i].y - centre.1);
+        children.iter().map(away).fold(WITHIN_PX, |within, away| within.max(away + BEYOND_PX))
+    }
+
     /// The ellipse that beats a family, if one does.
     fn rival(&self, psf: &PsfTransform, parent: usize, children: &[usize]) -> Option<EllipseFit> {
         let mut family = vec![parent];
         family.extend(children);
+        let within_px = self.within_px(parent, children);
         let mut now = 0.0;
         let mut patches = Vec::new();
         for &b in &self.shape_bands {
-            let left = self.region(parent, &[], b, WITHIN_PX);
+            let left = self.region(parent, &[], b, within_px);
             now += left.pixels.iter().zip(&left.weight).map(|(p, w)| f64::from(p * p * w)).sum::<f64>();
-            let region = self.region(parent, &family, b, WITHIN_PX);
+            let region = self.region(parent, &family, b, within_px);
             let radius = region.window.width / 2;
             let offset = (region.centre.0 - radius as f64, region.centre.1 - radius as f64);
             patches.push(Patch { band: b, radius, offset, pixels: region.pixels, weights: region.weight });
@@ -111,6 +130,7 @@ impl Scene<'_> {
 
     /// Makes an ellipse of a parent, with the light of the whole family.
     fn crown(&mut self, parent: usize, children: &[usize], rival: &EllipseFit, images: &PsfTransform) {
+        let within_px = self.within_px(parent, children);
         let at = self.objects[parent].at();
         let at = (at.0 + rival.moved.0, at.1 + rival.moved.1);
         let [ln_radius, e1, e2, ..] = rival.errors;
@@ -119,7 +139,7 @@ impl Scene<'_> {
         family.extend(children);
         let model = Model::Ellipse(Box::new(ellipse));
         let flux = std::array::from_fn(|b| {
-            let region = self.region(parent, &family, b, WITHIN_PX);
+            let region = self.region(parent, &family, b, within_px);
             let mut light = vec![0.0; region.pixels.len()];
             self.stamp(&model, b, at, region.window, &mut light);
             let (mut along, mut length) = (0.0, 0.0);

@@ -5,6 +5,7 @@ use super::packed::{Drawn, GRID, HALF, Pixels, SIDE, STRIDE};
 use super::render::{Window, draw, nearest};
 use super::sweep::{Rows, SweepKind};
 use super::{MODEL_ERROR, Model, SceneObject};
+use crate::catalog::flag;
 use crate::cutout::Noise;
 use crate::frame::{BANDS, PerBand, Plane};
 use crate::preprocess::Prepared;
@@ -66,6 +67,8 @@ impl Fitter<'_> {
         let mut is_new = object.at() != before.0;
         if kind.profile
             && !matches!(object.model, Model::Ellipse(_))
+            // Wings alone would choose what holds a halo; what a saturated core is, they are asked in another way.
+            && object.flags & flag::CORE_SATURATED == 0
             && let Some(best) = self.best_profile(object.at(), &pixels, |k| kind.asks(&object.model, k))
             && best != object.model
         {

@@ -25,8 +25,10 @@ const SATURATED_ZONE: f64 = 1.2;
 const FARTHEST_ZONE_PX: f64 = 48.0;
 /// What is before and behind an object on the line from the star is so far from it, px.
 const STEP_PX: f64 = 5.0;
-/// An object rises by this share above them.
+/// An object rises by this share above them...
 const RISES: f64 = 0.3;
+/// ...and what is new by this.
+pub(super) const NEW_RISES: f64 = 0.5;
 /// A detection as bright as this share of the star is no part of it, unless it lies in its core.
 const AS_BRIGHT: f64 = 0.3;
 
@@ -110,7 +112,7 @@ impl Scene<'_> {
         if own_core || flux(part) > AS_BRIGHT * flux(star) {
             return false;
         }
-        !self.stands_out(here, centre)
+        !self.stands_out(here, centre, RISES)
     }
 
     /// Radius of a star's saturated core, the largest of all bands, px.
@@ -123,10 +125,11 @@ impl Scene<'_> {
         own.map(|core| core.radius_px).fold(0.0, f64::max)
     }
 
-    /// Whether a place rises above what a bright star at `centre` has there.
-    pub(super) fn stands_out(&self, here: (f64, f64), centre: (f64, f64)) -> bool {
+    /// Whether a place rises by this share above what a bright star at `centre` has there.
+    pub(super) fn stands_out(&self, here: (f64, f64), centre: (f64, f64), rises: f64) -> bool {
         let band = self.survey.reference();
-        let data = &self.data[band];
+        // Halos are in the frame's own pixels still.
+        let data = &self.prepared.frame.bands[band].pixels;
         let (here, centre) = (self.in_band(band, here), self.in_band(band, centre));
         let (dx, dy) = (here.0 - centre.0, here.1 - centre.1);
         let distance = dx.hypot(dy).max(1e-9);
@@ -140,7 +143,7 @@ impl Scene<'_> {
         });
         let ring = median(&mut ring.collect::<Vec<f64>>()).unwrap_or(0.0);
         let below = line.max(ring).max(0.0);
-        value > (1.0 + RISES) * below
+        value > (1.0 + rises) * below
     }
 }
 

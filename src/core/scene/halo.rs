@@ -180,7 +180,8 @@ impl Scene<'_> {
     }
 }
 
-fn weighted_median(values: &mut [(f64, f64)]) -> f64 {
+/// The value, of pairs with their weights, below which half of all weight lies; 0 of nothing.
+pub(super) fn weighted_median(values: &mut [(f64, f64)]) -> f64 {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = values.iter().map(|v| v.1).sum::<f64>() / 2.0;
     let mut sum = 0.0;

@@ -9,7 +9,9 @@ use crate::frame::Plane;
 /// A peak of the residual has at least this S/N...
 const LEAST_SN: f32 = 5.0;
 /// Rounds of looking.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
+/// Of what lies within this of one parent, the loudest alone is taken in one round, px.
+const LOBES_PX: f64 = 4.5;
 /// Most new objects of a frame, above as many as it has.
 const MOST_NEW: usize = 500;
 
@@ -92,9 +94,23 @@ impl Scene<'_> {
             } else if is_refused {
                 continue;
             }
+            if parent.is_some_and(|parent| self.has_lobe(parent, candidate.at, &new)) {
+                continue;
+            }
             new.push(self.insert(SceneObject { parent, ..SceneObject::new(candidate.at, None) }));
         }
         new
+    }
+}
+
+impl Scene<'_> {
+    /// Whether one of the `new` objects lies in the core of the same parent as a candidate would. Two stars that were
+    /// taken for one leave a lobe on either side of it: of these one is the second star, and the other goes with it.
+    fn has_lobe(&self, parent: usize, at: (f64, f64), new: &[usize]) -> bool {
+        let centre = self.objects[parent].at();
+        let in_core = |at: (f64, f64)| (at.0 - centre.0).hypot(at.1 - centre.1) < LOBES_PX;
+        let is_sibling = |&i: &usize| self.objects[i].parent == Some(parent) && in_core(self.objects[i].start);
+        in_core(at) && new.iter().any(is_sibling)
     }
 }
 

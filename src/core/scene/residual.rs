@@ -13,6 +13,7 @@
 
 use rayon::prelude::*;
 
+use super::fragments::NEW_RISES;
 use super::{Model, Scene};
 use crate::catalog::flag;
 use crate::filter::{Edge, Gaussian};
@@ -99,7 +100,7 @@ impl Scene<'_> {
             let distance = (candidate.at.0 - centre.0).hypot(candidate.at.1 - centre.1);
             let is_saturated = self.objects[i].flags & flag::CORE_SATURATED != 0;
             let loud = || distance > NEAREST_PX && share() > LOUD;
-            distance > zone || (loud() && (!is_saturated || self.stands_out(candidate.at, centre)))
+            distance > zone || (loud() && (!is_saturated || self.stands_out(candidate.at, centre, NEW_RISES)))
         })
     }
 

@@ -7,6 +7,7 @@
 //!
 //! What is saturated enters no fit from then on; the star's flux and place are its wings'.
 
+use super::halo::weighted_median;
 use super::{Model, Scene, Window};
 use crate::catalog::flag;
 use crate::frame::{BANDS, PerBand, Plane, mask};
@@ -216,8 +217,12 @@ impl Scene<'_> {
             let Some(level) = median(&mut ring.map(|(x, y, _)| f64::from(data.at(x, y))).collect::<Vec<_>>()) else {
                 return start;
             };
-            let bright =
-                about(at, 1.6 * level_at).filter(|&(x, y, _)| saturated(x, y) || f64::from(data.at(x, y)) > level);
+            // Bleeding runs on beyond the core, and not as far on both sides.
+            let is_bright = |x: usize, y: usize, r: f64| match saturated(x, y) {
+                true => r < level_at,
+                false => f64::from(data.at(x, y)) > level,
+            };
+            let bright = about(at, 1.6 * level_at).filter(|&(x, y, r)| is_bright(x, y, r));
             let (mut columns, mut rows): (Vec<f64>, Vec<f64>) = bright.map(|(x, y, _)| (x as f64, y as f64)).unzip();
             let (Some(x), Some(y)) = (mean_of_middle(&mut columns), mean_of_middle(&mut rows)) else { return start };
             let here = self.in_band(band, at);
@@ -258,13 +263,14 @@ impl Scene<'_> {
             }
         }
         // What the sky's noise makes of a ring that holds no more light than that is no ring.
-        let heard = |ring: &[(f64, f64)], value: &f64| {
+        let heard = |ring: &[(f64, f64)], value: f64| {
             let light = ring.iter().map(|r| r.1).sum::<f64>() * value.abs();
             light > HEARD_SIGMA * sigma * (ring.len() as f64).sqrt()
         };
         let of = |mut ring: Vec<(f64, f64)>, fewest: usize| {
-            let value = weighted_median(&mut ring).filter(|value| ring.len() >= fewest && heard(&ring, value));
-            value.unwrap_or(f64::NAN)
+            let value = weighted_median(&mut ring);
+            let says = ring.len() >= fewest && heard(&ring, value);
+            if says { value } else { f64::NAN }
         };
         Light {
             rings: rings.map(|ring| of(ring, 1)),
@@ -274,18 +280,6 @@ impl Scene<'_> {
             marked,
         }
     }
-}
-
-/// The value, of pairs with their weights, below which half of all weight lies.
-fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let half = values.iter().map(|v| v.1).sum::<f64>() / 2.0;
-    let mut sum = 0.0;
-    let past = values.iter().find(|v| {
-        sum += v.1;
-        sum >= half
-    });
-    past.map(|v| v.0)
 }
 
 /// The mean of the middle half, which a neighbour on one side moves little.

@@ -90,15 +90,21 @@ fn a_galaxy_is_not_shredded() {
     let shapes = [ellipses::shapes()[1], ellipses::shapes()[2], ellipses::shapes()[4]];
     let centres: Vec<(f64, f64)> =
         (0..16).map(|i| (70.3 + 115.0 * f64::from(i % 4), 70.6 + 115.0 * f64::from(i / 4))).collect();
-    for (i, &centre) in centres.iter().enumerate() {
-        for b in 0..BANDS {
-            let (x, y) = sky.prepared.to_band[b].apply(centre.0, centre.1);
-            let (left, top) = (x as usize - 28, y as usize - 28);
-            let places: Vec<(usize, usize)> = (0..57 * 57).map(|p| (left + p % 57, top + p / 57)).collect();
-            let away: Vec<(f64, f64)> = places.iter().map(|p| (p.0 as f64 - x, p.1 as f64 - y)).collect();
+    // All lie alike between the pixels, so that each shape is drawn once a band.
+    const REACH: usize = 22;
+    for b in 0..BANDS {
+        let (x0, y0) = sky.prepared.to_band[b].apply(centres[0].0, centres[0].1);
+        let place = |p: usize| (p % (2 * REACH + 1), p / (2 * REACH + 1));
+        let (left, top) = (x0 as usize - REACH, y0 as usize - REACH);
+        let area = (2 * REACH + 1) * (2 * REACH + 1);
+        let away = |p: usize| ((left + place(p).0) as f64 - x0, (top + place(p).1) as f64 - y0);
+        let away: Vec<(f64, f64)> = (0..area).map(away).collect();
+        let drawn = shapes.map(|shape| ellipses::direct(&shape, &away));
+        for i in 0..centres.len() {
             let pixels = &mut sky.prepared.frame.bands[b].pixels;
-            for ((i, j), light) in places.into_iter().zip(ellipses::direct(&shapes[i % 3], &away)) {
-                pixels.set(i, j, pixels.at(i, j) + (60.0 * light) as f32);
+            for (p, light) in drawn[i % 3].iter().enumerate() {
+                let (x, y) = (left + 115 * (i % 4) + place(p).0, top + 115 * (i / 4) + place(p).1);
+                pixels.set(x, y, pixels.at(x, y) + (60.0 * light) as f32);
             }
         }
     }

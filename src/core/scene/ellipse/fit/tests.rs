@@ -55,10 +55,12 @@ fn ellipses_come_back_with_errors_that_are_true() {
             pulls.push(std::array::from_fn(|i| off[i] / found.errors[i]));
         }
         println!("{ellipse:?}: chi2 {chi2:.0} of {}", 3 * 625);
+        assert!((chi2 / 1867.0 - 1.0).abs() < 0.02, "{ellipse:?}: {chi2}");
         for p in 0..5 {
             let mean = pulls.iter().map(|v| v[p]).sum::<f64>() / TRIALS as f64;
             let width = (pulls.iter().map(|v| (v[p] - mean).powi(2)).sum::<f64>() / TRIALS as f64).sqrt();
             println!("  {p}: mean {mean:.2}, width {width:.2}");
+            assert!(mean.abs() < 0.4 && (0.7..1.3).contains(&width), "{ellipse:?} {p}: {mean:.2} +- {width:.2}");
         }
     }
 }
@@ -74,7 +76,7 @@ fn nothing_is_no_galaxy() {
         pixels: vec![-1.0; side * side],
         weights: vec![1.0; side * side],
     };
-    assert_eq!(fit(&psf, (0.0, 0.0), &[dark.clone()], 1.0, 0.0), None);
+    assert_eq!(fit(&psf, (0.0, 0.0), std::slice::from_ref(&dark), 1.0, 0.0), None);
     let masked = Patch { weights: vec![0.0; side * side], pixels: vec![1.0; side * side], ..dark };
     assert_eq!(fit(&psf, (0.0, 0.0), &[masked], 1.0, 0.0), None);
     assert_eq!(fit(&psf, (0.0, 0.0), &[], 1.0, 0.0), None);
