@@ -70,8 +70,8 @@ impl Scene<'_> {
         self.work.count(kind.stamps() * before.len() as u64);
         let mut changed = Vec::new();
         for parity in 0..2 {
-            let mut rows = self.total.each_mut().map(|plane| Rows::all(plane));
-            let mut slabs = Vec::new();
+            let mut rows = self.total.each_mut().map(Rows::all);
+            let mut slabs: Vec<PerBand<Rows>> = Vec::new();
             for strip in (parity..strips).step_by(2) {
                 let is_last = strip + 2 >= strips;
                 let until = if is_last { f64::INFINITY } else { (strip as f64 + 1.5) * STRIP_PX };
@@ -88,8 +88,7 @@ impl Scene<'_> {
                 shape_bands: &self.shape_bands,
             };
             let of_parity = members.iter_mut().skip(parity).step_by(2);
-            let tasks: Vec<(PerBand<Rows>, &mut Vec<(usize, SceneObject)>)> =
-                slabs.into_iter().zip(of_parity).collect();
+            let tasks: Vec<_> = slabs.into_iter().zip(of_parity).collect();
             let each = tasks.into_par_iter().map(|(mut slab, objects)| {
                 let mut scratch = Scratch::default();
                 let visit = |(i, object): &mut (usize, SceneObject)| {
