@@ -2,9 +2,12 @@
 //! persist, is the seed of one object each. A large bright galaxy may have no pixel that looks like a centre; a component
 //! of the score of extent that holds no seed is one more. Then the seeds grow over what the score of extent outlines, from
 //! the brightest pixel down (a watershed), so that each pixel goes to the object whose light runs down to it.
+//!
+//! In the light of a bright object the score alone is not believed: flat cores and large bright galaxies are unlike all that a
+//! net has seen injected, and look like several centres. There a centre needs a peak of its own in the image, too.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use rayon::prelude::*;
 
@@ -15,6 +18,11 @@ use crate::catalog::flag;
 use crate::frame::Plane;
 use crate::scores::Scores;
 
+/// In the light of an object brighter than this, sigma of the detection image...
+const BRIGHT_SIGMA: f32 = 30.0;
+/// ...a centre needs a peak in the image that rises so much, sigma, and this share of its own height: the rule for scores
+/// without centres ([`super::Parting::BRIGHTNESS`]).
+const PEAK: (f32, f32) = (3.0, 0.05);
 /// No seed.
 const NONE: u32 = u32::MAX;
 
@@ -48,12 +56,16 @@ pub(super) fn parts(
     let members = Members::new(&components, width, height);
     let grown = components.list.par_iter().map(|component| {
         let pixels = components.pixels(component);
-        let seed: Vec<u32> = pixels.iter().map(place).map(|(x, y)| seed_of.at(x, y)).collect();
+        let mut seed: Vec<u32> = pixels.iter().map(place).map(|(x, y)| seed_of.at(x, y)).collect();
         let brightness: Vec<f32> = pixels.iter().map(place).map(|(x, y)| detection.at(x, y)).collect();
+        let whole = component.area_px > settings.max_component_px;
+        if !whole {
+            let peaks = Rules { rise: PEAK.0, ratio: PEAK.1, max_children: settings.max_children, min_area_px: 1 };
+            join_within_bright(&pixels, &brightness, &mut seed, &members, &peaks);
+        }
         let mut own: Vec<u32> = seed.iter().copied().filter(|&s| s != NONE).collect();
         own.sort_unstable();
         own.dedup();
-        let whole = component.area_px > settings.max_component_px;
         let (grown, bound) = match own[..] {
             [] => return Vec::new(),
             [only] => (vec![only; pixels.len()], 0),
@@ -104,6 +116,42 @@ fn centres(score: &Plane<f32>, settings: &Settings, rules: &Rules) -> Vec<Part> 
         split.parts(&pixels).into_iter().map(part).collect::<Vec<_>>()
     };
     large.par_iter().map(split).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Gives all seeds under one peak of the image, where that is bright, to the one that holds the brightest pixel.
+fn join_within_bright(pixels: &[(u32, u32)], brightness: &[f32], seed: &mut [u32], members: &Members, peaks: &Rules) {
+    let seeded = || seed.iter().filter(|s| **s != NONE);
+    let several = seeded().next().is_some_and(|first| seeded().any(|s| s != first));
+    if !several || !brightness.iter().any(|b| *b > BRIGHT_SIGMA) {
+        return;
+    }
+    let split = deblend::deblend(pixels, brightness, members, peaks);
+    // The brightest pixel of each seed says under which peak it stands; of equals, the first.
+    let mut brightest: BTreeMap<u32, usize> = BTreeMap::new();
+    for (i, &number) in seed.iter().enumerate().filter(|(_, s)| **s != NONE) {
+        let at = brightest.entry(number).or_insert(i);
+        if brightness[i] > brightness[*at] {
+            *at = i;
+        }
+    }
+    let mut peak = vec![f32::NEG_INFINITY; split.children];
+    let mut keeper: Vec<Option<usize>> = vec![None; split.children];
+    for (&child, &value) in split.child.iter().zip(brightness).filter(|(c, _)| **c != deblend::SKY) {
+        peak[child as usize] = peak[child as usize].max(value);
+    }
+    for &at in brightest.values() {
+        let Some(keeper) = keeper.get_mut(split.child[at] as usize) else { continue };
+        if keeper.is_none_or(|kept| brightness[at] > brightness[kept]) {
+            *keeper = Some(at);
+        }
+    }
+    let heir = |number: u32, at: usize| {
+        let child = split.child[at] as usize;
+        let bright = peak.get(child).is_some_and(|peak| *peak > BRIGHT_SIGMA);
+        if bright { keeper[child].map_or(number, |kept| seed[kept]) } else { number }
+    };
+    let heirs: BTreeMap<u32, u32> = brightest.iter().map(|(&number, &at)| (number, heir(number, at))).collect();
+    seed.iter_mut().for_each(|s| *s = heirs.get(s).copied().unwrap_or(*s));
 }
 
 /// Components of the score of extent above `threshold` in which there is no seed.

@@ -299,3 +299,18 @@ fn what_centres_find_is_the_same_on_any_number_of_threads() {
     let above = |i: usize| scores.centre.pixels()[i] > 0.0 || scores.extent.pixels()[i] > 0.0;
     assert!((0..150 * 140).all(|i| one.segmentation.pixels()[i] == 0 || above(i)));
 }
+
+/// Two centres in one bright, flat core are one object; the same two on faint light are believed, and so is a second
+/// bright one that the image shows.
+#[test]
+fn in_bright_light_a_centre_needs_a_peak_of_its_own() {
+    let centres = [(28.0, 25.0), (33.0, 25.0)];
+    let found = |brightness: f64, other: f64| {
+        let mut image = Plane::filled(80, 50, 0.0);
+        add(&mut image, (30.5, 25.0), brightness, 4.0);
+        add(&mut image, (46.0, 25.0), other, 3.0);
+        let all = [&centres[..], &[(46.0, 25.0)][..if other > 0.0 { 1 } else { 0 }]].concat();
+        extract(&scores_of(&image, &all), &image, &Plane::filled(80, 50, 0), &by_centres()).objects.len()
+    };
+    assert_eq!((found(20.0, 0.0), found(400.0, 0.0), found(400.0, 100.0)), (2, 1, 2));
+}
