@@ -253,8 +253,8 @@ fn scores_of(image: &Plane<f32>, centres: &[(f64, f64)]) -> Scores {
 #[test]
 fn centres_part_what_the_image_shows_as_one_and_each_pixel_goes_down_hill() {
     let mut image = Plane::filled(80, 50, 0.0);
-    add(&mut image, (30.0, 25.0), 40.0, 4.0);
-    add(&mut image, (42.0, 25.0), 20.0, 4.0);
+    add(&mut image, (30.0, 25.0), 24.0, 4.0);
+    add(&mut image, (42.0, 25.0), 12.0, 4.0);
     let extract_at =
         |centres: &[(f64, f64)]| extract(&scores_of(&image, centres), &image, &Plane::filled(80, 50, 0), &by_centres());
     let whole = extract_at(&[(30.0, 25.0)]);
