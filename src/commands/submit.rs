@@ -308,7 +308,8 @@ mod tests {
     fn a_field_that_no_daemon_could_read_has_no_message() {
         let folder = tempfile::tempdir().unwrap();
         field(folder.path(), &["u", "g", "r", "i"]);
-        assert_eq!(messages(folder.path(), &Place::Here), [Err("band z of image 000752-3-0213 is missing".to_owned())]);
+        let missing = "band z of image 000752-3-0213 is missing: files whose names have its id were looked for";
+        assert_eq!(messages(folder.path(), &Place::Here), [Err(missing.to_owned())]);
         fs::create_dir(folder.path().join("frame-z-000752-3-0213.fits")).unwrap();
         let reported = messages(folder.path(), &Place::Here).remove(0).unwrap_err();
         assert!(reported.contains("frame-z") && reported.contains("no regular file"), "{reported}");
