@@ -118,11 +118,11 @@ struct Batch {
     pixels: Vec<f32>,
     /// 1 where a centre is.
     centre: Vec<f32>,
-    /// 1 where the truth about centres is known.
+    /// 1 where it is known whether a centre is here.
     centre_known: Vec<f32>,
     /// 1 where an object reaches.
     extent: Vec<f32>,
-    /// 1 where the truth about extents is known.
+    /// 1 where it is known whether an object is here.
     extent_known: Vec<f32>,
 }
 

@@ -16,9 +16,9 @@ const EXTENT_WEIGHT: f64 = 12.0;
 pub(super) fn cross_entropy(maps: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
     let side = TILE as i64;
     let plane = |values: &[f32]| Tensor::f_from_slice(values)?.f_view([-1, side, side]);
-    let missed = |map: i64, truth: &Tensor, known: &Tensor| {
+    let missed = |map: i64, target: &Tensor, known: &Tensor| {
         let each = maps.f_select(1, map)?.f_binary_cross_entropy_with_logits(
-            truth,
+            target,
             None::<&Tensor>,
             None::<&Tensor>,
             Reduction::None,

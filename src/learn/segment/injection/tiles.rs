@@ -127,7 +127,7 @@ impl<'a> Injector<'a> {
             let (x, y) = from(i);
             real && self.known[index].at(x, y)
         };
-        truth(pixels, &sources, &shape_light, real, own, frame.sources.fwhm_px as f32)
+        targets(pixels, &sources, &shape_light, real, own, frame.sources.fwhm_px as f32)
     }
 
     /// Adds sources; gives where they are, and adds their light in the sum of the shape bands, in its noise.
@@ -228,7 +228,7 @@ fn objects(frame: &TrainingFrame) -> Plane<bool> {
 }
 
 /// What is asked of each pixel of a tile: `own` says where a frame has objects of its own.
-fn truth(
+fn targets(
     pixels: Vec<f32>,
     sources: &[Source],
     shape_light: &[f32],
