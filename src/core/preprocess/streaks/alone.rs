@@ -24,10 +24,13 @@ const FAINTEST_SIGMA: f32 = 0.5;
 const FAINTEST_SHARE: f32 = 0.05;
 const WIDEST_PX: usize = 24;
 
-/// A narrow path: places every four pixels, with the direction across it.
+/// A place on a path, px, and the direction across the path there.
+type Place = ((f32, f32), (f32, f32));
+
+/// A narrow path: a place every four pixels.
 #[derive(Clone, Debug)]
 pub(in crate::preprocess) struct Path {
-    points: Vec<((f32, f32), (f32, f32))>,
+    points: Vec<Place>,
     half_width_px: f32,
 }
 
@@ -49,7 +52,7 @@ pub(in crate::preprocess) fn paths(band: &Band, sigma: f32) -> Vec<Path> {
             group.extend(beside.filter(|at| left.remove(at)));
         }
         if group.len() as f32 * BLOCKS_PX[0] as f32 >= SHORTEST_PX
-            && let Some(points) = parabola(&group)
+            && let Some(points) = parabola(&group).and_then(|points| centred(band, sigma, points))
             && let Some(path) = measured(band, sigma, points)
         {
             found.push(path);
@@ -59,7 +62,7 @@ pub(in crate::preprocess) fn paths(band: &Band, sigma: f32) -> Vec<Path> {
 }
 
 /// Places along a narrow group of blocks; `None` where it is none.
-fn parabola(group: &[(i32, i32)]) -> Option<Vec<((f32, f32), (f32, f32))>> {
+fn parabola(group: &[(i32, i32)]) -> Option<Vec<Place>> {
     let n = group.len() as f32;
     let mean = |f: &dyn Fn(f32, f32) -> f32| group.iter().map(|&(x, y)| f(x as f32, y as f32)).sum::<f32>() / n;
     let (mx, my) = (mean(&|x, _| x), mean(&|_, y| y));
@@ -150,9 +153,26 @@ fn about(band: &Band, sigma: f32, at: (f32, f32)) -> Option<f32> {
     (n > 0.0).then(|| sum / n)
 }
 
+/// The path moved onto its light: blocks tell where it is to a few pixels.
+fn centred(band: &Band, sigma: f32, mut points: Vec<Place>) -> Option<Vec<Place>> {
+    const NEAR_PX: i32 = 6;
+    let beside = |at: &Place, d: f32| about(band, sigma, (at.0.0 + d * at.1.0, at.0.1 + d * at.1.1)).unwrap_or(0.0);
+    let brightest = |at: &Place| {
+        let lights = (-NEAR_PX..=NEAR_PX).map(|d| (d as f32, beside(at, d as f32)));
+        lights.fold((0.0, f32::MIN), |best, l| if l.1 > best.1 { l } else { best }).0
+    };
+    let off: Vec<(f32, f32)> = points.iter().enumerate().map(|(i, at)| (i as f32, brightest(at))).collect();
+    let [a, b, c] = fitted(&off)?;
+    for (i, ((x, y), (ax, ay))) in points.iter_mut().enumerate() {
+        let d = a + i as f32 * (b + i as f32 * c);
+        (*x, *y) = (*x + d * *ax, *y + d * *ay);
+    }
+    Some(points)
+}
+
 /// The path with its width; `None` where it bleeds, or is lit unevenly.
-fn measured(band: &Band, sigma: f32, points: Vec<((f32, f32), (f32, f32))>) -> Option<Path> {
-    let beside = |at: &((f32, f32), (f32, f32)), d: f32| (at.0.0 + d * at.1.0, at.0.1 + d * at.1.1);
+fn measured(band: &Band, sigma: f32, points: Vec<Place>) -> Option<Path> {
+    let beside = |at: &Place, d: f32| (at.0.0 + d * at.1.0, at.0.1 + d * at.1.1);
     let quantile = |d: f32, of: usize| {
         let mut values: Vec<f32> = points.iter().filter_map(|p| about(band, sigma, beside(p, d))).collect();
         values.sort_by(f32::total_cmp);
@@ -164,7 +184,7 @@ fn measured(band: &Band, sigma: f32, points: Vec<((f32, f32), (f32, f32))>) -> O
     let is_dark = |d: &usize| quantile(*d as f32, 2) < floor[1] + faint && quantile(-(*d as f32), 2) < floor[0] + faint;
     let half_width_px = (1..=WIDEST_PX).find(is_dark)? as f32 + 2.0;
     let is_upright = points.iter().all(|p| p.1.1.abs() < 0.05);
-    let is_saturated = |p: &((f32, f32), (f32, f32))| {
+    let is_saturated = |p: &Place| {
         let (x, y) = (p.0.0.round() as isize, p.0.1.round() as isize);
         (-3..=3).any(|dx| band.mask.get(x + dx, y).is_some_and(|m| m & mask::SAT != 0))
     };
@@ -176,7 +196,7 @@ impl Path {
     /// Which of its places are lit in a band whose pixels lie off by `step`; `None` for a place that the band does not show.
     fn lit(&self, band: &Band, sigma: f32, step: (isize, isize)) -> Vec<Option<bool>> {
         let side = self.half_width_px + 3.0;
-        let contrast = |((x, y), (ax, ay)): &((f32, f32), (f32, f32))| {
+        let contrast = |((x, y), (ax, ay)): &Place| {
             let at = |d: f32| about(band, sigma, (x + step.0 as f32 + d * ax, y + step.1 as f32 + d * ay));
             let on = at(0.0)?;
             let around = [at(-side), at(side)].into_iter().flatten().fold(f32::INFINITY, f32::min);
