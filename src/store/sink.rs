@@ -40,12 +40,18 @@ pub struct Encoders {
     /// The masks as FITS image extensions.
     pub masks: Box<dyn Fn(&Products) -> Made + Send + Sync>,
     /// Models and what they leave, as FITS image extensions.
-    pub scene: Box<dyn Fn(&Products, &SceneImages) -> Made + Send + Sync>,
+    pub scene: SceneFile,
     /// The PSF of a band, by its index.
-    pub psf: Box<dyn Fn(&Products, &FramePsf, usize) -> Made + Send + Sync>,
+    pub psf: PsfFile,
     /// The catalogue as an Avro container, where it is wanted.
     pub catalog_avro: Option<CatalogAvro>,
 }
+
+/// Writes a frame's models and what they leave.
+pub type SceneFile = Box<dyn Fn(&Products, &SceneImages) -> Made + Send + Sync>;
+
+/// Writes the PSF of one band.
+pub type PsfFile = Box<dyn Fn(&Products, &FramePsf, usize) -> Made + Send + Sync>;
 
 /// Writes a catalogue as an Avro object container file.
 pub type CatalogAvro = Box<dyn Fn(&Catalog) -> Made + Send + Sync>;

@@ -76,14 +76,14 @@ pub(super) fn parts(
             _ => (watershed(&pixels, &brightness, &seed, &members), 0),
         };
         let blended = if own.len() > 1 { flag::BLENDED } else { 0 };
-        let mut parts: Vec<(Vec<(u32, u32)>, usize)> = vec![Default::default(); own.len()];
+        let mut parts: Vec<Grown> = vec![Default::default(); own.len()];
         for (pixel, number) in pixels.iter().zip(&grown) {
             let Ok(index) = own.binary_search(number) else { continue };
             let (x, y) = place(pixel);
             parts[index].1 += usize::from(scores.extent.at(x, y) > settings.extent_threshold);
             parts[index].0.push(*pixel);
         }
-        let finish = |(number, (mut pixels, outlined)): (&u32, (Vec<(u32, u32)>, usize))| {
+        let finish = |(number, (mut pixels, outlined)): (&u32, Grown)| {
             let seed = &seeds[*number as usize];
             if outlined >= settings.min_area_px {
                 pixels.retain(|p| scores.extent.at(place(p).0, place(p).1) > settings.extent_threshold);
@@ -96,6 +96,9 @@ pub(super) fn parts(
     });
     grown.collect::<Vec<_>>().into_iter().flatten().collect()
 }
+
+/// Pixels (row, column) of a part, and how many of them the extent's score outlines.
+type Grown = (Vec<(u32, u32)>, usize);
 
 /// Components of the score of centres, split by its own peaks.
 fn centres(score: &Plane<f32>, settings: &Settings, rules: &Rules) -> Vec<Part> {

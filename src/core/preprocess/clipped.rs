@@ -96,7 +96,7 @@ fn fill_holes(band: &mut Band, dark: f32, bright: f32) {
     let mut steps = Vec::new();
     for y in 0..height {
         let row = band.pixels.row(y);
-        for x in (1..width).filter(|&x| row[x - 1] > bright && !(row[x] >= dark)) {
+        for x in (1..width).filter(|&x| row[x - 1] > bright && is_dark(row[x], dark)) {
             steps.push((x, y));
         }
     }
@@ -115,10 +115,18 @@ fn fill_holes(band: &mut Band, dark: f32, bright: f32) {
     }
 }
 
+/// Whether a pixel is below `dark` or has no value.
+fn is_dark(value: f32, dark: f32) -> bool {
+    value.is_nan() || value < dark
+}
+
+/// Pixels of a hole, and the values around it.
+type Hole = (Vec<(usize, usize)>, Vec<f32>);
+
 /// Pixels below `dark`, or without a value, that hang together about one, and the values around them; `None` where they
 /// are too many or reach the border.
-fn hole_about(pixels: &Plane<f32>, start: (usize, usize), dark: f32) -> Option<(Vec<(usize, usize)>, Vec<f32>)> {
-    let is_dark = |x: usize, y: usize| !(pixels.at(x, y) >= dark);
+fn hole_about(pixels: &Plane<f32>, start: (usize, usize), dark: f32) -> Option<Hole> {
+    let is_dark = |x: usize, y: usize| is_dark(pixels.at(x, y), dark);
     if !is_dark(start.0, start.1) {
         return Some((Vec::new(), Vec::new())); // filled by now
     }

@@ -58,7 +58,7 @@ fn catalog_of(rows: usize) -> Catalog {
         classification: [None, Some(3), Some(6)][i % 3],
         primary: i.is_multiple_of(2),
         flags: [0, 264, u32::MAX][i % 3],
-        model: (i % 2 == 0).then(|| source_model(i)),
+        model: i.is_multiple_of(2).then(|| source_model(i)),
         ..Row::default()
     };
     let provenance = Provenance {
