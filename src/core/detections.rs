@@ -106,7 +106,7 @@ impl<'a> Detections<'a> {
 
     /// What each of the `measured` objects would be derived from on other nights, in their order: nothing of one without a
     /// basis or of which `may_move` does not hold, and `None` of those that are passed over since there are more than
-    /// [`MOST_ASKED`].
+    /// 4,000.
     pub fn other_nights(
         &self,
         measured: &[Measured],

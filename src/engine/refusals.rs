@@ -81,12 +81,16 @@ pub(super) fn no_sky(prepared: &Prepared, survey: &Survey, measured: &[Measured]
     let area_deg2 = seen * (prepared.pixel_scale_arcsec / 3600.0).powi(2);
     let expected = fewest * area_deg2;
     const ENOUGH: f64 = 20.0; // of which chance makes a fifth once in 10^6 frames
-    (expected >= ENOUGH && (rows.len() as f64) < 0.2 * expected).then(|| {
+    // Noise makes objects too, as many as the false rate allows, but none that is sure.
+    const SURE_SN: f32 = 6.0;
+    let reference = survey.reference();
+    let is_sure = |row: &&Row| row.psf_flux[reference] > SURE_SN * row.psf_flux_err[reference];
+    let sure = rows.iter().filter(is_sure).count();
+    (expected >= ENOUGH && (sure as f64) < 0.2 * expected).then(|| {
         refusal(
             Reason::NoSignal,
             format!(
-                "{} objects in {area_deg2:.4} square degrees, where the emptiest sky shows {expected:.0}",
-                rows.len()
+                "{sure} sure objects in {area_deg2:.4} square degrees, where the emptiest sky shows {expected:.0}",
             ),
             "look at the frame: a closed cover, clouds, or typical.fewest_objects_deg2 that is not this survey's",
         )

@@ -87,7 +87,7 @@ impl Scene<'_> {
 
     /// Whether a peak is neither an object's own nor what models leave of bright ones.
     fn is_sound(&self, candidate: &Candidate, zones: &[(usize, f64)]) -> bool {
-        if !self.near(candidate.at, APART_PX).is_empty() {
+        if !self.near(candidate.at, APART_PX).is_empty() || !self.is_seen(candidate.at) {
             return false;
         }
         let share = || self.share_left(candidate.at);
@@ -101,6 +101,15 @@ impl Scene<'_> {
             let is_saturated = self.objects[i].flags & flag::CORE_SATURATED != 0;
             let loud = || distance > NEAREST_PX && share() > LOUD;
             distance > zone || (loud() && (!is_saturated || self.stands_out(candidate.at, centre, NEW_RISES)))
+        })
+    }
+
+    /// Whether the pixel at a reference position is usable in all shape bands that there are: the filter reaches across a
+    /// border into what was masked, and finds light there in which nothing can be measured.
+    fn is_seen(&self, at: (f64, f64)) -> bool {
+        self.shape_bands.iter().all(|&b| {
+            let (x, y) = super::render::nearest(self.in_band(b, at));
+            self.unusable[b].get(x, y).is_some_and(|unusable| !unusable)
         })
     }
 
