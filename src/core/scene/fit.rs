@@ -61,7 +61,8 @@ impl Fitter<'_> {
             self.draw(&object.model, b, object.at(), &mut scratch.own[b]);
             pixels[b] = Some(self.gather(b, object, &scratch.own[b], &mut total[b]));
         }
-        if kind.position {
+        // Beyond a saturated core the wings alone would move it: it stays in their middle.
+        if kind.position && object.flags & flag::CORE_SATURATED == 0 {
             self.recentre(object, &pixels, &scratch.own);
         }
         let mut is_new = object.at() != before.0;

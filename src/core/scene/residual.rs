@@ -104,12 +104,13 @@ impl Scene<'_> {
         })
     }
 
-    /// Whether the pixel at a reference position is usable in all shape bands that there are: the filter reaches across a
-    /// border into what was masked, and finds light there in which nothing can be measured.
+    /// Whether the 3 x 3 pixels about a reference position are usable in all shape bands that there are: the filter
+    /// reaches across a border into what was masked, and finds light there in which nothing can be measured.
     fn is_seen(&self, at: (f64, f64)) -> bool {
+        let around = || (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx, dy)));
         self.shape_bands.iter().all(|&b| {
             let (x, y) = super::render::nearest(self.in_band(b, at));
-            self.unusable[b].get(x, y).is_some_and(|unusable| !unusable)
+            around().all(|(dx, dy)| self.unusable[b].get(x + dx, y + dy).is_some_and(|unusable| !unusable))
         })
     }
 

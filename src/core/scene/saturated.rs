@@ -57,6 +57,9 @@ impl Core {
     }
 }
 
+/// A centroid this near to the middle of the wings is that of a whole core, px.
+const WHOLE_PX: f64 = 2.5;
+
 /// What one band shows about a position, each ring as the flux of the point source that would shine so there.
 #[derive(Clone, Copy, Debug)]
 struct Light {
@@ -111,8 +114,11 @@ impl Scene<'_> {
             if !object.alive || !self.shape_bands.iter().any(|&b| self.is_asked(start, b)) {
                 continue;
             }
+            // The centroid of a core that was cut is right to some hundredths of a pixel, but that of half a core is not.
             // Beside a brighter star the middle may be that one's.
-            let places = [self.middle(start), start];
+            let middle = self.middle(start);
+            let is_whole = (middle.0 - start.0).hypot(middle.1 - start.1) < WHOLE_PX;
+            let places = if is_whole { [start, middle] } else { [middle, start] };
             let Some((at, found)) = places.into_iter().map(|at| (at, self.verdict(at))).find(|v| !v.1.cores.is_empty())
             else {
                 continue;

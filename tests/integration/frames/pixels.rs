@@ -227,7 +227,7 @@ fn one_trail(found: &Found) -> Result<String, String> {
     let seen = |r: &Row, b: usize| matches!((r.flux[b], r.error[b]), (Some(flux), Some(error)) if flux > 5.0 * error);
     let own = new.iter().filter(|r| seen(r, R) && !seen(r, 1) && !seen(r, 3)).count();
     let told = format!("streaks {streaks:?}; {} new rows near it, {own} its own; {elsewhere}", new.len());
-    if streaks == [0, 0, 1, 0, 0] && own == 0 && new.len() < 8 { Ok(told) } else { Err(told) }
+    if streaks == [0, 0, 1, 0, 0] && own == 0 && new.len() < 16 { Ok(told) } else { Err(told) }
 }
 
 /// Where a bright star is put, and its magnitude in all bands.
