@@ -296,7 +296,14 @@ fn a_band_that_was_not_taken_has_no_say_in_the_others() {
     }
     let p = prepared(frame).unwrap();
     for b in [1, 2, 4] {
-        assert!(p.registered[b] == whole.registered[b] && p.sky[b] == whole.sky[b]);
+        assert!(p.frame.bands[b].pixels == whole.frame.bands[b].pixels && p.sky[b] == whole.sky[b]);
+        // Fewer bands show fewer objects, so the second sky has other pixels: one value for so small a frame, and a
+        // small part of what a mean of all its pixels may err by.
+        let pairs = || p.registered[b].pixels().iter().zip(whole.registered[b].pixels());
+        assert!(pairs().all(|(p, whole)| (*p == 0.0) == (*whole == 0.0)));
+        let steps = || pairs().filter(|(p, _)| **p != 0.0).map(|(p, whole)| p - whole);
+        let (least, most) = steps().fold((f32::MAX, f32::MIN), |(least, most), s| (least.min(s), most.max(s)));
+        assert!(most - least < 1e-5 && most.abs() < 0.01, "{b}: {least}..{most}");
     }
     for b in [0, 3] {
         assert!(p.registered[b].pixels().iter().all(|v| *v == 0.0) && p.sky[b].sigma_nmgy == f32::INFINITY);
