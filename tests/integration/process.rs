@@ -129,8 +129,11 @@ for path in records:
 
 #[test]
 fn models_residuals_and_psfs_are_written_when_asked_and_only_then() {
-    let (frames, out) = (frames(1), tempfile::tempdir().unwrap());
-    let id = &night()[0].id;
+    let (frames, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The small night has too few stars for a PSF, so that every row is flagged and no ratio says anything; this has some.
+    let [field] = &simulate(&["--flat", "--density", "2", "--width", "600", "--height", "450"])[..] else { panic!() };
+    field.write(frames.path());
+    let id = &field.id;
     let more = ["residual.fits", "residual.png", "psf-u.fits", "psf-g.fits", "psf-r.fits", "psf-i.fits", "psf-z.fits"];
     let is_there = |kind: &str| out.path().join(format!("{id}.{kind}")).exists();
     start(process(frames.path(), out.path(), &["--residual", "--psf"])).wait().assert_code(0);
@@ -175,7 +178,7 @@ with fits.open(stem + ".residual.fits") as images:
         assert abs((share * middle).sum() * q["ap_corr"] - 1) < .02, (band, (share * middle).sum(), q["ap_corr"])
         assert corrections[band] == q["ap_corr"]
 alone = (rows["psfFlux_r"] > 50 * rows["psfFluxErr_r"]) & (rows["flags"] == 0) & (rows["blendedness"] < .01) & (rows["starProb"] > .9)
-assert alone.sum() > 0
+assert alone.sum() >= 5
 aperture = np.median((rows["apFlux_r"] * corrections["r"] / rows["psfFlux_r"])[alone])
 kron = np.nanmedian((rows["kronFlux_r"] * rows["kronCorr_r"] / rows["psfFlux_r"])[alone])
 model = np.nanmedian((rows["modelFlux_r"] / rows["psfFlux_r"])[alone])

@@ -103,7 +103,7 @@ fn a_data_set_has_the_same_bits_however_it_was_made_and_no_training_sees_its_tru
     // What is true is there, object by object, and reading goes on without it.
     let known: Vec<_> = Part::ALL.iter().map(|p| truth::read(&whole, *p).unwrap()).collect();
     let learned = all(&whole);
-    let mut bright = 0;
+    let (mut bright, mut sure, mut sure_known) = (0, 0, 0);
     for (known, (features, batches)) in known.iter().zip(&learned) {
         assert_eq!(known.len(), features.len());
         let seen: BTreeSet<usize> = batches.iter().flat_map(|b| b.objects.clone()).collect();
@@ -119,10 +119,17 @@ fn a_data_set_has_the_same_bits_however_it_was_made_and_no_training_sees_its_tru
         let near = stars.iter().filter(|(mag, psf)| (mag - psf).abs() < 0.1).count();
         assert!(near * 10 >= stars.len() * 8, "{stars:?}");
         bright += stars.len();
+        // What stands at an edge may be light of an object centred beyond it, which the truth has not; what is faint, noise.
+        let is_sure =
+            |&i: &usize| features.flags[i] & (flag::TRUNCATED | flag::MISSING_BAND) == 0 && features.sn[i] > 10.0;
+        let whole: Vec<usize> = (0..features.len()).filter(is_sure).collect();
+        sure += whole.len();
+        sure_known += whole.iter().filter(|&&i| known[i].is_some()).count();
     }
     assert!(bright >= 3, "{bright} bright stars say nothing");
     let known = known.concat();
-    assert!(known.iter().flatten().count() * 10 > known.len() * 8, "{known:?}");
+    assert!(sure >= 15 && sure_known * 20 >= sure * 19, "{sure_known} of {sure}: {known:?}");
+    assert!(known.iter().flatten().count() * 10 > known.len() * 6, "{known:?}");
     fs::remove_dir_all(dir.path().join("whole.truth")).unwrap();
     assert!(all(&whole) == learned);
     let words = made.values().map(|bytes| String::from_utf8_lossy(bytes).to_lowercase());
@@ -142,7 +149,10 @@ fn frames_from_disk_are_dealt_whole() {
         let features = set.features(part).unwrap();
         assert_eq!(&features.images, images.get(part));
         assert!(!features.is_empty() && features.images.iter().all(|image| seen.insert(image.clone())), "{seen:?}");
-        assert!(features.x.iter().all(|x| (0.0..256.0).contains(x)) && features.sn.iter().all(|sn| *sn > 0.0));
+        // An object at an edge has a class too, and the PSF may fit best up to 1.5 px beyond where it was found.
+        let is_within = |values: &[f64], size: f64| values.iter().all(|v| (-1.5..size + 0.5).contains(v));
+        assert!(is_within(&features.x, 256.0) && is_within(&features.y, 200.0), "{:?} {:?}", features.x, features.y);
+        assert!(features.sn.iter().all(|sn| *sn > 0.0));
     }
     assert!(!dir.path().join("set.truth").exists());
     let none =
