@@ -103,7 +103,7 @@ fn fill_holes(band: &mut Band, dark: f32, bright: f32) {
     for start in steps {
         let Some((hole, rim)) = hole_about(&band.pixels, start, dark) else { continue };
         // The rim is the star's flank: half of it far above the sky, and none of it sky.
-        if hole.is_empty() || rim.iter().filter(|v| **v > bright).count() * 2 <= rim.len() {
+        if rim.iter().filter(|v| **v > bright).count() * 2 <= rim.len() {
             continue;
         }
         let most = rim.iter().copied().fold(f32::MIN, f32::max);
@@ -115,20 +115,18 @@ fn fill_holes(band: &mut Band, dark: f32, bright: f32) {
     }
 }
 
-/// Whether a pixel is below `dark` or has no value.
-fn is_dark(value: f32, dark: f32) -> bool {
-    value.is_nan() || value < dark
+/// Whether a pixel may be a hole's: without a value, or below `dark`.
+fn is_dark(p: f32, dark: f32) -> bool {
+    p.is_nan() || p < dark
 }
 
-/// Pixels of a hole, and the values around it.
+/// Places of a hole, and the values around it.
 type Hole = (Vec<(usize, usize)>, Vec<f32>);
 
-/// Pixels below `dark`, or without a value, that hang together about one, and the values around them; `None` where they
-/// are too many or reach the border.
+/// The dark pixels that hang together about one; `None` where it is not dark, or they are too many or reach the border.
 fn hole_about(pixels: &Plane<f32>, start: (usize, usize), dark: f32) -> Option<Hole> {
-    let is_dark = |x: usize, y: usize| is_dark(pixels.at(x, y), dark);
-    if !is_dark(start.0, start.1) {
-        return Some((Vec::new(), Vec::new())); // filled by now
+    if !is_dark(pixels.at(start.0, start.1), dark) {
+        return None; // filled by now
     }
     let mut hole = vec![start];
     let mut seen = std::collections::HashSet::from([start]);
@@ -143,7 +141,7 @@ fn hole_about(pixels: &Plane<f32>, start: (usize, usize), dark: f32) -> Option<H
             if !seen.insert((x, y)) {
                 continue;
             }
-            if is_dark(x, y) {
+            if is_dark(pixels.at(x, y), dark) {
                 hole.push((x, y));
             } else {
                 rim.push(pixels.at(x, y));

@@ -5,7 +5,7 @@
 //! A block's noise is that of the differences of neighbours, which neither level nor gradient reach. What live sky has
 //! is the noise of the loudest 15 % of the frame that are alike and that gain and zero point allow: a dead half would be
 //! the median. Coadds are deeper in parts, and galaxies and clouds light in parts; there objects are seen, which a dead
-//! part has none of.
+//! part has none of. Nor is a noise a fault that the survey's own variances state.
 
 use super::no_data::areas;
 use crate::frame::{Band, Plane, mask};
@@ -52,7 +52,8 @@ pub(super) fn mark(band: &mut Band, allowed: Allowed) -> Option<f32> {
     let live = noise.live(allowed.most)?;
     let photons = (live * live - allowed.dark * allowed.dark).max(0.0);
     let quiet = (allowed.dark * allowed.dark + PHOTON_SHARE * photons).sqrt().min(allowed.least).min(live / QUIETER);
-    let dead: Vec<bool> = (0..noise.blocks.len()).map(|i| noise.smooth(i).is_some_and(|n| n < quiet)).collect();
+    let is_dead = |i: usize| noise.smooth(i).is_some_and(|n| n < quiet && !noise.is_stated(band, i, n, QUIETER));
+    let dead: Vec<bool> = (0..noise.blocks.len()).map(is_dead).collect();
     for area in areas(&dead, noise.columns).into_iter().filter(|area| area.len() >= FEWEST_BLOCKS) {
         let lit = area.iter().filter(|i| noise.has_source(&band.pixels, **i, live)).count();
         if lit as f64 <= 1f64.max(SOURCE_SHARE * area.len() as f64) {
@@ -62,8 +63,10 @@ pub(super) fn mark(band: &mut Band, allowed: Allowed) -> Option<f32> {
     let loud = LOUD * live.max(allowed.most / LOUD);
     if noise.blocks.iter().flatten().any(|n| *n > loud) {
         let sky = noise.level(&band.pixels, |n| n < ALIKE * live && n > live / ALIKE)?;
-        let is_broken =
-            |i: usize| noise.blocks[i].is_some_and(|n| n > loud) && noise.is_low(&band.pixels, i, sky, live);
+        let is_broken = |i: usize| {
+            let is_loud = noise.blocks[i].is_some_and(|n| n > loud && !noise.is_stated(band, i, n, LOUD));
+            is_loud && noise.is_low(&band.pixels, i, sky, live)
+        };
         let broken: Vec<bool> = (0..noise.blocks.len()).map(is_broken).collect();
         let parts = areas(&broken, noise.columns).into_iter();
         parts.filter(|area| area.len() >= FEWEST_BLOCKS).for_each(|area| noise.mark(&area, &mut band.mask));
@@ -139,6 +142,17 @@ impl Noise {
             .filter(|n| *n < 1.25 * own && *n > own / 1.25);
         let (n, sum) = beside.fold((0.0, 0.0), |(n, sum), noise| (n + 1.0, sum + noise));
         Some(sum / n)
+    }
+
+    /// Whether the survey's own variances say that a block has this noise, to a factor: then it is no fault.
+    fn is_stated(&self, band: &Band, i: usize, noise: f32, factor: f32) -> bool {
+        let Some(variance) = &band.variance else { return false };
+        let (mut n, mut sum) = (0.0, 0.0);
+        for v in self.pixels(variance, i).flatten().filter(|v| v.is_finite() && **v > 0.0) {
+            (n, sum) = (n + 1.0, sum + v);
+        }
+        let stated = (sum / n).sqrt();
+        noise * factor > stated && noise < stated * factor
     }
 
     /// First column and row of a block.
