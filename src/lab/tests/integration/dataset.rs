@@ -131,7 +131,8 @@ fn a_data_set_has_the_same_bits_however_it_was_made_and_no_training_sees_its_tru
     assert!(sure >= 15 && sure_known * 20 >= sure * 19, "{sure_known} of {sure}: {known:?}");
     assert!(known.iter().flatten().count() * 10 > known.len() * 6, "{known:?}");
     fs::remove_dir_all(dir.path().join("whole.truth")).unwrap();
-    assert!(all(&whole) == learned);
+    // As text, which has every digit: what a band does not show of an object at an edge is NaN, and no NaN is its own equal.
+    assert!(format!("{:?}", all(&whole)) == format!("{learned:?}"));
     let words = made.values().map(|bytes| String::from_utf8_lossy(bytes).to_lowercase());
     assert!(words.into_iter().all(|text| !text.contains("galaxy") && !text.contains("r_e_arcsec")));
 }
