@@ -114,10 +114,11 @@ impl Scene<'_> {
             if !object.alive || !self.shape_bands.iter().any(|&b| self.is_asked(start, b)) {
                 continue;
             }
-            // The centroid of a core that was cut is right to some hundredths of a pixel, but that of half a core is not.
-            // Beside a brighter star the middle may be that one's.
+            // The centroid of a core that was cut, as its mask says, is right to some hundredths of a pixel; that of half a
+            // core, or of one that was filled, is not. Beside a brighter star the middle may be that one's.
             let middle = self.middle(start);
-            let is_whole = (middle.0 - start.0).hypot(middle.1 - start.1) < WHOLE_PX;
+            let is_cut = self.shape_bands.iter().any(|&b| self.light(start, b).marked);
+            let is_whole = is_cut && (middle.0 - start.0).hypot(middle.1 - start.1) < WHOLE_PX;
             let places = if is_whole { [start, middle] } else { [middle, start] };
             let Some((at, found)) = places.into_iter().map(|at| (at, self.verdict(at))).find(|v| !v.1.cores.is_empty())
             else {
