@@ -8,7 +8,7 @@ use crate::extract::{self, Footprints};
 use crate::filter::detection_image;
 use crate::frame::{PerBand, Plane};
 use crate::measure::{self, Measured};
-use crate::preprocess::Prepared;
+use crate::preprocess::{self, Prepared};
 use crate::psf::{self, Psf, PsfQuality, Splines};
 use crate::scene::{self, Scene};
 use crate::scores::Scores;
@@ -36,7 +36,7 @@ pub struct Detections<'a> {
 
 /// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
 pub fn detection_weights(prepared: &Prepared, survey: &Survey) -> PerBand<f32> {
-    survey.detection_weights(&prepared.sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4])
+    preprocess::detection_weights(&prepared.sky, survey)
 }
 
 impl<'a> Detections<'a> {
@@ -106,7 +106,7 @@ impl<'a> Detections<'a> {
 
     /// What each of the `measured` objects would be derived from on other nights, in their order: nothing of one without a
     /// basis or of which `may_move` does not hold, and `None` of those that are passed over since there are more than
-    /// 4,000.
+    /// `MOST_ASKED`.
     pub fn other_nights(
         &self,
         measured: &[Measured],

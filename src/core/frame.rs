@@ -123,6 +123,17 @@ impl Affine {
     pub fn apply(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x[0] + self.x[1] * x + self.x[2] * y, self.y[0] + self.y[1] * x + self.y[2] * y)
     }
+
+    /// The map back; `None` of a map that has none.
+    pub fn inverse(&self) -> Option<Self> {
+        let ([x, a, b], [y, c, d]) = (self.x, self.y);
+        let determinant = a * d - b * c;
+        let made = Self {
+            x: [(b * y - d * x) / determinant, d / determinant, -b / determinant],
+            y: [(c * x - a * y) / determinant, -c / determinant, a / determinant],
+        };
+        (determinant.is_finite() && determinant != 0.0).then_some(made)
+    }
 }
 
 /// One band of a frame on its own pixel grid.

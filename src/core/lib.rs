@@ -66,6 +66,7 @@ mod astrometry;
 pub mod atomic_write;
 pub mod catalog;
 pub mod causes;
+mod cramer;
 pub mod cutout;
 pub mod detections;
 pub mod drift;

@@ -118,6 +118,11 @@ impl Prepared {
     }
 }
 
+/// Weights of a frame's detection sum: an ordinary object's flux over this frame's own noise.
+pub(crate) fn detection_weights(sky: &PerBand<Sky>, survey: &Survey) -> PerBand<f32> {
+    survey.detection_weights(&sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4])
+}
+
 /// The smooth sky of pixels whose usable ones (`bits`) are of plane `b`, made as the first time; `None` where too few are.
 pub(crate) fn sky_of(pixels: &Plane<f32>, bits: &Plane<u8>, b: usize, band: &Band) -> Option<Plane<f32>> {
     let settings = Settings::default();
@@ -157,10 +162,7 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         |((band, cleaned), (trails, short))| {
             cleaned.rays.mark(&mut band.mask);
             trails.iter().for_each(|trail| trail.mark(&mut band.mask));
-            let size = (band.mask.width(), band.mask.height());
-            for (x, y) in short.iter().flat_map(|path| path.pixels(size)) {
-                band.mask.row_mut(y)[x] |= mask::BAD;
-            }
+            short.iter().for_each(|path| path.mark(&mut band.mask));
             empty(band);
             defects::mark_rim(&mut band.mask);
         },
@@ -176,10 +178,8 @@ pub fn prepare(mut frame: Frame, survey: &Survey, settings: &Settings) -> Result
         Some(in_sigma) => registration::shifted(&in_sigma, places[b].whole(), 1.0),
         None => registration::shifted(&frame.bands[b].pixels, places[b].whole(), 1.0 / sky[b].sigma_nmgy),
     });
-    let occupied = {
-        let weights = survey.detection_weights(&sky.map(|s| f64::from(s.sigma_nmgy)), &[0, 1, 2, 3, 4]);
-        sky_mask::occupied(&registered, &weights, survey.profile().typical.fwhm_arcsec / pixel_scale_arcsec)
-    };
+    let fwhm_px = survey.profile().typical.fwhm_arcsec / pixel_scale_arcsec;
+    let occupied = sky_mask::occupied(&registered, &detection_weights(&sky, survey), fwhm_px);
     second_sky::subtract(&mut registered, &occupied);
     let bits = reference_bits(&frame, &places, survey);
     let shift_px = places.each_ref().map(Place::whole);

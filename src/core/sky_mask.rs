@@ -1,7 +1,7 @@
 //! Which pixels of a frame are not plain sky, told from the frame alone: near an object, or in a hole.
 //!
-//! An object is what the matched filter on the weighted sum of the bands sees above 3 sigma, with so much around
-//! it as its light reaches. What the filter sees below -5.5 sigma is no noise (a frame has one such place in ten by
+//! An object is what the matched filter on the weighted sum of the bands sees above `OBJECT_SIGMA`, with so much around
+//! it as its light reaches. What the filter sees below `HOLE_SIGMA` is no noise (a frame has one such place in ten by
 //! chance) but the end of a dead column or a patch whose sky was taken too high.
 
 use crate::filter::{matched_filter, weighted_sum};

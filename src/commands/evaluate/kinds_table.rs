@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use super::night::NightReport;
+use super::table::{DASH, figure, range};
 use crate::commands::aligned;
 use twinpeak_sim::evaluate::{
-    Bin, DetectionReport, Deviation, FluxDeviation, FluxKind, FoundBin, Group, KindBin, KindReport, Light,
-    PairedReport, RepeatReport, Share, Spread,
+    DetectionReport, Deviation, FluxDeviation, FluxKind, FoundBin, Group, KindBin, KindReport, Light, PairedReport,
+    RepeatReport, Share, Spread,
 };
 
-const DASH: &str = "-";
 /// Fewest objects of a line.
 const FEWEST: usize = 10;
 
@@ -201,14 +201,6 @@ fn of_pair(report: &PairedReport, band: &str) -> String {
         ]);
     }
     out + &aligned(&table)
-}
-
-fn range(bin: Bin) -> String {
-    format!("{:.1}-{:.1}", bin.low, bin.high)
-}
-
-fn figure(value: Option<f64>, digits: usize) -> String {
-    value.map_or(DASH.into(), |v| format!("{v:.digits$}"))
 }
 
 fn share(share: &Share, digits: usize) -> String {

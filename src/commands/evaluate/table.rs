@@ -6,7 +6,8 @@ use super::Report;
 use twinpeak_sim::evaluate::Bin;
 use twinpeak_sim::evaluate::forced::DIAMETER_ARCSEC;
 
-const DASH: &str = "-";
+/// What stands where there is nothing.
+pub(super) const DASH: &str = "-";
 
 /// The whole table, lines ended.
 pub(super) fn render(report: &Report) -> String {
@@ -36,21 +37,21 @@ pub(super) fn render(report: &Report) -> String {
         let classes = e.classes.iter().find(|c| Some(c.bin) == detection.bin);
         let count = |n: Option<usize>| n.map_or(DASH.into(), |n| n.to_string());
         let calibration = classes.and_then(|c| c.calibration.as_ref());
-        let auc = |m: usize| share(classes.and_then(|c| c.auc[m]), 4);
+        let auc = |m: usize| figure(classes.and_then(|c| c.auc[m]), 4);
         line(format!(
             "{:<11} {:>7} {:>6}  {:>8} {:>8} {:>8}   {:>5} {:>11}   {:>6} {:>9}  {:>7} {:>6}",
-            detection.bin.map_or("all".into(), name),
+            detection.bin.map_or("all".into(), range),
             count(classes.map(|c| c.objects)),
             count(classes.map(|c| c.stars)),
             auc(0),
             auc(1),
             auc(2),
-            share(calibration.map(|c| c.error), 3),
+            figure(calibration.map(|c| c.error), 3),
             calibration.map_or(DASH.into(), |c| format!("{:.3}-{:.3}", c.interval[0], c.interval[1])),
             detection.truth,
-            share(detection.completeness(), 3),
+            figure(detection.completeness(), 3),
             detection.catalog,
-            share(detection.purity(), 3)
+            figure(detection.purity(), 3)
         ));
     }
     line(String::new());
@@ -62,14 +63,14 @@ pub(super) fn render(report: &Report) -> String {
             c.interval[0],
             c.interval[1],
             c.objects,
-            name(Bin::MAIN)
+            range(Bin::MAIN)
         )),
         None => line("calibration error: too few objects".into()),
     }
     if let Some(pixels) = &report.pixels {
         line(format!(
             "objects' pixels in the masks: intersection over union {} with the truth",
-            share(pixels.iou(), 3)
+            figure(pixels.iou(), 3)
         ));
     }
     out
@@ -90,11 +91,13 @@ fn magnitudes(report: &Report) -> String {
     }
 }
 
-fn name(bin: Bin) -> String {
+/// A bin's ends.
+pub(super) fn range(bin: Bin) -> String {
     format!("{:.1}-{:.1}", bin.low, bin.high)
 }
 
-fn share(value: Option<f64>, digits: usize) -> String {
+/// A number, or a dash where there is none.
+pub(super) fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or(DASH.into(), |v| format!("{v:.digits$}"))
 }
 

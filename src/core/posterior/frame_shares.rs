@@ -12,6 +12,7 @@
 //! where there are too few that say something the bundle's shares hold.
 
 use super::{ProfileMixture, mixture::relative_likelihoods, place};
+use crate::cramer::cramer;
 use crate::cutout::Measurements;
 
 /// Fewest objects from which a frame's own shares are learned.
@@ -125,28 +126,12 @@ fn step(objects: &[Seen], terms: [f64; TERMS]) -> Option<[f64; TERMS]> {
             }
         }
     }
-    let by = solve(normal, gradient)?;
+    let by = cramer(&normal, &gradient)?;
     Some(std::array::from_fn(|k| terms[k] + by[k].clamp(-1.0, 1.0)))
 }
 
 fn logistic(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
-}
-
-/// Solves a symmetric positive system of three by Cramer's rule.
-fn solve(a: [[f64; TERMS]; TERMS], b: [f64; TERMS]) -> Option<[f64; TERMS]> {
-    let determinant = |m: &[[f64; TERMS]; TERMS]| {
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-            + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-    };
-    let whole = determinant(&a);
-    let replaced = |column: usize| {
-        let mut m = a;
-        (0..TERMS).for_each(|row| m[row][column] = b[row]);
-        determinant(&m) / whole
-    };
-    let solved = std::array::from_fn(replaced);
-    solved.iter().all(|v: &f64| v.is_finite()).then_some(solved)
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// `to_band` maps pixels of the reference band; `None` where it has no way back.
     fn of(band: &'a Seen, reference: &'a Seen, to_band: &Affine) -> Option<Self> {
-        let asked = band.asked_in(reference, &inverse(to_band)?);
+        let asked = band.asked_in(reference, &to_band.inverse()?);
         let off = |at: &(f64, f64)| reference.nearest(*at).map(|peak| (at.0 - peak.0, at.1 - peak.1));
         let (off, wanted) = (asked.iter().filter_map(off).collect(), reference.asked_in(band, to_band));
         Some(Self { band, reference, asked, off, wanted })
@@ -176,17 +176,6 @@ impl<'a> Pair<'a> {
         (self.off.len() >= FEWEST).then_some(())?;
         Some((middle(|off| off.0)?, middle(|off| off.1)?))
     }
-}
-
-/// The map back; `None` of a map that has none.
-fn inverse(map: &Affine) -> Option<Affine> {
-    let ([x, a, b], [y, c, d]) = (map.x, map.y);
-    let determinant = a * d - b * c;
-    let made = Affine {
-        x: [(b * y - d * x) / determinant, d / determinant, -b / determinant],
-        y: [(c * x - a * y) / determinant, -c / determinant, a / determinant],
-    };
-    (determinant.is_finite() && determinant != 0.0).then_some(made)
 }
 
 impl<'a> Seen<'a> {

@@ -5,6 +5,7 @@ use super::{Profiles, Scene, SceneObject};
 use crate::catalog::flag;
 use crate::extract::Footprints;
 use crate::frame::Plane;
+use crate::sky_mask::distance_px;
 
 /// A peak of the residual has at least this S/N...
 const LEAST_SN: f32 = 5.0;
@@ -20,7 +21,7 @@ const LARGE_AREA_PX: usize = 800;
 /// ...of an object of this half-light radius or more, px, is a large galaxy's, whose arms and knots no model holds...
 const LARGE_RADIUS_PX: f64 = 1.9;
 /// ...to this beyond its rim, px.
-const GROWN_PX: usize = 8;
+const GROWN_PX: u16 = 8;
 
 impl Scene<'_> {
     /// Pixels of large galaxies, in which nothing new is looked for.
@@ -30,7 +31,7 @@ impl Scene<'_> {
             let Some(number) = object.footprint else { continue };
             is_large[number as usize] = self.is_large_galaxy(i, footprints.objects[number as usize - 1].area_px);
         }
-        grown(&footprints.segmentation.map(|number| is_large[number as usize]), GROWN_PX)
+        distance_px(footprints.segmentation.map(|number| is_large[number as usize])).map(|steps| steps <= GROWN_PX)
     }
 
     /// Whether an object with a footprint of `area_px` is a large galaxy.
@@ -112,26 +113,6 @@ impl Scene<'_> {
         let is_sibling = |&i: &usize| self.objects[i].parent == Some(parent) && in_core(self.objects[i].start);
         in_core(at) && new.iter().any(is_sibling)
     }
-}
-
-/// A mask grown by `by` pixels, a pixel at a time along both axes.
-fn grown(mask: &Plane<bool>, by: usize) -> Plane<bool> {
-    let mut mask = mask.clone();
-    if !mask.pixels().contains(&true) {
-        return mask;
-    }
-    let (width, height) = (mask.width(), mask.height());
-    for _ in 0..by {
-        let before = mask.clone();
-        for y in 0..height {
-            for x in (0..width).filter(|&x| before.at(x, y)) {
-                let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
-                let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
-                [(left, y), (right, y), (x, above), (x, below)].into_iter().for_each(|(x, y)| mask.set(x, y, true));
-            }
-        }
-    }
-    mask
 }
 
 #[cfg(test)]

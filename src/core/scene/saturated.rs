@@ -71,8 +71,6 @@ struct Light {
     wings: f64,
     /// Brightest pixel of the core, nMgy.
     brightest: f64,
-    /// Whether the core has a pixel that is marked as saturated.
-    marked: bool,
 }
 
 /// What the shape bands say of a place.
@@ -117,8 +115,8 @@ impl Scene<'_> {
             // The centroid of a core that was cut, as its mask says, is right to some hundredths of a pixel; that of half a
             // core, or of one that was filled, is not. Beside a brighter star the middle may be that one's.
             let middle = self.middle(start);
-            let is_cut = self.shape_bands.iter().any(|&b| self.light(start, b).marked);
-            let is_whole = is_cut && (middle.0 - start.0).hypot(middle.1 - start.1) < WHOLE_PX;
+            let is_near = (middle.0 - start.0).hypot(middle.1 - start.1) < WHOLE_PX;
+            let is_whole = is_near && self.shape_bands.iter().any(|&b| self.is_cut(start, b));
             let places = if is_whole { [start, middle] } else { [middle, start] };
             let Some((at, found)) = places.into_iter().map(|at| (at, self.verdict(at))).find(|v| !v.1.cores.is_empty())
             else {
@@ -146,7 +144,7 @@ impl Scene<'_> {
         let excess = median(&mut excess);
         let is_galaxy = excess.is_some_and(|excess| excess > GALAXY);
         let is_saturated = |&&(b, light): &&(usize, Light)| {
-            light.marked || (!is_galaxy && light.brightest > self.floor_nmgy(b) && light.is_short())
+            self.is_cut(at, b) || (!is_galaxy && light.brightest > self.floor_nmgy(b) && light.is_short())
         };
         let core = |&(band, light): &(usize, Light)| Core {
             band,
@@ -202,6 +200,14 @@ impl Scene<'_> {
             .any(|(x, y)| bits.at(x, y) & mask::SAT != 0 || f64::from(data.at(x, y)) > floor)
     }
 
+    /// Whether the frame's mask says that the core is saturated.
+    fn is_cut(&self, at: (f64, f64), band: usize) -> bool {
+        let bits = &self.prepared.frame.bands[band].mask;
+        let core = Core { band, centre: self.in_band(band, at), radius_px: CORE_PX };
+        let is_cut = |bits: u8| bits & (mask::SAT | mask::BAD | mask::NO_DATA) == mask::SAT;
+        core.pixels(bits.width(), bits.height()).any(|(x, y)| is_cut(bits.at(x, y)))
+    }
+
     /// The middle of a bright star: that of the pixels that are as bright as its wings, or saturated. What fills a core has
     /// its peak anywhere.
     fn middle(&self, start: (f64, f64)) -> (f64, f64) {
@@ -247,7 +253,7 @@ impl Scene<'_> {
         let sigma = self.noise[band].sigma;
         let mut rings: [Vec<(f64, f64)>; RINGS] = Default::default();
         let mut wings = Vec::new();
-        let (mut along, mut length, mut brightest, mut marked) = (0.0, 0.0, f64::MIN, false);
+        let (mut along, mut length, mut brightest) = (0.0, 0.0, f64::MIN);
         for (i, &p) in psf.iter().enumerate() {
             let (column, row) = (window.left + (i % side) as isize, window.top + (i / side) as isize);
             let Some(bits) = self.prepared.frame.bands[band].mask.get(column, row) else { continue };
@@ -258,7 +264,6 @@ impl Scene<'_> {
                 along += value * p;
                 length += p * p;
                 brightest = brightest.max(value);
-                marked |= bits & mask::SAT != 0;
             }
             if bits & mask::UNUSABLE == 0 && p > 0.0 {
                 if let Some(ring) = rings.get_mut((distance + 0.5) as usize) {
@@ -279,13 +284,7 @@ impl Scene<'_> {
             let says = ring.len() >= fewest && heard(&ring, value);
             if says { value } else { f64::NAN }
         };
-        Light {
-            rings: rings.map(|ring| of(ring, 1)),
-            core: along / length,
-            wings: of(wings, FEWEST),
-            brightest,
-            marked,
-        }
+        Light { rings: rings.map(|ring| of(ring, 1)), core: along / length, wings: of(wings, FEWEST), brightest }
     }
 }
 

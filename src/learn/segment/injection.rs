@@ -4,7 +4,7 @@
 //! No label, catalogue or simulation enters. The noise is the frame with its sign flipped and its objects masked; what a
 //! source looks like is measured on the frames: the PSF of each band, the colours and sizes of isolated detections. It is
 //! self-supervised in the sense in which the paper's auto-encoders are: nothing but frames is needed. What the net learns
-//! is not bounded by another detector's opinion, as it is with a head that a matched filter teaches (the head).
+//! is not bounded by another detector's opinion, as it is with a head that a matched filter teaches.
 //!
 //! `library` measures what there is to inject, `images` draws it, `tiles` puts it into noise and says what is true there,
 //! `loss` is what the net is asked.

@@ -1,6 +1,7 @@
 //! Medians and widths that outliers do not move.
 
 use serde::Serialize;
+use twinpeak_core::median::median_and_scatter;
 
 /// Median and width of some values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -25,19 +26,10 @@ impl Spread {
         if values.len() < FEWEST {
             return None;
         }
-        let middle = median(&mut values);
-        let mut apart: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
-        let width = 1.4826 * median(&mut apart);
+        let (middle, width) = median_and_scatter(&mut values);
         let objects = values.len();
         Some(Self { objects, median: middle, median_err: 1.2533 * width / (objects as f64).sqrt(), width })
     }
-}
-
-/// The median of at least one value.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    if values.len() % 2 == 1 { values[half] } else { 0.5 * (values[half - 1] + values[half]) }
 }
 
 /// A count and what it is a part of.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::{BLOCKS_PX, EVEN, averaged, voters};
-use crate::frame::{Band, mask};
+use crate::cramer::{cramer, determinant};
+use crate::frame::{Band, Plane, mask};
 
 /// Shortest path, px.
 const SHORTEST_PX: f32 = 96.0;
@@ -118,20 +119,11 @@ fn fitted(points: &[(f32, f32)]) -> Option<[f32; 3]> {
         let sum = |f: &dyn Fn(f64, f64) -> f64| kept.iter().map(|p| f(f64::from(p.0), f64::from(p.1))).sum::<f64>();
         let s: [f64; 5] = [0, 1, 2, 3, 4].map(|k| sum(&|u, _| u.powi(k)));
         let t: [f64; 3] = [0, 1, 2].map(|k| sum(&|u, v| v * u.powi(k)));
-        let det = |m: [[f64; 3]; 3]| {
-            m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-                + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-        };
         let matrix = [[s[0], s[1], s[2]], [s[1], s[2], s[3]], [s[2], s[3], s[4]]];
-        let whole = det(matrix);
-        if kept.len() < 5 || whole.abs() < 1e-9 {
+        if kept.len() < 5 || determinant(&matrix).abs() < 1e-9 {
             return None;
         }
-        found = [0, 1, 2].map(|k| {
-            let mut column = matrix;
-            (0..3).for_each(|row| column[row][k] = t[row]);
-            (det(column) / whole) as f32
-        });
+        found = cramer(&matrix, &t)?.map(|v| v as f32);
         let [a, b, c] = found;
         let miss = |p: &(f32, f32)| (p.1 - a - p.0 * (b + p.0 * c)).abs();
         let mut misses: Vec<f32> = kept.iter().map(miss).collect();
@@ -222,6 +214,13 @@ impl Path {
             shared += usize::from(2 * dark < both.len() || (alone as f32) < OWN * dark as f32);
         }
         asked > 0 && shared == 0
+    }
+
+    /// Marks its pixels as [`mask::BAD`].
+    pub(in crate::preprocess) fn mark(&self, bits: &mut Plane<u8>) {
+        for (x, y) in self.pixels((bits.width(), bits.height())) {
+            bits.row_mut(y)[x] |= mask::BAD;
+        }
     }
 
     /// Its pixels, some of them twice.
