@@ -186,7 +186,10 @@ fn a_field_that_stays_incomplete_is_rejected_and_strange_files_are_left_alone() 
     assert_eq!(run(&mut inbox, &sink), [FIELDS[0], "000009-1-0001"]);
     let rejected = night.rejected("000009-1-0001").unwrap();
     assert_eq!(rejected["reason"], "missing_band");
-    assert_eq!(rejected["message"], "bands g, i, z of image 000009-1-0001 are missing");
+    assert_eq!(
+        rejected["message"],
+        "bands g, i, z of image 000009-1-0001 are missing: files whose names have its id were looked for"
+    );
 }
 
 #[test]
@@ -253,7 +256,7 @@ fn a_field_of_enough_bands_is_taken_when_no_more_come_and_its_masks_with_it() {
     );
     assert!(b["file"].as_str().unwrap().ends_with("m_r_b.fits"), "{b}");
     let c = night.rejected("c").unwrap();
-    assert_eq!(c["message"], "bands g, r, i, z of image c are missing");
+    assert_eq!(c["message"], "bands g, r, i, z of image c are missing: files whose names have its id were looked for");
 }
 
 #[test]
@@ -294,7 +297,10 @@ fn exposures_are_grouped_by_sky_and_time_as_they_come() {
     let files = night.files.lock().unwrap();
     let names: Vec<_> = files[0].iter().flatten().map(|band| band.image.file.file_name().unwrap().to_owned()).collect();
     assert_eq!(names, ["e2.fits", "e1.fits", "e3.fits"]);
-    assert_eq!(night.rejected("e4").unwrap()["message"], "bands g, r of image e4 are missing");
+    assert_eq!(
+        night.rejected("e4").unwrap()["message"],
+        "bands g, r of image e4 are missing: exposures within 60 arcsec and 0.5 days of that of band r were looked for"
+    );
 }
 
 #[test]
